@@ -1,0 +1,2 @@
+//! The program `coffer`.
+fn main() {}

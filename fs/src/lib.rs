@@ -1,0 +1,6 @@
+//! The mounted folder: file-system semantics in our own types first, and a thin FUSE
+//! adapter over them. The only crate that names `fuser`.
+//!
+//! Modules, each importing only those above it:
+
+pub mod types;

@@ -1,0 +1,1 @@
+//! Keys: the password's way to the master key, the keys it wraps, and sealing.
