@@ -4,5 +4,7 @@
 //! Modules, each importing only those above it:
 
 pub mod io;
+
+pub mod chunk;
 pub mod keys;
 pub mod tree;
