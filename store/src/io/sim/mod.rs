@@ -10,19 +10,19 @@
 //! makes n of them can be run n times, with [`SimDisk::fail_at`] or
 //! [`SimDisk::freeze_at`] at each k from 1 to n.
 
+mod chance;
 mod image;
+mod state;
 
-use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::chance::SplitMix64;
 use self::image::Image;
+use self::state::{DirChange, Names, SharedImage, State, UNLIMITED};
 use super::{Disk, DiskFile, Space};
-
-/// The size of a disk whose space is not limited, in bytes.
-const UNLIMITED: u64 = 1 << 40;
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,28 +46,6 @@ impl Fault {
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
-}
-
-type SharedImage = Arc<Mutex<Image>>;
-type Names = BTreeMap<String, SharedImage>;
-
-#[derive(Clone, Debug)]
-enum DirChange {
-    Create(String, SharedImage),
-    Remove(String),
-    Rename(String, String),
-}
-
-#[derive(Debug, Default)]
-struct State {
-    live: Names,
-    durable: Names,
-    pending: Vec<DirChange>,
-    ops: u64,
-    fault: Option<(u64, Fault, bool)>,
-    freeze_at: Option<u64>,
-    frozen: Option<Box<State>>,
-    limit: Option<u64>,
 }
 
 impl SimDisk {
@@ -160,101 +138,6 @@ impl SimDisk {
     }
 }
 
-impl DirChange {
-    /// A removal or renaming of what is not there does nothing.
-    fn apply(&self, names: &mut Names) {
-        match self {
-            DirChange::Create(name, image) => {
-                names.insert(name.clone(), image.clone());
-            }
-            DirChange::Remove(name) => {
-                names.remove(name);
-            }
-            DirChange::Rename(from, to) => {
-                if let Some(image) = names.remove(from) {
-                    names.insert(to.clone(), image);
-                }
-            }
-        }
-    }
-}
-
-impl State {
-    /// Counts a mutating call; gives the fault that it meets, and a source of chance for
-    /// what that leaves behind.
-    fn count(&mut self) -> Option<(Fault, SplitMix64)> {
-        self.ops += 1;
-        if self.freeze_at == Some(self.ops) {
-            self.frozen = Some(Box::new(self.snapshot()));
-        }
-        let (k, fault, sticky) = self.fault?;
-        (self.ops == k || sticky && self.ops > k).then_some((fault, SplitMix64(self.ops)))
-    }
-
-    /// A mutating call that does nothing when it fails.
-    fn count_plain(&mut self) -> Result<()> {
-        self.count().map_or(Ok(()), |(fault, _)| Err(fault.error()))
-    }
-
-    fn change(&mut self, change: DirChange) {
-        change.apply(&mut self.live);
-        self.pending.push(change);
-    }
-
-    fn used(&self) -> u64 {
-        self.live
-            .values()
-            .map(|image| image.lock().live().len() as u64)
-            .sum()
-    }
-
-    fn room(&self) -> u64 {
-        self.limit.unwrap_or(UNLIMITED).saturating_sub(self.used())
-    }
-
-    /// What the directory could be after a crash.
-    fn torn_names(&self, rng: &mut SplitMix64) -> Names {
-        let mut names = self.durable.clone();
-        let prefix = rng.below(2) == 0;
-        let kept = rng.below(self.pending.len() as u64 + 1) as usize;
-        for (i, change) in self.pending.iter().enumerate() {
-            if if prefix { i < kept } else { rng.below(2) == 0 } {
-                change.apply(&mut names);
-            }
-        }
-        names
-    }
-
-    /// A copy that later writes do not reach.
-    fn snapshot(&self) -> State {
-        let mut copies: Vec<(SharedImage, SharedImage)> = Vec::new();
-        let mut copy = |image: &SharedImage| match copies.iter().find(|(old, _)| Arc::ptr_eq(old, image)) {
-            Some((_, new)) => new.clone(),
-            None => {
-                let new = Arc::new(Mutex::new(image.lock().clone()));
-                copies.push((image.clone(), new.clone()));
-                new
-            }
-        };
-        State {
-            durable: self
-                .durable
-                .iter()
-                .map(|(name, image)| (name.clone(), copy(image)))
-                .collect(),
-            pending: self
-                .pending
-                .iter()
-                .map(|change| match change {
-                    DirChange::Create(name, image) => DirChange::Create(name.clone(), copy(image)),
-                    other => other.clone(),
-                })
-                .collect(),
-            ..State::default()
-        }
-    }
-}
-
 impl Disk for SimDisk {
     fn open(&self, name: &str) -> Result<Arc<dyn DiskFile>> {
         let state = self.state.lock();
@@ -308,14 +191,10 @@ impl Disk for SimDisk {
     fn sync_dir(&self) -> Result<()> {
         let mut state = self.state.lock();
         if let Some((fault, mut rng)) = state.count() {
-            state.durable = state.torn_names(&mut rng);
-            state.pending.clear();
+            state.sync_names_failed(&mut rng);
             return Err(fault.error());
         }
-        let state = &mut *state;
-        for change in state.pending.drain(..) {
-            change.apply(&mut state.durable);
-        }
+        state.sync_names();
         Ok(())
     }
 
@@ -411,36 +290,5 @@ impl DiskFile for SimFile {
         }
         self.image.lock().sync();
         Ok(())
-    }
-}
-
-/// Chance that repeats: Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators" (2014). The value is the seed. For tests; never for keys.
-#[derive(Clone, Debug)]
-pub struct SplitMix64(pub u64);
-
-impl SplitMix64 {
-    /// The next 64 bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `n`, which must not be 0.
-    pub fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// `len` bytes.
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(len + 8);
-        while out.len() < len {
-            out.extend_from_slice(&self.next_u64().to_le_bytes());
-        }
-        out.truncate(len);
-        out
     }
 }
