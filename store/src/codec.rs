@@ -94,6 +94,10 @@ impl<'a> Reader<'a> {
         self.0.len()
     }
     pub(crate) fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed("bytes are left over at its end")) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed("bytes are left over at its end"))
+        }
     }
 }

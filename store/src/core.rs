@@ -78,7 +78,10 @@ impl StoreError {
         |_| StoreError::Tampered { what: what.into() }
     }
     pub(crate) fn malformed(what: impl Into<String>) -> impl FnOnce(Malformed) -> StoreError {
-        |why| StoreError::Malformed { what: what.into(), why }
+        |why| StoreError::Malformed {
+            what: what.into(),
+            why,
+        }
     }
 }
 
@@ -137,15 +140,28 @@ impl Core {
             && row.kind == kind
         {
             self.saved.fetch_add(plain.len() as u64, Ordering::Relaxed);
-            return Ok(ChunkRef { id, sealed: row.sealed, len: row.len });
+            return Ok(ChunkRef {
+                id,
+                sealed: row.sealed,
+                len: row.len,
+            });
         }
         let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(plain.len()));
         self.chunks.seal(kind, &id, plain, &mut sealed);
         let hash = *blake3::hash(&sealed).as_bytes();
         let place = self.packs.append(kind, &id.0, &sealed)?;
-        let row = ChunkRow { place, len: plain.len() as u32, sealed: hash, kind };
+        let row = ChunkRow {
+            place,
+            len: plain.len() as u32,
+            sealed: hash,
+            kind,
+        };
         self.fresh.lock().insert(id, row);
-        Ok(ChunkRef { id, sealed: hash, len: row.len })
+        Ok(ChunkRef {
+            id,
+            sealed: hash,
+            len: row.len,
+        })
     }
 
     /// Where a chunk lies.
@@ -154,9 +170,9 @@ impl Core {
             return Ok(Some(*row));
         }
         match self.db.get(Table::Chunks, &id.0)? {
-            Some(bytes) => {
-                Ok(Some(ChunkRow::decode(&bytes).map_err(StoreError::malformed(format!("chunk {id:?}")))?))
-            }
+            Some(bytes) => Ok(Some(
+                ChunkRow::decode(&bytes).map_err(StoreError::malformed(format!("chunk {id:?}")))?,
+            )),
             None => Ok(None),
         }
     }
@@ -176,13 +192,17 @@ impl Core {
         let row = self
             .chunk_row(&chunk.id)?
             .filter(|row| row.kind == kind && row.len == chunk.len)
-            .ok_or_else(|| StoreError::Missing { what: format!("chunk {:?}", chunk.id) })?;
+            .ok_or_else(|| StoreError::Missing {
+                what: format!("chunk {:?}", chunk.id),
+            })?;
         let first = from / SEGMENT;
         let last = (from + out.len() - 1) / SEGMENT;
         let begin = first * (SEGMENT + TAG);
         let end = (len + len.div_ceil(SEGMENT) * TAG).min((last + 1) * (SEGMENT + TAG));
         if from + out.len() > len || row.place.len as usize != ChunkKeys::sealed_len(len) {
-            return Err(StoreError::Tampered { what: format!("chunk {:?}", chunk.id) });
+            return Err(StoreError::Tampered {
+                what: format!("chunk {:?}", chunk.id),
+            });
         }
         with_scratch(end - begin, |sealed| {
             self.packs.read(row.place, begin as u32, sealed)?;
@@ -192,7 +212,11 @@ impl Core {
             let mut done = 0;
             for segment in first..=last {
                 let base = (segment - first) * (SEGMENT + TAG);
-                let skip = if segment == first { from - first * SEGMENT } else { 0 };
+                let skip = if segment == first {
+                    from - first * SEGMENT
+                } else {
+                    0
+                };
                 let take = (SEGMENT - skip).min(out.len() - done);
                 out[done..done + take].copy_from_slice(&sealed[base + skip..base + skip + take]);
                 done += take;
@@ -259,7 +283,13 @@ impl Core {
                 space.available
             }
         };
-        if available < self.dirty.load(Ordering::Relaxed).saturating_add(more).saturating_add(RESERVE) {
+        if available
+            < self
+                .dirty
+                .load(Ordering::Relaxed)
+                .saturating_add(more)
+                .saturating_add(RESERVE)
+        {
             return Err(StoreError::NoSpace);
         }
         if let Some((_, _, spent)) = cached.as_mut() {
@@ -275,7 +305,12 @@ impl Core {
 }
 
 fn extent_aad(ino: Ino, serial: u64) -> Aad {
-    Aad { kind: kind::EXTENT, id: number(ino), version: serial, generation: 0 }
+    Aad {
+        kind: kind::EXTENT,
+        id: number(ino),
+        version: serial,
+        generation: 0,
+    }
 }
 
 /// A buffer of this thread's, so that reads do not allocate.

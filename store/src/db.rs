@@ -205,7 +205,10 @@ impl Sums {
             let word = |i: usize| {
                 u64::from_le_bytes(raw[i * 8..i * 8 + 8].try_into().expect("eight bytes of forty"))
             };
-            *sum = Sum { lanes: [word(0), word(1), word(2), word(3)], count: word(4) };
+            *sum = Sum {
+                lanes: [word(0), word(1), word(2), word(3)],
+                count: word(4),
+            };
         }
         Some(sums)
     }
@@ -263,7 +266,11 @@ impl Db {
         }
         tx.commit()?;
         disk.sync_dir().map_err(DbError::Io)?;
-        Ok(Db { disk, inner: RwLock::new(Some(database)), hashing: Mutex::new(None) })
+        Ok(Db {
+            disk,
+            inner: RwLock::new(Some(database)),
+            hashing: Mutex::new(None),
+        })
     }
 
     /// Opens the file; after a kill the library repairs its free lists first.
@@ -272,7 +279,11 @@ impl Db {
     /// [`DbError::Damaged`] if it is no such file or a broken one.
     pub fn open(disk: Arc<dyn Disk>) -> Result<Db, DbError> {
         let database = open(&disk)?;
-        let db = Db { disk, inner: RwLock::new(Some(database)), hashing: Mutex::new(None) };
+        let db = Db {
+            disk,
+            inner: RwLock::new(Some(database)),
+            hashing: Mutex::new(None),
+        };
         // Every table must be there: a file without one is not a whole vault.
         for table in Table::ALL {
             db.get(table, b"?")?;
@@ -294,7 +305,11 @@ impl Db {
                 .and_then(|bytes| Sums::decode(&key, &bytes))
                 .ok_or_else(|| DbError::Damaged("the sum over all records is missing or altered".into()))?
         };
-        *self.hashing.lock() = Some(Hashing { key, sums, uncertain: false });
+        *self.hashing.lock() = Some(Hashing {
+            key,
+            sums,
+            uncertain: false,
+        });
         Ok(())
     }
 
@@ -318,7 +333,9 @@ impl Db {
         self.with(|db| {
             let tx = db.begin_read()?;
             let rows = tx.open_table(table.definition())?;
-            keys.iter().map(|key| Ok(rows.get(key.as_slice())?.map(|v| v.value().to_vec()))).collect()
+            keys.iter()
+                .map(|key| Ok(rows.get(key.as_slice())?.map(|v| v.value().to_vec())))
+                .collect()
         })
     }
 
@@ -387,7 +404,7 @@ impl Db {
         }
         let mut sums = hashing.as_ref().map(|h| h.sums);
         let key = hashing.as_ref().map(|h| h.key);
-        let result = self.with_mut(|db| write(db, batch, key.as_ref(), sums.as_mut()));
+        let result = self.with(|db| write(db, batch, key.as_ref(), sums.as_mut()));
         if let (Some(h), Some(sums)) = (hashing.as_mut(), sums) {
             match result {
                 Ok(()) => h.sums = sums,
@@ -404,9 +421,14 @@ impl Db {
     /// As [`DbError`] says.
     pub fn verify(&self) -> Result<Vec<Table>, DbError> {
         let guard = self.hashing.lock();
-        let Some(hashing) = guard.as_ref() else { return Ok(Vec::new()) };
+        let Some(hashing) = guard.as_ref() else {
+            return Ok(Vec::new());
+        };
         let counted = self.count(&hashing.key)?;
-        Ok(Table::ALL.into_iter().filter(|t| counted.0[*t as usize] != hashing.sums.0[*t as usize]).collect())
+        Ok(Table::ALL
+            .into_iter()
+            .filter(|t| counted.0[*t as usize] != hashing.sums.0[*t as usize])
+            .collect())
     }
 
     /// The library's own check of the file's structure and checksums.
@@ -453,11 +475,7 @@ impl Db {
         Ok(sums)
     }
 
-    fn with<T>(&self, call: impl Fn(&Database) -> Result<T, DbError>) -> Result<T, DbError> {
-        self.with_mut(call)
-    }
-
-    fn with_mut<T>(&self, call: impl FnOnce(&Database) -> Result<T, DbError>) -> Result<T, DbError> {
+    fn with<T>(&self, call: impl FnOnce(&Database) -> Result<T, DbError>) -> Result<T, DbError> {
         let mut guard = self.inner.read();
         if guard.is_none() {
             drop(guard);
@@ -467,7 +485,9 @@ impl Db {
             }
             guard = RwLockWriteGuard::downgrade(slot);
         }
-        let Some(db) = guard.as_ref() else { return Err(DbError::Damaged("it was closed".into())) };
+        let Some(db) = guard.as_ref() else {
+            return Err(DbError::Damaged("it was closed".into()));
+        };
         let result = guarded(|| call(db));
         drop(guard);
         if result.is_err() {
@@ -562,7 +582,9 @@ fn open(disk: &Arc<dyn Disk>) -> Result<Database, DbError> {
 
 fn build(file: Arc<dyn DiskFile>) -> Result<Database, DbError> {
     guarded(|| {
-        Ok(Database::builder().set_cache_size(CACHE).create_with_backend(Backend(file))?)
+        Ok(Database::builder()
+            .set_cache_size(CACHE)
+            .create_with_backend(Backend(file))?)
     })
 }
 

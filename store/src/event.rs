@@ -81,8 +81,15 @@ impl Event {
     /// The event's bytes: the sealed payload is their end.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION).u8(self.kind as u8).raw(&self.space.0).raw(&self.at.chain.0).u64(self.at.seq);
-        w.u64(self.lamport).raw(&self.prev).raw(&self.subject).u32(self.generation);
+        w.u8(VERSION)
+            .u8(self.kind as u8)
+            .raw(&self.space.0)
+            .raw(&self.at.chain.0)
+            .u64(self.at.seq);
+        w.u64(self.lamport)
+            .raw(&self.prev)
+            .raw(&self.subject)
+            .u32(self.generation);
         w.u16(self.replaces.len() as u16);
         for r in &self.replaces {
             w.raw(&r.chain.0).u64(r.seq);
@@ -115,7 +122,12 @@ impl Event {
             return Err(Malformed("an event contradicts itself"));
         }
         let replaces = (0..count)
-            .map(|_| Ok(EventRef { chain: ChainId(r.array()?), seq: r.u64()? }))
+            .map(|_| {
+                Ok(EventRef {
+                    chain: ChainId(r.array()?),
+                    seq: r.u64()?,
+                })
+            })
             .collect::<Result<_, Malformed>>()?;
         let wrapped = match r.u8()? {
             0 => None,
@@ -127,7 +139,18 @@ impl Event {
         }
         let sealed = r.rest().to_vec();
         let at = EventRef { chain, seq };
-        Ok(Event { kind, space, at, lamport, prev, subject, generation, replaces, wrapped, sealed })
+        Ok(Event {
+            kind,
+            space,
+            at,
+            lamport,
+            prev,
+            subject,
+            generation,
+            replaces,
+            wrapped,
+            sealed,
+        })
     }
 }
 
@@ -138,12 +161,22 @@ pub fn hash(bytes: &[u8]) -> [u8; 32] {
 
 /// Associated data of an entity's sealed version: entity and event.
 pub(crate) fn content_aad(entity: &EntityId, seq: u64) -> Aad {
-    Aad { kind: kind::CONTENT, id: entity.0, version: seq, generation: 0 }
+    Aad {
+        kind: kind::CONTENT,
+        id: entity.0,
+        version: seq,
+        generation: 0,
+    }
 }
 
 /// Associated data of a tree event's payload.
 pub(crate) fn tree_aad(node: &NodeId, seq: u64, generation: u32) -> Aad {
-    Aad { kind: kind::TREE, id: node.0, version: seq, generation }
+    Aad {
+        kind: kind::TREE,
+        id: node.0,
+        version: seq,
+        generation,
+    }
 }
 
 /// Where a version's bytes are.
@@ -191,15 +224,25 @@ fn put_time(w: &mut Writer, t: Time) {
 }
 
 fn get_time(r: &mut Reader<'_>) -> Result<Time, Malformed> {
-    let t = Time { sec: r.i64()?, nsec: r.u32()? };
-    if t.nsec < 1_000_000_000 { Ok(t) } else { Err(Malformed("a time with too many nanoseconds")) }
+    let t = Time {
+        sec: r.i64()?,
+        nsec: r.u32()?,
+    };
+    if t.nsec < 1_000_000_000 {
+        Ok(t)
+    } else {
+        Err(Malformed("a time with too many nanoseconds"))
+    }
 }
 
 impl Version {
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION).u8(self.kind as u8).u8(self.form as u8).u16(self.perm);
+        w.u8(VERSION)
+            .u8(self.kind as u8)
+            .u8(self.form as u8)
+            .u16(self.perm);
         put_time(&mut w, self.mtime);
         put_time(&mut w, self.btime);
         w.u64(self.size);
@@ -243,7 +286,16 @@ impl Version {
         {
             return Err(Malformed("a body of another size than its version says"));
         }
-        Ok(Version { kind, form, perm, mtime, btime, size, xattrs, body })
+        Ok(Version {
+            kind,
+            form,
+            perm,
+            mtime,
+            btime,
+            size,
+            xattrs,
+            body,
+        })
     }
 }
 
@@ -299,7 +351,13 @@ impl NodeState {
         if !valid_name(&name) {
             return Err(Malformed("a name that no file can have"));
         }
-        Ok(NodeState { parent, entity, perm, xattrs, name })
+        Ok(NodeState {
+            parent,
+            entity,
+            perm,
+            xattrs,
+            name,
+        })
     }
 }
 
@@ -410,7 +468,13 @@ impl Unverified<'_> {
             let bytes = r.bytes(EVENT_MAX)?;
             let event = Event::decode(bytes)?;
             let seq = row.first.saturating_add(i);
-            if event.at != (EventRef { chain: row.chain, seq }) || event.prev != head {
+            if event.at
+                != (EventRef {
+                    chain: row.chain,
+                    seq,
+                })
+                || event.prev != head
+            {
                 return Err(VerifyError::Broken(seq));
             }
             head = hash(bytes);
@@ -422,7 +486,11 @@ impl Unverified<'_> {
             return Err(VerifyError::Broken(last));
         }
         device
-            .verify_strict(labels::SIGN_HEAD, &BatchRow::signed(row.chain, last, &head), &row.signature)
+            .verify_strict(
+                labels::SIGN_HEAD,
+                &BatchRow::signed(row.chain, last, &head),
+                &row.signature,
+            )
             .map_err(|_| VerifyError::BadSignature)?;
         Ok(events)
     }

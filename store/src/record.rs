@@ -37,7 +37,6 @@ pub(crate) mod kind {
     pub(crate) const CHUNK: u8 = 12;
     pub(crate) const MANIFEST: u8 = 13;
     pub(crate) const BATCH: u8 = 14;
-    pub(crate) const DELETION: u8 = 15;
 }
 
 /// Seconds since 1970 (floor) and nanoseconds to add.
@@ -53,7 +52,10 @@ impl Time {
     /// The clock's time.
     pub fn now() -> Time {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        Time { sec: t.tv_sec, nsec: t.tv_nsec as u32 }
+        Time {
+            sec: t.tv_sec,
+            nsec: t.tv_nsec as u32,
+        }
     }
 }
 
@@ -151,7 +153,10 @@ fn put_time(w: &mut Writer, t: Time) {
 }
 
 fn get_time(r: &mut Reader<'_>) -> Result<Time, Malformed> {
-    let t = Time { sec: r.i64()?, nsec: r.u32()? };
+    let t = Time {
+        sec: r.i64()?,
+        nsec: r.u32()?,
+    };
     if t.nsec >= 1_000_000_000 {
         return Err(Malformed("a time has more than a second of nanoseconds"));
     }
@@ -178,7 +183,11 @@ pub(crate) fn get_xattrs(r: &mut Reader<'_>) -> Result<Option<Box<Xattrs>>, Malf
 }
 
 pub(crate) fn put_manifest(w: &mut Writer, m: &ManifestRef) {
-    w.raw(&m.id.0).raw(&m.sealed).u32(m.len).u8(m.depth).u64(m.entries);
+    w.raw(&m.id.0)
+        .raw(&m.sealed)
+        .u32(m.len)
+        .u8(m.depth)
+        .u64(m.entries);
 }
 
 pub(crate) fn get_manifest(r: &mut Reader<'_>) -> Result<ManifestRef, Malformed> {
@@ -208,9 +217,12 @@ impl InodeRecord {
         };
         match &self.base {
             BaseRef::Empty => w.u8(0),
-            BaseRef::Body { batch, offset, len, seq } => {
-                w.u8(1).u64(*batch).u32(*offset).u32(*len).u64(*seq)
-            }
+            BaseRef::Body {
+                batch,
+                offset,
+                len,
+                seq,
+            } => w.u8(1).u64(*batch).u32(*offset).u32(*len).u64(*seq),
             BaseRef::Manifest(root) => {
                 w.u8(2);
                 put_manifest(&mut w, root);
@@ -234,17 +246,29 @@ impl InodeRecord {
         let kind = Kind::from_byte(r.u8()?)?;
         let entity = EntityId(r.array()?);
         let (perm, uid, gid, rdev, nlink) = (r.u16()?, r.u32()?, r.u32()?, r.u32()?, r.u32()?);
-        let [atime, mtime, ctime, btime] =
-            [get_time(&mut r)?, get_time(&mut r)?, get_time(&mut r)?, get_time(&mut r)?];
+        let [atime, mtime, ctime, btime] = [
+            get_time(&mut r)?,
+            get_time(&mut r)?,
+            get_time(&mut r)?,
+            get_time(&mut r)?,
+        ];
         let (size, allocated) = (r.u64()?, r.u64()?);
         let published = match r.u8()? {
             0 => None,
-            1 => Some(EventRef { chain: ChainId(r.array()?), seq: r.u64()? }),
+            1 => Some(EventRef {
+                chain: ChainId(r.array()?),
+                seq: r.u64()?,
+            }),
             _ => return Err(Malformed("an inode record contradicts itself")),
         };
         let base = match r.u8()? {
             0 => BaseRef::Empty,
-            1 => BaseRef::Body { batch: r.u64()?, offset: r.u32()?, len: r.u32()?, seq: r.u64()? },
+            1 => BaseRef::Body {
+                batch: r.u64()?,
+                offset: r.u32()?,
+                len: r.u32()?,
+                seq: r.u64()?,
+            },
             2 => BaseRef::Manifest(get_manifest(&mut r)?),
             _ => return Err(Malformed("a content of an unknown kind")),
         };
@@ -254,8 +278,30 @@ impl InodeRecord {
         }
         let xattrs = get_xattrs(&mut r)?;
         r.end()?;
-        let meta = Meta { kind, perm, uid, gid, rdev, nlink, atime, mtime, ctime, btime, xattrs };
-        Ok(InodeRecord { entity, meta, size, allocated, base, base_len, log_first, log_next, published })
+        let meta = Meta {
+            kind,
+            perm,
+            uid,
+            gid,
+            rdev,
+            nlink,
+            atime,
+            mtime,
+            ctime,
+            btime,
+            xattrs,
+        };
+        Ok(InodeRecord {
+            entity,
+            meta,
+            size,
+            allocated,
+            base,
+            base_len,
+            log_first,
+            log_next,
+            published,
+        })
     }
 }
 
@@ -280,7 +326,11 @@ impl NodeRecord {
     /// The record's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION).u64(self.parent).u64(self.ino).u8(self.kind as u8).raw(&self.id.0);
+        w.u8(VERSION)
+            .u64(self.parent)
+            .u64(self.ino)
+            .u8(self.kind as u8)
+            .raw(&self.id.0);
         w.u8(self.told as u8).raw(&self.name);
         w.0
     }
@@ -300,7 +350,14 @@ impl NodeRecord {
         if !valid_name(&name) {
             return Err(Malformed("a name that no file can have"));
         }
-        Ok(NodeRecord { parent, ino, kind, id, told, name })
+        Ok(NodeRecord {
+            parent,
+            ino,
+            kind,
+            id,
+            told,
+            name,
+        })
     }
 }
 
@@ -345,7 +402,13 @@ impl LogRecord {
             LogRecord::Write(offset, data) => w.u8(1).u64(*offset).raw(data),
             LogRecord::Zero(offset, len) => w.u8(2).u64(*offset).u64(*len),
             LogRecord::Truncate(size) => w.u8(3).u64(*size),
-            LogRecord::Stored { offset, place, serial, skip, take } => {
+            LogRecord::Stored {
+                offset,
+                place,
+                serial,
+                skip,
+                take,
+            } => {
                 w.u8(4).u64(*offset).u64(*serial).u32(*skip).u32(*take);
                 put_place(&mut w, *place);
                 &mut w
@@ -369,7 +432,13 @@ impl LogRecord {
             3 => LogRecord::Truncate(r.u64()?),
             4 => {
                 let (offset, serial, skip, take) = (r.u64()?, r.u64()?, r.u32()?, r.u32()?);
-                LogRecord::Stored { offset, place: get_place(&mut r)?, serial, skip, take }
+                LogRecord::Stored {
+                    offset,
+                    place: get_place(&mut r)?,
+                    serial,
+                    skip,
+                    take,
+                }
             }
             _ => return Err(Malformed("a log record of an unknown kind")),
         };
@@ -392,7 +461,11 @@ pub(crate) fn put_place(w: &mut Writer, place: Place) {
 }
 
 pub(crate) fn get_place(r: &mut Reader<'_>) -> Result<Place, Malformed> {
-    Ok(Place { pack: r.u32()?, offset: r.u64()?, len: r.u32()? })
+    Ok(Place {
+        pack: r.u32()?,
+        offset: r.u64()?,
+        len: r.u32()?,
+    })
 }
 
 /// A chunk's row: where it lies, how long it is, what it seals to.
@@ -426,7 +499,12 @@ impl ChunkRow {
         if r.u8()? != VERSION {
             return Err(Malformed("a chunk row of an unknown version"));
         }
-        let row = ChunkRow { kind: r.u8()?, len: r.u32()?, sealed: r.array()?, place: get_place(&mut r)? };
+        let row = ChunkRow {
+            kind: r.u8()?,
+            len: r.u32()?,
+            sealed: r.array()?,
+            place: get_place(&mut r)?,
+        };
         r.end()?;
         Ok(row)
     }

@@ -49,7 +49,10 @@ impl Kind {
 
     /// Whether it is of this machine only and never published.
     pub fn is_local(self) -> bool {
-        matches!(self, Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice)
+        matches!(
+            self,
+            Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice
+        )
     }
 }
 
@@ -186,13 +189,20 @@ impl Default for Tree {
 
 impl Folder {
     fn new(parent: Ino) -> Folder {
-        Folder { parent, entries: BTreeMap::new(), names: HashTable::new(), subfolders: 0 }
+        Folder {
+            parent,
+            entries: BTreeMap::new(),
+            names: HashTable::new(),
+            subfolders: 0,
+        }
     }
 
     fn find(&self, hasher: &DefaultHashBuilder, name: &[u8]) -> Option<NodeNo> {
         let entries = &self.entries;
         self.names
-            .find(hasher.hash_one(name), |no| entries.get(no).is_some_and(|e| &*e.name == name))
+            .find(hasher.hash_one(name), |no| {
+                entries.get(no).is_some_and(|e| &*e.name == name)
+            })
             .copied()
     }
 
@@ -203,7 +213,9 @@ impl Folder {
         let hash = hasher.hash_one(&*entry.name);
         self.entries.insert(no, entry);
         let entries = &self.entries;
-        self.names.insert_unique(hash, no, |no| entries.get(no).map_or(0, |e| hasher.hash_one(&*e.name)));
+        self.names.insert_unique(hash, no, |no| {
+            entries.get(no).map_or(0, |e| hasher.hash_one(&*e.name))
+        });
     }
 
     fn take(&mut self, hasher: &DefaultHashBuilder, no: NodeNo) -> Option<Entry> {
@@ -236,7 +248,9 @@ impl Tree {
         let mut tree = Tree::default();
         for (_, row) in &rows {
             if row.kind == Kind::Folder && row.ino != ROOT {
-                tree.folders.entry(row.ino).or_insert_with(|| Folder::new(row.parent));
+                tree.folders
+                    .entry(row.ino)
+                    .or_insert_with(|| Folder::new(row.parent));
             }
         }
         let mut stray = Vec::new();
@@ -327,7 +341,17 @@ impl Tree {
         if kind == Kind::Folder {
             self.folders.insert(ino, Folder::new(parent));
         }
-        self.put(parent, no, Entry { ino, kind, id, told: Told::Never, name: name.into() });
+        self.put(
+            parent,
+            no,
+            Entry {
+                ino,
+                kind,
+                id,
+                told: Told::Never,
+                name: name.into(),
+            },
+        );
         self.nodes += 1;
         Ok(no)
     }
@@ -411,7 +435,10 @@ impl Tree {
     /// to give back by [`Tree::put_back`].
     pub fn take_dirty(&mut self) -> Vec<(NodeNo, DirtyNode)> {
         let dirty = std::mem::take(&mut self.dirty);
-        dirty.into_iter().map(|(no, parent)| (no, self.state(no, parent))).collect()
+        dirty
+            .into_iter()
+            .map(|(no, parent)| (no, self.state(no, parent)))
+            .collect()
     }
 
     /// An event has told where a node is: if it is still there, that is noted.
@@ -421,6 +448,22 @@ impl Tree {
             && *entry.name == *record.name
         {
             entry.told = Told::Now;
+        }
+    }
+
+    /// A folder's own attributes changed: its node is to be told again.
+    pub fn retell(&mut self, ino: Ino) {
+        let Some(parent) = self.folders.get(&ino).map(|f| f.parent).filter(|_| ino != ROOT) else {
+            return;
+        };
+        let Some(above) = self.folders.get_mut(&parent) else {
+            return;
+        };
+        if let Some((no, entry)) = above.entries.iter_mut().find(|(_, e)| e.ino == ino) {
+            if entry.told == Told::Now {
+                entry.told = Told::Before;
+            }
+            self.dirty.insert(*no, Some(parent));
         }
     }
 
@@ -522,7 +565,13 @@ impl Tree {
         }
         self.nodes -= 1;
         self.dirty.insert(no, None);
-        Replaced { node: no, ino: entry.ino, kind: entry.kind, id: entry.id, told: entry.told }
+        Replaced {
+            node: no,
+            ino: entry.ino,
+            kind: entry.kind,
+            id: entry.id,
+            told: entry.told,
+        }
     }
 
     fn relocate(&mut self, no: NodeNo, from: Ino, to: Ino, name: &[u8]) {

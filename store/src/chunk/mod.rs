@@ -5,3 +5,6 @@
 
 pub mod cut;
 pub mod pack;
+
+pub use cut::{AVG, Cutter, MAX, MIN, Scan};
+pub use pack::{PackError, Packs, Place};

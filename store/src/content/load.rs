@@ -55,20 +55,37 @@ impl Content {
                     self.punch(owner, offset, len);
                 }
                 LogRecord::Truncate(size) => self.truncate(owner, size)?,
-                LogRecord::Stored { offset, place, serial, skip, take } => {
+                LogRecord::Stored {
+                    offset,
+                    place,
+                    serial,
+                    skip,
+                    take,
+                } => {
                     let tail_end = self.base_len + self.tail.len() as u64;
                     let end = offset + u64::from(take);
                     if offset >= self.base_len && offset <= tail_end && self.over.end() <= tail_end {
                         let plain = owner.core.read_extent(owner.key, owner.ino, serial, place)?;
-                        let part = plain.get(skip as usize..skip as usize + take as usize).ok_or_else(|| {
-                            StoreError::Tampered { what: "a part of a file that is not yet a version".into() }
-                        })?;
+                        let part = plain
+                            .get(skip as usize..skip as usize + take as usize)
+                            .ok_or_else(|| StoreError::Tampered {
+                                what: "a part of a file that is not yet a version".into(),
+                            })?;
                         self.put(owner, offset, part);
                     } else if offset < self.base_len && end > self.base_len {
-                        return Err(StoreError::Tampered { what: "the log of a file".into() });
+                        return Err(StoreError::Tampered {
+                            what: "the log of a file".into(),
+                        });
                     } else {
                         let bytes = Bytes::Stored { place, serial, skip };
-                        self.over.insert(offset, Extent { len: u64::from(take), bytes, logged: true });
+                        self.over.insert(
+                            offset,
+                            Extent {
+                                len: u64::from(take),
+                                bytes,
+                                logged: true,
+                            },
+                        );
                         self.size = self.size.max(end);
                     }
                 }
@@ -83,14 +100,24 @@ impl Content {
 
 /// Opens a small body.
 pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, StoreError> {
-    let BaseRef::Body { batch, offset, len, seq } = base else { return Ok(Vec::new()) };
+    let BaseRef::Body {
+        batch,
+        offset,
+        len,
+        seq,
+    } = base
+    else {
+        return Ok(Vec::new());
+    };
     let what = "a file's body";
     let row = owner
         .core
         .db
         .get(Table::Batches, &batch.to_be_bytes())?
         .ok_or_else(|| StoreError::Missing { what: what.into() })?;
-    let place = event::BatchRow::decode(&row).map_err(StoreError::malformed(what))?.place;
+    let place = event::BatchRow::decode(&row)
+        .map_err(StoreError::malformed(what))?
+        .place;
     if u64::from(offset) + u64::from(len) > u64::from(place.len) {
         return Err(StoreError::Tampered { what: what.into() });
     }
@@ -113,33 +140,36 @@ fn log_rows(owner: Owner<'_>, first: u64, next: u64) -> Result<Option<Vec<LogRec
     let mut rows = Vec::new();
     let mut expected = first;
     let mut bad = None;
-    owner.core.db.scan(Table::Log, &owner.ino.to_be_bytes(), &mut |key, value| {
-        let seq = match key.get(8..16).map(<[u8; 8]>::try_from) {
-            Some(Ok(seq)) => u64::from_be_bytes(seq),
-            _ => return true,
-        };
-        if seq < first || seq >= next {
-            return true;
-        }
-        let opened = open(owner.key, &super::persist::log_aad(owner.ino, seq), value)
-            .map_err(StoreError::tampered(what))
-            .and_then(|plain| LogRecord::decode(&plain).map_err(StoreError::malformed(what)));
-        match opened {
-            Ok(record) if seq == expected => {
-                rows.push(record);
-                expected += 1;
-                true
+    owner
+        .core
+        .db
+        .scan(Table::Log, &owner.ino.to_be_bytes(), &mut |key, value| {
+            let seq = match key.get(8..16).map(<[u8; 8]>::try_from) {
+                Some(Ok(seq)) => u64::from_be_bytes(seq),
+                _ => return true,
+            };
+            if seq < first || seq >= next {
+                return true;
             }
-            Ok(_) => {
-                bad = Some(StoreError::Missing { what: what.into() });
-                false
+            let opened = open(owner.key, &super::persist::log_aad(owner.ino, seq), value)
+                .map_err(StoreError::tampered(what))
+                .and_then(|plain| LogRecord::decode(&plain).map_err(StoreError::malformed(what)));
+            match opened {
+                Ok(record) if seq == expected => {
+                    rows.push(record);
+                    expected += 1;
+                    true
+                }
+                Ok(_) => {
+                    bad = Some(StoreError::Missing { what: what.into() });
+                    false
+                }
+                Err(e) => {
+                    bad = Some(e);
+                    false
+                }
             }
-            Err(e) => {
-                bad = Some(e);
-                false
-            }
-        }
-    })?;
+        })?;
     if let Some(e) = bad {
         return Err(e);
     }

@@ -21,7 +21,9 @@ pub(crate) fn store(core: &Core, pieces: &[Piece]) -> Result<ManifestRef, StoreE
         }
         nodes = above;
     }
-    let root = nodes.pop().ok_or_else(|| StoreError::Missing { what: "a manifest's first piece".into() })?;
+    let root = nodes.pop().ok_or_else(|| StoreError::Missing {
+        what: "a manifest's first piece".into(),
+    })?;
     Ok(ManifestRef {
         id: root.id,
         sealed: root.sealed,
@@ -53,11 +55,20 @@ pub(crate) fn walk(
     entry: &mut dyn FnMut(LeafEntry),
 ) -> Result<(), StoreError> {
     if root.depth > DEPTH_MAX {
-        return Err(StoreError::Tampered { what: "a manifest".into() });
+        return Err(StoreError::Tampered {
+            what: "a manifest".into(),
+        });
     }
     let mut left = root.entries;
     let mut end = 0u64;
-    let mut stack = vec![(ChunkRef { id: root.id, sealed: root.sealed, len: root.len }, root.depth)];
+    let mut stack = vec![(
+        ChunkRef {
+            id: root.id,
+            sealed: root.sealed,
+            len: root.len,
+        },
+        root.depth,
+    )];
     while let Some((chunk, level)) = stack.pop() {
         node(&chunk);
         let bytes = core.whole_chunk(kind::MANIFEST, &chunk)?;
@@ -74,7 +85,11 @@ pub(crate) fn walk(
                     let next = end.checked_add(len).filter(|e| *e <= i64::MAX as u64);
                     match (left.checked_sub(1), next) {
                         (Some(l), Some(next)) => (left, end) = (l, next),
-                        _ => return Err(StoreError::Tampered { what: "a manifest".into() }),
+                        _ => {
+                            return Err(StoreError::Tampered {
+                                what: "a manifest".into(),
+                            });
+                        }
                     }
                     entry(e);
                 }
@@ -82,7 +97,9 @@ pub(crate) fn walk(
         }
     }
     if left != 0 {
-        return Err(StoreError::Tampered { what: "a manifest".into() });
+        return Err(StoreError::Tampered {
+            what: "a manifest".into(),
+        });
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ use over::Over;
 use pieces::Piece;
 
 /// Files up to this size are stored whole, with the event that publishes them.
-pub const INLINE_MAX: u64 = 32 << 10;
+pub(crate) const INLINE_MAX: u64 = 32 << 10;
 
 /// What the content's bytes are sealed with, and for.
 #[derive(Clone, Copy)]
@@ -66,7 +66,14 @@ pub(crate) struct Durable {
 
 impl Default for Durable {
     fn default() -> Durable {
-        Durable { size: 0, allocated: 0, base: BaseRef::Empty, base_len: 0, log_first: 1, log_next: 1 }
+        Durable {
+            size: 0,
+            allocated: 0,
+            base: BaseRef::Empty,
+            base_len: 0,
+            log_first: 1,
+            log_next: 1,
+        }
     }
 }
 
@@ -148,7 +155,11 @@ impl Content {
         let mut total = self.data_below(0, self.base_len) + self.tail.len() as u64;
         for (offset, extent) in self.over.iter() {
             let hidden = self.data_below(offset, offset + extent.len);
-            let shown = if matches!(extent.bytes, over::Bytes::Zero) { 0 } else { extent.len };
+            let shown = if matches!(extent.bytes, over::Bytes::Zero) {
+                0
+            } else {
+                extent.len
+            };
             total = (total + shown).saturating_sub(hidden);
         }
         total

@@ -36,13 +36,22 @@ pub(crate) struct Extent {
 impl Extent {
     fn part(&self, from: u64, to: u64) -> Extent {
         let bytes = match &self.bytes {
-            Bytes::Mem { buf, skip } => Bytes::Mem { buf: buf.clone(), skip: skip + from as usize },
-            Bytes::Stored { place, serial, skip } => {
-                Bytes::Stored { place: *place, serial: *serial, skip: skip + from as u32 }
-            }
+            Bytes::Mem { buf, skip } => Bytes::Mem {
+                buf: buf.clone(),
+                skip: skip + from as usize,
+            },
+            Bytes::Stored { place, serial, skip } => Bytes::Stored {
+                place: *place,
+                serial: *serial,
+                skip: skip + from as u32,
+            },
             Bytes::Zero => Bytes::Zero,
         };
-        Extent { len: to - from, bytes, logged: self.logged }
+        Extent {
+            len: to - from,
+            bytes,
+            logged: self.logged,
+        }
     }
 }
 
@@ -55,18 +64,16 @@ pub(crate) struct Over {
 }
 
 impl Over {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.map.is_empty()
-    }
-    pub(crate) fn len(&self) -> usize {
-        self.map.len()
-    }
     /// Bytes in memory.
     pub(crate) fn mem(&self) -> usize {
         self.mem
     }
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Extent)> {
         self.map.iter().map(|(offset, e)| (*offset, e))
+    }
+    /// Where the first extent begins.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.map.first_key_value().map(|(o, _)| *o)
     }
     /// The end of the last extent.
     pub(crate) fn end(&self) -> u64 {
@@ -127,8 +134,18 @@ impl Over {
         }
         let mut at = offset;
         for part in data.chunks(EXTENT_MAX) {
-            let bytes = Bytes::Mem { buf: Arc::new(part.to_vec()), skip: 0 };
-            self.put(at, Extent { len: part.len() as u64, bytes, logged: false });
+            let bytes = Bytes::Mem {
+                buf: Arc::new(part.to_vec()),
+                skip: 0,
+            };
+            self.put(
+                at,
+                Extent {
+                    len: part.len() as u64,
+                    bytes,
+                    logged: false,
+                },
+            );
             at += part.len() as u64;
         }
     }
@@ -202,7 +219,14 @@ mod tests {
                         plain[a..a + n].fill(None);
                     }
                     1 => {
-                        over.insert(a as u64, Extent { len: n as u64, bytes: Bytes::Zero, logged: true });
+                        over.insert(
+                            a as u64,
+                            Extent {
+                                len: n as u64,
+                                bytes: Bytes::Zero,
+                                logged: true,
+                            },
+                        );
                         plain[a..a + n].fill(Some(0));
                     }
                     _ => {

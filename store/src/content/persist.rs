@@ -26,7 +26,12 @@ pub(crate) struct Plan {
 
 /// A log row's associated data.
 pub(crate) fn log_aad(ino: Ino, seq: u64) -> Aad {
-    Aad { kind: kind::LOG, id: number(ino), version: seq, generation: 0 }
+    Aad {
+        kind: kind::LOG,
+        id: number(ino),
+        version: seq,
+        generation: 0,
+    }
 }
 
 fn log_key(ino: Ino, seq: u64) -> [u8; 16] {
@@ -58,7 +63,10 @@ impl Content {
     /// before the batch is applied; then [`Content::done`], or [`Content::undone`].
     pub(crate) fn persist(&mut self, owner: Owner<'_>, batch: &mut Batch) -> Result<Plan, StoreError> {
         if !self.is_dirty() {
-            return Ok(Plan { durable: self.durable, changes: self.changes });
+            return Ok(Plan {
+                durable: self.durable,
+                changes: self.changes,
+            });
         }
         let result = self.try_persist(owner, batch);
         if result.is_err() {
@@ -96,19 +104,33 @@ impl Content {
         for record in records {
             let seq = durable.log_next;
             let mut plain = record.encode();
-            batch.put(Table::Log, log_key(owner.ino, seq), seal(owner.key, &log_aad(owner.ino, seq), &plain));
+            batch.put(
+                Table::Log,
+                log_key(owner.ino, seq),
+                seal(owner.key, &log_aad(owner.ino, seq), &plain),
+            );
             zeroize::Zeroize::zeroize(&mut plain);
             durable.log_next += 1;
         }
         durable.base_len = self.base_len;
         durable.allocated = self.allocated();
-        Ok(Plan { durable, changes: self.changes })
+        Ok(Plan {
+            durable,
+            changes: self.changes,
+        })
     }
 
     /// What the next transaction makes of a small file whose bytes go with its event.
     pub(crate) fn plan_body(&self) -> Plan {
-        let durable = Durable { size: self.size, allocated: self.size, ..self.durable };
-        Plan { durable, changes: self.changes }
+        let durable = Durable {
+            size: self.size,
+            allocated: self.size,
+            ..self.durable
+        };
+        Plan {
+            durable,
+            changes: self.changes,
+        }
     }
 
     /// Waits until every chunk of the base is stored.
@@ -126,7 +148,12 @@ impl Content {
 
     /// Records for what the log does not hold yet.
     fn log_new(&mut self, owner: Owner<'_>, records: &mut Vec<LogRecord>) -> Result<(), StoreError> {
-        let new: Vec<u64> = self.over.iter().filter(|(_, e)| !e.logged).map(|(o, _)| o).collect();
+        let new: Vec<u64> = self
+            .over
+            .iter()
+            .filter(|(_, e)| !e.logged)
+            .map(|(o, _)| o)
+            .collect();
         let in_memory: u64 = self
             .over
             .iter()
@@ -159,7 +186,13 @@ impl Content {
             } else {
                 let serial = u64::from_le_bytes(random_bytes());
                 let place = owner.core.store_extent(owner.key, owner.ino, serial, part)?;
-                LogRecord::Stored { offset: at, place, serial, skip: 0, take: part.len() as u32 }
+                LogRecord::Stored {
+                    offset: at,
+                    place,
+                    serial,
+                    skip: 0,
+                    take: part.len() as u32,
+                }
             });
             at += part.len() as u64;
         }
@@ -177,12 +210,23 @@ impl Content {
             .map(|(o, e)| (o, e.len))
             .collect();
         for (offset, _) in in_memory {
-            let Some((_, extent)) = self.over.touching(offset..offset + 1).next() else { continue };
-            let Bytes::Mem { buf, skip } = &extent.bytes else { continue };
+            let Some((_, extent)) = self.over.touching(offset..offset + 1).next() else {
+                continue;
+            };
+            let Bytes::Mem { buf, skip } = &extent.bytes else {
+                continue;
+            };
             let serial = u64::from_le_bytes(random_bytes());
             let plain = &buf[*skip..*skip + extent.len as usize];
             let place = owner.core.store_extent(owner.key, owner.ino, serial, plain)?;
-            self.over.replace(offset, Bytes::Stored { place, serial, skip: 0 });
+            self.over.replace(
+                offset,
+                Bytes::Stored {
+                    place,
+                    serial,
+                    skip: 0,
+                },
+            );
         }
         self.count(owner.core);
         Ok(())

@@ -100,7 +100,11 @@ pub(crate) enum LeafEntry {
 }
 
 fn get_ref(r: &mut Reader<'_>, most: usize) -> Result<ChunkRef, Malformed> {
-    let chunk = ChunkRef { id: ChunkId(r.array()?), sealed: r.array()?, len: r.u32()? };
+    let chunk = ChunkRef {
+        id: ChunkId(r.array()?),
+        sealed: r.array()?,
+        len: r.u32()?,
+    };
     if chunk.len == 0 || chunk.len as usize > most {
         return Err(Malformed("a manifest names a chunk of an impossible length"));
     }
@@ -118,7 +122,9 @@ pub(crate) fn decode(bytes: &[u8], level: u8) -> Result<Node, Malformed> {
         return Err(Malformed("a manifest node has too many entries, or none"));
     }
     if level > 0 {
-        let children = (0..count).map(|_| get_ref(&mut r, NODE_MAX)).collect::<Result<_, _>>()?;
+        let children = (0..count)
+            .map(|_| get_ref(&mut r, NODE_MAX))
+            .collect::<Result<_, _>>()?;
         r.end()?;
         return Ok(Node::Branch(children));
     }

@@ -18,7 +18,7 @@ pub(crate) const IN_FLIGHT: usize = 24 << 20;
 enum State {
     Waiting(Arc<Vec<u8>>),
     Stored(ChunkRef),
-    Failed(Arc<Vec<u8>>, i32),
+    Failed(Arc<Vec<u8>>),
 }
 
 /// One chunk on its way.
@@ -47,7 +47,7 @@ impl Job {
 
     pub(crate) fn progress(&self) -> Progress {
         match &*self.state.lock() {
-            State::Waiting(plain) | State::Failed(plain, _) => Progress::Plain(plain.clone()),
+            State::Waiting(plain) | State::Failed(plain) => Progress::Plain(plain.clone()),
             State::Stored(chunk) => Progress::Stored(*chunk),
         }
     }
@@ -59,7 +59,7 @@ impl Job {
             match &*state {
                 State::Stored(chunk) => return Ok(*chunk),
                 State::Waiting(_) => self.changed.wait(&mut state),
-                State::Failed(plain, _) => {
+                State::Failed(plain) => {
                     let chunk = core.store_chunk(crate::record::kind::CHUNK, plain)?;
                     *state = State::Stored(chunk);
                     return Ok(chunk);
@@ -79,7 +79,7 @@ impl Job {
             Ok(chunk) => State::Stored(chunk),
             Err(e) => {
                 core.note_failure(&e);
-                State::Failed(plain, e.errno())
+                State::Failed(plain)
             }
         };
         drop(state);
@@ -100,13 +100,15 @@ impl Pool {
         for i in 0..threads.max(1) {
             let jobs = jobs.clone();
             let bytes = Arc::downgrade(&bytes);
-            std::thread::Builder::new().name(format!("seal-{i}")).spawn(move || {
-                for (job, core) in jobs {
-                    job.run(&core);
-                    drop(core);
-                    release(&bytes, job.len);
-                }
-            })?;
+            std::thread::Builder::new()
+                .name(format!("seal-{i}"))
+                .spawn(move || {
+                    for (job, core) in jobs {
+                        job.run(&core);
+                        drop(core);
+                        release(&bytes, job.len);
+                    }
+                })?;
         }
         Ok(Pool { queue, bytes })
     }

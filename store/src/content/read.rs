@@ -38,7 +38,11 @@ impl Content {
         let mut at = offset;
         for (start, extent) in self.over.touching(offset..end) {
             if start > at {
-                self.fill_below(owner, at, &mut out[(at - offset) as usize..(start - offset) as usize])?;
+                self.fill_below(
+                    owner,
+                    at,
+                    &mut out[(at - offset) as usize..(start - offset) as usize],
+                )?;
                 at = start;
             }
             let stop = (start + extent.len).min(end);
@@ -122,9 +126,11 @@ fn fill_extent(owner: Owner<'_>, extent: &Extent, from: usize, out: &mut [u8]) -
         Bytes::Stored { place, serial, skip } => {
             let plain = owner.core.read_extent(owner.key, owner.ino, *serial, *place)?;
             let from = *skip as usize + from;
-            let part = plain.get(from..from + out.len()).ok_or_else(|| StoreError::Tampered {
-                what: "a part of a file that is not yet a version".into(),
-            })?;
+            let part = plain
+                .get(from..from + out.len())
+                .ok_or_else(|| StoreError::Tampered {
+                    what: "a part of a file that is not yet a version".into(),
+                })?;
             out.copy_from_slice(part);
         }
     }

@@ -39,7 +39,7 @@ impl Content {
             self.push_piece(gap, Data::Hole);
         }
         let mut left = budget;
-        while let Some((first, _)) = self.over.iter().next() {
+        while let Some(first) = self.over.first() {
             if left == 0 {
                 return Ok(Settled::More);
             }
@@ -91,7 +91,9 @@ impl Content {
                 .min(read_to + (MAX as u64) / 4);
             self.read(owner, read_to, (next - read_to) as usize, &mut buf)?;
             if buf.len() as u64 != next - emitted {
-                return Err(StoreError::Tampered { what: "a file's content".into() });
+                return Err(StoreError::Tampered {
+                    what: "a file's content".into(),
+                });
             }
             while let Some(cut) = owner.core.cutter.scan(&mut scan, &buf) {
                 self.emit(owner, &mut out, &mut emitted, &mut buf, Some(cut));
@@ -130,7 +132,11 @@ impl Content {
 
     /// Whether a piece begins here, or the base ends.
     fn is_start(&self, at: u64) -> bool {
-        at >= self.base_len || self.pieces.get(find(&self.pieces, at)).is_some_and(|p| p.start == at)
+        at >= self.base_len
+            || self
+                .pieces
+                .get(find(&self.pieces, at))
+                .is_some_and(|p| p.start == at)
     }
 
     /// Whether the pieces from here on can stay: one begins, and nothing is over it.

@@ -16,10 +16,10 @@ const HOLE_MIN: u64 = 64 << 10;
 impl Content {
     /// Writes all of `data`. The content must be loaded.
     pub(crate) fn write(&mut self, owner: Owner<'_>, offset: u64, data: &[u8]) -> Result<(), StoreError> {
-        let end = offset
-            .checked_add(data.len() as u64)
-            .filter(|end| *end <= i64::MAX as u64)
-            .ok_or(StoreError::TooBig)?;
+        let end = offset.checked_add(data.len() as u64);
+        if end.is_none_or(|end| end > i64::MAX as u64) {
+            return Err(StoreError::TooBig);
+        }
         if data.is_empty() {
             return Ok(());
         }
@@ -66,7 +66,11 @@ impl Content {
     /// boundary of the content; it becomes the tail again, else a file that grows by
     /// lines would be a heap of small chunks.
     fn reopen_end(&mut self, owner: Owner<'_>) -> Result<(), StoreError> {
-        let Some(last) = self.pieces.last().filter(|_| self.open_end && self.tail.is_empty()) else {
+        let Some(last) = self
+            .pieces
+            .last()
+            .filter(|_| self.open_end && self.tail.is_empty())
+        else {
             return Ok(());
         };
         let (start, len) = (last.start, last.len);
@@ -141,7 +145,11 @@ impl Content {
 
     /// Appends a piece to the base. The tail must be empty or about to be.
     pub(super) fn push_piece(&mut self, len: u64, data: Data) {
-        let piece = Piece { start: self.base_len, len, data };
+        let piece = Piece {
+            start: self.base_len,
+            len,
+            data,
+        };
         Arc::make_mut(&mut self.pieces).push(piece);
         self.base_len += len;
         self.tail_logged = 0;
@@ -256,7 +264,10 @@ impl Content {
         }
         let pieces = Arc::make_mut(&mut self.pieces);
         pieces.truncate(at + usize::from(hole && size > start));
-        if hole && size > start && let Some(last) = pieces.last_mut() {
+        if hole
+            && size > start
+            && let Some(last) = pieces.last_mut()
+        {
             last.len = size - start;
         }
         self.base_len = pieces.last().map_or(0, Piece::end);
@@ -279,7 +290,14 @@ impl Content {
         let tail_end = self.base_len + self.tail.len() as u64;
         if offset < self.base_len {
             let stop = end.min(self.base_len);
-            self.over.insert(offset, Extent { len: stop - offset, bytes: Bytes::Zero, logged: false });
+            self.over.insert(
+                offset,
+                Extent {
+                    len: stop - offset,
+                    bytes: Bytes::Zero,
+                    logged: false,
+                },
+            );
         }
         let (from, to) = (offset.max(self.base_len), end.min(tail_end));
         if from < to {
@@ -293,7 +311,14 @@ impl Content {
         let from = offset.max(tail_end);
         if from < end {
             // Logged writes may lie below: a hole must be written over them.
-            self.over.insert(from, Extent { len: end - from, bytes: Bytes::Zero, logged: false });
+            self.over.insert(
+                from,
+                Extent {
+                    len: end - from,
+                    bytes: Bytes::Zero,
+                    logged: false,
+                },
+            );
         }
         self.count(owner.core);
     }

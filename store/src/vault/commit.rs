@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::inode::Inode;
+use super::open::{COUNTERS, seal_counters};
 use super::publish::Publishing;
 use super::secrets::Counters;
-use super::open::{COUNTERS, seal_counters};
 use super::{Vault, inode_aad, node_aad};
 use crate::content::{Durable, Plan, Settled};
 use crate::core::StoreError;
@@ -74,7 +74,11 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn new(counters: Counters) -> Committer {
-        Committer { counters, served: 0, last: Instant::now() }
+        Committer {
+            counters,
+            served: 0,
+            last: Instant::now(),
+        }
     }
 }
 
@@ -92,6 +96,13 @@ impl Vault {
         self.commit_with(&mut committer, Scope::Sync(ino))
     }
 
+    /// As [`Vault::sync`], if no commit is under way.
+    pub fn try_sync(&self, ino: Ino) -> Option<Result<(), StoreError>> {
+        self.tickets.fetch_add(1, Ordering::SeqCst);
+        let mut committer = self.committer.try_lock()?;
+        Some(self.commit_with(&mut committer, Scope::Sync(ino)))
+    }
+
     /// Makes everything durable and tells the other devices of what is at rest.
     ///
     /// # Errors
@@ -103,7 +114,9 @@ impl Vault {
     pub(crate) fn commit_with(&self, committer: &mut Committer, scope: Scope) -> Result<(), StoreError> {
         let served = self.tickets.load(Ordering::SeqCst);
         let mut work = Work::new(scope);
-        let result = self.gather(&mut work).and_then(|()| self.write_out(committer, &mut work));
+        let result = self
+            .gather(&mut work)
+            .and_then(|()| self.write_out(committer, &mut work));
         match &result {
             Ok(()) => {
                 committer.served = served;
@@ -163,7 +176,9 @@ impl Vault {
 
     /// Brings one content to where a row can name it.
     fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
-        let Some(inode) = self.resident(ino)? else { return Ok(()) };
+        let Some(inode) = self.resident(ino)? else {
+            return Ok(());
+        };
         let mut guard = inode.state.write();
         let state = &mut *guard;
         if state.meta.nlink == 0 && state.meta.kind != crate::tree::Kind::Folder {
@@ -244,21 +259,30 @@ impl Vault {
                 true
             })?;
         }
-        let fresh: Vec<(ChunkId, ChunkRow)> =
-            self.core.fresh.lock().iter().map(|(id, row)| (*id, *row)).collect();
+        let fresh: Vec<(ChunkId, ChunkRow)> = self
+            .core
+            .fresh
+            .lock()
+            .iter()
+            .map(|(id, row)| (*id, *row))
+            .collect();
         for (id, row) in &fresh {
             work.batch.put(Table::Chunks, id.0, row.encode());
         }
-        for (pack, len) in self.core.packs.sync()? {
-            work.batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
+        let packs = self.core.packs.sync()?;
+        for (pack, len) in &packs {
+            work.batch
+                .put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
         }
         counters.next_ino = self.next_ino.load(Ordering::Relaxed);
         if work.batch.is_empty() && counters == committer.counters {
             return Ok(());
         }
         counters.commits += 1;
-        work.batch.put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
+        work.batch
+            .put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
         self.core.db.apply(&work.batch)?;
+        self.core.packs.committed(&packs);
         committer.counters = counters;
         {
             let mut map = self.core.fresh.lock();
@@ -289,7 +313,10 @@ impl Vault {
         );
         zeroize::Zeroize::zeroize(&mut plain);
         if !seen.stored {
-            let wrapped = self.master.read().wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
+            let wrapped = self
+                .master
+                .read()
+                .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
         let untold = seen.untold && !told.contains_key(&ino) && !seen.meta.kind.is_local();
@@ -311,13 +338,21 @@ impl Vault {
             if let Some((durable, seq)) = told.entities.get(ino) {
                 state.published = *seq;
                 // Untold again if it changed between the instant and now.
-                state.untold &= state.meta_dirty || state.content.as_ref().is_some_and(|c| {
-                    item.plan.as_ref().is_some_and(|p| c.changes() != p.changes)
-                });
+                state.untold &= state.meta_dirty
+                    || state
+                        .content
+                        .as_ref()
+                        .is_some_and(|c| item.plan.as_ref().is_some_and(|p| c.changes() != p.changes));
                 state.untold_row = false;
                 let owner = item.inode.owner(&self.core, state.entity);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
-                    content.done(&Plan { durable: *durable, changes: plan.changes }, owner);
+                    content.done(
+                        &Plan {
+                            durable: *durable,
+                            changes: plan.changes,
+                        },
+                        owner,
+                    );
                 }
             } else if item.body.is_none() {
                 state.untold_row = seen.untold && !seen.meta.kind.is_local();
@@ -326,7 +361,9 @@ impl Vault {
                     content.done(plan, owner);
                 }
             }
-            if state.opens == 0 && let Some(content) = state.content.as_mut() {
+            if state.opens == 0
+                && let Some(content) = state.content.as_mut()
+            {
                 content.unload(&self.core);
             }
             if state.untold && !state.meta.kind.is_local() {
@@ -377,7 +414,9 @@ impl Vault {
             if item.seen.is_some() {
                 state.meta_dirty = true;
             }
-            if item.plan.is_some() && let Some(content) = state.content.as_mut() {
+            if item.plan.is_some()
+                && let Some(content) = state.content.as_mut()
+            {
                 content.undone();
             }
             dirty.insert(*ino);
@@ -440,6 +479,12 @@ pub(crate) struct Dead {
 
 impl Work {
     fn new(scope: Scope) -> Work {
-        Work { scope, items: HashMap::new(), nodes: Vec::new(), dead: Vec::new(), batch: Batch::new() }
+        Work {
+            scope,
+            items: HashMap::new(),
+            nodes: Vec::new(),
+            dead: Vec::new(),
+            batch: Batch::new(),
+        }
     }
 }

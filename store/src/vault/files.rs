@@ -58,14 +58,24 @@ impl Vault {
             let tree = self.tree.read();
             meta.nlink = tree.folder(ino).map_or(0, |f| 2 + f.subfolders);
             let size = tree.folder(ino).map_or(0, |f| 64 * (f.entries.len() as u64 + 2));
-            return Ok(Stat { ino, meta, size, allocated: 0 });
+            return Ok(Stat {
+                ino,
+                meta,
+                size,
+                allocated: 0,
+            });
         }
         let size = state.size();
         let allocated = match (&state.content, m.kind) {
             (Some(content), Kind::File) => content.allocated(),
             _ => 0,
         };
-        Ok(Stat { ino, meta, size, allocated })
+        Ok(Stat {
+            ino,
+            meta,
+            size,
+            allocated,
+        })
     }
 
     /// Changes attributes; returns the new ones.
@@ -79,8 +89,16 @@ impl Vault {
         let mut state = inode.state.write();
         let state_ref = &mut *state;
         if let Some(size) = change.size {
-            let Some(content) = state_ref.content.as_mut().filter(|_| state_ref.meta.kind == Kind::File) else {
-                return Err(OpError::Errno(if state.meta.kind == Kind::Folder { libc::EISDIR } else { libc::EINVAL }));
+            let Some(content) = state_ref
+                .content
+                .as_mut()
+                .filter(|_| state_ref.meta.kind == Kind::File)
+            else {
+                return Err(OpError::Errno(if state.meta.kind == Kind::Folder {
+                    libc::EISDIR
+                } else {
+                    libc::EINVAL
+                }));
             };
             let owner = inode.owner(&self.core, state_ref.entity);
             if size == 0 {
@@ -120,7 +138,11 @@ impl Vault {
         if change.size.is_some() || change.perm.is_some() || change.mtime.is_some() {
             state.untold = true;
         }
+        let folder = state.meta.kind == Kind::Folder;
         drop(state);
+        if folder && change.perm.is_some() {
+            self.tree.write().retell(ino);
+        }
         self.mark_dirty(ino);
         self.stat(ino)
     }
@@ -157,7 +179,7 @@ impl Vault {
     }
 
     /// A handle was closed for the last time.
-    pub fn close(&self, ino: Ino, write: bool) {
+    pub fn release(&self, ino: Ino, write: bool) {
         let Ok(inode) = self.get(ino) else { return };
         let mut state = inode.state.write();
         state.opens = state.opens.saturating_sub(1);
@@ -187,7 +209,9 @@ impl Vault {
     pub fn read(&self, ino: Ino, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), OpError> {
         let inode = self.get(ino)?;
         let state = inode.state.read();
-        let Some(content) = state.content.as_ref() else { return Err(OpError::Errno(libc::EINVAL)) };
+        let Some(content) = state.content.as_ref() else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
         let owner = inode.owner(&self.core, state.entity);
         if !content.is_unloaded() {
             content.read(owner, offset, len, out)?;
@@ -269,7 +293,9 @@ impl Vault {
         let inode = self.get(ino)?;
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        let Some(content) = state.content.as_mut() else { return Err(OpError::Errno(libc::EINVAL)) };
+        let Some(content) = state.content.as_mut() else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
         content.load(inode.owner(&self.core, state.entity))?;
         content.seek(offset, data).ok_or(OpError::Errno(libc::ENXIO))
     }
@@ -326,7 +352,9 @@ impl Vault {
         let inode = self.get(ino)?;
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        let Some(content) = state.content.as_mut() else { return Err(OpError::Errno(libc::EINVAL)) };
+        let Some(content) = state.content.as_mut() else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
         content.load(inode.owner(&self.core, state.entity))?;
         Ok(look(content))
     }
@@ -395,7 +423,13 @@ impl Vault {
     ///
     /// # Errors
     /// EEXIST, ENODATA, ENOSPC and ERANGE as setxattr(2).
-    pub fn set_xattr(&self, ino: Ino, name: &[u8], value: &[u8], exists: Option<bool>) -> Result<(), OpError> {
+    pub fn set_xattr(
+        &self,
+        ino: Ino,
+        name: &[u8],
+        value: &[u8],
+        exists: Option<bool>,
+    ) -> Result<(), OpError> {
         self.writable()?;
         if name.is_empty() || name.len() > NAME_MAX {
             return Err(OpError::Errno(libc::ERANGE));
@@ -411,7 +445,11 @@ impl Vault {
             (Some(false), true) => return Err(OpError::Errno(libc::EEXIST)),
             _ => {}
         }
-        let others: usize = xattrs.iter().filter(|(n, _)| *n != name).map(|(n, v)| n.len() + v.len() + 8).sum();
+        let others: usize = xattrs
+            .iter()
+            .filter(|(n, _)| *n != name)
+            .map(|(n, v)| n.len() + v.len() + 8)
+            .sum();
         if others + name.len() + value.len() + 8 > XATTRS_MAX {
             return Err(OpError::Errno(libc::ENOSPC));
         }
@@ -443,6 +481,9 @@ impl Vault {
             state.meta.ctime = Time::now();
             state.untold = true;
         });
+        if inode.state.read().meta.kind == Kind::Folder {
+            self.tree.write().retell(ino);
+        }
         Ok(())
     }
 }

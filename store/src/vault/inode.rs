@@ -127,6 +127,11 @@ impl Inode {
     }
 
     pub(crate) fn owner<'a>(&'a self, core: &'a Arc<Core>, entity: EntityId) -> Owner<'a> {
-        Owner { core, key: self.key(), ino: self.ino, entity }
+        Owner {
+            core,
+            key: self.key(),
+            ino: self.ino,
+            entity,
+        }
     }
 }

@@ -32,7 +32,11 @@ impl Vault {
         let ino = self.next_ino();
         let id = NodeId::random();
         // A folder's inode goes by its node's name; a file's entity has one of its own.
-        let entity = if kind == Kind::Folder { EntityId(id.0) } else { EntityId::random() };
+        let entity = if kind == Kind::Folder {
+            EntityId(id.0)
+        } else {
+            EntityId::random()
+        };
         meta.nlink = 1;
         let now = meta.ctime;
         let inode = Inode::new(ino, entity, meta, matches!(kind, Kind::File | Kind::Symlink));
@@ -114,7 +118,10 @@ impl Vault {
         self.writable()?;
         let now = Time::now();
         let (folder_a, folder_b) = (self.get(a.0)?, self.get(b.0)?);
-        let (one, two) = (self.get(self.lookup(a.0, a.1)?)?, self.get(self.lookup(b.0, b.1)?)?);
+        let (one, two) = (
+            self.get(self.lookup(a.0, a.1)?)?,
+            self.get(self.lookup(b.0, b.1)?)?,
+        );
         let mut tree = self.tree.write();
         tree.exchange(a, b)?;
         for inode in [&one, &two] {
@@ -162,7 +169,10 @@ impl Vault {
         state.meta.ctime = now;
         state.meta_dirty = true;
         if gone.told != Told::Never {
-            let gone_node = super::publish::GoneNode { id: gone.id, saw: state.published };
+            let gone_node = super::publish::GoneNode {
+                id: gone.id,
+                saw: state.published,
+            };
             self.untold.lock().gone.insert(gone.node, gone_node);
         }
         let dead = state.meta.nlink == 0;

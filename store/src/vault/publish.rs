@@ -83,7 +83,10 @@ impl<'a> Publishing<'a> {
             lamport: counters.lamport,
             head: counters.head,
             batches: vec![Growing::new(counters.next_batch, counters.seq + 1, counters.head)],
-            told: ToldNow { first: counters.seq + 1, ..ToldNow::default() },
+            told: ToldNow {
+                first: counters.seq + 1,
+                ..ToldNow::default()
+            },
             stale: Vec::new(),
         }
     }
@@ -96,7 +99,10 @@ impl<'a> Publishing<'a> {
         let event = Event {
             kind,
             space: secrets.space,
-            at: EventRef { chain: secrets.chain(), seq: self.seq },
+            at: EventRef {
+                chain: secrets.chain(),
+                seq: self.seq,
+            },
             lamport: self.lamport,
             prev: self.head,
             subject,
@@ -106,14 +112,20 @@ impl<'a> Publishing<'a> {
             sealed: event.sealed,
         };
         let bytes = event.encode();
-        let full = self.batches.last().is_none_or(|b| b.bytes.len() + bytes.len() > BATCH_MAX);
+        let full = self
+            .batches
+            .last()
+            .is_none_or(|b| b.bytes.len() + bytes.len() > BATCH_MAX);
         if full {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
             self.batches.push(Growing::new(no, self.seq, self.head));
         }
         self.head = hash(&bytes);
         self.told.count += 1;
-        let batch = self.batches.last_mut().expect("one is there: it was made with the first or just now");
+        let batch = self
+            .batches
+            .last_mut()
+            .expect("one is there: it was made with the first or just now");
         let mut w = Writer(std::mem::take(&mut batch.bytes));
         w.bytes(&bytes);
         batch.bytes = w.0;
@@ -167,24 +179,50 @@ impl<'a> Publishing<'a> {
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
         let chain = self.vault.secrets.chain();
-        let (kind, draft) = match seen.published { None => {
-            let wrapped = self.wrap(&entity, item.inode.key());
-            (EventKind::Create, Draft { replaces: Vec::new(), wrapped: Some(wrapped), sealed })
-        }
-        Some(before) => (EventKind::Version, Draft { replaces: vec![before], wrapped: None, sealed }),
+        let (kind, draft) = match seen.published {
+            None => {
+                let wrapped = self.wrap(&entity, item.inode.key());
+                (
+                    EventKind::Create,
+                    Draft {
+                        replaces: Vec::new(),
+                        wrapped: Some(wrapped),
+                        sealed,
+                    },
+                )
+            }
+            Some(before) => (
+                EventKind::Version,
+                Draft {
+                    replaces: vec![before],
+                    wrapped: None,
+                    sealed,
+                },
+            ),
         };
         let mut durable = seen.durable;
         let (batch, offset) = self.push(kind, entity.0, draft);
         if is_inline && durable.size > 0 {
             self.stale.push((ino, durable));
-            durable.base = BaseRef::Body { batch, offset, len, seq };
+            durable.base = BaseRef::Body {
+                batch,
+                offset,
+                len,
+                seq,
+            };
             durable.base_len = durable.size;
             durable.log_first = durable.log_next;
         } else if is_inline {
             self.stale.push((ino, durable));
-            durable = Durable { log_first: durable.log_next, log_next: durable.log_next, ..Durable::default() };
+            durable = Durable {
+                log_first: durable.log_next,
+                log_next: durable.log_next,
+                ..Durable::default()
+            };
         }
-        self.told.entities.insert(ino, (durable, Some(EventRef { chain, seq })));
+        self.told
+            .entities
+            .insert(ino, (durable, Some(EventRef { chain, seq })));
     }
 
     /// Tells nodes whose targets have been told, and those that are gone.
@@ -198,7 +236,12 @@ impl<'a> Publishing<'a> {
         }
         let mut nodes: Vec<(NodeNo, Ino)> = nodes.into_iter().collect();
         nodes.sort_unstable();
-        let dirty: HashMap<NodeNo, usize> = work.nodes.iter().enumerate().map(|(i, (no, _))| (*no, i)).collect();
+        let dirty: HashMap<NodeNo, usize> = work
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, (no, _))| (*no, i))
+            .collect();
         for (no, parent) in nodes {
             let mut record = match dirty.get(&no) {
                 Some(i) => match &work.nodes[*i].1 {
@@ -220,22 +263,41 @@ impl<'a> Publishing<'a> {
             }
             self.told.nodes.push((no, record));
         }
-        let gone: Vec<(NodeNo, GoneNode)> =
-            self.vault.untold.lock().gone.iter().map(|(no, gone)| (*no, *gone)).collect();
+        let gone: Vec<(NodeNo, GoneNode)> = self
+            .vault
+            .untold
+            .lock()
+            .gone
+            .iter()
+            .map(|(no, gone)| (*no, *gone))
+            .collect();
         for (no, gone) in gone {
             let mut w = Writer::new();
             w.u8(0);
-            let sealed = seal(self.tree_key(), &tree_aad(&gone.id, self.seq + 1, self.vault.secrets.epoch), &w.0);
+            let aad = tree_aad(&gone.id, self.seq + 1, self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, &w.0);
             let replaces = gone.saw.into_iter().collect();
-            self.push(EventKind::NodeGone, gone.id.0, Draft { replaces, wrapped: None, sealed });
+            self.push(
+                EventKind::NodeGone,
+                gone.id.0,
+                Draft {
+                    replaces,
+                    wrapped: None,
+                    sealed,
+                },
+            );
             self.told.gone.push(no);
         }
     }
 
     /// Tells one node; false if what it names has not been told yet.
     fn node(&mut self, record: &NodeRecord, _no: NodeNo) -> bool {
-        let Ok(inode) = self.vault.get(record.ino) else { return false };
-        let Ok(parent) = self.vault.get(record.parent) else { return false };
+        let Ok(inode) = self.vault.get(record.ino) else {
+            return false;
+        };
+        let Ok(parent) = self.vault.get(record.parent) else {
+            return false;
+        };
         let state = inode.state.read();
         let known = self.told.entities.contains_key(&record.ino) || state.published.is_some();
         if record.kind != Kind::Folder && !known {
@@ -247,11 +309,30 @@ impl<'a> Publishing<'a> {
             _ => (0, None),
         };
         drop(state);
-        let parent = if record.parent == ROOT { ROOT_NODE } else { NodeId(parent.state.read().entity.0) };
-        let plain = NodeState { parent, entity, perm, xattrs, name: record.name.clone() }.encode();
+        let parent = if record.parent == ROOT {
+            ROOT_NODE
+        } else {
+            NodeId(parent.state.read().entity.0)
+        };
+        let plain = NodeState {
+            parent,
+            entity,
+            perm,
+            xattrs,
+            name: record.name.clone(),
+        }
+        .encode();
         let aad = tree_aad(&record.id, self.seq + 1, self.vault.secrets.epoch);
         let sealed = seal(self.tree_key(), &aad, &plain);
-        self.push(EventKind::Node, record.id.0, Draft { replaces: Vec::new(), wrapped: None, sealed });
+        self.push(
+            EventKind::Node,
+            record.id.0,
+            Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            },
+        );
         true
     }
 
@@ -265,7 +346,9 @@ impl<'a> Publishing<'a> {
             generation: secrets.epoch,
         };
         let sealed = seal(wrap_key, &aad, key.expose());
-        sealed.try_into().expect("a sealed key of 32 bytes has the length of a wrap")
+        sealed
+            .try_into()
+            .expect("a sealed key of 32 bytes has the length of a wrap")
     }
 
     fn tree_key(&mut self) -> &Key {
@@ -283,7 +366,11 @@ impl<'a> Publishing<'a> {
         }
         let secrets = &self.vault.secrets;
         for grown in self.batches.iter().filter(|b| b.count > 0) {
-            let place = self.vault.core.packs.append(kind::BATCH, &grown.head, &grown.bytes)?;
+            let place = self
+                .vault
+                .core
+                .packs
+                .append(kind::BATCH, &grown.head, &grown.bytes)?;
             let last = grown.first + u64::from(grown.count) - 1;
             let signed = BatchRow::signed(secrets.chain(), last, &grown.head);
             let row = BatchRow {
@@ -317,7 +404,14 @@ struct Growing {
 
 impl Growing {
     fn new(no: u64, first: u64, prev: [u8; 32]) -> Growing {
-        Growing { no, first, count: 0, prev, head: prev, bytes: Vec::new() }
+        Growing {
+            no,
+            first,
+            count: 0,
+            prev,
+            head: prev,
+            bytes: Vec::new(),
+        }
     }
 }
 
@@ -345,7 +439,11 @@ impl Vault {
                 Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
                 None => w.u8(0),
             };
-            work.batch.put(Table::Pending, pending_gone(no), seal(&self.local, &gone_aad(no), &w.0));
+            work.batch.put(
+                Table::Pending,
+                pending_gone(no),
+                seal(&self.local, &gone_aad(no), &w.0),
+            );
             untold.gone_rows.insert(no);
         }
         for no in told {

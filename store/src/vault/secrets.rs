@@ -36,7 +36,10 @@ impl Secrets {
 
     /// The present chain.
     pub(crate) fn chain(&self) -> ChainId {
-        *self.chains.last().expect("a device has a chain: generated with one, decoded with one at least")
+        *self
+            .chains
+            .last()
+            .expect("a device has a chain: generated with one, decoded with one at least")
     }
 
     /// The key that seals tree events of this epoch.
@@ -53,7 +56,13 @@ impl Secrets {
         let mut w = Writer(Vec::with_capacity(1024));
         w.u8(0).raw(&self.space.0).u32(self.epoch);
         let seed = self.signing.seed();
-        for key in [&self.epoch_key, &self.chunk_id, &self.chunk_seal, &seed, &self.transport] {
+        for key in [
+            &self.epoch_key,
+            &self.chunk_id,
+            &self.chunk_seal,
+            &seed,
+            &self.transport,
+        ] {
             w.raw(key.expose());
         }
         w.u16(self.chains.len() as u16);
@@ -73,7 +82,9 @@ impl Secrets {
         let mut key = || -> Result<Key, Malformed> { Ok(Key::take(&mut r.array()?)) };
         let [epoch_key, chunk_id, chunk_seal, seed, transport] = [key()?, key()?, key()?, key()?, key()?];
         let count = r.u16()?;
-        let chains = (0..count).map(|_| Ok(ChainId(r.array()?))).collect::<Result<Vec<_>, Malformed>>()?;
+        let chains = (0..count)
+            .map(|_| Ok(ChainId(r.array()?)))
+            .collect::<Result<Vec<_>, Malformed>>()?;
         if chains.is_empty() {
             return Err(Malformed("a device without a chain"));
         }
@@ -81,7 +92,17 @@ impl Secrets {
             .map_err(|_| Malformed("a device's name is not text"))?;
         r.end()?;
         let signing = SigningKey::from_seed(seed);
-        Ok(Secrets { space, epoch, epoch_key, chunk_id, chunk_seal, signing, transport, chains, device_name })
+        Ok(Secrets {
+            space,
+            epoch,
+            epoch_key,
+            chunk_id,
+            chunk_seal,
+            signing,
+            transport,
+            chains,
+            device_name,
+        })
     }
 }
 
@@ -104,12 +125,24 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new() -> Counters {
-        Counters { next_ino: 2, next_batch: 1, seq: 0, lamport: 0, head: [0; 32], commits: 0 }
+        Counters {
+            next_ino: 2,
+            next_batch: 1,
+            seq: 0,
+            lamport: 0,
+            head: [0; 32],
+            commits: 0,
+        }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(0).u64(self.next_ino).u64(self.next_batch).u64(self.seq).u64(self.lamport).raw(&self.head);
+        w.u8(0)
+            .u64(self.next_ino)
+            .u64(self.next_batch)
+            .u64(self.seq)
+            .u64(self.lamport)
+            .raw(&self.head);
         w.u64(self.commits);
         w.0
     }

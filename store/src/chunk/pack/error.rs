@@ -93,6 +93,13 @@ impl PackError {
         }
     }
 
+    /// The errno that a program using the folder should see.
+    pub fn errno(&self) -> i32 {
+        self.io_error()
+            .and_then(io::Error::raw_os_error)
+            .unwrap_or(libc::EIO)
+    }
+
     /// Whether the disk is full.
     pub fn is_no_space(&self) -> bool {
         self.io_error().is_some_and(|error| {
