@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use adapter_bed::memory::Memory;
-use adapter_bed::{Here, There, point, possible};
+use adapter_bed::{Here, LATE_WRITES, There, point, possible};
 use coffer_fs::adapter::ServeOptions;
 use coffer_fs::mount::MountOptions;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, StatxFlags, Timespec, Timestamps};
@@ -158,12 +158,14 @@ fn mappings() {
 #[test]
 fn a_direct_writer_is_seen_by_mapped_readers() {
     const PAGES: usize = 8;
-    const ROUNDS: u64 = 5_000;
+    const ROUNDS: u64 = 1_000;
     if !possible() {
         return;
     }
     let (_dir, point) = point();
-    let there = There::new(&point);
+    let mut server = Command::new(std::env::current_exe().unwrap());
+    server.env(LATE_WRITES, "1");
+    let there = There::start(server, &point, "");
     for writer_first in [true, false] {
         let path = there.mount.point().join(format!("file {writer_first}"));
         fs::write(&path, [0; PAGES * PAGE]).unwrap();

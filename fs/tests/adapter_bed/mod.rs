@@ -10,6 +10,7 @@
     reason = "each test program uses its part"
 )]
 
+pub mod hooked;
 #[path = "../../examples/floor/memory.rs"]
 pub mod memory;
 
@@ -18,10 +19,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use coffer_fs::adapter::{ServeOptions, Session, serve};
 use coffer_fs::mount::{Mount, MountOptions, find_mounts, mount};
 use coffer_fs::types::FileSystem;
+use hooked::Hooked;
 use memory::Memory;
 
 /// The variable that turns a test program into a server for one mount point.
@@ -159,7 +162,36 @@ pub fn serve_if_asked() {
         .parse(&std::env::var("COFFER_TEST_OPTIONS").unwrap_or_default())
         .unwrap();
     let (fuse, _mount) = mount(Path::new(&point), &options).unwrap_or_else(|error| panic!("{error}"));
-    let session = serve(Arc::new(Memory::default()), fuse, 3, ServeOptions::default()).unwrap();
+    let memory = Memory::default();
+    let session = match std::env::var_os(LATE_WRITES) {
+        None => serve(Arc::new(memory), fuse, 3, ServeOptions::default()),
+        Some(_) => serve(Arc::new(late_writes(memory)), fuse, 3, ServeOptions::default()),
+    };
     println!("{READY}");
-    session.join().unwrap();
+    session.unwrap().join().unwrap();
+}
+
+/// The variable that makes a server's writes happen as late as they can.
+pub const LATE_WRITES: &str = "COFFER_TEST_LATE_WRITES";
+
+/// Lets a read that comes meanwhile overtake each write: the order that is hardest for
+/// whoever must not show old bytes. (A write that nobody reads beside goes on after a while.)
+fn late_writes(fs: Memory) -> impl FileSystem {
+    let reads = AtomicU64::new(0);
+    let hook = move |operation: &str, done: bool| match (operation, done) {
+        ("read", true) => {
+            reads.fetch_add(1, Ordering::SeqCst);
+        }
+        ("write", false) => {
+            let before = reads.load(Ordering::SeqCst);
+            for _ in 0..10_000 {
+                if reads.load(Ordering::SeqCst) != before {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+        _ => {}
+    };
+    Hooked { fs, hook }
 }
