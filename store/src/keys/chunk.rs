@@ -22,16 +22,15 @@
 
 use std::fmt;
 
-use chacha20poly1305::aead::inout::InOutBuf;
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
 use zeroize::Zeroize;
 
+use super::aead::{self, Cipher};
 use super::{FORMAT, Key, Tampered, derive, labels};
 
 /// Plaintext bytes in a full segment.
 pub const SEGMENT: usize = 8192;
 /// Bytes by which sealing makes a segment longer.
-pub const TAG: usize = 16;
+pub const TAG: usize = aead::TAG;
 
 /// A chunk's name: the keyed hash of its plaintext.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,13 +86,8 @@ impl ChunkKeys {
             let last = to == plain.len();
             let start = out.len();
             out.extend_from_slice(&plain[from..to]);
-            let tag = cipher
-                .encrypt_inout_detached(
-                    &nonce(index, last).into(),
-                    &associated(kind, id, index, last),
-                    (&mut out[start..]).into(),
-                )
-                .expect("a segment is far below the cipher's limit");
+            let place = associated(kind, id, index, last);
+            let tag = cipher.seal(nonce(index, last), &place, &mut out[start..]);
             out.extend_from_slice(&tag);
         }
     }
@@ -141,14 +135,7 @@ impl ChunkKeys {
             }
             let (text, tag) = segment.split_last_chunk_mut::<TAG>().ok_or(Tampered)?;
             let last = index + 1 == count;
-            cipher
-                .decrypt_inout_detached(
-                    &nonce(index, last).into(),
-                    &associated(kind, id, index, last),
-                    text.into(),
-                    (&*tag).into(),
-                )
-                .map_err(|_| Tampered)?;
+            cipher.open(nonce(index, last), &associated(kind, id, index, last), text, *tag)?;
         }
         Ok(())
     }
@@ -174,7 +161,7 @@ impl ChunkKeys {
 
     fn decrypt_all(
         &self,
-        cipher: &ChaCha20Poly1305,
+        cipher: &Cipher,
         kind: u8,
         id: &ChunkId,
         sealed: &[u8],
@@ -185,28 +172,26 @@ impl ChunkKeys {
             let from = index * SEGMENT;
             let (text, tag) = segment.split_last_chunk::<TAG>().ok_or(Tampered)?;
             let target = plain.get_mut(from..from + text.len()).ok_or(Tampered)?;
-            let buffer = InOutBuf::new(text, target).map_err(|_| Tampered)?;
+            target.copy_from_slice(text);
             let last = index + 1 == count;
-            cipher
-                .decrypt_inout_detached(
-                    &nonce(index, last).into(),
-                    &associated(kind, id, index, last),
-                    buffer,
-                    tag.into(),
-                )
-                .map_err(|_| Tampered)?;
+            cipher.open(
+                nonce(index, last),
+                &associated(kind, id, index, last),
+                target,
+                *tag,
+            )?;
         }
         Ok(())
     }
 
     /// One cipher for all of a chunk's segments; it wipes its key when dropped.
-    fn cipher(&self, kind: u8, id: &ChunkId) -> ChaCha20Poly1305 {
+    fn cipher(&self, kind: u8, id: &ChunkId) -> Cipher {
         let mut context = [0; 32 + 1 + 1 + 4];
         context[..32].copy_from_slice(&id.0);
         context[32] = FORMAT;
         context[33] = kind;
         context[34..].copy_from_slice(&(SEGMENT as u32).to_le_bytes());
-        ChaCha20Poly1305::new(derive(&self.seal, labels::CHUNK_SEAL, &context).expose().into())
+        Cipher::new(derive(&self.seal, labels::CHUNK_SEAL, &context).expose())
     }
 }
 

@@ -4,8 +4,8 @@
 //! kind and to what it belongs to; its version and generation are 0. Never written
 //! unsealed.
 
-use super::seal::{open_slice, seal_into};
-use super::{Aad, Key, SEAL_OVERHEAD, Tampered, derive, labels};
+use super::seal::{open_slice, seal_with_nonce};
+use super::{Aad, Key, SEAL_OVERHEAD, Tampered, derive, labels, nonce};
 
 /// Bytes of a wrapped key.
 pub const WRAPPED: usize = 32 + SEAL_OVERHEAD;
@@ -30,7 +30,18 @@ impl MasterKey {
 
     /// Wraps a key of the given kind, which belongs to `id`.
     pub fn wrap(&self, kind: u8, id: &[u8; 16], key: &Key) -> [u8; WRAPPED] {
-        wrap_under(&self.wrap, &place(kind, id), key)
+        self.wrap_with_nonce(kind, id, key, &nonce::fresh())
+    }
+
+    /// The seam for vectors: a nonce may be given. Outside tests it is always fresh.
+    pub(super) fn wrap_with_nonce(
+        &self,
+        kind: u8,
+        id: &[u8; 16],
+        key: &Key,
+        nonce: &[u8; nonce::NONCE],
+    ) -> [u8; WRAPPED] {
+        wrap_under(&self.wrap, &place(kind, id), key, nonce)
     }
 
     /// Unwraps a key that [`wrap`](MasterKey::wrap) wrapped.
@@ -58,9 +69,9 @@ fn place(kind: u8, id: &[u8; 16]) -> Aad {
 }
 
 /// Seals a key's bytes.
-pub(super) fn wrap_under(wrapping: &Key, aad: &Aad, key: &Key) -> [u8; WRAPPED] {
+pub(super) fn wrap_under(wrapping: &Key, aad: &Aad, key: &Key, nonce: &[u8; nonce::NONCE]) -> [u8; WRAPPED] {
     let mut out = Vec::with_capacity(WRAPPED);
-    seal_into(wrapping, aad, key.expose(), &mut out);
+    seal_with_nonce(wrapping, aad, nonce, key.expose(), &mut out);
     out.try_into().expect("a sealed key has exactly this length")
 }
 

@@ -13,6 +13,7 @@
 //!
 //! Nothing here says which kinds of records there are: callers choose `kind` bytes.
 
+mod aead;
 mod arena;
 mod chunk;
 mod derive;

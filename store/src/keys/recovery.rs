@@ -18,7 +18,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::master::{unwrap_under, wrap_under};
-use super::{Aad, Key, MasterKey, Tampered, WRAPPED, derive, labels};
+use super::{Aad, Key, MasterKey, Tampered, WRAPPED, derive, labels, nonce};
 
 const WORDS: usize = 24;
 
@@ -126,7 +126,7 @@ impl Words {
 }
 
 /// A master key sealed to a phrase's public key, as it stands in the header.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) public: [u8; 32],
     ephemeral: [u8; 32],
@@ -136,13 +136,24 @@ pub(super) struct Part {
 impl Part {
     /// Seals `master` to `public`. None if that is no key that a phrase can have.
     pub(super) fn seal(vault: &[u8; 16], public: [u8; 32], master: &MasterKey) -> Option<Part> {
-        let once = StaticSecret::from(*Key::random().expose());
+        Part::seal_with(vault, public, master, &Key::random(), &nonce::fresh())
+    }
+
+    /// The seam for vectors: the secret and the nonce may be given. Outside tests both are random.
+    pub(super) fn seal_with(
+        vault: &[u8; 16],
+        public: [u8; 32],
+        master: &MasterKey,
+        once: &Key,
+        nonce: &[u8; nonce::NONCE],
+    ) -> Option<Part> {
+        let once = StaticSecret::from(*once.expose());
         let ephemeral = PublicKey::from(&once).to_bytes();
         let key = shared(&once, &public, vault, &public, &ephemeral)?;
         Some(Part {
             public,
             ephemeral,
-            sealed: wrap_under(&key, &aad(vault), master.key()),
+            sealed: wrap_under(&key, &aad(vault), master.key(), nonce),
         })
     }
 

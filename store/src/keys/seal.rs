@@ -12,10 +12,9 @@
 //!
 //! Source: draft-irtf-cfrg-xchacha-03 and RFC 8439.
 
-use chacha20poly1305::aead::inout::InOutBuf;
-use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use thiserror::Error;
 
+use super::aead::{Cipher, TAG};
 use super::{Key, nonce};
 
 /// The version of every sealed format here. Version 0 may still change.
@@ -25,7 +24,6 @@ pub const FORMAT: u8 = 0;
 pub const SEAL_OVERHEAD: usize = NONCE + TAG;
 
 const NONCE: usize = nonce::NONCE;
-const TAG: usize = 16;
 const AAD: usize = 30;
 
 /// What a sealed record is: known to whoever opens it, and bound to it by the tag.
@@ -77,9 +75,8 @@ pub(super) fn seal_with_nonce(key: &Key, aad: &Aad, nonce: &[u8; NONCE], plain: 
     out.extend_from_slice(nonce);
     let start = out.len();
     out.extend_from_slice(plain);
-    let tag = XChaCha20Poly1305::new(key.expose().into())
-        .encrypt_inout_detached(nonce.into(), &aad.encode(), (&mut out[start..]).into())
-        .expect("no record comes near the cipher's limit of 256 GiB");
+    let (cipher, inner) = Cipher::extended(key.expose(), nonce);
+    let tag = cipher.seal(inner, &aad.encode(), &mut out[start..]);
     out.extend_from_slice(&tag);
 }
 
@@ -105,15 +102,17 @@ pub fn open_into(key: &Key, aad: &Aad, sealed: &[u8], out: &mut Vec<u8>) -> Resu
     open_slice(key, aad, sealed, &mut out[start..]).inspect_err(|_| out.truncate(start))
 }
 
-/// Opens a sealed record into `out`, which has exactly the plaintext's length.
+/// Opens a sealed record into `out`, which has exactly the plaintext's length. On failure it
+/// holds nothing of the plaintext.
 pub(super) fn open_slice(key: &Key, aad: &Aad, sealed: &[u8], out: &mut [u8]) -> Result<(), Tampered> {
     let (nonce, rest) = sealed.split_first_chunk::<NONCE>().ok_or(Tampered)?;
     let (ciphertext, tag) = rest.split_last_chunk::<TAG>().ok_or(Tampered)?;
-    let buffer = InOutBuf::new(ciphertext, out).map_err(|_| Tampered)?;
-    // The tag is checked before the first byte is decrypted.
-    XChaCha20Poly1305::new(key.expose().into())
-        .decrypt_inout_detached(nonce.into(), &aad.encode(), buffer, tag.into())
-        .map_err(|_| Tampered)
+    if ciphertext.len() != out.len() {
+        return Err(Tampered);
+    }
+    out.copy_from_slice(ciphertext);
+    let (cipher, inner) = Cipher::extended(key.expose(), nonce);
+    cipher.open(inner, &aad.encode(), out, *tag)
 }
 
 #[cfg(test)]

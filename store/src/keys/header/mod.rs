@@ -28,7 +28,7 @@ use super::{KdfError, KdfParams, Key, MasterKey, Password, RecoveryPhrase, deriv
 pub use codec::HeaderError;
 
 /// The clear head of a vault.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     vault: [u8; 16],
     params: KdfParams,
@@ -177,17 +177,20 @@ impl Header {
     /// If `master` is not the key that this header leads to: the header would open no more.
     pub fn add_recovery(&mut self, master: &MasterKey) -> RecoveryPhrase {
         let phrase = RecoveryPhrase::random();
-        self.set_recovery(master, &phrase);
+        let part = Part::seal(&self.vault, phrase.public(&self.vault), master);
+        self.set_recovery(
+            master,
+            part.expect("a clamped secret's public key is never of small order"),
+        );
         phrase
     }
 
-    pub(super) fn set_recovery(&mut self, master: &MasterKey, phrase: &RecoveryPhrase) {
+    pub(super) fn set_recovery(&mut self, master: &MasterKey, part: Part) {
         assert!(
             self.knows(master),
             "a recovery phrase is added with the header's own master key"
         );
-        let part = Part::seal(&self.vault, phrase.public(&self.vault), master);
-        self.recovery = Some(part.expect("a clamped secret's public key is never of small order"));
+        self.recovery = Some(part);
         self.mac = self.mac_under(master);
     }
 
