@@ -1,1 +1,13 @@
 //! What the end-to-end suites share.
+//!
+//! Modules, each importing only those above it:
+
+pub mod op;
+
+pub mod play;
+
+pub mod reference;
+
+pub mod stream;
+
+pub mod broken;
