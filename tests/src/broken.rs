@@ -6,7 +6,7 @@
 use crate::play::direct::Bench;
 use crate::reference::Reference;
 use coffer_fs::types::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A mistake.
@@ -24,7 +24,7 @@ pub enum Bug {
     CopyOverlaps,
     SeekSkipsData,
     UnlinkedFileReadsEmpty,
-    AppendGoesToOffset,
+    AppendIgnoresOffset,
     LinkCopies,
     LinkCountStays,
     LookupIgnoresCase,
@@ -59,7 +59,7 @@ impl Bug {
         Bug::CopyOverlaps,
         Bug::SeekSkipsData,
         Bug::UnlinkedFileReadsEmpty,
-        Bug::AppendGoesToOffset,
+        Bug::AppendIgnoresOffset,
         Bug::LinkCopies,
         Bug::LinkCountStays,
         Bug::LookupIgnoresCase,
@@ -98,6 +98,8 @@ struct Notes {
     attrs: BTreeMap<Ino, Attr>,
     /// Files that were written last.
     written: Option<(Ino, u64)>,
+    /// Handles that append.
+    appending: BTreeSet<Handle>,
 }
 
 impl Broken {
@@ -391,8 +393,11 @@ impl FileSystem for Broken {
     }
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
-        let append = mode.append && !self.is(Bug::AppendGoesToOffset);
-        self.inner.open(who, ino, OpenMode { append, ..mode })
+        let handle = self.inner.open(who, ino, mode)?;
+        if mode.append {
+            self.notes().appending.insert(handle);
+        }
+        Ok(handle)
     }
 
     fn create(
@@ -405,10 +410,10 @@ impl FileSystem for Broken {
         exclusive: bool,
     ) -> Result<(Attr, Handle)> {
         let exclusive = exclusive && !self.is(Bug::CreateIsNeverExclusive);
-        let append = mode.append && !self.is(Bug::AppendGoesToOffset);
-        let (attr, handle) =
-            self.inner
-                .create(who, parent, name, perm, OpenMode { append, ..mode }, exclusive)?;
+        let (attr, handle) = self.inner.create(who, parent, name, perm, mode, exclusive)?;
+        if mode.append {
+            self.notes().appending.insert(handle);
+        }
         Ok((self.shown(attr), handle))
     }
 
@@ -424,8 +429,9 @@ impl FileSystem for Broken {
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32> {
         let end = offset + data.len() as u64;
         let offset = match self.bug {
-            // The kernel sends the right one, so the bug is to trust an older idea of the end.
-            Bug::AppendGoesToOffset if offset > 0 && offset == self.inner.getattr(ino)?.size => offset & !1,
+            Bug::AppendIgnoresOffset if self.notes().appending.contains(&handle) => {
+                self.inner.getattr(ino)?.size
+            }
             _ => offset,
         };
         if self.is(Bug::WriteLosesLastByteAtChunkEnd) && data.len() > 1 && end.is_multiple_of(65536) {

@@ -2,6 +2,8 @@
 //!
 //! Modules, each importing only those above it:
 
+pub mod settings;
+
 pub mod op;
 
 pub mod play;

@@ -6,6 +6,7 @@
 
 pub mod direct;
 pub mod lockstep;
+pub mod syscalls;
 
 use crate::op::{Op, Path, Slot};
 use coffer_fs::types::{Ino, Kind, Time};

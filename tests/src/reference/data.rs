@@ -66,11 +66,12 @@ impl State {
         data: &[u8],
         kill_suid: bool,
     ) -> Result<u32> {
-        let append = self.check_writable(ino, handle)?.append;
+        // Also through a handle that appends: the kernel has put the end into `offset`, and
+        // may write a mapped page back through any handle, to where the page belongs.
+        self.check_writable(ino, handle)?;
         let now = self.now();
         let inode = self.inode_mut(ino)?;
         let bytes = inode.bytes()?;
-        let offset = if append { bytes.size() } else { offset };
         check_range(offset, data.len() as u64)?;
         if !data.is_empty() {
             bytes.write(offset, data);

@@ -24,7 +24,9 @@ const TIMES: [(i64, u32); 7] = [
     (9_300_000_000, 999_999_999),
 ];
 const PERMS: [u16; 6] = [0o644, 0o600, 0o755, 0o444, 0o777, 0o000];
-const SPECIAL_PERMS: [u16; 5] = [0o4755, 0o2755, 0o2644, 0o6711, 0o1777];
+/// No sticky folder that others may write: the kernel keeps files in those from being opened
+/// (protected_regular, protected_symlinks), on every file system alike.
+const SPECIAL_PERMS: [u16; 5] = [0o4755, 0o2755, 0o2644, 0o6711, 0o1755];
 const XATTRS: [&[u8]; 4] = [b"user.a", b"user.b", b"user.\xc3\xa9", b"user.mime_type"];
 const TARGET_LENGTHS: [usize; 8] = [1, 5, 59, 60, 61, 255, 1000, 4095];
 

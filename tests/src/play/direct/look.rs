@@ -191,6 +191,9 @@ impl<B: Bench> Direct<B> {
     fn look_into(&mut self, path: Vec<Vec<u8>>, attr: Attr, views: &mut Views) -> Seen<()> {
         let place = Place::Named(path.clone());
         let error = |errno| format!("{place:?}: {errno:?}");
+        // Before it is read, which moves its atime.
+        let view = self.view(&attr)?;
+        views.insert(place.clone(), view);
         if attr.kind == Kind::Folder {
             for (_, ino, _, name) in self.list(attr.ino, usize::MAX, true).map_err(error)? {
                 if name == b"." || name == b".." {
@@ -205,10 +208,6 @@ impl<B: Bench> Direct<B> {
                 self.look_into(below, found, views)?;
             }
         }
-        // Asked again, because reading a folder may have changed its times.
-        let attr = self.bench.fs().getattr(attr.ino).map_err(error)?;
-        let view = self.view(&attr)?;
-        views.insert(place, view);
         Ok(())
     }
 
