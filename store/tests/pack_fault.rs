@@ -172,35 +172,22 @@ fn a_failed_sync_is_remembered() {
     let mut db = Database::default();
     let packs = db.open(&disk);
     let kept = append(&packs, 1);
-    let lengths = packs.sync().unwrap();
-    db.commit(&packs, lengths.clone(), &BTreeMap::from([(1, kept)]));
+    let lengths = packs.sync().unwrap(); // durable, and not committed yet
     let lost = append(&packs, 2);
-    disk.fail_at(disk.ops() + 2, Fault::Io, false);
+    disk.fail_at(disk.ops() + 2, Fault::Io, false); // the write, the sync
     assert!(packs.sync().unwrap_err().io_error().is_some());
     for n in 10..13 {
         assert!(matches!(packs.sync(), Err(PackError::Doubtful { pack: 1 })));
         assert_eq!(append(&packs, n).pack, 2, "a new pack");
     }
-    assert_eq!(
-        packs.list()[0].condition,
-        Condition::Doubtful { from: lengths[0].1 }
-    );
-    assert_eq!(
-        packs.doubtful(),
-        [(1, lengths[0].1, lost.offset + u64::from(lost.len))]
-    );
+    let good = lengths[0].1;
+    assert_eq!(packs.list()[0].condition, Condition::Doubtful { from: good });
+    assert_eq!(packs.doubtful(), [(1, good, lost.offset + u64::from(lost.len))]);
     packs.abandon(2); // not doubtful: nothing happens
     packs.abandon(1);
-    assert_eq!(
-        packs
-            .sync()
-            .unwrap()
-            .iter()
-            .map(|(pack, _)| *pack)
-            .collect::<Vec<_>>(),
-        [2]
-    );
-    assert_eq!(read(&packs, kept), payload(1));
+    let lengths = packs.sync().unwrap();
+    assert_eq!((lengths[0], lengths[1].0, lengths.len()), ((1, good), 2, 2));
+    db.commit(&packs, lengths, &BTreeMap::from([(1, kept)]));
     db.verify(&db.open(&disk.crash_all_lost()));
 }
 
