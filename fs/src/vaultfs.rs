@@ -474,6 +474,9 @@ impl FileSystem for CofferFs {
 
     fn copy_range(&self, from: (Ino, Handle, u64), to: (Ino, Handle, u64), len: u64) -> Result<u64> {
         self.touch();
+        // What lies beyond the source's end is not copied, and cannot overlap.
+        let size = self.vault.stat(from.0).map_err(errno)?.size;
+        let len = len.min(size.saturating_sub(from.2));
         let overlap =
             from.0 == to.0 && from.2 < to.2.saturating_add(len) && to.2 < from.2.saturating_add(len);
         if overlap {

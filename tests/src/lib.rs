@@ -13,3 +13,5 @@ pub mod reference;
 pub mod stream;
 
 pub mod broken;
+
+pub mod engine;
