@@ -90,7 +90,11 @@ impl Default for Memory {
             table: HashMap::new(),
             last: 0,
         };
-        let who = Caller::default();
+        let (uid, gid) = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        let who = Caller { uid, gid, pid: 0 };
         let root = nodes.add(
             who,
             Body::Folder(Folder {

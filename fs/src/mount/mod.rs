@@ -57,6 +57,10 @@ pub fn mount(mountpoint: &Path, options: &MountOptions) -> Result<(OwnedFd, Moun
     let point = point::prepare(mountpoint)?;
     // Held across the mount: afterwards its name leads into the vault.
     let bare = File::open(&point).map_err(|source| io_error("cannot open", &point, source))?;
+    let before = bare
+        .metadata()
+        .map_err(|source| io_error("cannot look at", &point, source))?
+        .permissions();
     let mode = |mode| bare.set_permissions(Permissions::from_mode(mode));
     let mounted = match root.then(|| by_root(&point, options)) {
         Some(Ok(fuse)) => Ok(fuse),
@@ -67,10 +71,18 @@ pub fn mount(mountpoint: &Path, options: &MountOptions) -> Result<(OwnedFd, Moun
         Some(Err(error)) => Err(error),
         None => by_helper(&point, options, &mode),
     };
-    // Not ours to change, or on a read-only file system: then nobody writes there anyway,
-    // or somebody else decides who does.
-    let _ = mode(BARE_MODE);
-    let fuse = mounted?;
+    // That may not be ours to change, or lie on a read-only file system: then nobody
+    // writes there anyway, or somebody else decides who does.
+    let fuse = match mounted {
+        Ok(fuse) => {
+            let _ = mode(BARE_MODE);
+            fuse
+        }
+        Err(error) => {
+            let _ = bare.set_permissions(before);
+            return Err(error);
+        }
+    };
     let entry = table::at(&point).map_err(|source| io_error("cannot look up", &point, source))?;
     match entry.filter(|entry| entry.kind == TYPE) {
         Some(entry) => Ok((fuse, Mount::existing(&entry))),

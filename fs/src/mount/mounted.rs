@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
@@ -18,19 +19,36 @@ use super::users::who_uses;
 /// How far the kernel reads ahead, in KiB: as much as one request carries.
 const READ_AHEAD: u32 = 1024;
 
+/// The unique id of the mount in sight at `point` (statx(2)); `None` where the kernel has
+/// none or does not let us see it. Asks the kernel only, never the file system.
+fn unique_id(point: &Path) -> Option<u64> {
+    /// STATX_MNT_ID_UNIQUE
+    const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+    let how = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let found = rustix::fs::statx(CWD, point, how, UNIQUE).ok()?;
+    (found.stx_mask & UNIQUE.bits() != 0).then_some(found.stx_mnt_id)
+}
+
 /// A mounted vault. Dropping it does not unmount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     point: PathBuf,
     device: Device,
+    /// The mount's id: like the device number, used again soon after the mount is gone.
+    id: u64,
+    /// The mount's unique id, never used again (Linux 6.8).
+    unique: Option<u64>,
 }
 
 impl Mount {
     /// A mount found in the table, of this process or another.
     pub fn existing(entry: &MountEntry) -> Mount {
+        let unique = unique_id(&entry.point);
         Mount {
             point: entry.point.clone(),
             device: entry.device,
+            id: entry.id,
+            unique,
         }
     }
 
@@ -49,7 +67,11 @@ impl Mount {
     /// # Errors
     /// The table of mounts cannot be read.
     pub fn is_mounted(&self) -> io::Result<bool> {
-        Ok(table::at(&self.point)?.is_some_and(|entry| entry.device == self.device))
+        let here = table::at(&self.point)?;
+        Ok(
+            here.is_some_and(|entry| entry.device == self.device && entry.id == self.id)
+                && (self.unique.is_none() || unique_id(&self.point) == self.unique),
+        )
     }
 
     /// Unmounts. What is unmounted already is left as it is, and so is something else that
@@ -110,7 +132,8 @@ impl Mount {
     }
 
     /// Cuts the connection: every request, waiting or to come, fails (ENOTCONN), and no
-    /// process stays blocked on it. The mount stays, unusable, until it is unmounted.
+    /// process stays blocked on it. The mount stays, unusable, until it is unmounted (where
+    /// fusectl is not mounted: if someone uses it; else it is unmounted with this).
     ///
     /// # Errors
     /// The connection's control file is not there (no fusectl mounted, or the connection
