@@ -271,5 +271,6 @@ fn a_panic_answers_eio() {
     while here.panics() < ways.len() as u64 && start.elapsed() < Duration::from_secs(20) {
         thread::yield_now();
     }
-    assert_eq!(here.panics(), ways.len() as u64);
+    // At least: the kernel reads a page again that could not be read ahead.
+    assert!(here.panics() >= ways.len() as u64);
 }
