@@ -13,3 +13,9 @@ pub mod reference;
 pub mod stream;
 
 pub mod broken;
+
+pub mod command;
+
+pub mod tree;
+
+pub mod vault;
