@@ -16,6 +16,8 @@ pub mod broken;
 
 pub mod command;
 
+pub mod load;
+
 pub mod tree;
 
 pub mod vault;
