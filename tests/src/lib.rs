@@ -15,3 +15,11 @@ pub mod stream;
 pub mod broken;
 
 pub mod engine;
+
+pub mod command;
+
+pub mod load;
+
+pub mod tree;
+
+pub mod vault;
