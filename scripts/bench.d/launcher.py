@@ -29,7 +29,7 @@ FIRST_PROCESS = 'python3 -B "$1" "$2"; exit $?'
 def options(argv=None):
     """Reads the command line."""
     p = argparse.ArgumentParser(
-        prog="scripts/bench", description=__doc__.splitlines()[0],
+        prog="scripts/bench", description="Compares Coffer with gocryptfs and securefs.",
         epilog="A complete run (both places, all rows, Coffer among the systems) writes "
                "docs/benchmarks.md; any other only prints its tables.")
     p.add_argument("--quick", action="store_true",
