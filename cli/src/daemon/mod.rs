@@ -1,0 +1,293 @@
+//! The daemon: the one process that holds a vault while it is mounted.
+//!
+//! Life: guardian, unlock, is it a copy?, mount, control socket, report; then it waits for an ending.
+//! Guarantees that a polite ending is refused while anything would be lost or cut off (programs in
+//! the mount, long work, a failed commit), that every ending commits before it unmounts, and that
+//! whoever asked for it hears of it only when keys are wiped. Never writes names or secrets to its log.
+
+pub(crate) mod background;
+pub(crate) mod control;
+pub(crate) mod guardian;
+mod jobs;
+mod notify;
+
+use crate::engine::{self, Mount, Sealed, Vault};
+use crate::failure::{Failure, Kind};
+use crate::instance::{self, Markers, Origin};
+use crate::paths;
+use crate::secret::Secret;
+use crate::settings::{self, OnSuspend};
+use crate::ui;
+use crate::wire::{self, Ending, Reply, WirePath};
+use control::{Published, Socket};
+use guardian::Guardian;
+use jobs::Shared;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How often a vault that should lock for idleness but is in use is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// What a daemon is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Config {
+    /// The vault's folder, absolute.
+    pub vault: WirePath,
+    /// The mount point, absolute.
+    pub mountpoint: WirePath,
+    /// Mount options as for mount(8), checked.
+    pub options: String,
+    /// Idle time given at the mount: `Some(None)` is "never".
+    pub idle: Option<Option<Duration>>,
+    /// Moved or copied, where somebody said so.
+    pub origin: Option<Origin>,
+    /// Take a dead mount away when the daemon was killed.
+    pub detach_if_killed: bool,
+    /// Threads that serve the mount.
+    pub threads: Option<u16>,
+    /// Serving in the foreground.
+    pub foreground: bool,
+}
+
+/// What wakes the main loop.
+pub(crate) enum Event {
+    /// Somebody asks for the end.
+    End { how: Ending, requester: Requester },
+    /// A signal.
+    Signal(i32),
+    /// The kernel ended the mount (somebody ran umount).
+    Unmounted,
+    /// A setting changed.
+    Look,
+}
+
+/// Who waits for the end, if anybody.
+pub(crate) struct Requester(pub Option<UnixStream>);
+
+impl Requester {
+    fn hears(self, result: Result<bool, Failure>) {
+        let reply = match result {
+            Ok(locked) => Reply::Done {
+                answer: serde_json::json!({ "locked": locked }),
+                secrets: Vec::new(),
+            },
+            Err(failure) => Reply::Failed(failure),
+        };
+        if let Some(mut stream) = self.0 {
+            let _ = wire::send(&mut stream, &reply, &[]);
+        } else if let Reply::Failed(failure) = reply {
+            ui::note(&format!("coffer: {}", failure.message));
+        }
+    }
+}
+
+/// Opens, mounts and serves until the end. `ready` is called once the mount is there.
+///
+/// # Errors
+/// When it does not come to a mount, or when the last commit failed.
+pub(crate) fn run(
+    config: &Config,
+    password: Secret,
+    ready: impl FnOnce(serde_json::Value),
+) -> Result<(), Failure> {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let (events, inbox) = channel();
+    let mut guardian = Guardian::start()?;
+    listen_for_signals(&events)?;
+    let identity = paths::identity(&config.vault.0)?;
+    let vault = Sealed::open(&config.vault.0)?.unlock(&password)?;
+    drop(password);
+    settle_origin(config, &vault)?;
+    let known = vault.settings()?;
+    let ended = events.clone();
+    let mount = Arc::new(vault.mount(
+        &config.mountpoint.0,
+        &config.options,
+        config.threads.map(usize::from),
+        Box::new(move || drop(ended.send(Event::Unmounted))),
+    )?);
+    guardian.watch(mount.connection(), &config.mountpoint.0, config.detach_if_killed);
+    let published = Published {
+        pid: std::process::id(),
+        vault: config.vault.clone(),
+        dev: identity.0,
+        ino: identity.1,
+        vault_id: paths::hex(&vault.facts().id),
+        mountpoint: config.mountpoint.clone(),
+    };
+    let shared = Arc::new(Shared {
+        vault: vault.clone(),
+        dir: config.vault.0.clone(),
+        mountpoint: config.mountpoint.0.clone(),
+        mount: Arc::clone(&mount),
+        since: Instant::now(),
+        idle: Mutex::new(config.idle.unwrap_or_else(|| settings::idle(&known))),
+        idle_fixed: config.idle.is_some(),
+        events,
+        working: AtomicUsize::new(0),
+    });
+    let socket = match Socket::bind(&published).and_then(|socket| {
+        let served = socket.serve(Arc::clone(&shared));
+        served
+            .map_err(|error| Failure::io("start the control thread", &error))
+            .map(|()| socket)
+    }) {
+        Ok(socket) => socket,
+        Err(failure) => {
+            // A mount that nobody can steer is worse than none.
+            let _ = mount.unmount().or_else(|_| mount.detach());
+            mount.join();
+            let _ = vault.close();
+            return Err(failure);
+        }
+    };
+    ready(
+        serde_json::json!({ "mountpoint": config.mountpoint, "vault": config.vault, "pid": published.pid }),
+    );
+    notify::systemd("READY=1");
+    let (requester, warning) = wait_for_end(config, &shared, &mount, &inbox);
+    notify::systemd("STOPPING=1");
+    mount.join();
+    let closed = vault.close();
+    drop(socket);
+    drop(guardian);
+    let result = warning.map_or(closed, Err);
+    requester.hears(result.clone().map(|()| true));
+    result
+}
+
+/// Notices a copied or restored vault, and does as the answer says.
+fn settle_origin(config: &Config, vault: &Vault) -> Result<(), Failure> {
+    let markers = Markers::load(&vault.facts().id)?;
+    let database = engine::database(&config.vault.0);
+    let verdict = markers.judge(&vault.instance(), &database)?;
+    match config.origin {
+        Some(Origin::Copied) => vault.new_instance()?,
+        Some(Origin::Moved) => {}
+        None => {
+            if let Some(question) = instance::question(&verdict, &config.vault.0) {
+                return Err(question);
+            }
+        }
+    }
+    markers.remember(&vault.instance(), &config.vault.0, &database)
+}
+
+/// Turns SIGTERM, SIGINT and SIGHUP into events.
+fn listen_for_signals(events: &Sender<Event>) -> Result<(), Failure> {
+    let wanted = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+    let failed = |error: std::io::Error| Failure::io("listen for signals", &error);
+    let mut signals = signal_hook::iterator::Signals::new(wanted).map_err(failed)?;
+    let events = events.clone();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if events.send(Event::Signal(signal)).is_err() {
+                    break;
+                }
+            }
+        })
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Waits until the mount is gone; answers who wants to hear of it, and a commit that failed in a
+/// forced ending.
+fn wait_for_end(
+    config: &Config,
+    shared: &Shared,
+    mount: &Mount,
+    inbox: &Receiver<Event>,
+) -> (Requester, Option<Failure>) {
+    let mut retry: Option<Instant> = None;
+    loop {
+        let (how, requester) = match inbox.recv_timeout(until_idle(shared, mount, retry)) {
+            Ok(Event::End {
+                how: Ending::Suspend,
+                requester,
+            }) => match on_suspend(shared) {
+                OnSuspend::Never => {
+                    requester.hears(Ok(false));
+                    continue;
+                }
+                OnSuspend::UnlessBusy => (Ending::Polite, requester),
+                OnSuspend::Always => (Ending::Force, requester),
+            },
+            Ok(Event::End { how, requester }) => (how, requester),
+            // At the keyboard, a busy mount is worth a word; a system that shuts down does not wait.
+            Ok(Event::Signal(libc::SIGINT)) if config.foreground => (Ending::Polite, Requester(None)),
+            Ok(Event::Signal(libc::SIGHUP)) if !config.foreground => continue,
+            Ok(Event::Signal(_)) => (Ending::Force, Requester(None)),
+            Ok(Event::Unmounted) => return (Requester(None), None),
+            Ok(Event::Look) => continue,
+            // The loop's own sender lives in `shared`, so it cannot be cut off; if it were, end.
+            Err(RecvTimeoutError::Disconnected) => (Ending::Force, Requester(None)),
+            Err(RecvTimeoutError::Timeout) => {
+                if !is_idle(shared, mount) {
+                    continue;
+                }
+                retry = Some(Instant::now() + RETRY);
+                (Ending::Polite, Requester(None))
+            }
+        };
+        let commit = shared.vault.commit();
+        let ended = match (how, commit) {
+            (Ending::Polite, _) if shared.working.load(Ordering::Acquire) > 0 => Err(Failure::new(
+                Kind::InUse,
+                "The vault is busy with a check, a backup or a password change; try again when it is done, or force it with --force.",
+            )),
+            (Ending::Polite, Err(failure)) => Err(failure),
+            (Ending::Polite, Ok(())) => mount.unmount().map(|()| None),
+            (_, commit) => mount.unmount().or_else(|_| mount.detach()).map(|()| commit.err()),
+        };
+        match ended {
+            Ok(warning) => return (requester, warning),
+            Err(failure) => {
+                show_users(&requester, &failure);
+                requester.hears(Err(failure));
+            }
+        }
+    }
+}
+
+/// In the foreground nobody else shows who keeps the mount busy.
+fn show_users(requester: &Requester, failure: &Failure) {
+    if requester.0.is_none() {
+        for user in &failure.users {
+            ui::note(&format!("  {}  {}  {}", user.pid, user.command, user.what));
+        }
+    }
+}
+
+fn on_suspend(shared: &Shared) -> OnSuspend {
+    // Settings that cannot be read must not keep a vault open over a suspend.
+    shared
+        .vault
+        .settings()
+        .map_or(OnSuspend::Always, |known| settings::on_suspend(&known))
+}
+
+fn is_idle(shared: &Shared, mount: &Mount) -> bool {
+    let after = *shared.idle.lock();
+    after.is_some_and(|after| mount.idle() >= after) && shared.working.load(Ordering::Acquire) == 0
+}
+
+/// How long nothing can be due.
+fn until_idle(shared: &Shared, mount: &Mount, retry: Option<Instant>) -> Duration {
+    let Some(after) = *shared.idle.lock() else {
+        return Duration::from_secs(3600);
+    };
+    let rest = after.saturating_sub(mount.idle());
+    let again = retry.map_or(Duration::ZERO, |retry| {
+        retry.saturating_duration_since(Instant::now())
+    });
+    // Timers stand still while the system sleeps, idle time does not: look now and then.
+    rest.max(again)
+        .clamp(Duration::from_millis(100), Duration::from_secs(60))
+}
