@@ -4,3 +4,6 @@
 //! Modules, each importing only those above it:
 
 pub mod types;
+
+pub mod adapter;
+pub mod mount;
