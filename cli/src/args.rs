@@ -88,6 +88,12 @@ pub(crate) enum Command {
     /// (internal) Watch over a daemon; started by it
     #[command(hide = true)]
     Guardian,
+    /// (internal) Write out mapped memory of a mount; started by a daemon
+    #[command(hide = true)]
+    SyncMount {
+        /// The mount
+        point: PathBuf,
+    },
 }
 
 const SETTINGS: &str = "\

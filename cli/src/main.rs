@@ -38,7 +38,9 @@ use std::process::ExitCode;
 use ui::Ui;
 
 fn main() -> ExitCode {
-    engine::harden();
+    for exposed in engine::harden() {
+        ui::note(&format!("coffer: {exposed}"));
+    }
     let args: Vec<OsString> = std::env::args_os().collect();
     if helper::is_spelled(&args) {
         return mount_helper(&args[1..]);
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
 
 /// mount(8)'s spelling has mount(8)'s exit codes.
 fn mount_helper(args: &[OsString]) -> ExitCode {
-    let ui = Ui::new(false);
+    let ui = Ui::quiet();
     match helper::parse(args).and_then(|asked| commands::run_helper(&asked, &ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 /// Where answers go.
 pub(crate) struct Ui {
     json: bool,
+    quiet: bool,
     bar: bool,
 }
 
@@ -23,7 +24,17 @@ impl Ui {
     pub(crate) fn new(json: bool) -> Ui {
         Ui {
             json,
+            quiet: false,
             bar: !json && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Says nothing but failures, as mount(8) does.
+    pub(crate) fn quiet() -> Ui {
+        Ui {
+            json: false,
+            quiet: true,
+            bar: false,
         }
     }
 
@@ -34,6 +45,9 @@ impl Ui {
 
     /// The answer: `object` for programs, `text` for people.
     pub(crate) fn answer(&self, object: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.quiet {
+            return;
+        }
         let text = if self.json {
             // Our own types have string keys only, so this cannot fail.
             serde_json::to_string(object).expect("answers are plain data")

@@ -2,7 +2,7 @@
 
 use crate::args::{Lock, Unmount};
 use crate::client::{self, Found};
-use crate::engine::{self, Sealed};
+use crate::engine::{self, Sealed, Standing};
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::ui::{self, Ui};
@@ -28,11 +28,8 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
     if let Some(found) = client::of_mountpoint(&mountpoint) {
         return end(ui, &found, how);
     }
-    match engine::mounts()
-        .into_iter()
-        .find(|entry| entry.mountpoint == mountpoint)
-    {
-        Some(entry) if entry.stale => {
+    match engine::at(&mountpoint) {
+        Some(Standing::Dead) => {
             engine::remove_stale(&mountpoint)?;
             let answer = serde_json::json!({ "mountpoint": WirePath(mountpoint.clone()), "stale": true });
             ui.answer(&answer, || {
@@ -43,7 +40,7 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
             });
             Ok(())
         }
-        Some(_) => Err(Failure::new(
+        Some(Standing::Alive) => Err(Failure::new(
             Kind::InUse,
             format!(
                 "{} is mounted, but its daemon does not answer you; ask the user who mounted it, or root.",

@@ -15,7 +15,7 @@ mod status;
 
 use crate::args::{Cli, Command, PasswordArgs};
 use crate::client::{self, Found};
-use crate::engine::{Sealed, Vault};
+use crate::engine::{self, Sealed, Vault};
 use crate::failure::{Failure, Kind};
 use crate::helper::Asked;
 use crate::password::{self, Given};
@@ -37,6 +37,12 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
     match &cli.command {
         Command::Completions(args) => return generate::completions(args),
         Command::Man(args) => return generate::man(args),
+        Command::SyncMount { point } => return engine::sync_mount(point),
+        Command::Guardian => {
+            crate::daemon::guardian::run();
+            return Ok(());
+        }
+        Command::Daemon(_) => return mount::daemon(),
         Command::Lock(args) if args.all => return lock::all(ui, args),
         Command::Status(args) if args.all => return status::all(ui),
         _ => {}
@@ -56,12 +62,11 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Check(args) => check::check(ui, &vault, &args),
         Command::Backup(args) => backup::backup(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
-        Command::Completions(_) | Command::Man(_) => Ok(()),
-        Command::Daemon(_) => mount::daemon(),
-        Command::Guardian => {
-            crate::daemon::guardian::run();
-            Ok(())
-        }
+        Command::Completions(_)
+        | Command::Man(_)
+        | Command::SyncMount { .. }
+        | Command::Guardian
+        | Command::Daemon(_) => Ok(()),
     }
 }
 

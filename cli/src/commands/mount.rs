@@ -4,7 +4,7 @@ use super::retrying;
 use crate::args::Mount;
 use crate::client;
 use crate::daemon::{self, Config, background};
-use crate::engine::{self, Sealed};
+use crate::engine::{self, Sealed, Standing};
 use crate::failure::{Failure, Kind};
 use crate::instance::Origin;
 use crate::paths;
@@ -82,16 +82,31 @@ fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Refuses what is no folder. A dead mount is let pass: mounting replaces it.
+/// Refuses what is no empty folder, before anybody types a password. A dead mount is let pass:
+/// mounting replaces it.
 fn check_mountpoint(mountpoint: &Path) -> Result<(), Failure> {
-    if engine::mounts()
-        .iter()
-        .any(|entry| entry.mountpoint == mountpoint && entry.stale)
-    {
-        return Ok(());
+    match engine::at(mountpoint) {
+        Some(Standing::Dead) => return Ok(()),
+        Some(Standing::Alive) => {
+            return Err(Failure::new(
+                Kind::InUse,
+                format!(
+                    "A vault is mounted at {} already; choose another folder.",
+                    mountpoint.display()
+                ),
+            ));
+        }
+        None => {}
     }
     match std::fs::metadata(mountpoint) {
-        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(meta) if meta.is_dir() => match std::fs::read_dir(mountpoint).map(|mut names| names.next()) {
+            Ok(Some(_)) => Err(Failure::failed(format!(
+                "{} is not empty, and mounting would hide what it holds; choose an empty folder.",
+                mountpoint.display()
+            ))),
+            // One that may not be read is mounting's own to judge.
+            _ => Ok(()),
+        },
         Ok(_) => Err(Failure::failed(format!(
             "{} is no folder; name an empty folder to mount at.",
             mountpoint.display()

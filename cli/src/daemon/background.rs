@@ -29,9 +29,13 @@ const LOG_LIMIT: u64 = 1 << 20;
 /// The daemon's, or why there is none.
 pub(crate) fn start(config: &Config, password: &Secret) -> Result<serde_json::Value, Failure> {
     let (log, log_path) = open_log()?;
+    keep_descriptors();
     let mut child = Command::new(SELF)
         .arg0("coffer")
         .arg("daemon")
+        // The password crosses in the pipe; where it came from is nobody's business afterwards.
+        .env_remove("COFFER_PASSWORD_COMMAND")
+        .env_remove("COFFER_NEW_PASSWORD_COMMAND")
         .arg(&config.vault.0)
         .arg(&config.mountpoint.0)
         .stdin(Stdio::piped())
@@ -66,6 +70,16 @@ pub(crate) fn start(config: &Config, password: &Secret) -> Result<serde_json::Va
                 log_path.display()
             )))
         }
+    }
+}
+
+/// Marks every descriptor beyond standard error to be closed in programs started from here: a
+/// daemon that kept a pipe of the shell's would keep whoever reads it waiting.
+pub(super) fn keep_descriptors() {
+    // SAFETY: sets one flag on descriptors; none is closed, and no memory is touched. Where the
+    // kernel does not know the call, descriptors are inherited as ever.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
 }
 

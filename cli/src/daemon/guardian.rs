@@ -5,14 +5,14 @@
 //! the password is read), only the end of a pipe; and that it ends with the daemon. It aborts only the
 //! connection that it was told of, and takes a mount away only if asked to, and only a dead one.
 
-use super::background::SELF;
+use super::background::{SELF, keep_descriptors};
 use crate::engine;
 use crate::failure::Failure;
 use crate::ui;
 use crate::wire::{self, Reader, WirePath};
 use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -43,6 +43,7 @@ impl Guardian {
     /// # Errors
     /// When no process can be started.
     pub(crate) fn start() -> Result<Guardian, Failure> {
+        keep_descriptors();
         let mut child = Command::new(SELF)
             .arg0("coffer")
             .arg("guardian")
@@ -112,7 +113,7 @@ pub(crate) fn run() {
 }
 
 /// The daemon died: ends its connection, and takes the dead mount away if asked.
-fn rescue(connection: Option<u64>, mountpoint: &PathBuf, detach: bool) {
+fn rescue(connection: Option<u64>, mountpoint: &Path, detach: bool) {
     let aborted = connection.is_some_and(|connection| {
         std::fs::write(format!("/sys/fs/fuse/connections/{connection}/abort"), "1").is_ok()
     });
@@ -124,12 +125,7 @@ fn rescue(connection: Option<u64>, mountpoint: &PathBuf, detach: bool) {
             "was gone already or could not be reached"
         }
     ));
-    if detach {
-        let stale = engine::mounts()
-            .iter()
-            .any(|entry| entry.mountpoint == *mountpoint && entry.stale);
-        if stale && let Err(failure) = engine::remove_stale(mountpoint) {
-            ui::note(&format!("guardian: {failure}"));
-        }
+    if detach && let Err(failure) = engine::remove_stale(mountpoint) {
+        ui::note(&format!("guardian: {failure}"));
     }
 }

@@ -96,6 +96,7 @@ pub(crate) fn run(
     ready: impl FnOnce(serde_json::Value),
 ) -> Result<(), Failure> {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    silence_panics();
     let (events, inbox) = channel();
     let mut guardian = Guardian::start()?;
     listen_for_signals(&events)?;
@@ -111,7 +112,11 @@ pub(crate) fn run(
         config.threads.map(usize::from),
         Box::new(move || drop(ended.send(Event::Unmounted))),
     )?);
-    guardian.watch(mount.connection(), &config.mountpoint.0, config.detach_if_killed);
+    guardian.watch(
+        Some(mount.connection()),
+        &config.mountpoint.0,
+        config.detach_if_killed,
+    );
     let published = Published {
         pid: std::process::id(),
         vault: config.vault.clone(),
@@ -176,6 +181,18 @@ fn settle_origin(config: &Config, vault: &Vault) -> Result<(), Failure> {
         }
     }
     markers.remember(&vault.instance(), &config.vault.0, &database)
+}
+
+/// A panic is logged by its place only: its message may quote what was being worked on, and that
+/// may be a name or a text of the vault.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        ui::note(&format!(
+            "coffer: a fault of our own at {place}\n{}",
+            std::backtrace::Backtrace::force_capture()
+        ));
+    }));
 }
 
 /// Turns SIGTERM, SIGINT and SIGHUP into events.
@@ -249,19 +266,20 @@ fn wait_for_end(
         match ended {
             Ok(warning) => return (requester, warning),
             Err(failure) => {
-                show_users(&requester, &failure);
+                if config.foreground && requester.0.is_none() {
+                    show_users(&failure);
+                }
                 requester.hears(Err(failure));
             }
         }
     }
 }
 
-/// In the foreground nobody else shows who keeps the mount busy.
-fn show_users(requester: &Requester, failure: &Failure) {
-    if requester.0.is_none() {
-        for user in &failure.users {
-            ui::note(&format!("  {}  {}  {}", user.pid, user.command, user.what));
-        }
+/// In the foreground nobody else shows who keeps the mount busy. Never in the background: what
+/// they use are names inside the vault, and standard error is the log.
+fn show_users(failure: &Failure) {
+    for user in &failure.users {
+        ui::note(&format!("  {}  {}  {}", user.pid, user.command, user.what));
     }
 }
 

@@ -1,71 +1,15 @@
-//! The seam to the vault and its folder: everything this program asks of `coffer-store` and
-//! `coffer-fs` goes through here, and their errors become sentences here.
-//!
-//! Guarantees that no type of theirs is named anywhere else in this crate but for the trait
-//! `FileSystem`, so that the commands and the daemon read as what they do.
+//! The seam to the vault: `coffer_store`, and the file system over it.
 
+use super::mount::Mount;
+use super::{Facts, OnProgress};
 use crate::answers::{Backup, Check, Contents, Salvage, Setting};
 use crate::failure::Failure;
 use crate::secret::Secret;
-use crate::wire::{Kdf, Progress};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Called with how far an operation is.
-pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
+use crate::wire::Kdf;
+use std::path::Path;
 
 fn not_yet<T>() -> Result<T, Failure> {
     Err(Failure::failed("This build has no engine yet."))
-}
-
-/// Forbids core dumps and being traced; first thing in every process of ours.
-pub(crate) fn harden() {}
-
-/// What a new vault's password costs to guess, unless asked otherwise.
-pub(crate) const DEFAULT_KDF: Kdf = Kdf {
-    memory_kib: 256 << 10,
-    passes: 3,
-    lanes: 4,
-};
-
-/// Refuses parameters below the floor or above the ceiling.
-///
-/// # Errors
-/// `Usage`, naming the bound.
-pub(crate) fn check_kdf(_kdf: Kdf) -> Result<(), Failure> {
-    Ok(())
-}
-
-/// The vault's database: the file whose inode tells where a vault lies.
-pub(crate) fn database(dir: &Path) -> PathBuf {
-    dir.join("coffer.redb")
-}
-
-/// Refuses a folder that holds anything; an absent one is fine.
-///
-/// # Errors
-/// `Failed`, or an I/O failure.
-pub(crate) fn check_empty(dir: &Path) -> Result<(), Failure> {
-    match std::fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::failed(format!(
-            "{} is not empty, and nothing is ever overwritten; choose an empty or new folder.",
-            dir.display()
-        ))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Failure::io(format_args!("look into {}", dir.display()), &error)),
-    }
-}
-
-/// What stands readable at a vault's head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// The vault's id.
-    pub id: [u8; 16],
-    /// How its password is stretched.
-    pub kdf: Kdf,
-    /// Whether a recovery phrase exists.
-    pub recovery: bool,
 }
 
 /// A vault held by this process alone, still locked.
@@ -231,69 +175,11 @@ impl Vault {
     /// When the place is not fit, or mounting is not permitted.
     pub(crate) fn mount(
         &self,
-        _mountpoint: &Path,
+        _point: &Path,
         _options: &str,
         _threads: Option<usize>,
         _ended: Box<dyn FnOnce() + Send>,
     ) -> Result<Mount, Failure> {
         not_yet()
     }
-}
-
-/// A mounted vault.
-pub(crate) struct Mount;
-
-impl Mount {
-    /// The number of the kernel's FUSE connection.
-    pub(crate) fn connection(&self) -> Option<u64> {
-        None
-    }
-
-    /// How long nobody has used it.
-    pub(crate) fn idle(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    /// Unmounts.
-    ///
-    /// # Errors
-    /// `InUse`, naming who uses it.
-    pub(crate) fn unmount(&self) -> Result<(), Failure> {
-        not_yet()
-    }
-
-    /// Takes it out of the tree and ends the connection, in use or not.
-    pub(crate) fn detach(&self) -> Result<(), Failure> {
-        not_yet()
-    }
-
-    /// Waits until no thread serves it any more.
-    pub(crate) fn join(&self) {}
-}
-
-/// A mount of ours in the mount table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MountEntry {
-    /// Where.
-    pub mountpoint: PathBuf,
-    /// Whether its daemon is gone.
-    pub stale: bool,
-}
-
-/// Checks mount options as mount(8) spells them.
-///
-/// # Errors
-/// `Usage`, naming the unknown one.
-pub(crate) fn check_options(_options: &str) -> Result<(), Failure> {
-    Ok(())
-}
-
-/// All mounts of ours.
-pub(crate) fn mounts() -> Vec<MountEntry> {
-    Vec::new()
-}
-
-/// Takes a stale mount out of the tree.
-pub(crate) fn remove_stale(_mountpoint: &Path) -> Result<(), Failure> {
-    not_yet()
 }
