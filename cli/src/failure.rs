@@ -34,8 +34,14 @@ pub(crate) enum Kind {
     TooNew = 10,
 }
 
-/// The exit codes, as `--help` and the man page end.
-pub(crate) const EXIT_CODES: &str = "\
+/// Environment and exit codes, as `--help` and the man page end.
+pub(crate) const EPILOGUE: &str = "\
+Environment:
+  COFFER_VAULT                 the vault, as --vault
+  COFFER_MOUNTPOINT            the folder for “coffer mount”
+  COFFER_PASSWORD_COMMAND      a command (for sh -c) whose first line of output is the password
+  COFFER_NEW_PASSWORD_COMMAND  the same for the new password of “coffer passwd”
+
 Exit codes:
    0  done
    1  failed; the message says why
@@ -154,7 +160,7 @@ mod tests {
         ] {
             assert_eq!(kind as u8, code);
             assert!(
-                EXIT_CODES.contains(&format!("\n  {code:>2}  ")),
+                EPILOGUE.contains(&format!("\n  {code:>2}  ")),
                 "{code} is not in the help"
             );
         }

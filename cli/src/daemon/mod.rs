@@ -7,16 +7,17 @@
 
 pub(crate) mod background;
 pub(crate) mod control;
+mod ending;
 pub(crate) mod guardian;
 mod jobs;
 mod notify;
 
-use crate::engine::{self, Mount, Sealed, Vault};
-use crate::failure::{Failure, Kind};
+use crate::engine::{self, Sealed, Vault};
+use crate::failure::Failure;
 use crate::instance::{self, Markers, Origin};
 use crate::paths;
 use crate::secret::Secret;
-use crate::settings::{self, OnSuspend};
+use crate::settings;
 use crate::ui;
 use crate::wire::{self, Ending, Reply, WirePath};
 use control::{Published, Socket};
@@ -26,12 +27,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
-
-/// How often a vault that should lock for idleness but is in use is tried again.
-const RETRY: Duration = Duration::from_secs(30);
 
 /// What a daemon is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -145,8 +143,12 @@ pub(crate) fn run(
         Ok(socket) => socket,
         Err(failure) => {
             // A mount that nobody can steer is worse than none.
-            let _ = mount.unmount().or_else(|_| mount.detach());
-            mount.join();
+            if mount
+                .unmount()
+                .map_or_else(|_| mount.detach().unwrap_or(false), |()| true)
+            {
+                mount.join();
+            }
             let _ = vault.close();
             return Err(failure);
         }
@@ -155,14 +157,17 @@ pub(crate) fn run(
         serde_json::json!({ "mountpoint": config.mountpoint, "vault": config.vault, "pid": published.pid }),
     );
     notify::systemd("READY=1");
-    let (requester, warning) = wait_for_end(config, &shared, &mount, &inbox);
+    let ended = ending::wait(config.foreground, &shared, &mount, &inbox);
     notify::systemd("STOPPING=1");
-    mount.join();
+    // A connection that could not be cut ends with this process, and not before.
+    if ended.cut {
+        mount.join();
+    }
     let closed = vault.close();
     drop(socket);
     drop(guardian);
-    let result = warning.map_or(closed, Err);
-    requester.hears(result.clone().map(|()| true));
+    let result = ended.warning.map_or(closed, Err);
+    ended.requester.hears(result.clone().map(|()| true));
     result
 }
 
@@ -212,100 +217,4 @@ fn listen_for_signals(events: &Sender<Event>) -> Result<(), Failure> {
         })
         .map_err(failed)?;
     Ok(())
-}
-
-/// Waits until the mount is gone; answers who wants to hear of it, and a commit that failed in a
-/// forced ending.
-fn wait_for_end(
-    config: &Config,
-    shared: &Shared,
-    mount: &Mount,
-    inbox: &Receiver<Event>,
-) -> (Requester, Option<Failure>) {
-    let mut retry: Option<Instant> = None;
-    loop {
-        let (how, requester) = match inbox.recv_timeout(until_idle(shared, mount, retry)) {
-            Ok(Event::End {
-                how: Ending::Suspend,
-                requester,
-            }) => match on_suspend(shared) {
-                OnSuspend::Never => {
-                    requester.hears(Ok(false));
-                    continue;
-                }
-                OnSuspend::UnlessBusy => (Ending::Polite, requester),
-                OnSuspend::Always => (Ending::Force, requester),
-            },
-            Ok(Event::End { how, requester }) => (how, requester),
-            // At the keyboard, a busy mount is worth a word; a system that shuts down does not wait.
-            Ok(Event::Signal(libc::SIGINT)) if config.foreground => (Ending::Polite, Requester(None)),
-            Ok(Event::Signal(libc::SIGHUP)) if !config.foreground => continue,
-            Ok(Event::Signal(_)) => (Ending::Force, Requester(None)),
-            Ok(Event::Unmounted) => return (Requester(None), None),
-            Ok(Event::Look) => continue,
-            // The loop's own sender lives in `shared`, so it cannot be cut off; if it were, end.
-            Err(RecvTimeoutError::Disconnected) => (Ending::Force, Requester(None)),
-            Err(RecvTimeoutError::Timeout) => {
-                if !is_idle(shared, mount) {
-                    continue;
-                }
-                retry = Some(Instant::now() + RETRY);
-                (Ending::Polite, Requester(None))
-            }
-        };
-        let commit = shared.vault.commit();
-        let ended = match (how, commit) {
-            (Ending::Polite, _) if shared.working.load(Ordering::Acquire) > 0 => Err(Failure::new(
-                Kind::InUse,
-                "The vault is busy with a check, a backup or a password change; try again when it is done, or force it with --force.",
-            )),
-            (Ending::Polite, Err(failure)) => Err(failure),
-            (Ending::Polite, Ok(())) => mount.unmount().map(|()| None),
-            (_, commit) => mount.unmount().or_else(|_| mount.detach()).map(|()| commit.err()),
-        };
-        match ended {
-            Ok(warning) => return (requester, warning),
-            Err(failure) => {
-                if config.foreground && requester.0.is_none() {
-                    show_users(&failure);
-                }
-                requester.hears(Err(failure));
-            }
-        }
-    }
-}
-
-/// In the foreground nobody else shows who keeps the mount busy. Never in the background: what
-/// they use are names inside the vault, and standard error is the log.
-fn show_users(failure: &Failure) {
-    for user in &failure.users {
-        ui::note(&format!("  {}  {}  {}", user.pid, user.command, user.what));
-    }
-}
-
-fn on_suspend(shared: &Shared) -> OnSuspend {
-    // Settings that cannot be read must not keep a vault open over a suspend.
-    shared
-        .vault
-        .settings()
-        .map_or(OnSuspend::Always, |known| settings::on_suspend(&known))
-}
-
-fn is_idle(shared: &Shared, mount: &Mount) -> bool {
-    let after = *shared.idle.lock();
-    after.is_some_and(|after| mount.idle() >= after) && shared.working.load(Ordering::Acquire) == 0
-}
-
-/// How long nothing can be due.
-fn until_idle(shared: &Shared, mount: &Mount, retry: Option<Instant>) -> Duration {
-    let Some(after) = *shared.idle.lock() else {
-        return Duration::from_secs(3600);
-    };
-    let rest = after.saturating_sub(mount.idle());
-    let again = retry.map_or(Duration::ZERO, |retry| {
-        retry.saturating_duration_since(Instant::now())
-    });
-    // Timers stand still while the system sleeps, idle time does not: look now and then.
-    rest.max(again)
-        .clamp(Duration::from_millis(100), Duration::from_secs(60))
 }

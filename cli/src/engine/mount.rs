@@ -129,18 +129,19 @@ impl Mount {
         })
     }
 
-    /// Takes it out of the tree and ends the connection, in use or not.
+    /// Takes it out of the tree and ends the connection, in use or not. Answers whether the
+    /// connection is ended: where that is not permitted, it ends with this process.
     ///
     /// # Errors
-    /// When neither is permitted.
-    pub(crate) fn detach(&self) -> Result<(), Failure> {
+    /// When it cannot be taken out of the tree.
+    pub(crate) fn detach(&self) -> Result<bool, Failure> {
         flush(self.mount.point());
         // Cut first: without fusectl that takes the mount's name.
-        let cut = self.mount.abort();
+        let cut = self.mount.abort().is_ok();
         self.mount
             .unmount_lazily()
             .map_err(|error| Failure::failed(sentence(&error)))?;
-        cut.map_err(|error| Failure::io("end the mount's connection", &error))
+        Ok(cut)
     }
 
     /// Waits until no thread serves it any more.
