@@ -2,7 +2,7 @@
 //!
 //! Never takes a secret: anybody on the machine can read a process's arguments.
 
-use crate::failure::EPILOGUE;
+use crate::help;
 use crate::units;
 use crate::wire::Kdf;
 use clap::{Args, Parser, Subcommand};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// A folder that is yours: encrypted, stored once, mounted as plain files.
 #[derive(Parser)]
-#[command(name = "coffer", version, after_help = EPILOGUE, disable_help_subcommand = true, max_term_width = 96)]
+#[command(name = "coffer", version, after_help = help::EPILOGUE, disable_help_subcommand = true, max_term_width = 96)]
 pub(crate) struct Cli {
     /// The vault's folder [default: $XDG_DATA_HOME/coffer/default]
     #[arg(
@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// Asks for the password, mounts, and goes to the background. A dead mount of a killed
     /// daemon is replaced. A vault that was copied or restored is noticed: say --moved if it only
     /// changed its place, --copied if this is another copy, which then becomes a device of its own.
-    #[command(after_help = FSTAB)]
+    #[command(after_help = help::FSTAB)]
     Mount(Mount),
     /// Unmount, finish pending work, wipe keys
     ///
@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// The backup is a vault of its own, encrypted alike: mount it with --vault to look into it.
     Backup(Backup),
     /// Show or change settings
-    #[command(after_help = SETTINGS)]
+    #[command(after_help = help::SETTINGS)]
     Settings(Settings),
     /// Print the completions for a shell
     Completions(Completions),
@@ -96,25 +96,6 @@ pub(crate) enum Command {
         point: PathBuf,
     },
 }
-
-const FSTAB: &str = "\
-By mount(8):   mount -t fuse.coffer VAULT FOLDER -o noatime
-In fstab:      VAULT FOLDER fuse.coffer noauto,user,noatime 0 0
-At boot:       VAULT FOLDER fuse.coffer passwordfile=/root/coffer.key,allow_other 0 0
-
-Beside mount(8)'s own, these options are known there: passwordfile=FILE, idle=TIME, moved, copied,
-detach_if_killed. Whoever can read a password file can open the vault: keep it on another,
-encrypted disk, and to root alone (chmod 600).";
-
-const SETTINGS: &str = "\
-Settings of this program (the vault may have more, all are listed by “coffer settings”):
-  lock-idle     lock after this time without use: 30m, 2h, never (default)
-                A program that keeps reading, such as a file indexer, counts as use; a vault
-                whose folder is in use stays open, and is tried again.
-  lock-suspend  what to do when the system suspends: never, unless-busy (default), always
-                Works where the sleep hook is installed (see coffer-sleep), which runs
-                “coffer lock --all --suspend”. With “always”, programs that have files of the
-                vault open get errors; all that they wrote before is kept.";
 
 /// How a password is stretched.
 #[derive(Args, Clone, Copy)]

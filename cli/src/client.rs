@@ -5,9 +5,10 @@
 
 use crate::daemon::control::{Published, short};
 use crate::failure::{Failure, Kind};
+use crate::frame::{self, Reader};
 use crate::paths;
 use crate::secret::Secret;
-use crate::wire::{self, Ending, Op, Progress, Reader, Reply, Request};
+use crate::wire::{self, Ending, Op, Progress, Reply, Request};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
@@ -94,7 +95,7 @@ impl Found {
             secrets: secrets.iter().map(|secret| secret.expose().len()).collect(),
             op,
         };
-        wire::send(&mut stream, &request, secrets).map_err(|error| lost(&error))?;
+        frame::send(&mut stream, &request, secrets).map_err(|error| lost(&error))?;
         let mut reader = Reader::new(stream);
         loop {
             match reader.message(wire::MAX_REPLY).map_err(|error| lost(&error))? {

@@ -34,30 +34,6 @@ pub(crate) enum Kind {
     TooNew = 10,
 }
 
-/// Environment and exit codes, as `--help` and the man page end.
-pub(crate) const EPILOGUE: &str = "\
-Environment:
-  COFFER_VAULT                 the vault, as --vault
-  COFFER_MOUNTPOINT            the folder for “coffer mount”
-  COFFER_PASSWORD_COMMAND      a command (for sh -c) whose first line of output is the password
-  COFFER_NEW_PASSWORD_COMMAND  the same for the new password of “coffer passwd”
-
-Exit codes:
-   0  done
-   1  failed; the message says why
-   2  the command line makes no sense
-   3  wrong password or recovery phrase
-   4  there is no vault in that place
-   5  in use: another process holds the vault, or programs use the mount
-   6  damaged: stored data is not what was written
-   7  a question needs an answer by flag, because there is no terminal to ask on
-   8  no space left on the disk
-   9  nothing is mounted or open there
-  10  made by a newer Coffer
-
-With --json, answers are one JSON object on standard output, and failures one on standard
-error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
-
 /// A program that keeps a mount busy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MountUser {
@@ -142,29 +118,6 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Guards the promise that exit codes are stable: scripts test them.
-    #[test]
-    fn codes_are_those_in_the_help() {
-        for (kind, code) in [
-            (Kind::Failed, 1),
-            (Kind::Usage, 2),
-            (Kind::WrongPassword, 3),
-            (Kind::NoVault, 4),
-            (Kind::InUse, 5),
-            (Kind::Damaged, 6),
-            (Kind::Question, 7),
-            (Kind::NoSpace, 8),
-            (Kind::NotOpen, 9),
-            (Kind::TooNew, 10),
-        ] {
-            assert_eq!(kind as u8, code);
-            assert!(
-                EPILOGUE.contains(&format!("\n  {code:>2}  ")),
-                "{code} is not in the help"
-            );
-        }
-    }
 
     /// Guards that a full disk is told apart and that sentences read like sentences.
     #[test]

@@ -12,7 +12,11 @@ mod units;
 mod secret;
 mod wire;
 
+mod frame;
+
 mod answers;
+mod help;
+
 mod args;
 mod paths;
 mod ui;

@@ -6,12 +6,13 @@ use crate::client;
 use crate::daemon::{self, Config, background};
 use crate::engine::{self, Sealed, Standing};
 use crate::failure::{Failure, Kind};
+use crate::frame;
 use crate::instance::Origin;
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{Person, Ui};
 use crate::units;
-use crate::wire::{self, Reply, WirePath};
+use crate::wire::{Reply, WirePath};
 use std::path::Path;
 
 /// Mounts.
@@ -172,7 +173,7 @@ pub(super) fn daemon() -> Result<(), Failure> {
     let mut say = |reply: Reply| {
         // The foreground may have been interrupted meanwhile; the mount stands all the same.
         if let Some(mut report) = report.take() {
-            let _ = wire::send(&mut report, &reply, &[]);
+            let _ = frame::send(&mut report, &reply, &[]);
         }
     };
     let ended = daemon::run(&config, password, |answer| {

@@ -7,9 +7,10 @@
 
 use super::Config;
 use crate::failure::Failure;
+use crate::frame::{self, Reader};
 use crate::paths;
 use crate::secret::Secret;
-use crate::wire::{self, Reader, Reply};
+use crate::wire::{self, Reply};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::fd::OwnedFd;
@@ -49,7 +50,7 @@ pub(crate) fn start(config: &Config, password: &Secret) -> Result<serde_json::Va
         config: config.clone(),
         password: password.expose().len(),
     };
-    let sent = wire::send(&mut to, &start, std::slice::from_ref(password));
+    let sent = frame::send(&mut to, &start, std::slice::from_ref(password));
     drop(to);
     // Even if sending failed, the daemon's own words are the better ones.
     match Reader::new(from).message(wire::MAX_REPLY) {

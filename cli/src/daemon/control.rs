@@ -6,8 +6,9 @@
 
 use super::jobs::Shared;
 use crate::failure::{Failure, Kind};
+use crate::frame::{self, Reader};
 use crate::paths;
-use crate::wire::{self, Reader, Reply, Request, WirePath};
+use crate::wire::{self, Reply, Request, WirePath};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -157,7 +158,7 @@ fn converse(mut stream: UnixStream, shared: &Shared) {
         Ok(Some(request)) => request,
         Ok(None) => return,
         Err(failure) => {
-            let _ = wire::send(&mut stream, &Reply::Failed(failure), &[]);
+            let _ = frame::send(&mut stream, &Reply::Failed(failure), &[]);
             return;
         }
     };

@@ -8,8 +8,9 @@
 use super::background::{SELF, keep_descriptors};
 use crate::engine;
 use crate::failure::Failure;
+use crate::frame::{self, Reader};
 use crate::ui;
-use crate::wire::{self, Reader, WirePath};
+use crate::wire::{self, WirePath};
 use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -70,7 +71,7 @@ impl Guardian {
     fn tell(&mut self, word: &Word) {
         // A guardian that somebody killed is a comfort lost, not a reason to stop.
         if let Some(pipe) = &mut self.pipe
-            && wire::send(pipe, word, &[]).is_err()
+            && frame::send(pipe, word, &[]).is_err()
         {
             self.pipe = None;
         }

@@ -7,10 +7,11 @@ use super::{Event, Requester};
 use crate::answers::{Mounted, Setting, Status};
 use crate::engine::{self, Vault};
 use crate::failure::Failure;
+use crate::frame;
 use crate::paths;
 use crate::secret::Secret;
 use crate::settings;
-use crate::wire::{self, Op, Progress, Reply, WirePath};
+use crate::wire::{Op, Progress, Reply, WirePath};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::os::unix::net::UnixStream;
@@ -72,7 +73,7 @@ impl Shared {
                 // Ten a second are enough to look alive; a listener that left is not told again.
                 if listening && Instant::now() >= next {
                     next = Instant::now() + Duration::from_millis(100);
-                    listening = wire::send(&mut out, &Reply::Progress(progress), &[]).is_ok();
+                    listening = frame::send(&mut out, &Reply::Progress(progress), &[]).is_ok();
                 }
             };
             catch_unwind(AssertUnwindSafe(|| self.perform(op, secrets, &mut progress))).unwrap_or_else(|_| {
@@ -93,7 +94,7 @@ impl Shared {
             Err(failure) => (Reply::Failed(failure), None),
         };
         // Nobody left to tell is no error.
-        let _ = wire::send(&mut out, &reply, secret.as_slice());
+        let _ = frame::send(&mut out, &reply, secret.as_slice());
     }
 
     fn perform(&self, op: Op, secrets: &[Secret], progress: engine::OnProgress<'_>) -> Answer {

@@ -14,12 +14,13 @@ mod notify;
 
 use crate::engine::{self, Sealed, Vault};
 use crate::failure::Failure;
+use crate::frame;
 use crate::instance::{self, Markers, Origin};
 use crate::paths;
 use crate::secret::Secret;
 use crate::settings;
 use crate::ui;
-use crate::wire::{self, Ending, Reply, WirePath};
+use crate::wire::{Ending, Reply, WirePath};
 use control::{Published, Socket};
 use guardian::Guardian;
 use jobs::Shared;
@@ -77,7 +78,7 @@ impl Requester {
             Err(failure) => Reply::Failed(failure),
         };
         if let Some(mut stream) = self.0 {
-            let _ = wire::send(&mut stream, &reply, &[]);
+            let _ = frame::send(&mut stream, &reply, &[]);
         } else if let Reply::Failed(failure) = reply {
             ui::note(&format!("coffer: {}", failure.message));
         }
