@@ -135,7 +135,6 @@ fn a_phrase_is_not_added_with_another_vaults_key() {
     header.add_recovery(&other);
 }
 
-/// A phrase belongs to its vault: the same words mean nothing in another.
 #[test]
 fn a_phrase_is_read_however_it_was_written_down() {
     let (mut header, master) = Header::create([5; 16], &password("x"), KdfParams::FLOOR).unwrap();
@@ -179,7 +178,7 @@ fn what_is_no_phrase_says_where() {
         Some(PhraseError::Unknown(24))
     );
     assert_eq!(
-        parse(&good.replacen("abandon", "äbandon", 1)),
+        parse(&good.replacen("abandon", "abandoné", 1)),
         Some(PhraseError::Unknown(1))
     );
     assert_eq!(parse(&good.replace("art", "about")), Some(PhraseError::Checksum));

@@ -82,8 +82,14 @@ fn secrets_are_kept_from_dumps_swap_and_children() {
                 [1, 1, 1],
                 "cleared keys refused; new ones made; both of before cleared"
             );
-            let next = seal(&key, &PLACE, b"x");
-            assert_ne!(report[3..], next[..24], "parent and child draw different nonces");
+            // The child's may have gone a few further along one sequence: none of ours may be its.
+            for _ in 0..100 {
+                assert_ne!(
+                    report[3..],
+                    seal(&key, &PLACE, b"x")[..24],
+                    "parent and child share nonces"
+                );
+            }
             assert_eq!(
                 open(&key, &PLACE, &first).unwrap(),
                 b"x",
