@@ -158,7 +158,7 @@ fn mappings() {
 #[test]
 fn a_direct_writer_is_seen_by_mapped_readers() {
     const PAGES: usize = 8;
-    const ROUNDS: u64 = 1_000;
+    const ROUNDS: u64 = 400;
     if !possible() {
         return;
     }

@@ -4,10 +4,11 @@
 mod adapter_bed;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_bed::memory::Memory;
 use adapter_bed::{Here, There, point, possible};
@@ -163,6 +164,34 @@ fn an_aborted_mount_answers() {
     assert_eq!(cut.raw_os_error(), Some(libc::ENOTCONN));
     let cut = fs::write(here.path("b"), "x").unwrap_err();
     assert_eq!(cut.raw_os_error(), Some(libc::ENOTCONN));
+}
+
+/// Guards the lock: a copy of the mount in another namespace must not keep the vault open
+/// after it was unmounted here.
+#[test]
+fn a_copy_of_the_mount_can_be_cut_off() {
+    if !possible() {
+        return;
+    }
+    let here = Here::memory();
+    let mut shell = Command::new("unshare");
+    let mut shell = shell
+        .args(["--mount", "sh", "-c", "echo ready; cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    shell.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    here.mount.unmount().unwrap();
+    let session = here.session.as_ref().unwrap();
+    assert!(!session.wait(Duration::from_millis(1)), "the copy keeps it going");
+    match here.mount.abort() {
+        Ok(()) => assert!(session.wait(Duration::from_secs(20)), "cut off"),
+        Err(error) => eprintln!("SKIPPED the end: no fusectl here: {error}"),
+    }
+    drop(shell.stdin.take());
+    shell.wait().unwrap();
 }
 
 /// Runs as nobody, who is nobody special.

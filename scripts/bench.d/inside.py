@@ -6,6 +6,7 @@ the namespaces cleans up by itself.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,7 @@ def main():
     plan = json.loads(Path(sys.argv[1]).read_text())
     work, root = Path(plan["work"]), Path(plan["root"])
     os.sched_setaffinity(0, plan["cpus"])
+    busy = f"{os.getloadavg()[0]:.1f} (load average over the minute before)"
     environment(work)
     mem, disk = memory_place(work), work / "disk"
     disk.mkdir()
@@ -102,7 +104,7 @@ def main():
             continue
         result = {"figures": run_part(where, place, mem, work / "bin", chosen, scenes, sizes,
                                       plan["rounds"], plan["only"], load)}
-        if not plan["no_scale"] and not plan["only"]:
+        if not plan["no_scale"] and re.search(plan["only"], "scale"):
             counts = scale.QUICK_COUNTS if plan["quick"] else scale.COUNTS
             result["scale"], result["failures"] = scale.run(where, place, mem, work / "bin", chosen,
                                                             counts, load)
@@ -112,7 +114,8 @@ def main():
         results[where] = result
     versions = [(c.title, c(work / "probe", work / "bin").version()) for c in chosen]
     text = report.page(plan, machine.describe(disk), versions, results, sizes.words(), chosen,
-                       skipped, [("repository", repository or "none")])
+                       skipped, [("repository", repository or "none"),
+                                 ("other work on the machine", busy)])
     print("\n" + text)
     complete = (plan["where"] == "both" and not plan["only"] and not plan["quick"]
                 and not plan["no_scale"] and any(c.name == "coffer" for c in chosen))

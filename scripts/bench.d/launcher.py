@@ -2,11 +2,12 @@
 
 Guarantees: whatever way this process ends (^C, kill, even kill -9), no process and no mount that
 it started outlives it: they live in a mount and a PID namespace whose first process the kernel
-kills with this one. The work folder is removed too (after a kill -9 it is left, without mounts).
+kills with this one. The work folder is removed too (after a kill -9: by the next run).
 Measures nothing itself.
 """
 import argparse
 import ctypes
+import fcntl
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
+PREFIX = "coffer-bench-"
+
 # PID 1 of the room: a shell, because it also reaps the daemons that are re-parented to it.
 FIRST_PROCESS = 'python3 -B "$1" "$2"; exit $?'
 
@@ -26,12 +29,13 @@ FIRST_PROCESS = 'python3 -B "$1" "$2"; exit $?'
 def options(argv=None):
     """Reads the command line."""
     p = argparse.ArgumentParser(
-        prog="scripts/bench", description=__doc__.splitlines()[0],
+        prog="scripts/bench", description="Compares Coffer with gocryptfs and securefs.",
         epilog="A complete run (both places, all rows, Coffer among the systems) writes "
                "docs/benchmarks.md; any other only prints its tables.")
     p.add_argument("--quick", action="store_true",
                    help="a tenth of the data, two rounds: to see that everything runs")
-    p.add_argument("--only", metavar="REGEX", default="", help="only rows whose name matches")
+    p.add_argument("--only", metavar="REGEX", default="", help="only rows whose name "
+                   "(write-fsync, ls-cold, …; scale for the large vaults) matches")
     p.add_argument("--rounds", type=int, metavar="N", help="rounds (default 5; quick: 2)")
     p.add_argument("--where", choices=("tmpfs", "disk", "both"), default="both",
                    help="where the stores lie (default both)")
@@ -92,8 +96,8 @@ def programs(o):
     if "coffer" in wanted:
         found["coffer"] = o.coffer or build("coffer", ["--bin", "coffer"], "coffer")
     if "floor" in wanted:
-        if not o.floor and not (ROOT / "fs/examples/floor.rs").exists():
-            print("bench: there is no fs/examples/floor.rs, so the floor is left out.", file=sys.stderr)
+        if not o.floor and not list((ROOT / "fs/examples").glob("floor*")):
+            print("bench: fs/examples has no floor, so it is left out.", file=sys.stderr)
         else:
             found["floor"] = o.floor or build("coffer-fs", ["--example", "floor"], "floor")
     return {name: path for name, path in found.items() if path}
@@ -102,6 +106,17 @@ def programs(o):
 def die_with_parent():
     """Asks the kernel (prctl PR_SET_PDEATHSIG) to kill this child with its parent."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def sweep(disk):
+    """Removes the work folders of runs that were killed with -9: those whose lock is free."""
+    for old in disk.glob(PREFIX + "*/running"):
+        with open(old) as mark:
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def end(*_):
@@ -117,7 +132,10 @@ def main():
         if not shutil.which(tool):
             sys.exit(f"bench: {tool} is not installed, and is needed.")
     ours = programs(o)
-    work = Path(tempfile.mkdtemp(prefix="coffer-bench-", dir=o.disk))
+    sweep(o.disk)
+    work = Path(tempfile.mkdtemp(prefix=PREFIX, dir=o.disk))
+    mark = open(work / "running", "w")
+    fcntl.flock(mark, fcntl.LOCK_EX)
     for s in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(s, end)
     room = None

@@ -101,7 +101,7 @@ def play(turn, scene, only, figures, round_no, say):
             warm_up(step, turn.mem)
             figure = step.do(turn)
             put_off = turn.settle() if step.writes else 0.0
-            if asked:
+            if asked and figure is not None:
                 figures.value[step.key][system.name][round_no] = figure
                 figures.after[step.key][system.name].append(put_off)
                 say(f"{step.key} {figure:.4g}")

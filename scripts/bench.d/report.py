@@ -131,7 +131,7 @@ def part(where, result, words, systems):
         out += lines + absolutes(figures, rows, words, systems)
     if result.get("scale"):
         lines, more = scale_table(result["scale"])
-        out += [f"### Larger and larger vaults", ""] + lines
+        out += ["### Larger and larger vaults", ""] + lines
         misses += more
     if result.get("huge"):
         out += [f"{HUGE.title}: " + ", ".join(f"{name} {amount(HUGE, value)}"
@@ -140,7 +140,7 @@ def part(where, result, words, systems):
         if result["huge"].get("coffer", 0) > HUGE.goal:
             misses.append(f"{HUGE.title}: {amount(HUGE, result['huge']['coffer'])}")
     if any("coffer" in by for by in figures.value.values()):
-        out += ["Misses: " + ("none." if not misses else "")] + [f"- {m}" for m in misses] + [""]
+        out += ["Misses: none." if not misses else "Misses:"] + [f"- {m}" for m in misses] + [""]
     failures = [f"- {name}, {what}: {text}" for name, what, text in
                 [*figures.failures, *result.get("failures", [])]]
     if failures:
@@ -159,7 +159,8 @@ small C program (`scripts/bench.d/load.c`), which also times the other programs 
 - "+ sync" is syncfs on the mount, fsync of its root, and syncfs on the store's file system.
 - "cache dropped" is `drop_caches` 3 just before. In memory, that empties the caches above the
   store, not the store itself; the daemons stay as they are.
-- The tree is copied within the mounted folder. `git status` is the second one after the clone.
+- The tree is copied within the mounted folder. `git status` is the second one after the clone,
+  with an index dated after all files, so that git looks at their times only.
 - After each writing step a system gets time to finish what it put off; the last column of the
   tables of seconds shows the processor time that Coffer took for that.
 - Mounting and changing a password include password hashing (Coffer: 19 MiB, 2 passes).

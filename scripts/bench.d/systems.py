@@ -220,6 +220,8 @@ class Coffer(System):
     def start(self):
         self.coffer("mount", "--vault", self.store, self.mnt, "--password-stdin",
                     stdin=self.password + "\n")
+        if not machine.mounted(self.mnt):
+            raise Failed("coffer mount ended well, but nothing is mounted")
 
     def unmount(self):
         self.coffer("unmount", self.mnt)
@@ -242,7 +244,7 @@ class Floor(System):
         return None if (self.bin / "floor").exists() else "it was not built"
 
     def version(self):
-        return "fs/examples/floor.rs: Coffer's FUSE adapter over a file system in memory"
+        return "Coffer's FUSE adapter over a file system in memory (an example in fs/)"
 
     def start(self):
         with open(self.log, "a") as log:

@@ -5,7 +5,9 @@ a scene the steps follow one another, as in a person's day. A step may time itse
 or only prepare the next. Every system gets the same data in a round, and each round other data,
 so that nothing is stored already.
 """
+import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -140,15 +142,25 @@ def clone(t):
     return t.run("git", "clone", "-q", f"file://{t.mem}/repository.git", t.in_mount("clone"))
 
 
+def date_index(t):
+    """Dates the index after every file. Else git reads again each file as new as its index
+    (git's racy-git.txt), which would punish the system whose clone ends within a second."""
+    late = time.time() + 2
+    os.utime(t.in_mount("clone", ".git", "index"), (late, late))
+
+
 def status(t):
     return t.run("git", "-C", t.in_mount("clone"), "status")
 
 
 def twice(t):
-    """By how much the store grows, as a share, when the same bytes come again as another file."""
+    """By how much the store grows, as a share, when the same bytes come again as another file.
+    None for a system without a store."""
     t.load("write", t.in_mount("big"), t.sizes.size, t.seed, "fsync")
     t.settle()
     one = t.system.stored()
+    if one < t.sizes.size // 2:
+        return None
     t.load("write", t.in_mount("big again"), t.sizes.size, t.seed, "fsync")
     t.settle()
     return t.system.stored() / one - 1
@@ -157,7 +169,7 @@ def twice(t):
 SCENES = [
     Scene("one big file", bulky=True, steps=[
         Step("write-fsync", write_fsync, writes=True, needed=True),
-        Step("read-cold", read, cold=True),
+        Step("read-cold", read, needed=True, cold=True),
         Step("read-again", read),
         Step(None, check),
         Step("random-reads", random_reads, cold=True),
@@ -167,7 +179,7 @@ SCENES = [
     Scene("notes", steps=[
         Step("untar", untar, writes=True, needed=True, warm_up=("tar", "--version")),
         Step(None, compare_tree),
-        Step("ls-cold", ls, cold=True, warm_up=("ls", "-lR", "warm")),
+        Step("ls-cold", ls, needed=True, cold=True, warm_up=("ls", "-lR", "warm")),
         Step("ls-again", ls),
         Step("grep", grep, cold=True, warm_up=("grep", "-rF", "nothing", "warm")),
         Step("cp", cp, writes=True, warm_up=("cp", "-r", "warm", "warmer")),
@@ -178,7 +190,8 @@ SCENES = [
     Scene("git", steps=[
         Step("git-clone", clone, writes=True, needed=True,
              warm_up=("git", "clone", "-q", "--bare", "file://{mem}/small.git", "warmer")),
-        Step(None, status),  # the first one looks into files as new as the index, by chance
+        Step(None, date_index),
+        Step(None, status),
         Step("git-status", status),
     ]),
     Scene("the same again", once=True, bulky=True, steps=[Step("twice", twice)]),

@@ -12,6 +12,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
@@ -90,6 +91,9 @@ pub enum DbError {
     /// The disk said no.
     #[error("the database could not be read or written: {0}")]
     Io(#[source] io::Error),
+    /// It was closed.
+    #[error("the vault is locked")]
+    Closed,
     /// The file is not what was written.
     #[error("the database is damaged ({0}); `coffer check --salvage DIR` saves what is whole")]
     Damaged(String),
@@ -100,7 +104,7 @@ impl DbError {
     pub fn errno(&self) -> i32 {
         match self {
             DbError::Io(e) => e.raw_os_error().unwrap_or(libc::EIO),
-            DbError::Damaged(_) => libc::EIO,
+            DbError::Damaged(_) | DbError::Closed => libc::EIO,
         }
     }
 }
@@ -243,6 +247,8 @@ impl Drop for Hashing {
 pub struct Db {
     disk: Arc<dyn Disk>,
     inner: RwLock<Option<Database>>,
+    /// Closed for good: another may have the file.
+    closed: AtomicBool,
     hashing: Mutex<Option<Hashing>>,
 }
 
@@ -269,6 +275,7 @@ impl Db {
         Ok(Db {
             disk,
             inner: RwLock::new(Some(database)),
+            closed: AtomicBool::new(false),
             hashing: Mutex::new(None),
         })
     }
@@ -282,6 +289,7 @@ impl Db {
         let db = Db {
             disk,
             inner: RwLock::new(Some(database)),
+            closed: AtomicBool::new(false),
             hashing: Mutex::new(None),
         };
         // Every table must be there: a file without one is not a whole vault.
@@ -437,7 +445,7 @@ impl Db {
     /// [`DbError::Damaged`] if it finds any.
     pub fn check_structure(&self) -> Result<(), DbError> {
         let mut guard = self.inner.write();
-        if guard.is_none() {
+        if guard.is_none() && !self.closed.load(Ordering::SeqCst) {
             *guard = Some(open(&self.disk)?);
         }
         let Some(db) = guard.as_mut() else { return Ok(()) };
@@ -457,7 +465,10 @@ impl Db {
 
     /// Closes the file in an orderly way, so that the next opening is quick.
     pub fn close(&self) {
-        let database = self.inner.write().take();
+        let mut slot = self.inner.write();
+        self.closed.store(true, Ordering::SeqCst);
+        let database = slot.take();
+        drop(slot);
         let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
     }
 
@@ -480,13 +491,16 @@ impl Db {
         if guard.is_none() {
             drop(guard);
             let mut slot = self.inner.write();
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(DbError::Closed);
+            }
             if slot.is_none() {
                 *slot = Some(open(&self.disk)?);
             }
             guard = RwLockWriteGuard::downgrade(slot);
         }
         let Some(db) = guard.as_ref() else {
-            return Err(DbError::Damaged("it was closed".into()));
+            return Err(DbError::Closed);
         };
         let result = guarded(|| call(db));
         drop(guard);

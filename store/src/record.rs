@@ -273,7 +273,7 @@ impl InodeRecord {
             _ => return Err(Malformed("a content of an unknown kind")),
         };
         let (base_len, log_first, log_next) = (r.u64()?, r.u64()?, r.u64()?);
-        if log_first > log_next || size > i64::MAX as u64 || base_len > size {
+        if log_first > log_next || size > i64::MAX as u64 {
             return Err(Malformed("an inode record contradicts itself"));
         }
         let xattrs = get_xattrs(&mut r)?;

@@ -13,3 +13,13 @@ pub mod reference;
 pub mod stream;
 
 pub mod broken;
+
+pub mod engine;
+
+pub mod command;
+
+pub mod load;
+
+pub mod tree;
+
+pub mod vault;

@@ -1,137 +1,36 @@
 //! The kernel's requests, one by one: decode, call the file system, answer.
 //!
-//! Guarantees: each handler runs under [`Adapter::guard`], so a panic becomes EIO (the
-//! library's replies answer EIO when they are dropped unanswered). Never keeps a request
-//! beyond its answer, but fsync's, which the file system answers when it is durable.
+//! Guarantees: each handler that calls the file system runs under [`Adapter::guard`].
+//! Never keeps a request beyond its answer, but fsync's, which the file system answers
+//! when it is durable, and those that wait for an invalidation. (One file, because it is
+//! the implementation of one trait; nothing is decided here that is not a line long.)
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, INodeNo, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::ServeOptions;
+use super::answer::{Adapter, GENERATION, empty, sized, xattr};
 use super::convert::{self, attributes, caller, errno, name};
-use super::handshake::{self, Agreed, MAX_REQUEST};
-use super::invalidate::{Invalidator, What};
-use super::opens::Opens;
-use crate::types::{Attr, Errno, FileSystem, Handle, Ino, NewNode, OpenMode, Result, Seek, SetAttr};
+use super::handshake::{self, MAX_REQUEST};
+use super::invalidate::What;
+use crate::types::{Errno, FileSystem, Kind, NewNode, Seek, SetAttr};
 
-/// Inode numbers are never used for another file, so generations stay zero.
-const GENERATION: Generation = Generation(0);
-/// Set-user-id and set-group-id.
-const SET_ID: u16 = 0o6000;
 /// The most that the kernel lets one copy_file_range answer, in whole pages.
 const MAX_COPY: u64 = 0xffff_f000;
 
 thread_local! {
     /// What a read answers with: one buffer a serving thread, at most [`MAX_REQUEST`] bytes.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The file system as the library wants it.
-pub(super) struct Adapter<F> {
-    fs: Arc<F>,
-    options: ServeOptions,
-    opens: Opens,
-    invalidator: Invalidator,
-    panics: Arc<AtomicU64>,
-    agreed: Agreed,
-}
-
-impl<F: FileSystem> Adapter<F> {
-    pub(super) fn new(
-        fs: Arc<F>,
-        options: ServeOptions,
-        invalidator: Invalidator,
-        panics: Arc<AtomicU64>,
-    ) -> Adapter<F> {
-        let opens = Opens::default();
-        Adapter {
-            fs,
-            options,
-            opens,
-            invalidator,
-            panics,
-            agreed: Agreed::default(),
-        }
-    }
-
-    /// Runs a handler. Unwinding drops its reply, and that answers EIO.
-    fn guard(&self, handler: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
-            self.panics.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn entry(&self, reply: ReplyEntry, made: Result<Attr>) {
-        match made {
-            Ok(attr) => reply.entry(&self.options.ttl, &attributes(&attr), GENERATION),
-            Err(error) => reply.error(errno(error)),
-        }
-    }
-
-    /// How the kernel is to treat a handle that has just been opened.
-    fn open_flags(&self, ino: Ino, handle: Handle, mode: OpenMode, flags: i32) -> FopenFlags {
-        let mut answer = FopenFlags::FOPEN_KEEP_CACHE;
-        if !mode.write {
-            answer |= FopenFlags::FOPEN_NOFLUSH;
-        }
-        // O_DIRECT is left to the kernel, which invalidates after such a write, too.
-        let allowed = self.agreed.direct_writes && flags & libc::O_DIRECT == 0;
-        if self.opens.opened(ino, handle, mode, allowed) {
-            answer |= FopenFlags::FOPEN_DIRECT_IO;
-        }
-        answer
-    }
-
-    /// Whether the file has set-id bits that a write is about to clear: the kernel does
-    /// not ask for the mode again by itself, and would go on honouring the old one.
-    fn has_set_id(&self, ino: Ino) -> bool {
-        self.fs.getattr(ino).is_ok_and(|attr| attr.perm & SET_ID != 0)
-    }
-}
-
-fn empty(reply: ReplyEmpty, done: Result<()>) {
-    match done {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-/// The extended attributes that are passed on; the others (ACLs, labels, capabilities)
-/// answer EOPNOTSUPP, which `ls` asks once a folder instead of once a file.
-fn xattr(attribute: &OsStr) -> Result<&[u8]> {
-    let bytes = name(attribute)?;
-    if bytes.starts_with(b"user.") {
-        Ok(bytes)
-    } else {
-        Err(Errno(libc::EOPNOTSUPP))
-    }
-}
-
-/// Answers getxattr and listxattr, which ask for the size first.
-fn sized(reply: ReplyXattr, size: u32, found: Result<Vec<u8>>) {
-    match found {
-        Err(error) => reply.error(errno(error)),
-        Ok(bytes) => match u32::try_from(bytes.len()) {
-            Err(_) => reply.error(fuser::Errno::E2BIG),
-            Ok(len) if size == 0 => reply.size(len),
-            Ok(len) if len > size => reply.error(fuser::Errno::ERANGE),
-            Ok(_) => reply.data(&bytes),
-        },
-    }
 }
 
 impl<F: FileSystem> Filesystem for Adapter<F> {
@@ -218,7 +117,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     ) {
         self.guard(|| {
             let node = match convert::kind_from_mode(mode) {
-                Some(crate::types::Kind::File) => Ok(NewNode::File),
+                Some(Kind::File) => Ok(NewNode::File),
                 Some(kind) => Ok(NewNode::Special(kind, rdev)),
                 None => Err(Errno(libc::EINVAL)),
             };
@@ -506,8 +405,10 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         self.guard(|| match self.fs.statfs() {
             Ok(s) => {
                 let longest = convert::NAME_MAX as u32;
+                // statfs(2) counts all inodes, used and free.
+                let files = s.files.saturating_add(s.ffree);
                 reply.statfs(
-                    s.blocks, s.bfree, s.bavail, s.files, s.ffree, s.bsize, longest, s.bsize,
+                    s.blocks, s.bfree, s.bavail, files, s.ffree, s.bsize, longest, s.bsize,
                 );
             }
             Err(error) => reply.error(errno(error)),

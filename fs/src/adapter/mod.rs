@@ -11,9 +11,10 @@
 //! come through the kernel; a change from elsewhere must be announced to it.
 //!
 //! Parts, each importing only those above it: `convert` (types), `opens` (page cache or
-//! not), `invalidate` (the thread that tells the kernel), `handshake`, `handlers` (the
-//! requests).
+//! not), `invalidate` (the thread that tells the kernel), `handshake` (what the kernel is
+//! asked for), `answer` (what handlers share), `handlers` (the requests).
 
+mod answer;
 mod convert;
 mod handlers;
 mod handshake;
@@ -27,10 +28,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fuser::{Config, SessionACL};
 
 use crate::types::FileSystem;
-use handlers::Adapter;
+use answer::Adapter;
 use invalidate::Invalidator;
 
 /// When the kernel asks for names together with attributes.
@@ -78,11 +80,22 @@ pub struct Session {
     serving: JoinHandle<io::Result<()>>,
     invalidating: JoinHandle<()>,
     panics: Arc<AtomicU64>,
+    /// Nothing is ever sent: it is cut off when the service ends.
+    ended: Receiver<()>,
 }
 
 impl Session {
-    /// Waits until the file system is unmounted (or its connection aborted) and every
-    /// request has been answered.
+    /// Waits until the service ends, but not longer than this; whether it has ended.
+    ///
+    /// It may go on after an unmount: each mount namespace made meanwhile (by a container,
+    /// by a service of systemd) holds a copy of the mount. Then [`crate::mount::Mount::abort`]
+    /// ends it, and so does the end of this process.
+    pub fn wait(&self, most: Duration) -> bool {
+        matches!(self.ended.recv_timeout(most), Err(RecvTimeoutError::Disconnected))
+    }
+
+    /// Waits until the file system is unmounted everywhere (see [`Session::wait`]), or its
+    /// connection aborted, and every request has been answered.
     ///
     /// # Errors
     /// What reading from the kernel answered, or that a serving thread died.
@@ -129,12 +142,15 @@ pub fn serve<F: FileSystem>(
     let invalidating = thread::Builder::new()
         .name("fuse-invalidate".into())
         .spawn(move || backlog.work(&notifier))?;
-    let serving = thread::Builder::new()
-        .name("fuse-serve".into())
-        .spawn(move || session.run())?;
+    let (end, ended) = bounded(0);
+    let serving = thread::Builder::new().name("fuse-serve".into()).spawn(move || {
+        let _end: Sender<()> = end;
+        session.run()
+    })?;
     Ok(Session {
         serving,
         invalidating,
         panics,
+        ended,
     })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
-use rustix::mount::UnmountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::error::UnmountError;
 use super::helper::{self, HelperError};
@@ -18,6 +18,8 @@ use super::users::who_uses;
 
 /// How far the kernel reads ahead, in KiB: as much as one request carries.
 const READ_AHEAD: u32 = 1024;
+/// Where the kernel lets connections be controlled (the file system fusectl).
+const CONTROL: &str = "/sys/fs/fuse/connections";
 
 /// The unique id of the mount in sight at `point` (statx(2)); `None` where the kernel has
 /// none or does not let us see it. Asks the kernel only, never the file system.
@@ -132,24 +134,34 @@ impl Mount {
     }
 
     /// Cuts the connection: every request, waiting or to come, fails (ENOTCONN), and no
-    /// process stays blocked on it. The mount stays, unusable, until it is unmounted (where
-    /// fusectl is not mounted: if someone uses it; else it is unmounted with this).
+    /// process stays blocked on it. The mount stays, unusable, until it is unmounted.
+    ///
+    /// After an unmount only while the service goes on ([`crate::adapter::Session::wait`]):
+    /// once it has ended, the connection's number may be another's.
     ///
     /// # Errors
-    /// The connection's control file is not there (no fusectl mounted, or the connection
-    /// is gone) or not writable.
+    /// The connection's control file is not there (no fusectl mounted, and no right to
+    /// mount it; or the connection is gone) or not writable.
     pub fn abort(&self) -> io::Result<()> {
-        let control = format!("/sys/fs/fuse/connections/{}/abort", self.connection());
-        match fs::write(control, "1") {
-            // Without fusectl, root's forced unmount cuts the connection as well.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_mounted()? => {
-                match rustix::mount::unmount(&self.point, UnmountFlags::FORCE | UnmountFlags::NOFOLLOW) {
-                    // Busy: it stays mounted, but the connection was cut before.
-                    Ok(()) | Err(Errno::BUSY) => Ok(()),
-                    Err(error) => Err(error.into()),
-                }
-            }
-            result => result,
+        let control = format!("{CONTROL}/{}/abort", self.connection());
+        let cut = || fs::write(&control, "1");
+        match cut() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => return done,
+        }
+        // Hardly any system leaves it unmounted; then root may put it where it belongs.
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        if rustix::mount::mount(c"fusectl", CONTROL, c"fusectl", flags, None).is_ok() {
+            return cut();
+        }
+        if !self.is_mounted()? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // A forced unmount cuts the connection as well.
+        match rustix::mount::unmount(&self.point, UnmountFlags::FORCE | UnmountFlags::NOFOLLOW) {
+            // Busy: it stays mounted, but the connection was cut before.
+            Ok(()) | Err(Errno::BUSY) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use coffer_fs::adapter::{ServeOptions, Session, serve};
 use coffer_fs::mount::{Mount, MountOptions, find_mounts, mount};
@@ -94,7 +95,12 @@ impl Drop for Here {
             let _ = self.mount.abort();
             let _ = self.mount.unmount_lazily();
         }
-        let ended = self.session.take().unwrap().join();
+        let session = self.session.take().unwrap();
+        // Some other program may have copied the mount into a namespace of its own.
+        if !session.wait(Duration::from_secs(20)) {
+            return eprintln!("the service goes on: someone holds a copy of the mount");
+        }
+        let ended = session.join();
         if !std::thread::panicking() {
             ended.expect("a clean end of the service");
         }
@@ -147,6 +153,8 @@ impl Drop for There {
             let _ = self.mount.abort();
             let _ = self.mount.unmount_lazily();
         }
+        // It ends by itself, unless some other program holds a copy of the mount.
+        let _ = self.server.kill();
         let _ = self.server.wait();
     }
 }
@@ -184,7 +192,7 @@ fn late_writes(fs: Memory) -> impl FileSystem {
         }
         ("write", false) => {
             let before = reads.load(Ordering::SeqCst);
-            for _ in 0..10_000 {
+            for _ in 0..1_000 {
                 if reads.load(Ordering::SeqCst) != before {
                     break;
                 }

@@ -95,6 +95,8 @@ pub(crate) struct Content {
     /// Pieces were not read from the manifest yet.
     unloaded: bool,
     durable: Durable,
+    /// What the transaction that is being made will leave; continued if it takes more.
+    planned: Option<Plan>,
     /// The base's last chunk may end where the file ends, not at a boundary of the content.
     open_end: bool,
     /// Counts changes, so that a caller sees whether there were any.
@@ -125,6 +127,7 @@ impl Content {
             relog: false,
             unloaded: durable.base != BaseRef::Empty || durable.log_first != durable.log_next,
             durable,
+            planned: None,
             open_end: true,
             changes: 0,
             persisted: 0,
@@ -214,6 +217,7 @@ impl Content {
     /// Nothing of this content will be stored any more.
     pub(crate) fn discard(&mut self, core: &Core) {
         self.tail = Vec::new();
+        self.tail_logged = 0;
         self.over = Over::default();
         self.count(core);
     }

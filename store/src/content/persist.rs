@@ -56,7 +56,8 @@ impl Content {
 
     /// Whether what is durable is whole: a version as it stands.
     pub(crate) fn is_settled(&self) -> bool {
-        !self.is_dirty() && self.durable.log_first == self.durable.log_next
+        let d = &self.durable;
+        !self.is_dirty() && d.log_first == d.log_next && d.base_len == d.size
     }
 
     /// Puts into `batch` what makes the present state durable. Packs must be synced
@@ -68,9 +69,13 @@ impl Content {
                 changes: self.changes,
             });
         }
+        if let Some(plan) = self.planned.filter(|plan| plan.changes == self.changes) {
+            return Ok(plan);
+        }
         let result = self.try_persist(owner, batch);
-        if result.is_err() {
-            self.relog = true;
+        match &result {
+            Ok(plan) => self.planned = Some(*plan),
+            Err(_) => self.relog = true,
         }
         self.count(owner.core);
         result
@@ -78,7 +83,7 @@ impl Content {
 
     fn try_persist(&mut self, owner: Owner<'_>, batch: &mut Batch) -> Result<Plan, StoreError> {
         self.finish_jobs(owner)?;
-        let mut durable = self.durable;
+        let mut durable = self.basis();
         durable.size = self.size;
         if durable.log_next - durable.log_first > LOG_MAX {
             self.relog = true;
@@ -89,7 +94,7 @@ impl Content {
             } else {
                 BaseRef::Manifest(manifest::store(owner.core, &self.pieces)?)
             };
-            delete_log(batch, owner.ino, &self.durable);
+            delete_log(batch, owner.ino, &durable);
             durable.log_first = durable.log_next;
             self.over.set_logged(false);
             self.tail_logged = 0;
@@ -112,7 +117,9 @@ impl Content {
             zeroize::Zeroize::zeroize(&mut plain);
             durable.log_next += 1;
         }
-        durable.base_len = self.base_len;
+        if !matches!(durable.base, BaseRef::Body { .. }) {
+            durable.base_len = self.base_len;
+        }
         durable.allocated = self.allocated();
         Ok(Plan {
             durable,
@@ -120,12 +127,17 @@ impl Content {
         })
     }
 
+    /// What the log goes on from.
+    fn basis(&self) -> Durable {
+        self.planned.map_or(self.durable, |plan| plan.durable)
+    }
+
     /// What the next transaction makes of a small file whose bytes go with its event.
     pub(crate) fn plan_body(&self) -> Plan {
         let durable = Durable {
             size: self.size,
             allocated: self.size,
-            ..self.durable
+            ..self.basis()
         };
         Plan {
             durable,
@@ -235,6 +247,7 @@ impl Content {
     /// The transaction is through.
     pub(crate) fn done(&mut self, plan: &Plan, owner: Owner<'_>) {
         self.durable = plan.durable;
+        self.planned = None;
         self.persisted = plan.changes;
         // A body that was just stored, or a whole file that nobody has open, need not stay in memory.
         if !self.is_dirty() && matches!(plan.durable.base, BaseRef::Body { .. }) {
@@ -251,9 +264,9 @@ impl Content {
 
     /// The transaction failed: everything is to be logged anew.
     pub(crate) fn undone(&mut self) {
-        self.relog = true;
-        if self.persisted == self.changes {
-            self.changes += 1;
+        self.planned = None;
+        if self.is_dirty() {
+            self.relog = true;
         }
     }
 }

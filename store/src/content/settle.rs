@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::pieces::{Data, Piece, find};
+use super::write::next_cut;
 use super::{Content, INLINE_MAX, Owner};
 use crate::chunk::{MAX, Scan};
 use crate::core::StoreError;
@@ -95,7 +96,7 @@ impl Content {
                     what: "a file's content".into(),
                 });
             }
-            while let Some(cut) = owner.core.cutter.scan(&mut scan, &buf) {
+            while let Some(cut) = next_cut(owner.core, &mut scan, &buf) {
                 self.emit(owner, &mut out, &mut emitted, &mut buf, Some(cut));
                 scan = Scan::default();
                 if self.is_clean(emitted) {

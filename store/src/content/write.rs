@@ -6,12 +6,19 @@ use super::over::{Bytes, Extent};
 use super::pieces::{Data, Piece, find};
 use super::{Content, Owner};
 use crate::chunk::{MIN, Scan};
-use crate::core::StoreError;
+use crate::core::{Core, StoreError};
 
 /// Bytes fed to the cutter at a time, so that what it leaves over is small.
 const FEED: usize = 128 << 10;
 /// A gap of at least this before new bytes becomes a hole of the base.
 const HOLE_MIN: u64 = 64 << 10;
+
+/// Where the chunk that begins with `buf` ends, if that is decided. `scan` stands where the
+/// last call left it: what it has seen is not looked at again.
+pub(super) fn next_cut(core: &Core, scan: &mut Scan, buf: &[u8]) -> Option<usize> {
+    let seen = scan.pos();
+    core.cutter.scan(scan, &buf[seen..]).map(|more| seen + more)
+}
 
 impl Content {
     /// Writes all of `data`. The content must be loaded.
@@ -113,7 +120,7 @@ impl Content {
     fn append(&mut self, owner: Owner<'_>, data: &[u8]) {
         for part in data.chunks(FEED) {
             self.tail.extend_from_slice(part);
-            while let Some(cut) = owner.core.cutter.scan(&mut self.scan, &self.tail) {
+            while let Some(cut) = next_cut(owner.core, &mut self.scan, &self.tail) {
                 let rest = self.tail.split_off(cut);
                 let chunk = std::mem::replace(&mut self.tail, rest);
                 self.scan = Scan::default();

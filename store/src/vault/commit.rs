@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::inode::Inode;
 use super::open::{COUNTERS, seal_counters};
-use super::publish::Publishing;
+use super::publish::{Publishing, ToldNow};
 use super::secrets::Counters;
 use super::{Vault, inode_aad, node_aad};
 use crate::content::{Durable, Plan, Settled};
@@ -203,6 +203,7 @@ impl Vault {
             if content.is_dirty() && saving && state.writers > 0 && !wanted {
                 item.left = true;
                 item.publish = false;
+                item.body = None;
             } else {
                 item.body = None;
                 if may_tell && !content.is_settled() {
@@ -236,7 +237,7 @@ impl Vault {
         }
         let told = publishing.finish(&mut counters, &mut work.batch)?;
         for item in work.items.values() {
-            self.write_inode(&mut work.batch, item, &told.entities);
+            self.write_inode(&mut work.batch, item, &told);
         }
         for (no, state) in &work.nodes {
             match state {
@@ -294,13 +295,17 @@ impl Vault {
         Ok(())
     }
 
-    fn write_inode(&self, batch: &mut Batch, item: &Item, told: &HashMap<Ino, (Durable, Option<EventRef>)>) {
+    fn write_inode(&self, batch: &mut Batch, item: &Item, told: &ToldNow) {
         let Some(seen) = &item.seen else { return };
         let ino = item.inode.ino;
-        if item.body.is_some() && !told.contains_key(&ino) {
-            return; // its last name went while it was being prepared
+        if item.is_unwritten(told) {
+            return;
         }
-        let (durable, published) = told.get(&ino).copied().unwrap_or((seen.durable, seen.published));
+        let (durable, published) = told
+            .entities
+            .get(&ino)
+            .copied()
+            .unwrap_or((seen.durable, seen.published));
         let state = item.inode.state.read();
         let mut record = state.record(durable, published);
         drop(state);
@@ -319,7 +324,7 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.untold && !told.contains_key(&ino) && !seen.meta.kind.is_local();
+        let untold = seen.untold && !told.entities.contains_key(&ino) && !seen.meta.kind.is_local();
         match (untold, seen.untold_row) {
             (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
             (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
@@ -328,12 +333,18 @@ impl Vault {
     }
 
     /// The transaction is through: memory learns it.
-    fn settle_memory(&self, work: &mut Work, told: &super::publish::ToldNow) {
+    fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
         let mut untold = self.untold.lock();
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
             let state = &mut *guard;
+            if item.is_unwritten(told) {
+                state.meta_dirty = true;
+                drop(guard);
+                self.mark_dirty(*ino);
+                continue;
+            }
             state.stored = true;
             if let Some((durable, seq)) = told.entities.get(ino) {
                 state.published = *seq;
@@ -354,7 +365,7 @@ impl Vault {
                         owner,
                     );
                 }
-            } else if item.body.is_none() {
+            } else {
                 state.untold_row = seen.untold && !seen.meta.kind.is_local();
                 let owner = item.inode.owner(&self.core, state.entity);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
@@ -442,6 +453,12 @@ fn pending(tag: u8, n: u64) -> [u8; 9] {
 }
 
 impl Item {
+    /// Its bytes were to go with an event that was not made: its last name went, or it was
+    /// damaged, while it was being prepared. Then its row stays as it is.
+    fn is_unwritten(&self, told: &ToldNow) -> bool {
+        self.body.is_some() && !told.entities.contains_key(&self.inode.ino)
+    }
+
     /// Takes attributes at the commit's instant. The tree is locked.
     fn see(&mut self) {
         let mut state = self.inode.state.write();

@@ -147,11 +147,11 @@ impl Vault {
         self.stat(ino)
     }
 
-    /// A handle was opened. `truncate` cuts the file to nothing.
+    /// A handle was opened. `truncate` cuts the file to nothing, with `suid` its set-id bits go.
     ///
     /// # Errors
     /// As [`OpError`] says.
-    pub fn open(&self, ino: Ino, write: bool, truncate: bool) -> Result<(), OpError> {
+    pub fn open(&self, ino: Ino, write: bool, truncate: bool, suid: bool) -> Result<(), OpError> {
         if write || truncate {
             self.writable()?;
         }
@@ -169,6 +169,9 @@ impl Vault {
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
             state.untold = true;
+            if suid {
+                kill_suid(&mut state.meta);
+            }
             if had {
                 state.saving_since.get_or_insert_with(Instant::now);
             }
@@ -219,12 +222,16 @@ impl Vault {
         }
         let durable = content.durable();
         if matches!(durable.base, BaseRef::Body { .. }) && durable.log_first == durable.log_next {
-            // A small file is read as it lies: its bytes need not stay in memory.
+            // A small file is read as it lies: its bytes need not stay in memory. After its
+            // body there may be a hole.
             let body = content::read_body(owner, durable.base)?;
-            let from = (offset as usize).min(body.len());
-            let end = from.saturating_add(len).min(durable.size as usize);
-            out.extend_from_slice(&body[from..end.min(body.len())]);
-            out.resize(out.len() + end.saturating_sub(body.len().max(from)), 0);
+            let end = durable.size.min(offset.saturating_add(len as u64));
+            if offset < end {
+                let begin = out.len();
+                let shown = body.len().min(end as usize);
+                out.extend_from_slice(body.get(offset as usize..shown).unwrap_or_default());
+                out.resize(begin + (end - offset) as usize, 0);
+            }
             return Ok(());
         }
         drop(state);
@@ -261,7 +268,7 @@ impl Vault {
     /// As [`OpError`] says.
     pub fn zero(&self, ino: Ino, offset: u64, len: u64, keep_size: bool) -> Result<(), OpError> {
         self.writable()?;
-        self.edit(ino, true, |content, owner| {
+        self.edit(ino, false, |content, owner| {
             content.punch(owner, offset, len);
             if !keep_size && offset + len > content.size() {
                 content.truncate(owner, offset + len)?;
@@ -277,7 +284,7 @@ impl Vault {
     pub fn grow(&self, ino: Ino, size: u64, room: u64) -> Result<(), OpError> {
         self.writable()?;
         self.core.room_for(room)?;
-        self.edit(ino, true, |content, owner| {
+        self.edit(ino, false, |content, owner| {
             if size > content.size() {
                 content.truncate(owner, size)?;
             }
@@ -313,7 +320,7 @@ impl Vault {
             let (source, target) = (from.1 + done, to.1 + done);
             let pieces = self.pieces_of(from.0, source, len - done)?;
             if !pieces.is_empty() {
-                let cloned = self.edit_with(to.0, true, |content, owner| {
+                let cloned = self.edit_with(to.0, false, |content, owner| {
                     Ok(content.clone_pieces(owner, target, &pieces)?)
                 })?;
                 if cloned > 0 {
@@ -328,7 +335,7 @@ impl Vault {
             if buf.is_empty() {
                 break;
             }
-            self.write(to.0, Some(target), &buf, true)?;
+            self.write(to.0, Some(target), &buf, false)?;
             done += buf.len() as u64;
         }
         Ok(done)

@@ -122,6 +122,9 @@ impl Vault {
             self.get(self.lookup(a.0, a.1)?)?,
             self.get(self.lookup(b.0, b.1)?)?,
         );
+        if one.ino == two.ino {
+            return Ok(()); // one name, or two of one file
+        }
         let mut tree = self.tree.write();
         tree.exchange(a, b)?;
         for inode in [&one, &two] {
@@ -143,6 +146,7 @@ impl Vault {
         let folder = self.get(parent)?;
         let mut tree = self.tree.write();
         let mut state = inode.state.write();
+        tree.may_insert(parent, name)?;
         if state.meta.kind == Kind::Folder {
             return Err(OpError::Errno(libc::EPERM));
         }

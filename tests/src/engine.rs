@@ -1,0 +1,98 @@
+//! The vault's file system without a kernel, on a disk in memory: what the suites play on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coffer_fs::vaultfs::CofferFs;
+use coffer_store::io::Disk;
+use coffer_store::io::sim::SimDisk;
+use coffer_store::keys::{KdfParams, Password};
+use coffer_store::vault::{CheckOptions, CheckReport, Identity, Sealed, Vault};
+
+use crate::play::direct::Bench;
+
+/// The password of every vault in the suites.
+pub fn password() -> Password {
+    Password::new(b"correct horse battery staple".to_vec())
+}
+
+/// Makes a vault on a disk, with the cheapest password derivation that is allowed.
+pub fn create(disk: &SimDisk) -> Arc<Vault> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    Vault::create_on(disk, &password(), KdfParams::FLOOR, false, None)
+        .expect("a new vault on an empty disk")
+        .0
+}
+
+/// Opens it again.
+pub fn open(disk: &SimDisk) -> Arc<Vault> {
+    try_open(disk).expect("the vault opens")
+}
+
+/// The same, or why not.
+///
+/// # Errors
+/// What opening or unlocking said.
+pub fn try_open(disk: &SimDisk) -> Result<Arc<Vault>, String> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let sealed = Sealed::open_on(disk, PathBuf::from("sim"), None).map_err(|e| e.to_string())?;
+    sealed
+        .unlock(&password(), Identity::Same)
+        .map_err(|e| e.to_string())
+}
+
+/// Checks a vault, every byte of it.
+pub fn check(vault: &Vault) -> CheckReport {
+    vault
+        .check(CheckOptions { read_data: true }, &mut |_| {})
+        .expect("a check goes through")
+}
+
+/// The file system under test.
+pub struct Engine {
+    disk: SimDisk,
+    fs: Arc<CofferFs>,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        let disk = SimDisk::new();
+        let fs = Arc::new(CofferFs::new(create(&disk)).expect("threads can be started"));
+        Engine { disk, fs }
+    }
+}
+
+impl Engine {
+    /// Its disk.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+}
+
+impl Bench for Engine {
+    type Fs = CofferFs;
+
+    fn name(&self) -> String {
+        "vault".into()
+    }
+
+    fn fs(&self) -> Arc<CofferFs> {
+        self.fs.clone()
+    }
+
+    fn sync(&mut self) {
+        self.fs.vault().commit().expect("a commit on a healthy disk");
+    }
+
+    fn remount(&mut self) {
+        self.fs.vault().close().expect("a vault closes on a healthy disk");
+        let vault = open(&self.disk);
+        let report = check(&vault);
+        assert!(
+            report.problems.is_empty(),
+            "after a remount: {:?}",
+            report.problems
+        );
+        self.fs = Arc::new(CofferFs::new(vault).expect("threads can be started"));
+    }
+}
