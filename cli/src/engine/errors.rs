@@ -21,7 +21,7 @@ impl From<StoreError> for Failure {
             StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => {
                 Kind::Damaged
             }
-            StoreError::Closed => Kind::NotOpen,
+            StoreError::Closed | StoreError::Db(DbError::Closed) => Kind::NotOpen,
             _ => Kind::Failed,
         };
         Failure::new(kind, sentence(&error))
@@ -49,7 +49,7 @@ impl From<OpenError> for Failure {
             OpenError::Held(_) => Kind::InUse,
             OpenError::TooNew => Kind::TooNew,
             OpenError::BadHeader(_) | OpenError::Db(DbError::Damaged(_)) => Kind::Damaged,
-            OpenError::Db(DbError::Io(_)) => Kind::Failed,
+            OpenError::Db(DbError::Io(_) | DbError::Closed) => Kind::Failed,
         };
         Failure::new(kind, sentence(&error))
     }
