@@ -14,6 +14,8 @@ pub mod stream;
 
 pub mod broken;
 
+pub mod engine;
+
 pub mod command;
 
 pub mod load;

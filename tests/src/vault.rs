@@ -10,9 +10,10 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// The KDF's floor: the least that the program takes.
@@ -90,8 +91,31 @@ impl Vault {
         self.coffer_with(arguments, format!("{}\n", self.password).as_bytes())
     }
 
+    /// Mounts it in the foreground: the daemon is the child that is returned, perhaps not
+    /// mounted yet.
+    pub fn foreground(&self) -> Child {
+        let mut command = self.command();
+        command
+            .args(["mount", "--foreground", "--password-stdin"])
+            .arg(&self.mountpoint);
+        let quiet = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = quiet.spawn().expect("the program can be started");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin
+            .write_all(format!("{}\n", self.password).as_bytes())
+            .expect("it reads the password");
+        child
+    }
+
     /// A command of the program on this vault, given this input.
     pub fn coffer_with(&self, arguments: &[&OsStr], input: &[u8]) -> Ended {
+        run(self.command().args(arguments), input)
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().current_dir(self.dir.path());
         for (name, dir) in [
@@ -107,7 +131,7 @@ impl Vault {
         }
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("COFFER_VAULT", &self.store);
-        run(command.args(arguments), input)
+        command
     }
 
     /// Mounts it, in the background.
@@ -212,17 +236,20 @@ impl Vault {
         mounts.lines().any(|line| line.split(' ').nth(4) == Some(&here))
     }
 
-    /// The processes whose memory may hold keys or plaintext: all that run our program.
+    /// The processes whose memory may hold keys or plaintext: all that run our program for
+    /// this vault. Others' tests run side by side: ours are told by what we gave them.
     pub fn processes(&self) -> Vec<u32> {
         let Ok(program) = fs::canonicalize(&self.program) else {
             return Vec::new();
         };
+        let mark = self.dir.path().as_os_str().as_encoded_bytes();
         let ours = |pid: &u32| {
-            // Tests run side by side: told apart by the environment that we gave.
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let store = self.store.as_os_str().as_encoded_bytes();
-            fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)
-                && environment.windows(store.len()).any(|window| window == store)
+            let marked = |what: &str| {
+                let bytes = fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+                bytes.windows(mark.len()).any(|window| window == mark)
+            };
+            let runs = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+            runs && (marked("environ") || marked("cmdline"))
         };
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
         all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())

@@ -28,6 +28,13 @@ pub trait Bench {
     fn sync(&mut self);
     /// Unmounts in order, and mounts again. No file is open.
     fn remount(&mut self);
+    /// Verifies what is stored, beyond what a player can see.
+    ///
+    /// # Errors
+    /// What is not sound, in words.
+    fn verify(&mut self) -> std::result::Result<(), String> {
+        Ok(())
+    }
 }
 
 struct Open {
@@ -61,6 +68,11 @@ impl<B: Bench> Direct<B> {
     /// What it plays on.
     pub fn bench(&self) -> &B {
         &self.bench
+    }
+
+    /// What it plays on, to be changed behind its back: only after [`Direct::let_go`].
+    pub fn bench_mut(&mut self) -> &mut B {
+        &mut self.bench
     }
 
     /// Closes every file and forgets every inode, as before an unmount.
