@@ -4,7 +4,6 @@
 //! and that whatever still runs or is mounted at the end is taken away.
 
 use crate::command::{Ended, process_state, run, until};
-use crate::play::syscalls::Site;
 use crate::{args, settings};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -15,6 +14,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+
+mod site;
+
+pub use site::VaultSite;
 
 /// The KDF's floor: the least that the program takes.
 const FLOOR: [&str; 4] = ["--kdf-memory", "19MiB", "--kdf-passes", "2"];
@@ -296,51 +299,4 @@ fn program() -> PathBuf {
     program
         .filter(|path| path.is_file())
         .expect("the program is not built: run “cargo build -p coffer” first")
-}
-
-/// A mounted vault as a place to play streams in: its folder `stream`.
-#[derive(Debug)]
-pub struct VaultSite {
-    vault: Vault,
-    folder: PathBuf,
-}
-
-impl VaultSite {
-    /// In this vault, which is mounted.
-    pub fn new(vault: Vault) -> VaultSite {
-        let folder = vault.mountpoint.join("stream");
-        fs::create_dir(&folder).expect("the vault is new");
-        VaultSite { vault, folder }
-    }
-
-    /// The vault.
-    pub fn vault(&self) -> &Vault {
-        &self.vault
-    }
-
-    /// Starts with an empty folder again.
-    pub fn clear(&self) {
-        fs::remove_dir_all(&self.folder).expect("what was made can be removed");
-        fs::create_dir(&self.folder).expect("it was just removed");
-    }
-}
-
-impl Site for &VaultSite {
-    fn name(&self) -> String {
-        "mounted vault".into()
-    }
-
-    fn root(&self) -> &Path {
-        &self.folder
-    }
-
-    fn sync(&mut self) {
-        let folder = fs::File::open(&self.folder).expect("it is there");
-        folder.sync_all().expect("fsync of a folder");
-    }
-
-    fn remount(&mut self) {
-        self.vault.lock();
-        self.vault.mount();
-    }
 }
