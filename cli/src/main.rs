@@ -1,2 +1,90 @@
-//! The program `coffer`.
-fn main() {}
+//! The program `coffer`: the commands, and the daemon in which the parts meet.
+//!
+//! Guarantees that every process of ours forbids core dumps before it does anything else, that
+//! every failure is one sentence and a stable exit code, and that no secret stands in arguments,
+//! environment, logs or errors.
+//!
+//! Modules, each importing only those above it:
+
+mod failure;
+mod units;
+
+mod secret;
+mod wire;
+
+mod frame;
+
+mod answers;
+mod help;
+
+mod args;
+mod paths;
+mod ui;
+
+mod password;
+mod settings;
+mod welcome;
+
+mod engine;
+mod helper;
+mod instance;
+
+mod daemon;
+
+mod client;
+
+mod commands;
+
+use clap::Parser;
+use failure::{Failure, Kind};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use ui::Ui;
+
+fn main() -> ExitCode {
+    for exposed in engine::harden() {
+        ui::note(&format!("coffer: {exposed}"));
+    }
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if helper::is_spelled(&args) {
+        return mount_helper(&args[1..]);
+    }
+    let wants_json = args.iter().any(|arg| arg == "--json");
+    let cli = match args::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) if wants_json && error.use_stderr() => {
+            let text = error.to_string();
+            let first = text
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
+            let failure = Failure::usage(first);
+            Ui::new(true).fail(&failure);
+            return failure.exit();
+        }
+        // clap's own: help and version are 0, mistakes are 2.
+        Err(error) => error.exit(),
+    };
+    let ui = Ui::new(cli.json);
+    match commands::run(cli, &ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.fail(&failure);
+            failure.exit()
+        }
+    }
+}
+
+/// mount(8)'s spelling has mount(8)'s exit codes.
+fn mount_helper(args: &[OsString]) -> ExitCode {
+    let ui = Ui::quiet();
+    match helper::parse(args).and_then(|asked| commands::run_helper(&asked, &ui)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.fail(&failure);
+            ExitCode::from(if failure.kind == Kind::Usage { 1 } else { 32 })
+        }
+    }
+}

@@ -4,3 +4,7 @@
 //! Modules, each importing only those above it:
 
 pub mod types;
+
+pub mod adapter;
+pub mod mount;
+pub mod vaultfs;

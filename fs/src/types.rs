@@ -14,16 +14,7 @@ pub type Handle = u64;
 /// The root folder's inode.
 pub const ROOT: Ino = 1;
 
-/// Seconds and nanoseconds since 1970 (`nsec` in 0..1_000_000_000, also before 1970:
-/// half a second before 1970 is `{ sec: -1, nsec: 500_000_000 }`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time {
-    /// Seconds, floor.
-    pub sec: i64,
-    /// Nanoseconds to add.
-    pub nsec: u32,
-}
-
+pub use coffer_store::record::Time;
 pub use coffer_store::tree::Kind;
 
 /// A file's attributes, as stat(2) shows them.

@@ -3,6 +3,21 @@
 //!
 //! Modules, each importing only those above it:
 
-pub mod io;
-pub mod keys;
-pub mod tree;
+pub mod io; // files behind a trait; a simulated disk
+pub mod keys; // secrets, sealing, derivation, the header
+
+pub mod chunk; // where bytes are cut; packs
+mod codec; // fields of records
+pub mod db; // the database and its set hash
+pub mod ids; // names of things
+
+mod content; // one file's bytes
+mod core; // what the parts of an open vault share
+pub mod event; // events and their chains
+pub mod record; // local records
+pub mod tree; // names in memory
+
+pub mod vault; // the open vault
+
+pub use codec::Malformed;
+pub use core::StoreError;

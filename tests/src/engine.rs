@@ -1,15 +1,103 @@
-//! The vault's own file system as something to play on: the one place where the suites
-//! touch the engine's types.
+//! The vault's file system without a kernel, on a disk in memory: what the suites play on.
 
-use crate::reference::bench::ReferenceBench;
-use crate::settings;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// What is played on. To become the vault's file system on a vault in a temporary folder:
-/// `sync` commits, `remount` closes the vault and opens it again, `verify` is its check.
-pub type Engine = ReferenceBench;
+use coffer_fs::vaultfs::CofferFs;
+use coffer_store::io::Disk;
+use coffer_store::io::sim::SimDisk;
+use coffer_store::keys::{KdfParams, Password};
+use coffer_store::vault::{CheckOptions, CheckReport, Identity, Sealed, Vault};
 
-/// A new vault, unlocked. `None`, said aloud, as long as there is no engine to open one.
-pub fn engine() -> Option<Engine> {
-    settings::skip("the vault's file system is not part of the build yet");
-    None
+use crate::play::direct::Bench;
+
+/// The password of every vault in the suites.
+pub fn password() -> Password {
+    Password::new(b"correct horse battery staple".to_vec())
+}
+
+/// Makes a vault on a disk, with the cheapest password derivation that is allowed.
+pub fn create(disk: &SimDisk) -> Arc<Vault> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    Vault::create_on(disk, &password(), KdfParams::FLOOR, false, None)
+        .expect("a new vault on an empty disk")
+        .0
+}
+
+/// Opens it again.
+pub fn open(disk: &SimDisk) -> Arc<Vault> {
+    try_open(disk).expect("the vault opens")
+}
+
+/// The same, or why not.
+///
+/// # Errors
+/// What opening or unlocking said.
+pub fn try_open(disk: &SimDisk) -> Result<Arc<Vault>, String> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let sealed = Sealed::open_on(disk, PathBuf::from("sim"), None).map_err(|e| e.to_string())?;
+    sealed
+        .unlock(&password(), Identity::Same)
+        .map_err(|e| e.to_string())
+}
+
+/// Checks a vault, every byte of it.
+pub fn check(vault: &Vault) -> CheckReport {
+    vault
+        .check(CheckOptions { read_data: true }, &mut |_| {})
+        .expect("a check goes through")
+}
+
+/// The file system under test.
+pub struct Engine {
+    disk: SimDisk,
+    fs: Arc<CofferFs>,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        let disk = SimDisk::new();
+        let fs = Arc::new(CofferFs::new(create(&disk)).expect("threads can be started"));
+        Engine { disk, fs }
+    }
+}
+
+impl Engine {
+    /// Its disk.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+}
+
+impl Bench for Engine {
+    type Fs = CofferFs;
+
+    fn name(&self) -> String {
+        "vault".into()
+    }
+
+    fn fs(&self) -> Arc<CofferFs> {
+        self.fs.clone()
+    }
+
+    fn sync(&mut self) {
+        self.fs.vault().commit().expect("a commit on a healthy disk");
+    }
+
+    fn remount(&mut self) {
+        self.fs.vault().close().expect("a vault closes on a healthy disk");
+        let vault = open(&self.disk);
+        self.fs = Arc::new(CofferFs::new(vault).expect("threads can be started"));
+        self.verify()
+            .unwrap_or_else(|what| panic!("after a remount: {what}"));
+    }
+
+    fn verify(&mut self) -> Result<(), String> {
+        let problems = check(self.fs.vault()).problems;
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("check finds {problems:?}"))
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! shows: folders read while they change.
 
 use coffer_fs::types::*;
-use coffer_tests::engine::engine;
+use coffer_tests::engine::Engine;
 use coffer_tests::op::Op;
 use coffer_tests::play::direct::{Bench, Direct};
 use coffer_tests::play::lockstep::{self, Closeness, Mismatch};
@@ -38,11 +38,8 @@ fn play(seed: u64, ops: &[Op], bench: impl Bench) -> std::result::Result<(), Mis
 /// It answers, stamps and stores what the model does, now and after remounts.
 #[test]
 fn the_vault_does_what_the_model_does() {
-    if engine().is_none() {
-        return;
-    }
     try_seeds(seeds(200, 10_000), PROFILE, 2000, |seed, ops| {
-        play(seed, ops, engine().expect("there was one before"))
+        play(seed, ops, Engine::default())
     });
 }
 
@@ -105,9 +102,7 @@ fn read_while_it_changes(bench: impl Bench) {
 #[test]
 fn folders_can_be_read_while_they_change() {
     read_while_it_changes(ReferenceBench::default());
-    if let Some(engine) = engine() {
-        read_while_it_changes(engine);
-    }
+    read_while_it_changes(Engine::default());
 }
 
 /// A file of a terabyte with a few bytes in it takes a few blocks, reads as zeros where
@@ -165,7 +160,5 @@ fn holes_cost_nothing(mut bench: impl Bench) {
 #[test]
 fn sparse_files_stay_sparse() {
     holes_cost_nothing(ReferenceBench::default());
-    if let Some(engine) = engine() {
-        holes_cost_nothing(engine);
-    }
+    holes_cost_nothing(Engine::default());
 }

@@ -5,6 +5,9 @@
 //! Guarantees nothing about durability before `sync_data` (a file's bytes and length)
 //! and `sync_dir` (which names exist) have returned.
 
+pub mod real;
+pub mod sim;
+
 use std::fmt::Debug;
 use std::io::Result;
 use std::sync::Arc;

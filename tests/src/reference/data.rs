@@ -9,13 +9,16 @@ const XATTR_NAME_MAX: usize = 255;
 const XATTR_SIZE_MAX: usize = 65536;
 
 impl State {
-    pub(super) fn open(&mut self, ino: Ino, mode: OpenMode) -> Result<Handle> {
+    pub(super) fn open(&mut self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
         let now = self.now();
         let inode = self.inode_mut(ino)?;
         let bytes = inode.bytes()?;
         if mode.truncate {
             bytes.set_size(0);
             inode.modified(now);
+            if who.uid != 0 {
+                inode.kill_suid();
+            }
         }
         inode.handles += 1;
         let handle = self.next_handle;
@@ -83,7 +86,7 @@ impl State {
         Ok(data.len() as u32)
     }
 
-    pub(super) fn setattr(&mut self, ino: Ino, set: SetAttr) -> Result<()> {
+    pub(super) fn setattr(&mut self, who: Caller, ino: Ino, set: SetAttr) -> Result<()> {
         let now = self.now();
         let time = |set: SetTime| match set {
             SetTime::Now => now,
@@ -97,6 +100,9 @@ impl State {
             // Also when the size stays the same, as ext4 does.
             inode.bytes()?.set_size(size);
             inode.mtime = now;
+            if who.uid != 0 && set.mode.is_none() {
+                inode.kill_suid();
+            }
         }
         if set.uid.is_some() || set.gid.is_some() {
             inode.uid = set.uid.unwrap_or(inode.uid);

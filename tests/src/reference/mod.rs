@@ -63,9 +63,9 @@ impl FileSystem for Reference {
         self.state().attr(ino)
     }
 
-    fn setattr(&self, _who: Caller, ino: Ino, _handle: Option<Handle>, set: SetAttr) -> Result<Attr> {
+    fn setattr(&self, who: Caller, ino: Ino, _handle: Option<Handle>, set: SetAttr) -> Result<Attr> {
         let mut state = self.state();
-        state.setattr(ino, set)?;
+        state.setattr(who, ino, set)?;
         state.attr(ino)
     }
 
@@ -102,8 +102,8 @@ impl FileSystem for Reference {
         self.state().link(ino, parent, name)
     }
 
-    fn open(&self, _who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
-        self.state().open(ino, mode)
+    fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
+        self.state().open(who, ino, mode)
     }
 
     fn create(
@@ -130,7 +130,7 @@ impl FileSystem for Reference {
                 )
             }
         };
-        let handle = state.open(ino, mode)?;
+        let handle = state.open(who, ino, mode)?;
         Ok((state.looked_up(ino)?, handle))
     }
 

@@ -1,0 +1,119 @@
+//! `coffer check`, and `--salvage`.
+
+use super::{Reached, outside, reach, retrying, understood, unlock, within};
+use crate::answers::{self, Problem};
+use crate::args::Check;
+use crate::engine::{self, Sealed};
+use crate::failure::{Failure, Kind};
+use crate::paths;
+use crate::ui::{Ui, table};
+use crate::units::{count, counted, size};
+use crate::wire::Op;
+use std::path::Path;
+
+/// Verifies what is stored.
+///
+/// # Errors
+/// `Damaged` if anything is wrong, after the report.
+pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> {
+    if let Some(dest) = &args.salvage {
+        return salvage(ui, vault, dest, args);
+    }
+    let mut progress = ui.progress();
+    let report: answers::Check = match reach(vault)? {
+        Reached::Daemon(found) => understood(
+            found
+                .ask(
+                    Op::Check {
+                        read_data: args.read_data,
+                    },
+                    &[],
+                    &mut progress,
+                )?
+                .0,
+        )?,
+        Reached::Sealed(sealed) => {
+            let (open, _) = unlock(sealed, vault, &args.password)?;
+            within(open, |open| open.check(args.read_data, &mut progress))?
+        }
+    };
+    drop(progress);
+    ui.answer(&report, || {
+        let mut text = listed(&report.problems);
+        let read = if args.read_data {
+            format!(", {} read", size(report.bytes))
+        } else {
+            String::new()
+        };
+        if report.problems.is_empty() {
+            text.push_str("All is well: ");
+        }
+        text.push_str(&format!(
+            "{} and {} verified{read}.",
+            counted(report.records, "record", "records"),
+            counted(report.chunks, "chunk", "chunks")
+        ));
+        text
+    });
+    verdict(
+        &report.problems,
+        "What is whole stays readable; restore the rest from a backup, or bring out the whole with “coffer check --salvage DIR”.",
+    )
+}
+
+/// Brings out what is whole, as plain files.
+fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failure> {
+    let dest = outside(dest, vault)?;
+    let Reached::Sealed(sealed) = reach(vault)? else {
+        return Err(Failure::new(
+            Kind::InUse,
+            "The vault is open; lock it first with “coffer lock”, then salvage.",
+        ));
+    };
+    engine::check_empty(&dest)?;
+    let mut sealed = Some(sealed);
+    let mut progress = ui.progress();
+    let (report, _) = retrying(vault, &args.password, |password| {
+        let held = match sealed.take() {
+            Some(held) => held,
+            None => Sealed::open(vault)?,
+        };
+        held.salvage(password, &dest, &mut progress)
+    })?;
+    drop(progress);
+    ui.answer(&report, || {
+        format!(
+            "{}{} ({}) brought out to {}, unencrypted.",
+            listed(&report.problems),
+            counted(report.files, "file", "files"),
+            size(report.bytes),
+            paths::tilde(&dest)
+        )
+    });
+    verdict(&report.problems, "They could not be brought out.")
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let rows: Vec<[String; 2]> = problems
+        .iter()
+        .map(|problem| {
+            let path = problem.path.as_ref().map(|path| path.0.display().to_string());
+            [
+                path.unwrap_or_else(|| "(no file)".to_owned()),
+                problem.what.clone(),
+            ]
+        })
+        .collect();
+    table(&rows)
+}
+
+fn verdict(problems: &[Problem], then: &str) -> Result<(), Failure> {
+    match problems.len() as u64 {
+        0 => Ok(()),
+        1 => Err(Failure::new(Kind::Damaged, format!("1 thing is damaged. {then}"))),
+        many => Err(Failure::new(
+            Kind::Damaged,
+            format!("{} things are damaged. {then}", count(many)),
+        )),
+    }
+}

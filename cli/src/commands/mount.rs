@@ -1,0 +1,189 @@
+//! `coffer mount`, and the daemon's side of it.
+
+use super::retrying;
+use crate::args::Mount;
+use crate::client;
+use crate::daemon::{self, Config, background};
+use crate::engine::{self, Sealed, Standing};
+use crate::failure::{Failure, Kind};
+use crate::frame;
+use crate::instance::Origin;
+use crate::paths;
+use crate::secret::Secret;
+use crate::ui::{Person, Ui};
+use crate::units;
+use crate::wire::{Reply, WirePath};
+use std::path::Path;
+
+/// Mounts.
+///
+/// # Errors
+/// `NoVault`, `InUse`, `WrongPassword`, `Question`, or what mounting says.
+pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> {
+    let mountpoint = paths::mountpoint(&args.mountpoint)?;
+    let options = args.options.join(",");
+    engine::check_options(&options)?;
+    let idle = match &args.idle {
+        Some(span) => Some(units::parse_span(span).map_err(|why| Failure::usage(format!("{why}.")))?),
+        None => None,
+    };
+    paths::identity(vault)?;
+    if already(ui, vault, &mountpoint)? {
+        return Ok(());
+    }
+    check_mountpoint(&mountpoint)?;
+    // What can be refused is refused before anybody types a password.
+    drop(Sealed::open(vault)?);
+    let mut config = Config {
+        vault: WirePath(vault.to_owned()),
+        mountpoint: WirePath(mountpoint.clone()),
+        options,
+        idle,
+        origin: match (args.moved, args.copied) {
+            (true, _) => Some(Origin::Moved),
+            (_, true) => Some(Origin::Copied),
+            _ => None,
+        },
+        detach_if_killed: args.detach_if_killed,
+        threads: args.threads,
+        foreground: args.foreground,
+    };
+    retrying(vault, &args.password, |password| {
+        loop {
+            match open(ui, &config, password) {
+                Err(failure) if failure.kind == Kind::Question && config.origin.is_none() => {
+                    config.origin = Some(ask_origin(failure)?);
+                }
+                done => return done,
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether it is mounted there already.
+fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
+    let Some(found) = client::of_vault(vault) else {
+        return Ok(false);
+    };
+    let place = &found.card.mountpoint;
+    if place.0 != mountpoint {
+        return Err(Failure::new(
+            Kind::InUse,
+            format!(
+                "The vault is mounted at {} already; lock it first, or use it there.",
+                place.0.display()
+            ),
+        ));
+    }
+    let answer = serde_json::json!({ "mountpoint": place, "vault": found.card.vault, "pid": found.card.pid, "already": true });
+    ui.answer(&answer, || {
+        format!("The vault is mounted at {} already.", paths::tilde(mountpoint))
+    });
+    Ok(true)
+}
+
+/// Refuses what is no empty folder, before anybody types a password. A dead mount is let pass:
+/// mounting replaces it.
+fn check_mountpoint(mountpoint: &Path) -> Result<(), Failure> {
+    match engine::at(mountpoint) {
+        Some(Standing::Dead) => return Ok(()),
+        Some(Standing::Alive) => {
+            return Err(Failure::new(
+                Kind::InUse,
+                format!(
+                    "A vault is mounted at {} already; choose another folder.",
+                    mountpoint.display()
+                ),
+            ));
+        }
+        None => {}
+    }
+    match std::fs::metadata(mountpoint) {
+        Ok(meta) if meta.is_dir() => match std::fs::read_dir(mountpoint).map(|mut names| names.next()) {
+            Ok(Some(_)) => Err(Failure::failed(format!(
+                "{} is not empty, and mounting would hide what it holds; choose an empty folder.",
+                mountpoint.display()
+            ))),
+            // One that may not be read is mounting's own to judge.
+            _ => Ok(()),
+        },
+        Ok(_) => Err(Failure::failed(format!(
+            "{} is no folder; name an empty folder to mount at.",
+            mountpoint.display()
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::failed(format!(
+            "There is no folder {0}; make it with “mkdir {0}”.",
+            mountpoint.display()
+        ))),
+        Err(error) => Err(Failure::io(
+            format_args!("use the folder {}", mountpoint.display()),
+            &error,
+        )),
+    }
+}
+
+/// Serves in the foreground, or starts a daemon and waits for its word.
+fn open(ui: &Ui, config: &Config, password: &Secret) -> Result<(), Failure> {
+    let shown = |answer: serde_json::Value| {
+        ui.answer(&answer, || {
+            let stop = if config.foreground {
+                "Ctrl-C"
+            } else {
+                "“coffer lock”"
+            };
+            format!(
+                "Your vault is open at {}; {stop} closes it.",
+                paths::tilde(&config.mountpoint.0)
+            )
+        });
+    };
+    if config.foreground {
+        std::env::set_current_dir("/").map_err(|error| Failure::io("change to /", &error))?;
+        daemon::run(config, password.duplicate(), shown)
+    } else {
+        background::start(config, password).map(shown)
+    }
+}
+
+/// Moved, or a new device? Only a person or a flag can tell.
+fn ask_origin(question: Failure) -> Result<Origin, Failure> {
+    let Some(mut person) = Person::here() else {
+        return Err(question);
+    };
+    person.say(&question.message);
+    match person
+        .ask("Was it moved (m), or is it a copy (c)?")
+        .to_lowercase()
+        .as_str()
+    {
+        "m" | "moved" => Ok(Origin::Moved),
+        "c" | "copy" | "copied" => Ok(Origin::Copied),
+        _ => Err(question),
+    }
+}
+
+/// `coffer daemon`: what `coffer mount` starts.
+///
+/// # Errors
+/// Also told to the foreground, which shows them.
+pub(super) fn daemon() -> Result<(), Failure> {
+    let (config, password, report) = background::arrive()?;
+    let mut report = Some(report);
+    let mut say = |reply: Reply| {
+        // The foreground may have been interrupted meanwhile; the mount stands all the same.
+        if let Some(mut report) = report.take() {
+            let _ = frame::send(&mut report, &reply, &[]);
+        }
+    };
+    let ended = daemon::run(&config, password, |answer| {
+        say(Reply::Done {
+            answer,
+            secrets: Vec::new(),
+        })
+    });
+    if let Err(failure) = &ended {
+        say(Reply::Failed(failure.clone()));
+    }
+    ended
+}

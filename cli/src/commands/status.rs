@@ -1,0 +1,153 @@
+//! `coffer status`.
+
+use super::{Reached, reach, understood};
+use crate::answers::{Contents, Mounted, Status};
+use crate::client::{self, Found};
+use crate::failure::Failure;
+use crate::paths;
+use crate::ui::{Ui, note, table};
+use crate::units::{count, counted, size, span};
+use crate::wire::{Op, WirePath};
+use std::path::Path;
+use std::time::Duration;
+
+/// Shows one vault. A locked one shows what stands readable at its head; no password is asked.
+///
+/// # Errors
+/// `NoVault`, `InUse`, `Damaged`.
+pub(super) fn status(ui: &Ui, vault: &Path) -> Result<(), Failure> {
+    let status = match reach(vault)? {
+        Reached::Daemon(found) => ask(&found)?,
+        Reached::Sealed(sealed) => {
+            let facts = sealed.facts();
+            Status {
+                vault: WirePath(vault.to_owned()),
+                vault_id: paths::hex(&facts.id),
+                state: "locked".into(),
+                kdf: Some(facts.kdf),
+                recovery: Some(facts.recovery),
+                mount: None,
+                contents: None,
+            }
+        }
+    };
+    ui.answer(&status, || shown(&status));
+    Ok(())
+}
+
+/// Shows every open vault.
+///
+/// # Errors
+/// None of its own: a daemon that does not answer is noted, and the others are shown.
+pub(super) fn all(ui: &Ui) -> Result<(), Failure> {
+    let mut open = Vec::new();
+    for found in client::daemons(true) {
+        match ask(&found) {
+            Ok(status) => open.push(status),
+            Err(failure) => note(&format!(
+                "coffer: {}: {}",
+                found.card.vault.0.display(),
+                failure.message
+            )),
+        }
+    }
+    ui.answer(&serde_json::json!({ "open": open }), || match open.is_empty() {
+        true => "No vault is open.".to_owned(),
+        false => open.iter().map(shown).collect::<Vec<_>>().join("\n"),
+    });
+    Ok(())
+}
+
+fn ask(found: &Found) -> Result<Status, Failure> {
+    understood(found.ask(Op::Status, &[], &mut |_| {})?.0)
+}
+
+fn shown(status: &Status) -> String {
+    let mut rows = vec![["Vault".to_owned(), paths::tilde(&status.vault.0)]];
+    let mut row = |name: &str, text: String| rows.push([name.to_owned(), text]);
+    match &status.mount {
+        Some(mount) => row("Open at", mounted(mount)),
+        None => row("State", "locked; “coffer mount FOLDER” opens it".into()),
+    }
+    if let Some(contents) = &status.contents {
+        content_rows(contents, &mut row);
+    }
+    if let Some(kdf) = status.kdf {
+        let memory = size(u64::from(kdf.memory_kib) << 10);
+        row(
+            "Password",
+            format!(
+                "Argon2id, {memory}, {}",
+                counted(u64::from(kdf.passes), "pass", "passes")
+            ),
+        );
+    }
+    if let Some(recovery) = status.recovery {
+        row(
+            "Recovery",
+            if recovery {
+                "by phrase".into()
+            } else {
+                "none; “coffer recover --new” makes a phrase".to_owned()
+            },
+        );
+    }
+    table(&rows)
+}
+
+fn mounted(mount: &Mounted) -> String {
+    let mut text = format!(
+        "{}, for {}",
+        paths::tilde(&mount.mountpoint.0),
+        span(Duration::from_secs(mount.mounted_seconds))
+    );
+    if let Some(after) = mount.locks_after_seconds {
+        text.push_str(&format!(
+            ", locks after {} without use",
+            span(Duration::from_secs(after))
+        ));
+    }
+    text
+}
+
+fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
+    if !contents.device.is_empty() {
+        row("Device", contents.device.clone());
+    }
+    row(
+        "Holds",
+        format!(
+            "{}, {}, {}",
+            counted(contents.files, "file", "files"),
+            counted(contents.folders, "folder", "folders"),
+            counted(contents.links, "link", "links")
+        ),
+    );
+    row("Content", size(contents.logical_bytes));
+    row(
+        "Stored",
+        format!(
+            "{} in packs, {} in the database",
+            size(contents.stored_bytes),
+            size(contents.database_bytes)
+        ),
+    );
+    row(
+        "Saved",
+        format!("{} by storing nothing twice", size(contents.saved_bytes)),
+    );
+    let pending = match (contents.pending_bytes, contents.pending_events) {
+        (0, 0) => "nothing; all is durable".to_owned(),
+        (bytes, events) => format!(
+            "{} and {} not yet durable, for {:.1} s",
+            size(bytes),
+            if events == 1 {
+                "1 change".to_owned()
+            } else {
+                format!("{} changes", count(events))
+            },
+            contents.unsynced_seconds
+        ),
+    };
+    row("Pending", pending);
+}

@@ -1,0 +1,132 @@
+//! The guardian: a small process beside the daemon that ends the kernel's FUSE connection when the
+//! daemon dies without an orderly end, so that nobody stays waiting for its answers.
+//!
+//! Guarantees that it holds no keys and no FUSE descriptor (it is this program started anew, before
+//! the password is read), only the end of a pipe; and that it ends with the daemon. It aborts only the
+//! connection that it was told of, and takes a mount away only if asked to, and only a dead one.
+
+use super::background::{SELF, keep_descriptors};
+use crate::engine;
+use crate::failure::Failure;
+use crate::frame::{self, Reader};
+use crate::ui;
+use crate::wire::{self, WirePath};
+use serde::{Deserialize, Serialize};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What the daemon tells it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    /// There is a mount to watch.
+    Watch {
+        connection: Option<u64>,
+        mountpoint: WirePath,
+        detach: bool,
+    },
+    /// The end is orderly.
+    Done,
+}
+
+/// The daemon's end.
+pub(crate) struct Guardian {
+    child: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Guardian {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When no process can be started.
+    pub(crate) fn start() -> Result<Guardian, Failure> {
+        keep_descriptors();
+        let mut child = Command::new(SELF)
+            .arg0("coffer")
+            .arg("guardian")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .current_dir("/")
+            // Out of the terminal's group: Ctrl-C is for the daemon.
+            .process_group(0)
+            .spawn()
+            .map_err(|error| Failure::io("start the guardian process", &error))?;
+        let pipe = child.stdin.take();
+        Ok(Guardian { child, pipe })
+    }
+
+    /// Tells it what to watch.
+    pub(crate) fn watch(&mut self, connection: Option<u64>, mountpoint: &Path, detach: bool) {
+        self.tell(&Word::Watch {
+            connection,
+            mountpoint: WirePath(mountpoint.to_owned()),
+            detach,
+        });
+    }
+
+    fn tell(&mut self, word: &Word) {
+        // A guardian that somebody killed is a comfort lost, not a reason to stop.
+        if let Some(pipe) = &mut self.pipe
+            && frame::send(pipe, word, &[]).is_err()
+        {
+            self.pipe = None;
+        }
+    }
+}
+
+impl Drop for Guardian {
+    /// The orderly end: waits until it is gone, so that nothing of ours is left behind.
+    fn drop(&mut self) {
+        self.tell(&Word::Done);
+        self.pipe = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// The guardian's life.
+pub(crate) fn run() {
+    // It ends with the daemon, not before: whoever stops all of a session's processes stops the daemon too.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+    let mut reader = Reader::new(std::io::stdin());
+    let mut watched = None;
+    loop {
+        match reader.message(wire::MAX_REQUEST) {
+            Ok(Some(Word::Watch {
+                connection,
+                mountpoint,
+                detach,
+            })) => {
+                watched = Some((connection, mountpoint.0, detach));
+            }
+            Ok(Some(Word::Done)) => return,
+            Ok(None) | Err(_) => break,
+        }
+    }
+    if let Some((connection, mountpoint, detach)) = watched {
+        rescue(connection, &mountpoint, detach);
+    }
+}
+
+/// The daemon died: ends its connection, and takes the dead mount away if asked.
+fn rescue(connection: Option<u64>, mountpoint: &Path, detach: bool) {
+    let aborted = connection.is_some_and(|connection| {
+        std::fs::write(format!("/sys/fs/fuse/connections/{connection}/abort"), "1").is_ok()
+    });
+    ui::note(&format!(
+        "guardian: the daemon died; its connection {}",
+        if aborted {
+            "was aborted"
+        } else {
+            "was gone already or could not be reached"
+        }
+    ));
+    if detach && let Err(failure) = engine::remove_stale(mountpoint) {
+        ui::note(&format!("guardian: {failure}"));
+    }
+}

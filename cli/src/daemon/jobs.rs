@@ -1,0 +1,177 @@
+//! What the daemon does for a command: each operation, its progress, its answer.
+//!
+//! Guarantees that a panic in one request answers that request and touches nothing else, and that
+//! an ending waits for no request and is refused while long work runs (unless forced).
+
+use super::{Event, Requester};
+use crate::answers::{Mounted, Setting, Status};
+use crate::engine::{self, Vault};
+use crate::failure::Failure;
+use crate::frame;
+use crate::paths;
+use crate::secret::Secret;
+use crate::settings;
+use crate::wire::{Op, Progress, Reply, WirePath};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+/// What all requests see.
+pub(crate) struct Shared {
+    /// The open vault.
+    pub vault: Vault,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Where it is mounted.
+    pub mountpoint: PathBuf,
+    /// The mount, until it ends.
+    pub mount: Arc<engine::Mount>,
+    /// When it was mounted.
+    pub since: Instant,
+    /// Idle time after which to lock; changes with the setting unless given at the mount.
+    pub idle: Mutex<Option<Duration>>,
+    /// Whether the idle time was given at the mount.
+    pub idle_fixed: bool,
+    /// To the daemon's main loop.
+    pub events: Sender<Event>,
+    /// Long operations running.
+    pub working: AtomicUsize,
+}
+
+/// An answer and the secret that goes with it.
+type Answer = Result<(serde_json::Value, Option<Secret>), Failure>;
+
+fn plain(answer: impl Serialize) -> Answer {
+    Ok((
+        serde_json::to_value(answer).expect("answers are plain data"),
+        None,
+    ))
+}
+
+impl Shared {
+    /// Does what is asked and answers on `stream`.
+    pub(crate) fn answer(&self, op: Op, secrets: &[Secret], stream: UnixStream) {
+        if let Op::End { how } = op {
+            // The main loop answers, as the very last thing before the process ends.
+            let _ = self.events.send(Event::End {
+                how,
+                requester: Requester(Some(stream)),
+            });
+            return;
+        }
+        let mut out = stream;
+        let answer = {
+            let mut next = Instant::now();
+            let mut listening = true;
+            let mut progress = |progress: Progress| {
+                // Ten a second are enough to look alive; a listener that left is not told again.
+                if listening && Instant::now() >= next {
+                    next = Instant::now() + Duration::from_millis(100);
+                    listening = frame::send(&mut out, &Reply::Progress(progress), &[]).is_ok();
+                }
+            };
+            catch_unwind(AssertUnwindSafe(|| self.perform(op, secrets, &mut progress))).unwrap_or_else(|_| {
+                Err(Failure::failed("The daemon met a fault of its own in this request; the log says where. The vault goes on."))
+            })
+        };
+        let (reply, secret) = match answer {
+            Ok((answer, secret)) => {
+                let lengths = secret.iter().map(|secret| secret.expose().len()).collect();
+                (
+                    Reply::Done {
+                        answer,
+                        secrets: lengths,
+                    },
+                    secret,
+                )
+            }
+            Err(failure) => (Reply::Failed(failure), None),
+        };
+        // Nobody left to tell is no error.
+        let _ = frame::send(&mut out, &reply, secret.as_slice());
+    }
+
+    fn perform(&self, op: Op, secrets: &[Secret], progress: engine::OnProgress<'_>) -> Answer {
+        match op {
+            // Handled by `answer`.
+            Op::End { .. } => plain(()),
+            Op::Status => plain(self.status()?),
+            Op::Passwd { kdf } => {
+                let _working = self.work();
+                let [current, new] = secrets else {
+                    return Err(missing());
+                };
+                self.vault
+                    .change_password(current, new, kdf.unwrap_or(self.vault.facts().kdf))?;
+                plain(())
+            }
+            Op::Check { read_data } => {
+                let _working = self.work();
+                plain(self.vault.check(read_data, progress)?)
+            }
+            Op::Backup { dest } => {
+                let _working = self.work();
+                plain(self.vault.backup(&dest.0, progress)?)
+            }
+            Op::RecoverAdd => {
+                let _working = self.work();
+                let [current] = secrets else { return Err(missing()) };
+                let phrase = self.vault.add_recovery(current)?;
+                Ok((serde_json::Value::Null, Some(phrase)))
+            }
+            Op::Settings => plain(self.vault.settings()?),
+            Op::Set { key, value } => {
+                settings::check(&key, &value)?;
+                self.vault.set(&key, &value)?;
+                if key == settings::IDLE && !self.idle_fixed {
+                    *self.idle.lock() = settings::idle(&[Setting { key, value }]);
+                    // Wakes the main loop, which sleeps by the old time.
+                    let _ = self.events.send(Event::Look);
+                }
+                plain(())
+            }
+        }
+    }
+
+    fn status(&self) -> Result<Status, Failure> {
+        let facts = self.vault.facts();
+        Ok(Status {
+            vault: WirePath(self.dir.clone()),
+            vault_id: paths::hex(&facts.id),
+            state: "open".into(),
+            kdf: Some(facts.kdf),
+            recovery: Some(facts.recovery),
+            mount: Some(Mounted {
+                mountpoint: WirePath(self.mountpoint.clone()),
+                pid: std::process::id(),
+                mounted_seconds: self.since.elapsed().as_secs(),
+                idle_seconds: self.mount.idle().as_secs(),
+                locks_after_seconds: self.idle.lock().map(|idle| idle.as_secs()),
+            }),
+            contents: Some(self.vault.contents()?),
+        })
+    }
+
+    fn work(&self) -> Working<'_> {
+        self.working.fetch_add(1, Ordering::AcqRel);
+        Working(&self.working)
+    }
+}
+
+/// Counts a long operation out, however it ends.
+struct Working<'a>(&'a AtomicUsize);
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn missing() -> Failure {
+    Failure::usage("The request came without the password that it needs.")
+}

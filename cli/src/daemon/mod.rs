@@ -1,0 +1,221 @@
+//! The daemon: the one process that holds a vault while it is mounted.
+//!
+//! Life: guardian, unlock, is it a copy?, mount, control socket, report; then it waits for an ending.
+//! Guarantees that a polite ending is refused while anything would be lost or cut off (programs in
+//! the mount, long work, a failed commit), that every ending commits before it unmounts, and that
+//! whoever asked for it hears of it only when keys are wiped. Never writes names or secrets to its log.
+
+pub(crate) mod background;
+pub(crate) mod control;
+mod ending;
+pub(crate) mod guardian;
+mod jobs;
+mod notify;
+
+use crate::engine::{self, Sealed, Vault};
+use crate::failure::Failure;
+use crate::frame;
+use crate::instance::{self, Markers, Origin};
+use crate::paths;
+use crate::secret::Secret;
+use crate::settings;
+use crate::ui;
+use crate::wire::{Ending, Reply, WirePath};
+use control::{Published, Socket};
+use guardian::Guardian;
+use jobs::Shared;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+/// What a daemon is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Config {
+    /// The vault's folder, absolute.
+    pub vault: WirePath,
+    /// The mount point, absolute.
+    pub mountpoint: WirePath,
+    /// Mount options as for mount(8), checked.
+    pub options: String,
+    /// Idle time given at the mount: `Some(None)` is "never".
+    pub idle: Option<Option<Duration>>,
+    /// Moved or copied, where somebody said so.
+    pub origin: Option<Origin>,
+    /// Take a dead mount away when the daemon was killed.
+    pub detach_if_killed: bool,
+    /// Threads that serve the mount.
+    pub threads: Option<u16>,
+    /// Serving in the foreground.
+    pub foreground: bool,
+}
+
+/// What wakes the main loop.
+pub(crate) enum Event {
+    /// Somebody asks for the end.
+    End { how: Ending, requester: Requester },
+    /// A signal.
+    Signal(i32),
+    /// The kernel ended the mount (somebody ran umount).
+    Unmounted,
+    /// A setting changed.
+    Look,
+}
+
+/// Who waits for the end, if anybody.
+pub(crate) struct Requester(pub Option<UnixStream>);
+
+impl Requester {
+    fn hears(self, result: Result<bool, Failure>) {
+        let reply = match result {
+            Ok(locked) => Reply::Done {
+                answer: serde_json::json!({ "locked": locked }),
+                secrets: Vec::new(),
+            },
+            Err(failure) => Reply::Failed(failure),
+        };
+        if let Some(mut stream) = self.0 {
+            let _ = frame::send(&mut stream, &reply, &[]);
+        } else if let Reply::Failed(failure) = reply {
+            ui::note(&format!("coffer: {}", failure.message));
+        }
+    }
+}
+
+/// Opens, mounts and serves until the end. `ready` is called once the mount is there.
+///
+/// # Errors
+/// When it does not come to a mount, or when the last commit failed.
+pub(crate) fn run(
+    config: &Config,
+    password: Secret,
+    ready: impl FnOnce(serde_json::Value),
+) -> Result<(), Failure> {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    silence_panics();
+    let (events, inbox) = channel();
+    let mut guardian = Guardian::start()?;
+    listen_for_signals(&events)?;
+    let identity = paths::identity(&config.vault.0)?;
+    let vault = Sealed::open(&config.vault.0)?.unlock(&password)?;
+    drop(password);
+    settle_origin(config, &vault)?;
+    let known = vault.settings()?;
+    let ended = events.clone();
+    let mount = Arc::new(vault.mount(
+        &config.mountpoint.0,
+        &config.options,
+        config.threads.map(usize::from),
+        Box::new(move || drop(ended.send(Event::Unmounted))),
+    )?);
+    guardian.watch(
+        Some(mount.connection()),
+        &config.mountpoint.0,
+        config.detach_if_killed,
+    );
+    let published = Published {
+        pid: std::process::id(),
+        vault: config.vault.clone(),
+        dev: identity.0,
+        ino: identity.1,
+        vault_id: paths::hex(&vault.facts().id),
+        mountpoint: config.mountpoint.clone(),
+    };
+    let shared = Arc::new(Shared {
+        vault: vault.clone(),
+        dir: config.vault.0.clone(),
+        mountpoint: config.mountpoint.0.clone(),
+        mount: Arc::clone(&mount),
+        since: Instant::now(),
+        idle: Mutex::new(config.idle.unwrap_or_else(|| settings::idle(&known))),
+        idle_fixed: config.idle.is_some(),
+        events,
+        working: AtomicUsize::new(0),
+    });
+    let socket = match Socket::bind(&published).and_then(|socket| {
+        let served = socket.serve(Arc::clone(&shared));
+        served
+            .map_err(|error| Failure::io("start the control thread", &error))
+            .map(|()| socket)
+    }) {
+        Ok(socket) => socket,
+        Err(failure) => {
+            // A mount that nobody can steer is worse than none.
+            if mount
+                .unmount()
+                .map_or_else(|_| mount.detach().unwrap_or(false), |()| true)
+            {
+                mount.join();
+            }
+            let _ = vault.close();
+            return Err(failure);
+        }
+    };
+    ready(
+        serde_json::json!({ "mountpoint": config.mountpoint, "vault": config.vault, "pid": published.pid }),
+    );
+    notify::systemd("READY=1");
+    let ended = ending::wait(config.foreground, &shared, &mount, &inbox);
+    notify::systemd("STOPPING=1");
+    // A connection that could not be cut ends with this process, and not before.
+    if ended.cut {
+        mount.join();
+    }
+    let closed = vault.close();
+    drop(socket);
+    drop(guardian);
+    let result = ended.warning.map_or(closed, Err);
+    ended.requester.hears(result.clone().map(|()| true));
+    result
+}
+
+/// Notices a copied or restored vault, and does as the answer says.
+fn settle_origin(config: &Config, vault: &Vault) -> Result<(), Failure> {
+    let markers = Markers::load(&vault.facts().id)?;
+    let database = engine::database(&config.vault.0);
+    let verdict = markers.judge(&vault.instance(), &database)?;
+    match config.origin {
+        Some(Origin::Copied) => vault.new_instance()?,
+        Some(Origin::Moved) => {}
+        None => {
+            if let Some(question) = instance::question(&verdict, &config.vault.0) {
+                return Err(question);
+            }
+        }
+    }
+    markers.remember(&vault.instance(), &config.vault.0, &database)
+}
+
+/// A panic is logged by its place only: its message may quote what was being worked on, and that
+/// may be a name or a text of the vault.
+fn silence_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        ui::note(&format!(
+            "coffer: a fault of our own at {place}\n{}",
+            std::backtrace::Backtrace::force_capture()
+        ));
+    }));
+}
+
+/// Turns SIGTERM, SIGINT and SIGHUP into events.
+fn listen_for_signals(events: &Sender<Event>) -> Result<(), Failure> {
+    let wanted = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+    let failed = |error: std::io::Error| Failure::io("listen for signals", &error);
+    let mut signals = signal_hook::iterator::Signals::new(wanted).map_err(failed)?;
+    let events = events.clone();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if events.send(Event::Signal(signal)).is_err() {
+                    break;
+                }
+            }
+        })
+        .map_err(failed)?;
+    Ok(())
+}

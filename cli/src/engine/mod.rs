@@ -1,0 +1,90 @@
+//! The seam to the vault and its folder: everything this program asks of `coffer-store` and
+//! `coffer-fs` goes through here, and their errors become sentences here.
+//!
+//! Guarantees that no type of theirs is named anywhere else in this crate but for the trait
+//! `FileSystem`, so that the commands and the daemon read as what they do.
+
+use crate::failure::Failure;
+use crate::wire::{Kdf, Progress};
+use coffer_store::keys::{self, KdfParams};
+use std::path::{Path, PathBuf};
+
+mod mount;
+mod vault;
+
+pub(crate) use mount::{Mount, Standing, at, check_options, remove_stale, sync_mount};
+pub(crate) use vault::{Sealed, Vault};
+
+/// Called with how far an operation is.
+pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
+
+/// Forbids core dumps and being traced; first thing in every process of ours.
+/// Goes on without what the system will not give; answers what that was, as sentences.
+pub(crate) fn harden() -> Vec<String> {
+    keys::harden_process().iter().map(mount::sentence).collect()
+}
+
+/// What a new vault's password costs to guess, unless asked otherwise.
+pub(crate) const DEFAULT_KDF: Kdf = Kdf {
+    memory_kib: KdfParams::DEFAULT.memory_kib,
+    passes: KdfParams::DEFAULT.passes,
+    lanes: KdfParams::DEFAULT.lanes,
+};
+
+/// Refuses parameters below the floor or above the ceiling.
+///
+/// # Errors
+/// `Usage`, naming the bound.
+pub(crate) fn check_kdf(kdf: Kdf) -> Result<(), Failure> {
+    params(kdf)
+        .check()
+        .map_err(|error| Failure::usage(mount::sentence(&error)))
+}
+
+fn params(kdf: Kdf) -> KdfParams {
+    KdfParams {
+        memory_kib: kdf.memory_kib,
+        passes: kdf.passes,
+        lanes: kdf.lanes,
+    }
+}
+
+fn kdf(params: KdfParams) -> Kdf {
+    Kdf {
+        memory_kib: params.memory_kib,
+        passes: params.passes,
+        lanes: params.lanes,
+    }
+}
+
+/// The vault's database: the file whose inode tells where a vault lies.
+pub(crate) fn database(dir: &Path) -> PathBuf {
+    dir.join("coffer.redb")
+}
+
+/// Refuses a folder that holds anything; an absent one is fine.
+///
+/// # Errors
+/// `Failed`, or an I/O failure.
+pub(crate) fn check_empty(dir: &Path) -> Result<(), Failure> {
+    match std::fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::failed(format!(
+            "{} is not empty, and nothing is ever overwritten; choose an empty or new folder.",
+            dir.display()
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::io(format_args!("look into {}", dir.display()), &error)),
+    }
+}
+
+/// What stands readable at a vault's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The vault's id.
+    pub id: [u8; 16],
+    /// How its password is stretched.
+    pub kdf: Kdf,
+    /// Whether a recovery phrase exists.
+    pub recovery: bool,
+}

@@ -1,0 +1,272 @@
+//! The seam to mounting: `coffer_fs::mount` and `coffer_fs::adapter`.
+//!
+//! Guarantees that a forced ending writes out what programs changed through mapped memory before it
+//! cuts the connection, and that no thread of ours ever calls into our own mount: a helper process
+//! does, and is given a bounded time.
+
+use crate::failure::{Failure, Kind, MountUser};
+use coffer_fs::adapter::{ServeOptions, serve};
+use coffer_fs::mount::{self as table, MountError, MountOptions, UnmountError};
+use coffer_fs::types::FileSystem;
+use parking_lot::Mutex;
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a forced ending waits for mapped memory to be written out.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// How long a mount may take to say whether it lives.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long nobody has used a mount.
+pub(super) type Idle = Box<dyn Fn() -> Duration + Send + Sync>;
+
+/// A mounted vault.
+pub(crate) struct Mount {
+    mount: table::Mount,
+    serving: Mutex<Option<JoinHandle<()>>>,
+    idle: Idle,
+}
+
+impl Mount {
+    /// Mounts `fs`; `ended` is called from another thread when no request will come any more.
+    ///
+    /// # Errors
+    /// When the place is not fit, or mounting is not permitted.
+    pub(super) fn new<F: FileSystem>(
+        fs: Arc<F>,
+        vault: &Path,
+        point: &Path,
+        options: &str,
+        threads: Option<usize>,
+        idle: Idle,
+        ended: Box<dyn FnOnce() + Send>,
+    ) -> Result<Mount, Failure> {
+        // The table of mounts shows the vault's folder as the source, as it does for a disk.
+        let mut parsed = MountOptions {
+            fsname: vault.display().to_string(),
+            ..MountOptions::default()
+        };
+        parsed
+            .parse(options)
+            .map_err(|error| Failure::usage(sentence(&error)))?;
+        let (fuse, mount) = table::mount(point, &parsed).map_err(refused)?;
+        // Two keep one busy while the other sleeps; more than four only wait for each other.
+        let threads = threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
+        });
+        let served = serve(fs, fuse, threads, ServeOptions::default()).and_then(|session| {
+            std::thread::Builder::new()
+                .name("mount-end".into())
+                .spawn(move || {
+                    // What the kernel's last words were does not matter: the mount is gone.
+                    let _ = session.join();
+                    ended();
+                })
+        });
+        match served {
+            Ok(serving) => {
+                // Only root may; without it large files read a little slower.
+                let _ = mount.raise_readahead();
+                Ok(Mount {
+                    mount,
+                    serving: Mutex::new(Some(serving)),
+                    idle,
+                })
+            }
+            Err(error) => {
+                let _ = mount.abort();
+                let _ = mount.unmount_lazily();
+                Err(Failure::io(
+                    format_args!("serve the mount at {}", point.display()),
+                    &error,
+                ))
+            }
+        }
+    }
+
+    /// The number of the kernel's FUSE connection.
+    pub(crate) fn connection(&self) -> u64 {
+        u64::from(self.mount.connection())
+    }
+
+    /// How long nobody has used it.
+    pub(crate) fn idle(&self) -> Duration {
+        (self.idle)()
+    }
+
+    /// Unmounts.
+    ///
+    /// # Errors
+    /// `InUse`, naming who uses it.
+    pub(crate) fn unmount(&self) -> Result<(), Failure> {
+        self.mount.unmount().map_err(|error| match error {
+            UnmountError::Busy { point, users } => {
+                let mut failure = Failure::new(
+                    Kind::InUse,
+                    format!(
+                        "{} is in use; close what uses it, or force it with --force (programs get errors, what they wrote is kept).",
+                        point.display()
+                    ),
+                );
+                failure.users = users
+                    .into_iter()
+                    .map(|user| MountUser {
+                        pid: user.pid,
+                        what: format!("{}: {}", what(user.what), user.path.display()),
+                        command: user.command,
+                    })
+                    .collect();
+                failure
+            }
+            other => Failure::failed(sentence(&other)),
+        })
+    }
+
+    /// Takes it out of the tree and ends the connection, in use or not. Answers whether the
+    /// connection is ended: where that is not permitted, it ends with this process.
+    ///
+    /// # Errors
+    /// When it cannot be taken out of the tree.
+    pub(crate) fn detach(&self) -> Result<bool, Failure> {
+        flush(self.mount.point());
+        // Cut first: without fusectl that takes the mount's name.
+        let cut = self.mount.abort().is_ok();
+        self.mount
+            .unmount_lazily()
+            .map_err(|error| Failure::failed(sentence(&error)))?;
+        Ok(cut)
+    }
+
+    /// Waits until no thread serves it any more.
+    pub(crate) fn join(&self) {
+        if let Some(serving) = self.serving.lock().take() {
+            let _ = serving.join();
+        }
+    }
+}
+
+fn what(what: table::Use) -> &'static str {
+    match what {
+        table::Use::WorkingFolder => "works in",
+        table::Use::Root => "has its root in",
+        table::Use::Mapping => "runs or maps",
+        table::Use::OpenFile => "has open",
+        table::Use::InnerMount => "another mount",
+    }
+}
+
+/// Writes out mapped memory through a helper process, which may hang where we must not.
+fn flush(point: &Path) {
+    let helper = Command::new("/proc/self/exe")
+        .arg0("coffer")
+        .arg("sync-mount")
+        .arg(point)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .current_dir("/")
+        .spawn();
+    let Ok(mut helper) = helper else { return };
+    let until = Instant::now() + FLUSH;
+    while matches!(helper.try_wait(), Ok(None)) {
+        if Instant::now() >= until {
+            // If it hangs in the mount, the cut that follows sets it free to die.
+            let _ = helper.kill();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The helper's work: writes out what programs changed in the mount at `point`.
+///
+/// # Errors
+/// The mount's.
+pub(crate) fn sync_mount(point: &Path) -> Result<(), Failure> {
+    let failed = |error: &std::io::Error| Failure::io(format_args!("write out {}", point.display()), error);
+    let folder = File::open(point).map_err(|error| failed(&error))?;
+    rustix::fs::syncfs(&folder).map_err(|error| failed(&error.into()))
+}
+
+/// How a mount of ours is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Somebody serves it.
+    Alive,
+    /// Its daemon is gone.
+    Dead,
+}
+
+/// The mount of ours at `point`, if there is one. Asks the mount itself whether it lives, from a
+/// thread that is left behind if there is no answer in time: then it is held to be alive.
+pub(crate) fn at(point: &Path) -> Option<Standing> {
+    let entry = table::find_mounts()
+        .ok()?
+        .into_iter()
+        .rfind(|entry| entry.point == point)?;
+    let (tell, told) = mpsc::channel();
+    let asked = entry.point.clone();
+    // Not starting a thread counts as no answer.
+    let _ = std::thread::Builder::new().name("statfs".into()).spawn(move || {
+        let _ = tell.send(rustix::fs::statfs(&asked));
+    });
+    let answer = told.recv_timeout(PATIENCE);
+    Some(match answer {
+        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Standing::Dead,
+        _ => Standing::Alive,
+    })
+}
+
+/// Checks mount options as mount(8) spells them.
+///
+/// # Errors
+/// `Usage`, naming the unknown one.
+pub(crate) fn check_options(options: &str) -> Result<(), Failure> {
+    MountOptions::default()
+        .parse(options)
+        .map_err(|error| Failure::usage(sentence(&error)))
+}
+
+/// Takes dead mounts out of the tree: one may lie over another.
+///
+/// # Errors
+/// When that is not permitted.
+pub(crate) fn remove_stale(point: &Path) -> Result<(), Failure> {
+    while at(point) == Some(Standing::Dead) {
+        let entries =
+            table::find_mounts().map_err(|error| Failure::io("read the table of mounts", &error))?;
+        let Some(entry) = entries.iter().rfind(|entry| entry.point == point) else {
+            break;
+        };
+        table::Mount::existing(entry)
+            .unmount_lazily()
+            .map_err(|error| Failure::failed(sentence(&error)))?;
+    }
+    Ok(())
+}
+
+fn refused(error: MountError) -> Failure {
+    let kind = match error {
+        MountError::AlreadyMounted { .. } | MountError::Silent { .. } => Kind::InUse,
+        MountError::Option(_) => Kind::Usage,
+        _ => Kind::Failed,
+    };
+    Failure::new(kind, sentence(&error))
+}
+
+/// An error of the layers below as a sentence: with a capital letter and a full stop.
+pub(super) fn sentence(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}

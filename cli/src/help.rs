@@ -1,0 +1,75 @@
+//! What `--help` and the man pages say beyond the options: environment, exit codes, fstab, settings.
+
+/// Environment and exit codes, as `--help` and the man page end.
+pub(crate) const EPILOGUE: &str = "\
+Environment:
+  COFFER_VAULT                 the vault, as --vault
+  COFFER_MOUNTPOINT            the folder for “coffer mount”
+  COFFER_PASSWORD_COMMAND      a command (for sh -c) whose first line of output is the password
+  COFFER_NEW_PASSWORD_COMMAND  the same for the new password of “coffer passwd”
+
+Exit codes:
+   0  done
+   1  failed; the message says why
+   2  the command line makes no sense
+   3  wrong password or recovery phrase
+   4  there is no vault in that place
+   5  in use: another process holds the vault, or programs use the mount
+   6  damaged: stored data is not what was written
+   7  a question needs an answer by flag, because there is no terminal to ask on
+   8  no space left on the disk
+   9  nothing is mounted or open there
+  10  made by a newer Coffer
+
+With --json, answers are one JSON object on standard output, and failures one on standard
+error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
+
+/// Below “coffer mount”.
+pub(crate) const FSTAB: &str = "\
+By mount(8):   mount -t fuse.coffer VAULT FOLDER -o noatime
+In fstab:      VAULT FOLDER fuse.coffer noauto,user,noatime 0 0
+At boot:       VAULT FOLDER fuse.coffer passwordfile=/root/coffer.key,allow_other 0 0
+
+Beside mount(8)'s own, these options are known there: passwordfile=FILE, idle=TIME, moved, copied,
+detach_if_killed. Whoever can read a password file can open the vault: keep it on another,
+encrypted disk, and to root alone (chmod 600).";
+
+/// Below “coffer settings”.
+pub(crate) const SETTINGS: &str = "\
+Settings of this program (the vault may have more, all are listed by “coffer settings”):
+  lock-idle     lock after this time without use: 30m, 2h, never (default)
+                A program that keeps reading, such as a file indexer, counts as use; a vault
+                whose folder is in use stays open, and is tried again.
+  lock-suspend  what to do when the system suspends: never, unless-busy (default), always
+                Works where the sleep hook is installed (see coffer-sleep), which runs
+                “coffer lock --all --suspend”. With “always”, programs that have files of the
+                vault open get errors; all that they wrote before is kept.";
+
+#[cfg(test)]
+mod tests {
+    use super::EPILOGUE;
+    use crate::failure::Kind;
+
+    /// Guards the promise that exit codes are stable: scripts test them.
+    #[test]
+    fn codes_are_those_in_the_help() {
+        for (kind, code) in [
+            (Kind::Failed, 1),
+            (Kind::Usage, 2),
+            (Kind::WrongPassword, 3),
+            (Kind::NoVault, 4),
+            (Kind::InUse, 5),
+            (Kind::Damaged, 6),
+            (Kind::Question, 7),
+            (Kind::NoSpace, 8),
+            (Kind::NotOpen, 9),
+            (Kind::TooNew, 10),
+        ] {
+            assert_eq!(kind as u8, code);
+            assert!(
+                EPILOGUE.contains(&format!("\n  {code:>2}  ")),
+                "{code} is not in the help"
+            );
+        }
+    }
+}

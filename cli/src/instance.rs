@@ -1,0 +1,239 @@
+//! Markers outside the vault that notice a vault copied or restored from a backup: which copy
+//! (by its tag inside) lay where (by its database's inode) when it was last mounted here.
+//!
+//! Guarantees that a question is asked only on evidence: a known copy in another place, or another
+//! copy in a known place. A first visit is none. Blind to a restore that keeps the inode and the tag,
+//! and to anything done on another machine.
+
+use crate::failure::{Failure, Kind};
+use crate::paths;
+use crate::wire::WirePath;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A person's answer to "moved, or a new device?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Origin {
+    /// The same vault in another place.
+    Moved,
+    /// A second one.
+    Copied,
+}
+
+/// Where a database lies. Device numbers change over reboots and file system ids do not
+/// everywhere, so either one will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    ino: u64,
+    dev: u64,
+    fsid: u64,
+}
+
+impl Place {
+    fn of(database: &Path) -> std::io::Result<Place> {
+        let meta = fs::metadata(database)?;
+        let fsid = rustix::fs::statvfs(database)?.f_fsid;
+        Ok(Place {
+            ino: meta.ino(),
+            dev: meta.dev(),
+            fsid,
+        })
+    }
+
+    fn is(&self, other: &Place) -> bool {
+        self.ino == other.ino && (self.dev == other.dev || (self.fsid == other.fsid && self.fsid != 0))
+    }
+}
+
+/// One copy of a vault, as last seen here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Seen {
+    tag: String,
+    place: Place,
+    vault: WirePath,
+}
+
+/// What the markers say of a vault about to be mounted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As it was, or never seen here.
+    Fine,
+    /// This copy was last seen at that path.
+    Elsewhere(PathBuf),
+    /// Another copy was in this place.
+    Replaced,
+}
+
+/// The markers of one vault id.
+pub(crate) struct Markers {
+    file: PathBuf,
+    seen: Vec<Seen>,
+}
+
+impl Markers {
+    /// Reads what is remembered; an unreadable marker is an empty one, because a lost marker
+    /// must not lock anybody out.
+    ///
+    /// # Errors
+    /// When the state folder cannot be made.
+    pub(crate) fn load(vault_id: &[u8; 16]) -> Result<Markers, Failure> {
+        Markers::load_in(&paths::state_dir()?.join("instances"), vault_id)
+    }
+
+    fn load_in(dir: &Path, vault_id: &[u8; 16]) -> Result<Markers, Failure> {
+        fs::create_dir_all(dir)
+            .map_err(|error| Failure::io(format_args!("make {}", dir.display()), &error))?;
+        let file = dir.join(paths::hex(vault_id));
+        let seen = match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(Failure::io(format_args!("read {}", file.display()), &error)),
+        };
+        Ok(Markers { file, seen })
+    }
+
+    /// Compares a vault's tag and its database's place with what is remembered.
+    ///
+    /// # Errors
+    /// When the database cannot be looked at.
+    pub(crate) fn judge(&self, tag: &[u8; 16], database: &Path) -> Result<Verdict, Failure> {
+        let place = place(database)?;
+        let tag = paths::hex(tag);
+        if let Some(seen) = self.seen.iter().find(|seen| seen.tag == tag) {
+            return Ok(if seen.place.is(&place) {
+                Verdict::Fine
+            } else {
+                Verdict::Elsewhere(seen.vault.0.clone())
+            });
+        }
+        Ok(if self.seen.iter().any(|seen| seen.place.is(&place)) {
+            Verdict::Replaced
+        } else {
+            Verdict::Fine
+        })
+    }
+
+    /// Remembers that this copy lies here now; whatever was known of the copy or the place is replaced.
+    ///
+    /// # Errors
+    /// When the marker cannot be written.
+    pub(crate) fn remember(mut self, tag: &[u8; 16], vault: &Path, database: &Path) -> Result<(), Failure> {
+        let place = place(database)?;
+        let tag = paths::hex(tag);
+        self.seen.retain(|seen| seen.tag != tag && !seen.place.is(&place));
+        self.seen.push(Seen {
+            tag,
+            place,
+            vault: WirePath(vault.to_owned()),
+        });
+        let bytes = serde_json::to_vec(&self.seen).expect("markers are plain data");
+        let part = self.file.with_extension("new");
+        fs::write(&part, bytes)
+            .and_then(|()| fs::rename(&part, &self.file))
+            .map_err(|error| Failure::io(format_args!("write {}", self.file.display()), &error))
+    }
+}
+
+fn place(database: &Path) -> Result<Place, Failure> {
+    Place::of(database).map_err(|error| Failure::io(format_args!("look at {}", database.display()), &error))
+}
+
+/// The question that a verdict raises; `None` if none.
+pub(crate) fn question(verdict: &Verdict, vault: &Path) -> Option<Failure> {
+    let text = match verdict {
+        Verdict::Fine => return None,
+        Verdict::Elsewhere(place) => format!(
+            "The vault {} was last opened as {}. If it was moved (or restored after a loss), say --moved; if this is a copy beside the original, say --copied, and it becomes a device of its own.",
+            vault.display(),
+            place.display()
+        ),
+        Verdict::Replaced => format!(
+            "The vault {} is not the copy that was here before: it was put back from elsewhere. If it takes the lost one's place, say --moved; if the other still lives, say --copied, and this becomes a device of its own.",
+            vault.display()
+        ),
+    };
+    Some(Failure::new(Kind::Question, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: [u8; 16] = [1; 16];
+
+    struct Scene(tempfile::TempDir);
+    impl Scene {
+        fn markers(&self) -> Markers {
+            Markers::load_in(&self.0.path().join("state"), &ID).unwrap()
+        }
+        fn database(&self, name: &str) -> PathBuf {
+            let file = self.0.path().join(name);
+            if !file.exists() {
+                fs::write(&file, name).unwrap();
+            }
+            file
+        }
+    }
+
+    /// Guards every way in which a vault comes to another place, and that answers are remembered.
+    #[test]
+    fn copies_and_moves_are_noticed_once() {
+        let scene = Scene(tempfile::tempdir().unwrap());
+        let (a, b) = (scene.database("a"), scene.database("b"));
+        assert_eq!(
+            scene.markers().judge(&[7; 16], &a).unwrap(),
+            Verdict::Fine,
+            "a first visit"
+        );
+        scene.markers().remember(&[7; 16], Path::new("/va"), &a).unwrap();
+        assert_eq!(
+            scene.markers().judge(&[7; 16], &a).unwrap(),
+            Verdict::Fine,
+            "as it was"
+        );
+        // A rename keeps the inode: no question.
+        fs::rename(&a, scene.0.path().join("a2")).unwrap();
+        let a = scene.database("a2");
+        assert_eq!(
+            scene.markers().judge(&[7; 16], &a).unwrap(),
+            Verdict::Fine,
+            "renamed"
+        );
+        // A copy: noticed, made a device of its own, and then both live in peace.
+        assert_eq!(
+            scene.markers().judge(&[7; 16], &b).unwrap(),
+            Verdict::Elsewhere("/va".into())
+        );
+        scene.markers().remember(&[8; 16], Path::new("/vb"), &b).unwrap();
+        assert_eq!(scene.markers().judge(&[8; 16], &b).unwrap(), Verdict::Fine);
+        assert_eq!(scene.markers().judge(&[7; 16], &a).unwrap(), Verdict::Fine);
+        // An old backup put back over the copy, file content only: another tag in a known place.
+        assert_eq!(scene.markers().judge(&[9; 16], &b).unwrap(), Verdict::Replaced);
+        // Moved across file systems, and said so: the old place is forgotten.
+        scene
+            .markers()
+            .remember(&[7; 16], Path::new("/vc"), &scene.database("c"))
+            .unwrap();
+        assert_eq!(
+            scene.markers().judge(&[7; 16], &a).unwrap(),
+            Verdict::Elsewhere("/vc".into())
+        );
+    }
+
+    /// Guards that a broken marker locks nobody out.
+    #[test]
+    fn a_broken_marker_is_an_empty_one() {
+        let scene = Scene(tempfile::tempdir().unwrap());
+        let a = scene.database("a");
+        scene.markers().remember(&[7; 16], Path::new("/va"), &a).unwrap();
+        fs::write(scene.0.path().join("state").join(paths::hex(&ID)), b"{nonsense").unwrap();
+        assert_eq!(
+            scene.markers().judge(&[7; 16], &scene.database("b")).unwrap(),
+            Verdict::Fine
+        );
+    }
+}

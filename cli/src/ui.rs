@@ -1,0 +1,209 @@
+//! How the program speaks: tables and sentences for people, JSON for programs, progress on
+//! terminals only.
+//!
+//! Guarantees that a closed pipe (`coffer status | head -1`) is no panic, and that with `--json`
+//! standard output holds one JSON object and nothing else.
+
+use crate::failure::Failure;
+use crate::units;
+use crate::wire::Progress;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Where answers go.
+pub(crate) struct Ui {
+    json: bool,
+    quiet: bool,
+    bar: bool,
+}
+
+impl Ui {
+    /// Speaks JSON or to people.
+    pub(crate) fn new(json: bool) -> Ui {
+        Ui {
+            json,
+            quiet: false,
+            bar: !json && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Says nothing but failures, as mount(8) does.
+    pub(crate) fn quiet() -> Ui {
+        Ui {
+            json: false,
+            quiet: true,
+            bar: false,
+        }
+    }
+
+    /// Whether a program reads.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// The answer: `object` for programs, `text` for people.
+    pub(crate) fn answer(&self, object: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.quiet {
+            return;
+        }
+        let text = if self.json {
+            // Our own types have string keys only, so this cannot fail.
+            serde_json::to_string(object).expect("answers are plain data")
+        } else {
+            text()
+        };
+        // Nobody may be listening any more: `| head -1`.
+        let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
+    }
+
+    /// Something worth knowing beside the answer; on standard error.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.json {
+            note(text);
+        }
+    }
+
+    /// The failure, on standard error.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        if self.json {
+            note(&failure.json().to_string());
+            return;
+        }
+        note(&format!("coffer: {}", failure.message));
+        if !failure.users.is_empty() {
+            let rows: Vec<[String; 3]> = failure
+                .users
+                .iter()
+                .map(|user| [format!("  {}", user.pid), user.command.clone(), user.what.clone()])
+                .collect();
+            note(table(&rows).trim_end());
+        }
+    }
+
+    /// A progress line, redrawn at most ten times a second.
+    pub(crate) fn progress(&self) -> impl FnMut(Progress) + use<> {
+        let bar = self.bar;
+        let mut next = Instant::now();
+        let mut clear = ClearLine(false);
+        move |progress| {
+            if !bar || Instant::now() < next {
+                return;
+            }
+            next = Instant::now() + Duration::from_millis(100);
+            let out_of = progress.total.map(|total| format!(" of {}", units::count(total)));
+            let _ = write!(
+                io::stderr().lock(),
+                "\r\x1b[K{} {}{}, {}",
+                units::count(progress.done),
+                progress.what,
+                out_of.unwrap_or_default(),
+                units::size(progress.bytes)
+            );
+            clear.drawn();
+        }
+    }
+}
+
+/// Takes the progress line away when the operation ends, however it ends.
+struct ClearLine(bool);
+impl ClearLine {
+    fn drawn(&mut self) {
+        self.0 = true;
+    }
+}
+impl Drop for ClearLine {
+    fn drop(&mut self) {
+        if self.0 {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+}
+
+/// One line on standard error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Rows as aligned columns, two spaces apart; the last column is not padded.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// A person at a terminal.
+pub(crate) struct Person {
+    tty: File,
+}
+
+impl Person {
+    /// The person at the controlling terminal, if there is one.
+    pub(crate) fn here() -> Option<Person> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/tty")
+            .ok()
+            .map(|tty| Person { tty })
+    }
+
+    /// Says a line.
+    pub(crate) fn say(&mut self, text: &str) {
+        let _ = writeln!(self.tty, "{text}");
+    }
+
+    /// Asks for a line; empty at the end of input.
+    pub(crate) fn ask(&mut self, question: &str) -> String {
+        let _ = write!(self.tty, "{question} ");
+        let mut line = String::new();
+        let _ = BufReader::new(&self.tty).read_line(&mut line);
+        line.trim().to_owned()
+    }
+
+    /// Asks yes or no; an empty answer is `default`.
+    pub(crate) fn agrees(&mut self, question: &str, default: bool) -> bool {
+        loop {
+            match self
+                .ask(&format!("{question} {}", if default { "[Y/n]" } else { "[y/N]" }))
+                .to_lowercase()
+                .as_str()
+            {
+                "" => return default,
+                "y" | "yes" => return true,
+                "n" | "no" => return false,
+                _ => self.say("Please answer y or n."),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that columns line up, with letters of more than one byte too.
+    #[test]
+    fn tables_align() {
+        let rows = [
+            ["a".to_owned(), "b".to_owned()],
+            ["Größe".to_owned(), "c".to_owned()],
+        ];
+        assert_eq!(table(&rows), "a      b\nGröße  c\n");
+    }
+}

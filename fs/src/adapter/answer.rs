@@ -1,0 +1,118 @@
+//! What the handlers share: the adapter's state, the guard against panics, the shapes of
+//! answers.
+//!
+//! Guarantees: a handler that panics answers EIO, since the library's replies do when they
+//! are dropped unanswered; and the serving thread goes on.
+
+use std::ffi::OsStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fuser::{FopenFlags, Generation, ReplyEmpty, ReplyEntry, ReplyXattr};
+
+use super::ServeOptions;
+use super::convert::{attributes, errno, name};
+use super::handshake::Agreed;
+use super::invalidate::Invalidator;
+use super::opens::Opens;
+use crate::types::{Attr, Errno, FileSystem, Handle, Ino, OpenMode, Result};
+
+/// Inode numbers are never used for another file, so generations stay zero.
+pub(super) const GENERATION: Generation = Generation(0);
+/// Set-user-id and set-group-id.
+const SET_ID: u16 = 0o6000;
+
+/// The file system as the library wants it.
+pub(super) struct Adapter<F> {
+    pub(super) fs: Arc<F>,
+    pub(super) options: ServeOptions,
+    pub(super) opens: Opens,
+    pub(super) invalidator: Invalidator,
+    panics: Arc<AtomicU64>,
+    pub(super) agreed: Agreed,
+}
+
+impl<F: FileSystem> Adapter<F> {
+    pub(super) fn new(
+        fs: Arc<F>,
+        options: ServeOptions,
+        invalidator: Invalidator,
+        panics: Arc<AtomicU64>,
+    ) -> Adapter<F> {
+        let opens = Opens::default();
+        Adapter {
+            fs,
+            options,
+            opens,
+            invalidator,
+            panics,
+            agreed: Agreed::default(),
+        }
+    }
+
+    /// Runs a handler. Unwinding drops its reply, and that answers EIO.
+    pub(super) fn guard(&self, handler: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(handler)).is_err() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>) {
+        match made {
+            Ok(attr) => reply.entry(&self.options.ttl, &attributes(&attr), GENERATION),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    /// How the kernel is to treat a handle that has just been opened.
+    pub(super) fn open_flags(&self, ino: Ino, handle: Handle, mode: OpenMode, flags: i32) -> FopenFlags {
+        let mut answer = FopenFlags::FOPEN_KEEP_CACHE;
+        if !mode.write {
+            answer |= FopenFlags::FOPEN_NOFLUSH;
+        }
+        // O_DIRECT is left to the kernel, which invalidates after such a write, too.
+        let allowed = self.agreed.direct_writes && flags & libc::O_DIRECT == 0;
+        if self.opens.opened(ino, handle, mode, allowed) {
+            answer |= FopenFlags::FOPEN_DIRECT_IO;
+        }
+        answer
+    }
+
+    /// Whether the file has set-id bits that a write is about to clear: the kernel does
+    /// not ask for the mode again by itself, and would go on honouring the old one.
+    pub(super) fn has_set_id(&self, ino: Ino) -> bool {
+        self.fs.getattr(ino).is_ok_and(|attr| attr.perm & SET_ID != 0)
+    }
+}
+
+pub(super) fn empty(reply: ReplyEmpty, done: Result<()>) {
+    match done {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+/// The extended attributes that are passed on; the others (ACLs, labels, capabilities)
+/// answer EOPNOTSUPP, which `ls` asks once a folder instead of once a file.
+pub(super) fn xattr(attribute: &OsStr) -> Result<&[u8]> {
+    let bytes = name(attribute)?;
+    if bytes.starts_with(b"user.") {
+        Ok(bytes)
+    } else {
+        Err(Errno(libc::EOPNOTSUPP))
+    }
+}
+
+/// Answers getxattr and listxattr, which ask for the size first.
+pub(super) fn sized(reply: ReplyXattr, size: u32, found: Result<Vec<u8>>) {
+    match found {
+        Err(error) => reply.error(errno(error)),
+        Ok(bytes) => match u32::try_from(bytes.len()) {
+            Err(_) => reply.error(fuser::Errno::E2BIG),
+            Ok(len) if size == 0 => reply.size(len),
+            Ok(len) if len > size => reply.error(fuser::Errno::ERANGE),
+            Ok(_) => reply.data(&bytes),
+        },
+    }
+}

@@ -1,0 +1,180 @@
+//! From the database to memory: the base, then the log over it, in order.
+
+use std::sync::Arc;
+
+use super::over::{Bytes, Extent};
+use super::{Content, INLINE_MAX, Owner, manifest};
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::event;
+use crate::keys::open;
+use crate::record::{BaseRef, LogRecord};
+
+impl Content {
+    /// Reads pieces and log, unless that was done. A failed load leaves the content as it was.
+    pub(crate) fn load(&mut self, owner: Owner<'_>) -> Result<(), StoreError> {
+        if !self.unloaded {
+            return Ok(());
+        }
+        let mut fresh = Content::stored(self.durable);
+        fresh.unloaded = false;
+        match self.durable.base {
+            BaseRef::Empty => {}
+            BaseRef::Body { .. } => {
+                fresh.tail = read_body(owner, self.durable.base)?;
+                fresh.tail_logged = fresh.tail.len();
+            }
+            BaseRef::Manifest(root) => {
+                let pieces = manifest::load(owner.core, &root)?;
+                fresh.base_len = pieces.last().map_or(0, |p| p.end());
+                fresh.pieces = Arc::new(pieces);
+            }
+        }
+        fresh.size = fresh.base_len + fresh.tail.len() as u64;
+        fresh.replay(owner)?;
+        fresh.size = self.durable.size;
+        fresh.changes = self.changes;
+        fresh.persisted = self.changes;
+        fresh.counted = self.counted;
+        *self = fresh;
+        self.count(owner.core);
+        Ok(())
+    }
+
+    fn replay(&mut self, owner: Owner<'_>) -> Result<(), StoreError> {
+        let Some(rows) = log_rows(owner, self.durable.log_first, self.durable.log_next)? else {
+            return Ok(());
+        };
+        for record in rows {
+            match record {
+                LogRecord::Write(offset, data) => {
+                    self.put(owner, offset, &data);
+                }
+                LogRecord::Zero(offset, len) => {
+                    self.size = self.size.max(offset + len);
+                    self.punch(owner, offset, len);
+                }
+                LogRecord::Truncate(size) => self.truncate(owner, size)?,
+                LogRecord::Stored {
+                    offset,
+                    place,
+                    serial,
+                    skip,
+                    take,
+                } => {
+                    let tail_end = self.base_len + self.tail.len() as u64;
+                    let end = offset + u64::from(take);
+                    if offset >= self.base_len && offset <= tail_end && self.over.end() <= tail_end {
+                        let plain = owner.core.read_extent(owner.key, owner.ino, serial, place)?;
+                        let part = plain
+                            .get(skip as usize..skip as usize + take as usize)
+                            .ok_or_else(|| StoreError::Tampered {
+                                what: "a part of a file that is not yet a version".into(),
+                            })?;
+                        self.put(owner, offset, part);
+                    } else if offset < self.base_len && end > self.base_len {
+                        return Err(StoreError::Tampered {
+                            what: "the log of a file".into(),
+                        });
+                    } else {
+                        let bytes = Bytes::Stored { place, serial, skip };
+                        self.over.insert(
+                            offset,
+                            Extent {
+                                len: u64::from(take),
+                                bytes,
+                                logged: true,
+                            },
+                        );
+                        self.size = self.size.max(end);
+                    }
+                }
+            }
+        }
+        self.over.set_logged(true);
+        self.tail_logged = self.tail.len();
+        self.truncated = None;
+        Ok(())
+    }
+}
+
+/// Opens a small body.
+pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, StoreError> {
+    let BaseRef::Body {
+        batch,
+        offset,
+        len,
+        seq,
+    } = base
+    else {
+        return Ok(Vec::new());
+    };
+    let what = "a file's body";
+    let row = owner
+        .core
+        .db
+        .get(Table::Batches, &batch.to_be_bytes())?
+        .ok_or_else(|| StoreError::Missing { what: what.into() })?;
+    let place = event::BatchRow::decode(&row)
+        .map_err(StoreError::malformed(what))?
+        .place;
+    if u64::from(offset) + u64::from(len) > u64::from(place.len) {
+        return Err(StoreError::Tampered { what: what.into() });
+    }
+    let mut sealed = vec![0; len as usize];
+    owner.core.packs.read(place, offset, &mut sealed)?;
+    let aad = event::content_aad(&owner.entity, seq);
+    let payload = open(owner.key, &aad, &sealed).map_err(StoreError::tampered(what))?;
+    let version = event::Version::decode(&payload).map_err(StoreError::malformed(what))?;
+    match version.body {
+        event::Body::Inline(bytes) if bytes.len() as u64 <= INLINE_MAX => Ok(bytes),
+        _ => Err(StoreError::Tampered { what: what.into() }),
+    }
+}
+
+fn log_rows(owner: Owner<'_>, first: u64, next: u64) -> Result<Option<Vec<LogRecord>>, StoreError> {
+    if first == next {
+        return Ok(None);
+    }
+    let what = "the log of a file";
+    let mut rows = Vec::new();
+    let mut expected = first;
+    let mut bad = None;
+    owner
+        .core
+        .db
+        .scan(Table::Log, &owner.ino.to_be_bytes(), &mut |key, value| {
+            let seq = match key.get(8..16).map(<[u8; 8]>::try_from) {
+                Some(Ok(seq)) => u64::from_be_bytes(seq),
+                _ => return true,
+            };
+            if seq < first || seq >= next {
+                return true;
+            }
+            let opened = open(owner.key, &super::persist::log_aad(owner.ino, seq), value)
+                .map_err(StoreError::tampered(what))
+                .and_then(|plain| LogRecord::decode(&plain).map_err(StoreError::malformed(what)));
+            match opened {
+                Ok(record) if seq == expected => {
+                    rows.push(record);
+                    expected += 1;
+                    true
+                }
+                Ok(_) => {
+                    bad = Some(StoreError::Missing { what: what.into() });
+                    false
+                }
+                Err(e) => {
+                    bad = Some(e);
+                    false
+                }
+            }
+        })?;
+    if let Some(e) = bad {
+        return Err(e);
+    }
+    if expected != next {
+        return Err(StoreError::Missing { what: what.into() });
+    }
+    Ok(Some(rows))
+}

@@ -1,0 +1,326 @@
+//! What every part of an open vault shares: disk, database, packs, keys, and the ways
+//! from bytes to sealed bytes and back.
+//!
+//! Guarantees: a chunk is stored once however many ask at a time (two at the very same
+//! moment may both be written; one of them is then dead space); nothing that is read is
+//! returned unverified. It never decides when something is committed.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::chunk::{Cutter, PackError, Packs, Place};
+use crate::codec::Malformed;
+use crate::content::pieces::ChunkRef;
+use crate::content::pool::Pool;
+use crate::db::{Db, DbError, Table};
+use crate::ids::{Ino, number};
+use crate::io::{Disk, Space};
+use crate::keys::{Aad, ChunkId, ChunkKeys, Key, SEGMENT, TAG, Tampered, open, seal};
+use crate::record::{ChunkRow, kind};
+
+/// What can go wrong while the store does what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The packs.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// Sealed bytes that do not open.
+    #[error("{what} was altered or damaged")]
+    Tampered {
+        /// What it was meant to be.
+        what: String,
+    },
+    /// Opened bytes that say nothing that we know.
+    #[error("{what} cannot be read: {why}")]
+    Malformed {
+        /// What it was meant to be.
+        what: String,
+        /// What is wrong.
+        why: Malformed,
+    },
+    /// Something that is named and is not there.
+    #[error("{what} is missing from the vault")]
+    Missing {
+        /// What.
+        what: String,
+    },
+    /// The disk has no room.
+    #[error("there is no space left on the disk that holds the vault")]
+    NoSpace,
+    /// The file would be too large.
+    #[error("no file can be that large")]
+    TooBig,
+    /// The vault is locked.
+    #[error("the vault is locked")]
+    Closed,
+}
+
+impl StoreError {
+    /// The errno that a program using the folder should see.
+    pub fn errno(&self) -> i32 {
+        match self {
+            StoreError::Db(e) => e.errno(),
+            StoreError::Pack(e) => e.errno(),
+            StoreError::NoSpace => libc::ENOSPC,
+            StoreError::TooBig => libc::EFBIG,
+            _ => libc::EIO,
+        }
+    }
+    pub(crate) fn tampered(what: impl Into<String>) -> impl FnOnce(Tampered) -> StoreError {
+        |_| StoreError::Tampered { what: what.into() }
+    }
+    pub(crate) fn malformed(what: impl Into<String>) -> impl FnOnce(Malformed) -> StoreError {
+        |why| StoreError::Malformed {
+            what: what.into(),
+            why,
+        }
+    }
+}
+
+/// Room that is kept for what was accepted but is not stored yet, in bytes.
+const RESERVE: u64 = 8 << 20;
+/// How long a measured free space is believed.
+const SPACE_AGE: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) db: Db,
+    pub(crate) packs: Packs,
+    pub(crate) chunks: ChunkKeys,
+    pub(crate) cutter: Cutter,
+    pub(crate) pool: Pool,
+    /// Chunks that are in packs and not yet in the database.
+    pub(crate) fresh: Mutex<HashMap<ChunkId, ChunkRow>>,
+    /// Plaintext bytes that the packs did not have to take again since unlock.
+    pub(crate) saved: AtomicU64,
+    /// Bytes accepted into memory and not yet stored.
+    pub(crate) dirty: AtomicU64,
+    /// A background write has failed since the last commit that went well.
+    pub(crate) failing: AtomicBool,
+    space: Mutex<Option<(Instant, Space, u64)>>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        db: Db,
+        packs: Packs,
+        chunks: ChunkKeys,
+        threads: usize,
+    ) -> io::Result<Core> {
+        let cutter = Cutter::new(chunks.gear_key().expose());
+        Ok(Core {
+            disk,
+            db,
+            packs,
+            chunks,
+            cutter,
+            pool: Pool::new(threads)?,
+            fresh: Mutex::default(),
+            saved: AtomicU64::new(0),
+            dirty: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            space: Mutex::new(None),
+        })
+    }
+
+    /// Seals and stores a chunk, unless the store has it.
+    pub(crate) fn store_chunk(&self, kind: u8, plain: &[u8]) -> Result<ChunkRef, StoreError> {
+        let id = self.chunks.id(plain);
+        if let Some(row) = self.chunk_row(&id)?
+            && row.kind == kind
+        {
+            self.saved.fetch_add(plain.len() as u64, Ordering::Relaxed);
+            return Ok(ChunkRef {
+                id,
+                sealed: row.sealed,
+                len: row.len,
+            });
+        }
+        let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(plain.len()));
+        self.chunks.seal(kind, &id, plain, &mut sealed);
+        let hash = *blake3::hash(&sealed).as_bytes();
+        let place = self.packs.append(kind, &id.0, &sealed)?;
+        let row = ChunkRow {
+            place,
+            len: plain.len() as u32,
+            sealed: hash,
+            kind,
+        };
+        self.fresh.lock().insert(id, row);
+        Ok(ChunkRef {
+            id,
+            sealed: hash,
+            len: row.len,
+        })
+    }
+
+    /// Where a chunk lies.
+    pub(crate) fn chunk_row(&self, id: &ChunkId) -> Result<Option<ChunkRow>, StoreError> {
+        if let Some(row) = self.fresh.lock().get(id) {
+            return Ok(Some(*row));
+        }
+        match self.db.get(Table::Chunks, &id.0)? {
+            Some(bytes) => Ok(Some(
+                ChunkRow::decode(&bytes).map_err(StoreError::malformed(format!("chunk {id:?}")))?,
+            )),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads `out.len()` bytes of a chunk from `from` on; opens no more segments than that takes.
+    pub(crate) fn read_chunk(
+        &self,
+        kind: u8,
+        chunk: &ChunkRef,
+        from: usize,
+        out: &mut [u8],
+    ) -> Result<(), StoreError> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let len = chunk.len as usize;
+        let row = self
+            .chunk_row(&chunk.id)?
+            .filter(|row| row.kind == kind && row.len == chunk.len)
+            .ok_or_else(|| StoreError::Missing {
+                what: format!("chunk {:?}", chunk.id),
+            })?;
+        let first = from / SEGMENT;
+        let last = (from + out.len() - 1) / SEGMENT;
+        let begin = first * (SEGMENT + TAG);
+        let end = (len + len.div_ceil(SEGMENT) * TAG).min((last + 1) * (SEGMENT + TAG));
+        if from + out.len() > len || row.place.len as usize != ChunkKeys::sealed_len(len) {
+            return Err(StoreError::Tampered {
+                what: format!("chunk {:?}", chunk.id),
+            });
+        }
+        with_scratch(end - begin, |sealed| {
+            self.packs.read(row.place, begin as u32, sealed)?;
+            self.chunks
+                .open_segments(kind, &chunk.id, len, first, sealed)
+                .map_err(StoreError::tampered(format!("chunk {:?}", chunk.id)))?;
+            let mut done = 0;
+            for segment in first..=last {
+                let base = (segment - first) * (SEGMENT + TAG);
+                let skip = if segment == first {
+                    from - first * SEGMENT
+                } else {
+                    0
+                };
+                let take = (SEGMENT - skip).min(out.len() - done);
+                out[done..done + take].copy_from_slice(&sealed[base + skip..base + skip + take]);
+                done += take;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads a whole chunk, and checks that it is the one.
+    pub(crate) fn whole_chunk(&self, kind: u8, chunk: &ChunkRef) -> Result<Vec<u8>, StoreError> {
+        let what = || format!("chunk {:?}", chunk.id);
+        let row = self
+            .chunk_row(&chunk.id)?
+            .filter(|row| row.kind == kind && row.len == chunk.len)
+            .ok_or_else(|| StoreError::Missing { what: what() })?;
+        if row.place.len as usize != ChunkKeys::sealed_len(chunk.len as usize) {
+            return Err(StoreError::Tampered { what: what() });
+        }
+        let mut sealed = vec![0; row.place.len as usize];
+        self.packs.read(row.place, 0, &mut sealed)?;
+        self.chunks
+            .open(kind, &chunk.id, chunk.len as usize, &sealed)
+            .map_err(StoreError::tampered(what()))
+    }
+
+    /// Seals bytes of a file into a pack, under its own key.
+    pub(crate) fn store_extent(
+        &self,
+        key: &Key,
+        ino: Ino,
+        serial: u64,
+        plain: &[u8],
+    ) -> Result<Place, StoreError> {
+        let sealed = seal(key, &extent_aad(ino, serial), plain);
+        let mut id = [0; 32];
+        id[..16].copy_from_slice(&number(ino));
+        id[16..24].copy_from_slice(&serial.to_le_bytes());
+        Ok(self.packs.append(kind::EXTENT, &id, &sealed)?)
+    }
+
+    /// Opens them again.
+    pub(crate) fn read_extent(
+        &self,
+        key: &Key,
+        ino: Ino,
+        serial: u64,
+        place: Place,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut sealed = vec![0; place.len as usize];
+        self.packs.read(place, 0, &mut sealed)?;
+        open(key, &extent_aad(ino, serial), &sealed)
+            .map_err(StoreError::tampered("a part of a file that is not yet a version"))
+    }
+
+    /// Whether `more` bytes can be accepted and still be stored later.
+    pub(crate) fn room_for(&self, more: u64) -> Result<(), StoreError> {
+        let mut cached = self.space.lock();
+        let fresh = cached.as_ref().filter(|(at, ..)| at.elapsed() < SPACE_AGE);
+        let available = match fresh {
+            Some((_, space, spent)) => space.available.saturating_sub(*spent),
+            None => {
+                let space = self.disk.space().map_err(|e| StoreError::Db(DbError::Io(e)))?;
+                *cached = Some((Instant::now(), space, 0));
+                space.available
+            }
+        };
+        if available
+            < self
+                .dirty
+                .load(Ordering::Relaxed)
+                .saturating_add(more)
+                .saturating_add(RESERVE)
+        {
+            return Err(StoreError::NoSpace);
+        }
+        if let Some((_, _, spent)) = cached.as_mut() {
+            *spent += more;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn note_failure(&self, _error: &StoreError) {
+        self.failing.store(true, Ordering::Relaxed);
+        *self.space.lock() = None;
+    }
+}
+
+fn extent_aad(ino: Ino, serial: u64) -> Aad {
+    Aad {
+        kind: kind::EXTENT,
+        id: number(ino),
+        version: serial,
+        generation: 0,
+    }
+}
+
+/// A buffer of this thread's, so that reads do not allocate.
+fn with_scratch<T>(len: usize, call: impl FnOnce(&mut [u8]) -> T) -> T {
+    use std::cell::RefCell;
+    thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+    SCRATCH.with_borrow_mut(|buf| {
+        if buf.len() < len {
+            buf.resize(len, 0);
+        }
+        call(&mut buf[..len])
+    })
+}

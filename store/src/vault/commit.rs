@@ -1,0 +1,507 @@
+//! The commit: what changed in memory becomes one transaction.
+//!
+//! What is committed is a state that the tree really had at one instant, and for each
+//! file a state that it really had. A file that was cut while it is open is left at its
+//! old content until its last close, for 30 seconds at most: half a save is no state
+//! that anybody wants back. The order is: sealed bytes into packs, packs synced, then
+//! the transaction that names them. If it fails, everything is dirty again as before.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::inode::Inode;
+use super::open::{COUNTERS, seal_counters};
+use super::publish::{Publishing, ToldNow};
+use super::secrets::Counters;
+use super::{Vault, inode_aad, node_aad};
+use crate::content::{Durable, Plan, Settled};
+use crate::core::StoreError;
+use crate::db::{Batch, Table};
+use crate::ids::{EventRef, Ino, NodeNo, number};
+use crate::keys::{ChunkId, seal};
+use crate::record::{ChunkRow, Meta, kind};
+use crate::tree::DirtyNode;
+
+/// How long an unfinished save keeps its old content.
+const SAVE_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one file that one commit chunks anew.
+const SETTLE_STEP: u64 = 8 << 20;
+
+/// How much a commit does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Durability of everything for this file's sake, as quickly as may be.
+    Sync(Ino),
+    /// Durability, and events for what is at rest.
+    Timer,
+    /// The same, and no file is left out.
+    All,
+}
+
+/// An inode that this commit writes.
+pub(super) struct Item {
+    pub(super) inode: Arc<Inode>,
+    pub(super) plan: Option<Plan>,
+    /// A small file's bytes, to be stored with its event.
+    pub(super) body: Option<Vec<u8>>,
+    /// It is to be told to the other devices now.
+    pub(super) publish: bool,
+    /// Taken with the tree.
+    pub(super) seen: Option<Seen>,
+    /// The content is left for a later commit.
+    left: bool,
+}
+
+/// An inode at the commit's instant.
+pub(super) struct Seen {
+    pub(super) meta: Meta,
+    pub(super) durable: Durable,
+    pub(super) stored: bool,
+    pub(super) published: Option<EventRef>,
+    pub(super) untold: bool,
+    pub(super) untold_row: bool,
+}
+
+/// What moves between commits; whoever holds it commits.
+pub(crate) struct Committer {
+    pub(super) counters: Counters,
+    served: u64,
+    /// When the last one went well.
+    pub(crate) last: Instant,
+}
+
+impl Committer {
+    pub(crate) fn new(counters: Counters) -> Committer {
+        Committer {
+            counters,
+            served: 0,
+            last: Instant::now(),
+        }
+    }
+}
+
+impl Vault {
+    /// Makes everything durable that was done before the call.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; then nothing is lost from memory, and the next call tries again.
+    pub fn sync(&self, ino: Ino) -> Result<(), StoreError> {
+        let ticket = self.tickets.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut committer = self.committer.lock();
+        if committer.served >= ticket {
+            return Ok(()); // a commit that began after the call has taken it along
+        }
+        self.commit_with(&mut committer, Scope::Sync(ino))
+    }
+
+    /// As [`Vault::sync`], if no commit is under way.
+    pub fn try_sync(&self, ino: Ino) -> Option<Result<(), StoreError>> {
+        self.tickets.fetch_add(1, Ordering::SeqCst);
+        let mut committer = self.committer.try_lock()?;
+        Some(self.commit_with(&mut committer, Scope::Sync(ino)))
+    }
+
+    /// Makes everything durable and tells the other devices of what is at rest.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn commit(&self) -> Result<(), StoreError> {
+        self.commit_with(&mut self.committer.lock(), Scope::All)
+    }
+
+    pub(crate) fn commit_with(&self, committer: &mut Committer, scope: Scope) -> Result<(), StoreError> {
+        let served = self.tickets.load(Ordering::SeqCst);
+        let mut work = Work::new(scope);
+        let result = self
+            .gather(&mut work)
+            .and_then(|()| self.write_out(committer, &mut work));
+        match &result {
+            Ok(()) => {
+                committer.served = served;
+                committer.last = Instant::now();
+                self.core.failing.store(false, Ordering::Relaxed);
+            }
+            Err(e) => {
+                self.core.note_failure(e);
+                self.give_back(&work);
+            }
+        }
+        result
+    }
+
+    /// Takes what is dirty: contents first, each under its own lock, then the tree and
+    /// all attributes at one instant.
+    fn gather(&self, work: &mut Work) -> Result<(), StoreError> {
+        if !matches!(work.scope, Scope::Sync(_)) {
+            let untold: Vec<Ino> = self.untold.lock().inodes.iter().copied().collect();
+            self.prepare_all(work, untold)?;
+        }
+        let mut rounds = 0;
+        loop {
+            let dirty: Vec<Ino> = self.dirty.lock().drain().collect();
+            self.prepare_all(work, dirty)?;
+            let mut tree = self.tree.write();
+            let late: Vec<Ino> = self.dirty.lock().iter().copied().collect();
+            rounds += 1;
+            if !late.is_empty() && rounds < 4 {
+                continue; // something was closed and perhaps moved meanwhile: it must come along
+            }
+            if !late.is_empty() {
+                self.dirty.lock().clear();
+                self.prepare_all(work, late)?;
+            }
+            work.dead = std::mem::take(&mut *self.dead.lock());
+            work.nodes = tree.take_dirty();
+            for item in work.items.values_mut() {
+                item.see();
+            }
+            return Ok(());
+        }
+    }
+
+    fn prepare_all(&self, work: &mut Work, inos: Vec<Ino>) -> Result<(), StoreError> {
+        let mut failed = None;
+        for ino in inos {
+            if failed.is_some() {
+                self.dirty.lock().insert(ino);
+            } else if let Err(e) = self.prepare(work, ino) {
+                self.dirty.lock().insert(ino);
+                failed = Some(e);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Brings one content to where a row can name it.
+    fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
+        let Some(inode) = self.resident(ino)? else {
+            return Ok(());
+        };
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        if state.meta.nlink == 0 && state.meta.kind != crate::tree::Kind::Folder {
+            return Ok(()); // nobody will find it after a crash; its rows go with the last handle
+        }
+        let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
+            inode: inode.clone(),
+            plan: None,
+            body: None,
+            publish: false,
+            seen: None,
+            left: false,
+        });
+        item.left = false;
+        let resting = state.writers == 0 && !matches!(work.scope, Scope::Sync(_));
+        let may_tell = resting && state.untold && !state.meta.kind.is_local();
+        item.publish = may_tell;
+        let owner = inode.owner(&self.core, state.entity);
+        if let Some(content) = state.content.as_mut() {
+            let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
+            let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(ino);
+            if content.is_dirty() && saving && state.writers > 0 && !wanted {
+                item.left = true;
+                item.publish = false;
+                item.body = None;
+            } else {
+                item.body = None;
+                if may_tell && !content.is_settled() {
+                    content.load(owner)?;
+                    match content.settle(owner, SETTLE_STEP)? {
+                        Settled::Body(bytes) => item.body = Some(bytes),
+                        Settled::Pieces => {}
+                        Settled::More => item.publish = false,
+                    }
+                }
+                // A body is stored with its event: nothing else of it needs to be.
+                item.plan = Some(match &item.body {
+                    Some(_) => content.plan_body(),
+                    None => content.persist(owner, &mut work.batch)?,
+                });
+            }
+        }
+        drop(guard);
+        work.items.insert(ino, item);
+        Ok(())
+    }
+
+    fn write_out(&self, committer: &mut Committer, work: &mut Work) -> Result<(), StoreError> {
+        let mut counters = committer.counters;
+        let mut publishing = Publishing::new(self, &counters);
+        if !matches!(work.scope, Scope::Sync(_)) {
+            for item in work.items.values_mut().filter(|i| i.publish) {
+                publishing.entity(item);
+            }
+            publishing.nodes(work);
+        }
+        let told = publishing.finish(&mut counters, &mut work.batch)?;
+        for item in work.items.values() {
+            self.write_inode(&mut work.batch, item, &told);
+        }
+        for (no, state) in &work.nodes {
+            match state {
+                DirtyNode::Is(record) => {
+                    let sealed = seal(&self.local, &node_aad(*no), &record.encode());
+                    work.batch.put(Table::Nodes, no.to_be_bytes(), sealed);
+                }
+                DirtyNode::Gone => work.batch.delete(Table::Nodes, no.to_be_bytes()),
+            }
+        }
+        self.write_gone(work, &told.gone);
+        for dead in &work.dead {
+            work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
+            work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());
+            work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            let prefix = dead.ino.to_be_bytes();
+            let batch = &mut work.batch;
+            self.core.db.scan(Table::Log, &prefix, &mut |key, _| {
+                batch.delete(Table::Log, key);
+                true
+            })?;
+        }
+        let fresh: Vec<(ChunkId, ChunkRow)> = self
+            .core
+            .fresh
+            .lock()
+            .iter()
+            .map(|(id, row)| (*id, *row))
+            .collect();
+        for (id, row) in &fresh {
+            work.batch.put(Table::Chunks, id.0, row.encode());
+        }
+        let packs = self.core.packs.sync()?;
+        for (pack, len) in &packs {
+            work.batch
+                .put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
+        }
+        counters.next_ino = self.next_ino.load(Ordering::Relaxed);
+        if work.batch.is_empty() && counters == committer.counters {
+            return Ok(());
+        }
+        counters.commits += 1;
+        work.batch
+            .put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
+        self.core.db.apply(&work.batch)?;
+        self.core.packs.committed(&packs);
+        committer.counters = counters;
+        {
+            let mut map = self.core.fresh.lock();
+            for (id, _) in &fresh {
+                map.remove(id);
+            }
+        }
+        self.settle_memory(work, &told);
+        Ok(())
+    }
+
+    fn write_inode(&self, batch: &mut Batch, item: &Item, told: &ToldNow) {
+        let Some(seen) = &item.seen else { return };
+        let ino = item.inode.ino;
+        if item.is_unwritten(told) {
+            return;
+        }
+        let (durable, published) = told
+            .entities
+            .get(&ino)
+            .copied()
+            .unwrap_or((seen.durable, seen.published));
+        let state = item.inode.state.read();
+        let mut record = state.record(durable, published);
+        drop(state);
+        record.meta = seen.meta.clone();
+        let mut plain = record.encode();
+        batch.put(
+            Table::Inodes,
+            ino.to_be_bytes(),
+            seal(item.inode.key(), &inode_aad(ino), &plain),
+        );
+        zeroize::Zeroize::zeroize(&mut plain);
+        if !seen.stored {
+            let wrapped = self
+                .master
+                .read()
+                .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
+            batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
+        }
+        let untold = seen.untold && !told.entities.contains_key(&ino) && !seen.meta.kind.is_local();
+        match (untold, seen.untold_row) {
+            (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
+            (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
+            _ => {}
+        }
+    }
+
+    /// The transaction is through: memory learns it.
+    fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
+        let mut untold = self.untold.lock();
+        for (ino, item) in &work.items {
+            let Some(seen) = &item.seen else { continue };
+            let mut guard = item.inode.state.write();
+            let state = &mut *guard;
+            if item.is_unwritten(told) {
+                state.meta_dirty = true;
+                drop(guard);
+                self.mark_dirty(*ino);
+                continue;
+            }
+            state.stored = true;
+            if let Some((durable, seq)) = told.entities.get(ino) {
+                state.published = *seq;
+                // Untold again if it changed between the instant and now.
+                state.untold &= state.meta_dirty
+                    || state
+                        .content
+                        .as_ref()
+                        .is_some_and(|c| item.plan.as_ref().is_some_and(|p| c.changes() != p.changes));
+                state.untold_row = false;
+                let owner = item.inode.owner(&self.core, state.entity);
+                if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
+                    content.done(
+                        &Plan {
+                            durable: *durable,
+                            changes: plan.changes,
+                        },
+                        owner,
+                    );
+                }
+            } else {
+                state.untold_row = seen.untold && !seen.meta.kind.is_local();
+                let owner = item.inode.owner(&self.core, state.entity);
+                if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
+                    content.done(plan, owner);
+                }
+            }
+            if state.opens == 0
+                && let Some(content) = state.content.as_mut()
+            {
+                content.unload(&self.core);
+            }
+            if state.untold && !state.meta.kind.is_local() {
+                untold.inodes.insert(*ino);
+            } else {
+                untold.inodes.remove(ino);
+            }
+            let again = state.meta_dirty || item.left || state.content_dirty();
+            drop(guard);
+            if again {
+                self.mark_dirty(*ino);
+            }
+        }
+        for (no, state) in &work.nodes {
+            if let DirtyNode::Is(record) = state
+                && record.told != crate::tree::Told::Now
+                && !record.kind.is_local()
+            {
+                untold.nodes.insert(*no, record.parent);
+            } else {
+                untold.nodes.remove(no);
+            }
+        }
+        for no in &told.gone {
+            untold.gone.remove(no);
+            untold.gone_rows.remove(no);
+        }
+        drop(untold);
+        if !told.nodes.is_empty() {
+            let mut tree = self.tree.write();
+            for (no, record) in &told.nodes {
+                tree.set_told(*no, record);
+            }
+        }
+        let mut map = self.inodes.lock();
+        for dead in &work.dead {
+            map.remove(dead.ino);
+        }
+        drop(map);
+        self.feed.tell(work, told);
+    }
+
+    /// It is not: everything is dirty as before.
+    fn give_back(&self, work: &Work) {
+        let mut dirty: HashSet<Ino> = HashSet::new();
+        for (ino, item) in &work.items {
+            let mut state = item.inode.state.write();
+            if item.seen.is_some() {
+                state.meta_dirty = true;
+            }
+            if item.plan.is_some()
+                && let Some(content) = state.content.as_mut()
+            {
+                content.undone();
+            }
+            dirty.insert(*ino);
+        }
+        self.tree.write().put_back(&work.nodes);
+        self.dirty.lock().extend(dirty);
+        self.dead.lock().extend(work.dead.iter().cloned());
+    }
+}
+
+pub(crate) fn pending_inode(ino: Ino) -> [u8; 9] {
+    pending(2, ino)
+}
+
+pub(crate) fn pending_gone(no: NodeNo) -> [u8; 9] {
+    pending(1, no)
+}
+
+fn pending(tag: u8, n: u64) -> [u8; 9] {
+    let mut key = [tag; 9];
+    key[1..].copy_from_slice(&n.to_be_bytes());
+    key
+}
+
+impl Item {
+    /// Its bytes were to go with an event that was not made: its last name went, or it was
+    /// damaged, while it was being prepared. Then its row stays as it is.
+    fn is_unwritten(&self, told: &ToldNow) -> bool {
+        self.body.is_some() && !told.entities.contains_key(&self.inode.ino)
+    }
+
+    /// Takes attributes at the commit's instant. The tree is locked.
+    fn see(&mut self) {
+        let mut state = self.inode.state.write();
+        state.meta_dirty = false;
+        let durable = match (&self.plan, &state.content) {
+            (Some(plan), _) => plan.durable,
+            (None, Some(content)) => content.durable(),
+            (None, None) => Durable::default(),
+        };
+        self.seen = Some(Seen {
+            meta: state.meta.clone(),
+            durable,
+            stored: state.stored,
+            published: state.published,
+            untold: state.untold,
+            untold_row: state.untold_row,
+        });
+    }
+}
+
+/// One commit's work.
+pub(super) struct Work {
+    pub(super) scope: Scope,
+    pub(super) items: HashMap<Ino, Item>,
+    pub(super) nodes: Vec<(NodeNo, DirtyNode)>,
+    pub(super) dead: Vec<Dead>,
+    pub(super) batch: Batch,
+}
+
+/// An inode whose rows go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dead {
+    pub(crate) ino: Ino,
+}
+
+impl Work {
+    fn new(scope: Scope) -> Work {
+        Work {
+            scope,
+            items: HashMap::new(),
+            nodes: Vec::new(),
+            dead: Vec::new(),
+            batch: Batch::new(),
+        }
+    }
+}

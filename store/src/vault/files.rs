@@ -1,0 +1,502 @@
+//! Reading and writing files and their attributes.
+
+use std::time::Instant;
+
+use super::{OpError, Vault};
+use crate::content::{self, INLINE_MAX};
+use crate::ids::Ino;
+use crate::record::{BaseRef, Meta, NAME_MAX, Time, XATTR_VALUE_MAX, XATTRS_MAX};
+use crate::tree::Kind;
+
+/// What stat(2) shows.
+#[derive(Clone, Debug)]
+pub struct Stat {
+    /// Inode number.
+    pub ino: Ino,
+    /// Attributes, without xattrs.
+    pub meta: Meta,
+    /// Size in bytes.
+    pub size: u64,
+    /// Bytes that are not holes.
+    pub allocated: u64,
+}
+
+/// What to change; `None` leaves it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Change {
+    /// Permission bits.
+    pub perm: Option<u16>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Size.
+    pub size: Option<u64>,
+    /// Access time.
+    pub atime: Option<Time>,
+    /// Modification time.
+    pub mtime: Option<Time>,
+    /// Clear set-id bits, as a write by another than root does.
+    pub kill_suid: bool,
+}
+
+/// Bytes of memory for extents of one file, above which they go into packs.
+const SPILL: usize = 8 << 20;
+
+impl Vault {
+    /// Attributes.
+    ///
+    /// # Errors
+    /// As [`OpError`] says.
+    pub fn stat(&self, ino: Ino) -> Result<Stat, OpError> {
+        let inode = self.get(ino)?;
+        let state = inode.state.read();
+        let m = &state.meta;
+        let mut meta = Meta { xattrs: None, ..*m };
+        if m.kind == Kind::Folder {
+            drop(state);
+            let tree = self.tree.read();
+            meta.nlink = tree.folder(ino).map_or(0, |f| 2 + f.subfolders);
+            let size = tree.folder(ino).map_or(0, |f| 64 * (f.entries.len() as u64 + 2));
+            return Ok(Stat {
+                ino,
+                meta,
+                size,
+                allocated: 0,
+            });
+        }
+        let size = state.size();
+        let allocated = match (&state.content, m.kind) {
+            (Some(content), Kind::File) => content.allocated(),
+            _ => 0,
+        };
+        Ok(Stat {
+            ino,
+            meta,
+            size,
+            allocated,
+        })
+    }
+
+    /// Changes attributes; returns the new ones.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; nothing is changed then.
+    pub fn change(&self, ino: Ino, change: Change) -> Result<Stat, OpError> {
+        self.writable()?;
+        let inode = self.get(ino)?;
+        let now = Time::now();
+        let mut state = inode.state.write();
+        let state_ref = &mut *state;
+        if let Some(size) = change.size {
+            let Some(content) = state_ref
+                .content
+                .as_mut()
+                .filter(|_| state_ref.meta.kind == Kind::File)
+            else {
+                return Err(OpError::Errno(if state.meta.kind == Kind::Folder {
+                    libc::EISDIR
+                } else {
+                    libc::EINVAL
+                }));
+            };
+            let owner = inode.owner(&self.core, state_ref.entity);
+            if size == 0 {
+                content.clear(owner);
+            } else {
+                content.load(owner)?;
+                content.truncate(owner, size)?;
+            }
+            if state_ref.writers > 0 {
+                state_ref.saving_since.get_or_insert_with(Instant::now);
+            }
+            if change.mtime.is_none() {
+                state_ref.meta.mtime = now;
+            }
+        }
+        let m = &mut state.meta;
+        if let Some(uid) = change.uid {
+            m.uid = uid;
+        }
+        if let Some(gid) = change.gid {
+            m.gid = gid;
+        }
+        if let Some(perm) = change.perm {
+            m.perm = perm & 0o7777;
+        }
+        if change.kill_suid {
+            kill_suid(m);
+        }
+        if let Some(t) = change.atime {
+            m.atime = t;
+        }
+        if let Some(t) = change.mtime {
+            m.mtime = t;
+        }
+        m.ctime = now;
+        state.meta_dirty = true;
+        if change.size.is_some() || change.perm.is_some() || change.mtime.is_some() {
+            state.untold = true;
+        }
+        let folder = state.meta.kind == Kind::Folder;
+        drop(state);
+        if folder && change.perm.is_some() {
+            self.tree.write().retell(ino);
+        }
+        self.mark_dirty(ino);
+        self.stat(ino)
+    }
+
+    /// A handle was opened. `truncate` cuts the file to nothing.
+    ///
+    /// # Errors
+    /// As [`OpError`] says.
+    pub fn open(&self, ino: Ino, write: bool, truncate: bool) -> Result<(), OpError> {
+        if write || truncate {
+            self.writable()?;
+        }
+        let inode = self.get(ino)?;
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        state.opens += 1;
+        if write {
+            state.writers += 1;
+        }
+        if truncate && let Some(content) = state.content.as_mut() {
+            let had = content.size() > 0;
+            content.clear(inode.owner(&self.core, state.entity));
+            let now = Time::now();
+            (state.meta.mtime, state.meta.ctime) = (now, now);
+            state.meta_dirty = true;
+            state.untold = true;
+            if had {
+                state.saving_since.get_or_insert_with(Instant::now);
+            }
+            drop(guard);
+            self.mark_dirty(ino);
+        }
+        Ok(())
+    }
+
+    /// A handle was closed for the last time.
+    pub fn release(&self, ino: Ino, write: bool) {
+        let Ok(inode) = self.get(ino) else { return };
+        let mut state = inode.state.write();
+        state.opens = state.opens.saturating_sub(1);
+        if write {
+            state.writers = state.writers.saturating_sub(1);
+        }
+        if state.writers == 0 {
+            state.saving_since = None;
+        }
+        let idle = state.opens == 0;
+        if idle && let Some(content) = state.content.as_mut() {
+            content.unload(&self.core);
+        }
+        let (dead, dirty) = (state.meta.nlink == 0 && idle, !state.is_clean());
+        drop(state);
+        if dead {
+            self.reap(&inode);
+        } else if dirty {
+            self.mark_dirty(ino);
+        }
+    }
+
+    /// Appends up to `len` bytes from `offset` to `out`.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; `out` is as before then.
+    pub fn read(&self, ino: Ino, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), OpError> {
+        let inode = self.get(ino)?;
+        let state = inode.state.read();
+        let Some(content) = state.content.as_ref() else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
+        let owner = inode.owner(&self.core, state.entity);
+        if !content.is_unloaded() {
+            content.read(owner, offset, len, out)?;
+            return Ok(());
+        }
+        let durable = content.durable();
+        if matches!(durable.base, BaseRef::Body { .. }) && durable.log_first == durable.log_next {
+            // A small file is read as it lies: its bytes need not stay in memory. After its
+            // body there may be a hole.
+            let body = content::read_body(owner, durable.base)?;
+            let end = durable.size.min(offset.saturating_add(len as u64));
+            if offset < end {
+                let begin = out.len();
+                let shown = body.len().min(end as usize);
+                out.extend_from_slice(body.get(offset as usize..shown).unwrap_or_default());
+                out.resize(begin + (end - offset) as usize, 0);
+            }
+            return Ok(());
+        }
+        drop(state);
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        if let Some(content) = state.content.as_mut() {
+            let owner = inode.owner(&self.core, state.entity);
+            content.load(owner)?;
+            content.read(owner, offset, len, out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all of `data`; at the end of the file if `append`.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; nothing is written then.
+    pub fn write(&self, ino: Ino, offset: Option<u64>, data: &[u8], suid: bool) -> Result<(), OpError> {
+        self.writable()?;
+        self.wait_for_room()?;
+        self.edit(ino, suid, |content, owner| {
+            let offset = offset.unwrap_or(content.size());
+            content.write(owner, offset, data)?;
+            if content.memory() > SPILL {
+                content.spill_over(owner)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a range zeros. Unless `keep_size`, the file grows to the range's end.
+    ///
+    /// # Errors
+    /// As [`OpError`] says.
+    pub fn zero(&self, ino: Ino, offset: u64, len: u64, keep_size: bool) -> Result<(), OpError> {
+        self.writable()?;
+        self.edit(ino, false, |content, owner| {
+            content.punch(owner, offset, len);
+            if !keep_size && offset + len > content.size() {
+                content.truncate(owner, offset + len)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Lets the file grow to a size, if it is smaller.
+    ///
+    /// # Errors
+    /// As [`OpError`] says.
+    pub fn grow(&self, ino: Ino, size: u64, room: u64) -> Result<(), OpError> {
+        self.writable()?;
+        self.core.room_for(room)?;
+        self.edit(ino, false, |content, owner| {
+            if size > content.size() {
+                content.truncate(owner, size)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The next data or hole.
+    ///
+    /// # Errors
+    /// ENXIO if there is none, and as [`OpError`] says.
+    pub fn seek(&self, ino: Ino, offset: u64, data: bool) -> Result<u64, OpError> {
+        let inode = self.get(ino)?;
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        let Some(content) = state.content.as_mut() else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
+        content.load(inode.owner(&self.core, state.entity))?;
+        content.seek(offset, data).ok_or(OpError::Errno(libc::ENXIO))
+    }
+
+    /// Copies a range between two files, by reference where whole chunks lie in it.
+    /// Returns how many bytes: fewer only at the end of the source.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; what was copied before stays.
+    pub fn copy(&self, from: (Ino, u64), to: (Ino, u64), len: u64) -> Result<u64, OpError> {
+        self.writable()?;
+        let mut done = 0;
+        let mut buf = Vec::new();
+        while done < len {
+            let (source, target) = (from.1 + done, to.1 + done);
+            let pieces = self.pieces_of(from.0, source, len - done)?;
+            if !pieces.is_empty() {
+                let cloned = self.edit_with(to.0, false, |content, owner| {
+                    Ok(content.clone_pieces(owner, target, &pieces)?)
+                })?;
+                if cloned > 0 {
+                    done += cloned;
+                    continue;
+                }
+            }
+            buf.clear();
+            // Up to a piece's end, so that the next round begins with a whole one.
+            let step = (len - done).min(self.piece_end(from.0, source)?).min(1 << 20);
+            self.read(from.0, source, step as usize, &mut buf)?;
+            if buf.is_empty() {
+                break;
+            }
+            self.write(to.0, Some(target), &buf, false)?;
+            done += buf.len() as u64;
+        }
+        Ok(done)
+    }
+
+    fn pieces_of(
+        &self,
+        ino: Ino,
+        offset: u64,
+        len: u64,
+    ) -> Result<Vec<(u64, content::pieces::Data)>, OpError> {
+        self.peek(ino, |content| content.whole_pieces(offset, len))
+    }
+
+    /// Bytes from `offset` to the end of the piece that holds it.
+    fn piece_end(&self, ino: Ino, offset: u64) -> Result<u64, OpError> {
+        self.peek(ino, |content| content.to_piece_end(offset))
+    }
+
+    fn peek<T>(&self, ino: Ino, look: impl FnOnce(&content::Content) -> T) -> Result<T, OpError> {
+        let inode = self.get(ino)?;
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        let Some(content) = state.content.as_mut() else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
+        content.load(inode.owner(&self.core, state.entity))?;
+        Ok(look(content))
+    }
+
+    fn edit(
+        &self,
+        ino: Ino,
+        suid: bool,
+        change: impl FnOnce(&mut content::Content, content::Owner<'_>) -> Result<(), OpError>,
+    ) -> Result<(), OpError> {
+        self.edit_with(ino, suid, change)
+    }
+
+    fn edit_with<T>(
+        &self,
+        ino: Ino,
+        suid: bool,
+        change: impl FnOnce(&mut content::Content, content::Owner<'_>) -> Result<T, OpError>,
+    ) -> Result<T, OpError> {
+        let inode = self.get(ino)?;
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        let Some(content) = state.content.as_mut().filter(|_| state.meta.kind == Kind::File) else {
+            return Err(OpError::Errno(libc::EINVAL));
+        };
+        let owner = inode.owner(&self.core, state.entity);
+        content.load(owner)?;
+        let result = change(content, owner)?;
+        let now = Time::now();
+        (state.meta.mtime, state.meta.ctime) = (now, now);
+        if suid {
+            kill_suid(&mut state.meta);
+        }
+        let first = !state.meta_dirty;
+        state.meta_dirty = true;
+        state.untold = true;
+        drop(guard);
+        if first {
+            self.mark_dirty(ino);
+        }
+        Ok(result)
+    }
+
+    /// One xattr's value.
+    ///
+    /// # Errors
+    /// ENODATA if it has none of that name.
+    pub fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>, OpError> {
+        let inode = self.get(ino)?;
+        let state = inode.state.read();
+        let value = state.meta.xattrs.as_ref().and_then(|x| x.get(name));
+        value.cloned().ok_or(OpError::Errno(libc::ENODATA))
+    }
+
+    /// The names of all xattrs.
+    ///
+    /// # Errors
+    /// As [`OpError`] says.
+    pub fn xattrs(&self, ino: Ino) -> Result<Vec<Vec<u8>>, OpError> {
+        let inode = self.get(ino)?;
+        let state = inode.state.read();
+        Ok(state.meta.xattrs.iter().flat_map(|x| x.keys().cloned()).collect())
+    }
+
+    /// Sets an xattr. `exists` says whether it must (Some(true)) or must not be there.
+    ///
+    /// # Errors
+    /// EEXIST, ENODATA, ENOSPC and ERANGE as setxattr(2).
+    pub fn set_xattr(
+        &self,
+        ino: Ino,
+        name: &[u8],
+        value: &[u8],
+        exists: Option<bool>,
+    ) -> Result<(), OpError> {
+        self.writable()?;
+        if name.is_empty() || name.len() > NAME_MAX {
+            return Err(OpError::Errno(libc::ERANGE));
+        }
+        if value.len() > XATTR_VALUE_MAX {
+            return Err(OpError::Errno(libc::E2BIG));
+        }
+        let inode = self.get(ino)?;
+        let mut state = inode.state.write();
+        let xattrs = state.meta.xattrs.get_or_insert_default();
+        match (exists, xattrs.contains_key(name)) {
+            (Some(true), false) => return Err(OpError::Errno(libc::ENODATA)),
+            (Some(false), true) => return Err(OpError::Errno(libc::EEXIST)),
+            _ => {}
+        }
+        let others: usize = xattrs
+            .iter()
+            .filter(|(n, _)| *n != name)
+            .map(|(n, v)| n.len() + v.len() + 8)
+            .sum();
+        if others + name.len() + value.len() + 8 > XATTRS_MAX {
+            return Err(OpError::Errno(libc::ENOSPC));
+        }
+        xattrs.insert(name.to_vec(), value.to_vec());
+        drop(state);
+        self.xattrs_changed(ino)
+    }
+
+    /// Removes an xattr.
+    ///
+    /// # Errors
+    /// ENODATA if it is not there.
+    pub fn remove_xattr(&self, ino: Ino, name: &[u8]) -> Result<(), OpError> {
+        self.writable()?;
+        let inode = self.get(ino)?;
+        let mut state = inode.state.write();
+        let gone = state.meta.xattrs.as_mut().and_then(|x| x.remove(name));
+        if state.meta.xattrs.as_ref().is_some_and(|x| x.is_empty()) {
+            state.meta.xattrs = None;
+        }
+        drop(state);
+        gone.ok_or(OpError::Errno(libc::ENODATA))?;
+        self.xattrs_changed(ino)
+    }
+
+    fn xattrs_changed(&self, ino: Ino) -> Result<(), OpError> {
+        let inode = self.get(ino)?;
+        self.change_meta(&inode, |state| {
+            state.meta.ctime = Time::now();
+            state.untold = true;
+        });
+        if inode.state.read().meta.kind == Kind::Folder {
+            self.tree.write().retell(ino);
+        }
+        Ok(())
+    }
+}
+
+fn kill_suid(meta: &mut Meta) {
+    meta.perm &= !0o4000;
+    if meta.perm & 0o010 != 0 {
+        meta.perm &= !0o2000;
+    }
+}
+
+const _: () = assert!(INLINE_MAX < crate::chunk::MIN as u64);

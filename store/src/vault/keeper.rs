@@ -1,0 +1,136 @@
+//! The keeper: a thread that commits what nobody has synced, before it is five seconds
+//! old, sooner when memory fills; and that chunks anew what was written over large files
+//! once they are at rest.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Vault;
+use super::commit::Scope;
+use crate::core::StoreError;
+
+/// Age at which changes are committed.
+const AGE: Duration = Duration::from_millis(3500);
+/// How often the keeper looks.
+const TICK: Duration = Duration::from_millis(500);
+/// Bytes in memory at which it commits at once.
+const HIGH: u64 = 24 << 20;
+/// Bytes in memory at which writers wait for it.
+const FULL: u64 = 64 << 20;
+/// How long a writer waits before it is told that there is no room.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the vault must be quiet before large files are chunked anew.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// What the keeper and the writers tell each other.
+#[derive(Default)]
+pub(crate) struct Signals {
+    state: Mutex<SignalState>,
+    wake: Condvar,
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct SignalState {
+    stop: bool,
+    hurry: bool,
+    /// When the oldest uncommitted change was made.
+    dirty_since: Option<Instant>,
+    last_change: Option<Instant>,
+}
+
+impl Signals {
+    pub(crate) fn changed(&self) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        state.dirty_since.get_or_insert(now);
+        state.last_change = Some(now);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.wake.notify_all();
+        self.room.notify_all();
+    }
+
+    pub(crate) fn pending_for(&self) -> Option<Duration> {
+        self.state.lock().dirty_since.map(|t| t.elapsed())
+    }
+}
+
+impl Vault {
+    /// Before a write: waits while too much is in memory.
+    pub(super) fn wait_for_room(&self) -> Result<(), StoreError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let held = self.core.dirty.load(Relaxed);
+        if held < HIGH {
+            return Ok(());
+        }
+        let mut state = self.signals.state.lock();
+        state.hurry = true;
+        self.signals.wake.notify_one();
+        let begun = Instant::now();
+        while self.core.dirty.load(Relaxed) >= FULL {
+            if self.core.failing.load(Relaxed) || begun.elapsed() > PATIENCE || state.stop {
+                return Err(StoreError::NoSpace);
+            }
+            state.hurry = true;
+            self.signals.wake.notify_one();
+            self.signals.room.wait_for(&mut state, Duration::from_millis(100));
+        }
+        Ok(())
+    }
+}
+
+/// Starts the thread. It ends with the vault.
+pub(crate) fn start(vault: &Arc<Vault>) -> std::io::Result<()> {
+    let weak = Arc::downgrade(vault);
+    let signals = vault.signals.clone();
+    std::thread::Builder::new()
+        .name("keeper".into())
+        .spawn(move || keep(&weak, &signals))?;
+    Ok(())
+}
+
+fn keep(vault: &Weak<Vault>, signals: &Signals) {
+    loop {
+        let (due, quiet) = {
+            let mut state = signals.state.lock();
+            if !state.stop && !state.hurry {
+                signals.wake.wait_for(&mut state, TICK);
+            }
+            if state.stop {
+                return;
+            }
+            let due = state.hurry || state.dirty_since.is_some_and(|t| t.elapsed() >= AGE);
+            state.hurry = false;
+            if due {
+                state.dirty_since = None;
+            }
+            (due, state.last_change.is_none_or(|t| t.elapsed() >= QUIET))
+        };
+        let Some(vault) = vault.upgrade() else { return };
+        let backlog = quiet && vault.untold.lock().len() > 0;
+        if !due && !backlog {
+            continue;
+        }
+        let before = vault.untold.lock().len();
+        let result = vault.commit_with(&mut vault.committer.lock(), Scope::Timer);
+        signals.room.notify_all();
+        match result {
+            Ok(()) if !due && vault.untold.lock().len() == before && !vault.is_settling() => {
+                // Nothing more can be told now: wait for the next change.
+                std::thread::sleep(TICK);
+            }
+            Ok(()) => {}
+            Err(_) => {
+                let mut state = signals.state.lock();
+                state.dirty_since.get_or_insert_with(Instant::now);
+                // Try again soon, not at once: the disk may be full.
+                signals.wake.wait_for(&mut state, TICK);
+            }
+        }
+    }
+}

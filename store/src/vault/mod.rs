@@ -1,0 +1,319 @@
+//! The open vault: what file systems, the index and sync call.
+//!
+//! It owns the tree, the inodes in memory, and the one commit. It guarantees that each
+//! call is one atomic step on an instant's tree, that what [`Vault::sync`] returned from
+//! is durable, and that what was not synced is committed within 5 seconds. When the disk
+//! refuses, calls fail with what the disk said, memory keeps what it accepted, and the
+//! next commit tries again. It knows nothing of FUSE, networks or SQL.
+//!
+//! Locks, in the order in which they are taken: committer → tree → an inode → the leaves
+//! (maps, sets). Nobody takes two inodes at a time but under the tree's lock.
+
+mod backup;
+mod check;
+mod commit;
+mod feed;
+mod files;
+mod inode;
+mod keeper;
+mod map;
+mod names;
+mod open;
+mod passwd;
+mod publish;
+mod salvage;
+mod secrets;
+mod status;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use parking_lot::{Mutex, RwLock};
+
+pub use backup::{BackupError, BackupReport};
+pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
+pub use feed::Changes;
+pub use files::{Change, Stat};
+pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
+pub use passwd::PasswdError;
+pub use salvage::{SalvageError, SalvageReport, salvage};
+pub use status::Status;
+
+use crate::core::{Core, StoreError};
+use crate::db::Table;
+use crate::ids::{Ino, NodeNo, VaultId, number};
+use crate::keys::{Aad, Header, Key, MasterKey, open as open_sealed};
+use crate::record::{InodeRecord, kind};
+use crate::tree::{Kind, Tree, TreeError};
+use commit::{Committer, Dead};
+use feed::Feed;
+use inode::Inode;
+use keeper::Signals;
+use map::Map;
+use publish::Untold;
+use secrets::Secrets;
+
+/// Why a call on the vault failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpError {
+    /// The tree does not allow it.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A rule of POSIX, by its errno.
+    #[error("{}", std::io::Error::from_raw_os_error(*.0))]
+    Errno(i32),
+}
+
+impl OpError {
+    /// The errno that a program sees.
+    pub fn errno(&self) -> i32 {
+        match self {
+            OpError::Errno(e) => *e,
+            OpError::Store(e) => e.errno(),
+            OpError::Tree(e) => match e {
+                TreeError::NotFound => libc::ENOENT,
+                TreeError::Exists => libc::EEXIST,
+                TreeError::NotFolder => libc::ENOTDIR,
+                TreeError::IsFolder => libc::EISDIR,
+                TreeError::NotEmpty => libc::ENOTEMPTY,
+                TreeError::Loop | TreeError::BadName => libc::EINVAL,
+                TreeError::NameTooLong => libc::ENAMETOOLONG,
+            },
+        }
+    }
+}
+
+/// An unlocked vault. Dropping it wipes the keys; [`Vault::close`] commits before.
+pub struct Vault {
+    core: Arc<Core>,
+    header: Mutex<Header>,
+    master: RwLock<MasterKey>,
+    /// Seals what is this store's alone.
+    local: Key,
+    secrets: Secrets,
+    tree: RwLock<Tree>,
+    inodes: Mutex<Map>,
+    dirty: Mutex<HashSet<Ino>>,
+    dead: Mutex<Vec<Dead>>,
+    untold: Mutex<Untold>,
+    next_ino: AtomicU64,
+    tickets: AtomicU64,
+    committer: Mutex<Committer>,
+    signals: Arc<Signals>,
+    feed: Feed,
+    read_only: AtomicBool,
+    /// Damage that was met on opening, for `check` and `status`.
+    met: Mutex<Vec<Problem>>,
+    /// Held until the end: the lock on the folder.
+    _lock: Option<std::fs::File>,
+}
+
+impl Vault {
+    /// The vault's id.
+    pub fn id(&self) -> VaultId {
+        VaultId(self.header.lock().vault_id())
+    }
+
+    /// Refuses all changes from now on.
+    pub fn set_read_only(&self, yes: bool) {
+        self.read_only.store(yes, Ordering::Relaxed);
+    }
+
+    /// What each transaction changes, from now on.
+    pub fn subscribe(&self) -> Receiver<Changes> {
+        self.feed.subscribe()
+    }
+
+    /// The inode is named to somebody who may come back with its number.
+    pub fn hold(&self, ino: Ino) {
+        self.inodes.lock().hold(ino);
+    }
+
+    /// The inverse, so many times.
+    pub fn let_go(&self, ino: Ino, count: u64) {
+        let inode = {
+            let mut map = self.inodes.lock();
+            if !map.let_go(ino, count) {
+                return;
+            }
+            map.get(ino)
+        };
+        if let Some(inode) = inode {
+            self.reap(&inode);
+        }
+    }
+
+    /// Calls `each` with a folder's entries after `cookie`, in order, until it returns
+    /// false: (cookie, inode, kind, name). Returns the folder above.
+    ///
+    /// # Errors
+    /// ENOENT if the folder is gone.
+    pub fn list(
+        &self,
+        folder: Ino,
+        cookie: NodeNo,
+        each: &mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool,
+    ) -> Result<(), OpError> {
+        let tree = self.tree.read();
+        let Some(folder) = tree.folder(folder) else {
+            return Err(TreeError::NotFound.into());
+        };
+        for (no, entry) in folder.entries.range(cookie.saturating_add(1)..) {
+            if !each(*no, entry.ino, entry.kind, &entry.name) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder above; the root's is itself.
+    pub fn parent(&self, folder: Ino) -> Option<Ino> {
+        self.tree.read().folder(folder).map(|f| f.parent)
+    }
+
+    /// Commits everything and lets go of the keys. Others must have stopped using it.
+    ///
+    /// # Errors
+    /// If the last commit fails; the vault is closed all the same.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.signals.stop();
+        let result = self.commit().and_then(|()| {
+            // What a commit can tell only in steps.
+            for _ in 0..10_000 {
+                if !self.is_settling() {
+                    break;
+                }
+                self.commit()?;
+            }
+            Ok(())
+        });
+        self.read_only.store(true, Ordering::Relaxed);
+        self.inodes.lock().clear();
+        self.core.db.close();
+        result
+    }
+
+    fn writable(&self) -> Result<(), OpError> {
+        if self.read_only.load(Ordering::Relaxed) {
+            Err(OpError::Errno(libc::EROFS))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn next_ino(&self) -> Ino {
+        self.next_ino.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn mark_dirty(&self, ino: Ino) {
+        if self.dirty.lock().insert(ino) {
+            self.signals.changed();
+        }
+    }
+
+    /// Whether a large file is being chunked anew in steps.
+    fn is_settling(&self) -> bool {
+        let untold: Vec<Ino> = self.untold.lock().inodes.iter().copied().collect();
+        untold.into_iter().any(|ino| {
+            self.inodes.lock().get(ino).is_some_and(|inode| {
+                let state = inode.state.read();
+                state.writers == 0 && state.content.as_ref().is_some_and(|c| !c.is_settled())
+            })
+        })
+    }
+
+    /// An inode, from memory or the database.
+    fn get(&self, ino: Ino) -> Result<Arc<Inode>, OpError> {
+        if let Some(inode) = self.inodes.lock().get(ino) {
+            return Ok(inode);
+        }
+        let inode = self.read_inode(ino)?.ok_or(TreeError::NotFound)?;
+        Ok(self.inodes.lock().put_read(Arc::new(inode)))
+    }
+
+    /// The same, `None` if there is no such inode (any more).
+    fn resident(&self, ino: Ino) -> Result<Option<Arc<Inode>>, StoreError> {
+        match self.get(ino) {
+            Ok(inode) => Ok(Some(inode)),
+            Err(OpError::Store(e)) => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn read_inode(&self, ino: Ino) -> Result<Option<Inode>, StoreError> {
+        let key = ino.to_be_bytes();
+        let Some(sealed) = self.core.db.get(Table::Inodes, &key)? else {
+            return Ok(None);
+        };
+        let what = || format!("the record of file number {ino}");
+        let wrapped = self
+            .core
+            .db
+            .get(Table::Wraps, &key)?
+            .ok_or_else(|| StoreError::Missing {
+                what: format!("the key of file number {ino}"),
+            })?;
+        let entity_key = self
+            .master
+            .read()
+            .unwrap(kind::WRAP_ENTITY, &number(ino), &wrapped)
+            .map_err(StoreError::tampered(format!("the key of file number {ino}")))?;
+        let plain =
+            open_sealed(&entity_key, &inode_aad(ino), &sealed).map_err(StoreError::tampered(what()))?;
+        let record = InodeRecord::decode(&plain).map_err(StoreError::malformed(what()))?;
+        let untold = self.untold.lock().inodes.contains(&ino);
+        let with_content = matches!(record.meta.kind, Kind::File | Kind::Symlink);
+        Ok(Some(Inode::loaded(ino, entity_key, record, untold, with_content)))
+    }
+
+    /// Lets a file without names go, once nobody holds it.
+    fn reap(&self, inode: &Arc<Inode>) {
+        let mut state = inode.state.write();
+        if state.meta.nlink > 0 || state.opens > 0 || self.inodes.lock().is_held(inode.ino) {
+            return;
+        }
+        if let Some(content) = state.content.as_mut() {
+            content.discard(&self.core);
+        }
+        drop(state);
+        let mut dead = self.dead.lock();
+        if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {
+            dead.push(Dead { ino: inode.ino });
+        }
+        drop(dead);
+        self.untold.lock().inodes.remove(&inode.ino);
+        self.signals.changed();
+    }
+}
+
+pub(crate) fn inode_aad(ino: Ino) -> Aad {
+    Aad {
+        kind: kind::INODE,
+        id: number(ino),
+        version: 0,
+        generation: 0,
+    }
+}
+
+pub(crate) fn node_aad(no: NodeNo) -> Aad {
+    Aad {
+        kind: kind::NODE,
+        id: number(no),
+        version: 0,
+        generation: 0,
+    }
+}
+
+pub(crate) fn gone_aad(no: NodeNo) -> Aad {
+    Aad {
+        kind: kind::PENDING,
+        id: number(no),
+        version: 0,
+        generation: 0,
+    }
+}

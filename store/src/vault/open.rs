@@ -1,0 +1,659 @@
+//! Making a vault, opening it, unlocking it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::commit::Committer;
+use super::inode::Inode;
+use super::keeper::{self, Signals};
+use super::map::Map;
+use super::publish::{GoneNode, Untold};
+use super::secrets::{Counters, Secrets};
+use super::{Problem, Vault, gone_aad, node_aad};
+use crate::chunk::Packs;
+use crate::codec::Reader;
+use crate::core::{Core, StoreError};
+use crate::db::{Batch, Db, DbError, Table};
+use crate::event::EventRef;
+use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE, number};
+use crate::io::Disk;
+use crate::io::real::RealDisk;
+use crate::keys::{
+    Aad, ChunkKeys, Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError,
+    RecoveryPhrase, SigningKey, UnlockError, derive, labels, open, random_bytes, seal,
+};
+use crate::record::{Meta, NodeRecord, Time, kind};
+use crate::tree::{Kind, Told, Tree};
+
+/// Rows of the meta table.
+const HEADER: &[u8] = b"header";
+const LOCAL_KEY: &[u8] = b"local key";
+const SECRETS: &[u8] = b"secrets";
+const INSTANCE: &[u8] = b"instance";
+pub(super) const COUNTERS: &[u8] = b"counters";
+/// A copy of header, local key and secrets: what salvage needs if the database is lost.
+pub(crate) const KEY_FILE: &str = "vault.key";
+/// Locked while a process holds the vault.
+const LOCK_FILE: &str = "lock";
+
+/// Why no vault was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Something is there.
+    #[error("{} is not empty, and nothing is ever overwritten; choose an empty or new folder", .0.display())]
+    NotEmpty(PathBuf),
+    /// The KDF parameters.
+    #[error(transparent)]
+    Kdf(#[from] KdfError),
+    /// The folder.
+    #[error("cannot write to {}: {}", .0.display(), .1)]
+    Io(PathBuf, #[source] io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a vault was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is none.
+    #[error("there is no vault in {}; `coffer init` makes one", .0.display())]
+    NotAVault(PathBuf),
+    /// Another process has it.
+    #[error("the vault in {} is in use by another process", .0.display())]
+    Held(PathBuf),
+    /// A later program wrote it.
+    #[error("the vault was written by a newer version of Coffer; update this one to open it")]
+    TooNew,
+    /// Its head cannot be read.
+    #[error("the vault's header is damaged: {0}; restore a backup, or try `coffer check --salvage DIR`")]
+    BadHeader(String),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The folder.
+    #[error("cannot open the vault in {}: {}", .0.display(), .1)]
+    Io(PathBuf, #[source] io::Error),
+}
+
+/// Why a vault stayed locked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockVaultError {
+    /// The password, or the header.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a recovery failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverVaultError {
+    /// The phrase.
+    #[error(transparent)]
+    Phrase(#[from] RecoverError),
+    /// The new password's parameters.
+    #[error(transparent)]
+    Kdf(#[from] KdfError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbError> for UnlockVaultError {
+    fn from(e: DbError) -> Self {
+        UnlockVaultError::Store(e.into())
+    }
+}
+
+/// Whether the store goes on as the device that it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It is where it was, or was moved.
+    Same,
+    /// It is a copy, or was restored: it becomes a device of its own, with a new chain.
+    NewDevice,
+}
+
+/// A vault that this process holds, still locked.
+pub struct Sealed {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    db: Db,
+    header: Header,
+    instance: [u8; 16],
+    lock: Option<File>,
+}
+
+fn local_aad(row: u8) -> Aad {
+    Aad {
+        kind: kind::LOCAL,
+        id: number(u64::from(row)),
+        version: 0,
+        generation: 0,
+    }
+}
+
+pub(super) fn seal_counters(local: &Key, counters: &Counters) -> Vec<u8> {
+    seal(local, &local_aad(1), &counters.encode())
+}
+
+fn take_lock(dir: &Path) -> Result<File, OpenError> {
+    let at = |e| OpenError::Io(dir.to_path_buf(), e);
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(LOCK_FILE))
+        .map_err(at)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Held(dir.to_path_buf())),
+        Err(e) => Err(at(e.into())),
+    }
+}
+
+impl Vault {
+    /// Makes a vault in an empty or new folder, and opens it.
+    ///
+    /// # Errors
+    /// As [`CreateError`] says.
+    pub fn create(
+        dir: &Path,
+        password: &Password,
+        params: KdfParams,
+        recovery: bool,
+    ) -> Result<(Arc<Vault>, Option<RecoveryPhrase>), CreateError> {
+        let at = |e| CreateError::Io(dir.to_path_buf(), e);
+        params.check()?;
+        std::fs::create_dir_all(dir).map_err(at)?;
+        if std::fs::read_dir(dir).map_err(at)?.next().is_some() {
+            return Err(CreateError::NotEmpty(dir.to_path_buf()));
+        }
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(dir, mode).map_err(at)?;
+        let lock = take_lock(dir).map_err(|e| at(io::Error::other(e.to_string())))?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
+        let (vault, phrase) = Vault::create_on(disk, password, params, recovery, Some(lock))?;
+        Ok((vault, phrase))
+    }
+
+    /// The same on any disk (for tests: without a lock).
+    ///
+    /// # Errors
+    /// As [`CreateError`] says.
+    pub fn create_on(
+        disk: Arc<dyn Disk>,
+        password: &Password,
+        params: KdfParams,
+        recovery: bool,
+        lock: Option<File>,
+    ) -> Result<(Arc<Vault>, Option<RecoveryPhrase>), CreateError> {
+        let (mut header, master) = Header::create(random_bytes(), password, params)?;
+        let phrase = recovery.then(|| header.add_recovery(&master));
+        let db = Db::create(disk.clone()).map_err(StoreError::Db)?;
+        let local = Key::random();
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let secrets = Secrets::generate(name.chars().take(60).collect());
+        let counters = Counters::new();
+        let mut batch = Batch::new();
+        put_heads(&mut batch, &header, &master, &local, &secrets);
+        batch.put(Table::Meta, INSTANCE, random_bytes::<16>().to_vec());
+        batch.put(Table::Meta, COUNTERS, seal_counters(&local, &counters));
+        db.apply(&batch).map_err(StoreError::Db)?;
+        db.keep_sums(sums_key(&local), true).map_err(StoreError::Db)?;
+        let packs = Packs::open(disk.clone(), &[]).map_err(StoreError::Pack)?;
+        let vault = assemble(Parts {
+            disk,
+            db,
+            packs,
+            header,
+            master,
+            local,
+            secrets,
+            counters,
+            tree: Tree::default(),
+            untold: Untold::default(),
+            met: Vec::new(),
+            lock,
+        })?;
+        let now = Time::now();
+        let meta = Meta {
+            kind: Kind::Folder,
+            perm: 0o755,
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            rdev: 0,
+            nlink: 2,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            xattrs: None,
+        };
+        let root = Inode::new(ROOT, EntityId(ROOT_NODE.0), meta, false);
+        vault.inodes.lock().put(Arc::new(root));
+        vault.mark_dirty(ROOT);
+        vault.commit()?;
+        vault.write_key_file()?;
+        keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
+        Ok((vault, phrase))
+    }
+}
+
+pub(super) fn sums_key(local: &Key) -> [u8; 32] {
+    *derive(local, labels::SET_HASH, &[]).expose()
+}
+
+pub(super) fn put_heads(
+    batch: &mut Batch,
+    header: &Header,
+    master: &MasterKey,
+    local: &Key,
+    secrets: &Secrets,
+) {
+    batch.put(Table::Meta, HEADER, header.encode());
+    let id = header.vault_id();
+    batch.put(
+        Table::Meta,
+        LOCAL_KEY,
+        master.wrap(kind::WRAP_LOCAL, &id, local).to_vec(),
+    );
+    batch.put(
+        Table::Meta,
+        SECRETS,
+        seal(local, &local_aad(2), &secrets.encode()),
+    );
+}
+
+impl Sealed {
+    /// Takes the vault's lock and reads its header.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn open(dir: &Path) -> Result<Sealed, OpenError> {
+        let at = |e| OpenError::Io(dir.to_path_buf(), e);
+        if !dir.join(crate::db::FILE).is_file() {
+            return Err(OpenError::NotAVault(dir.to_path_buf()));
+        }
+        let lock = take_lock(dir)?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
+        Sealed::open_on(disk, dir.to_path_buf(), Some(lock))
+    }
+
+    /// The same on any disk.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn open_on(disk: Arc<dyn Disk>, dir: PathBuf, lock: Option<File>) -> Result<Sealed, OpenError> {
+        let db = Db::open(disk.clone())?;
+        let bytes = db
+            .get(Table::Meta, HEADER)?
+            .ok_or_else(|| OpenError::BadHeader("it is missing".into()))?;
+        let header = Header::decode(&bytes).map_err(|e| match e {
+            HeaderError::UnknownVersion(_) | HeaderError::UnknownKdf(_) => OpenError::TooNew,
+            e => OpenError::BadHeader(e.to_string()),
+        })?;
+        let instance = db
+            .get(Table::Meta, INSTANCE)?
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| OpenError::BadHeader("its instance is missing".into()))?;
+        Ok(Sealed {
+            dir,
+            disk,
+            db,
+            header,
+            instance,
+            lock,
+        })
+    }
+
+    /// The header, as it stands in clear.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A random tag of this very store: a copy has the same, until it becomes a device of its own.
+    pub fn instance(&self) -> [u8; 16] {
+        self.instance
+    }
+
+    /// Unlocks.
+    ///
+    /// # Errors
+    /// As [`UnlockVaultError`] says.
+    pub fn unlock(self, password: &Password, identity: Identity) -> Result<Arc<Vault>, UnlockVaultError> {
+        let master = self.header.unlock(password)?;
+        self.unlock_with(master, identity)
+    }
+
+    /// Unlocks by the recovery phrase and sets a new password.
+    ///
+    /// # Errors
+    /// As [`RecoverVaultError`] says; nothing is changed then.
+    pub fn recover(
+        self,
+        phrase: &RecoveryPhrase,
+        new: &Password,
+        params: KdfParams,
+    ) -> Result<Arc<Vault>, RecoverVaultError> {
+        params.check()?;
+        let master = self.header.recover(phrase)?;
+        let vault = self.unlock_with(master, Identity::Same).map_err(|e| match e {
+            UnlockVaultError::Store(e) => RecoverVaultError::Store(e),
+            UnlockVaultError::Unlock(e) => {
+                RecoverVaultError::Store(StoreError::Tampered { what: e.to_string() })
+            }
+        })?;
+        vault.set_password(new, params).map_err(|e| match e {
+            super::PasswdError::Store(e) => RecoverVaultError::Store(e),
+            super::PasswdError::Kdf(e) => RecoverVaultError::Kdf(e),
+            super::PasswdError::Unlock(e) => {
+                RecoverVaultError::Store(StoreError::Tampered { what: e.to_string() })
+            }
+        })?;
+        Ok(vault)
+    }
+
+    pub(crate) fn unlock_with(
+        self,
+        master: MasterKey,
+        identity: Identity,
+    ) -> Result<Arc<Vault>, UnlockVaultError> {
+        let meta = |row: &[u8], what: &str| -> Result<Vec<u8>, StoreError> {
+            self.db
+                .get(Table::Meta, row)?
+                .ok_or_else(|| StoreError::Missing { what: what.into() })
+        };
+        let wrapped = meta(LOCAL_KEY, "the store's own key")?;
+        let local = master
+            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &wrapped)
+            .map_err(StoreError::tampered("the store's own key"))?;
+        let plain = open(&local, &local_aad(2), &meta(SECRETS, "the device's secrets")?)
+            .map_err(StoreError::tampered("the device's secrets"))?;
+        let plain = zeroize::Zeroizing::new(plain);
+        let mut secrets = Secrets::decode(&plain).map_err(StoreError::malformed("the device's secrets"))?;
+        let plain = open(&local, &local_aad(1), &meta(COUNTERS, "the store's counters")?)
+            .map_err(StoreError::tampered("the store's counters"))?;
+        let mut counters = Counters::decode(&plain).map_err(StoreError::malformed("the store's counters"))?;
+        self.db.keep_sums(sums_key(&local), false)?;
+
+        let mut committed = Vec::new();
+        self.db.scan(Table::Packs, b"", &mut |key, value| {
+            if let (Ok(pack), Ok(len)) = (<[u8; 4]>::try_from(key), <[u8; 8]>::try_from(value)) {
+                committed.push((u32::from_be_bytes(pack), u64::from_be_bytes(len)));
+            }
+            true
+        })?;
+        let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
+        let mut met = Vec::new();
+        let rows = read_nodes(&self.db, &local, &mut met)?;
+        let referenced: HashSet<Ino> = rows.iter().map(|(_, r)| r.ino).collect();
+        let mut untold = read_untold(&self.db, &local, &mut met)?;
+        for (no, row) in &rows {
+            if row.told != Told::Now && !row.kind.is_local() {
+                untold.nodes.insert(*no, row.parent);
+            }
+        }
+        let (tree, strays) = Tree::load(rows);
+        for (no, row) in strays {
+            untold.nodes.remove(&no);
+            met.push(Problem::new(
+                Some(row.name),
+                "its place in the tree is damaged or taken",
+            ));
+        }
+        if identity == Identity::NewDevice {
+            secrets.chains.push(ChainId::random());
+            secrets.signing = SigningKey::generate();
+            secrets.transport = Key::random();
+            counters.seq = 0;
+            counters.head = [0; 32];
+            let mut batch = Batch::new();
+            batch.put(
+                Table::Meta,
+                SECRETS,
+                seal(&local, &local_aad(2), &secrets.encode()),
+            );
+            batch.put(Table::Meta, COUNTERS, seal_counters(&local, &counters));
+            batch.put(Table::Meta, INSTANCE, random_bytes::<16>().to_vec());
+            self.db.apply(&batch)?;
+        }
+        let vault = assemble(Parts {
+            disk: self.disk,
+            db: self.db,
+            packs,
+            header: self.header,
+            master,
+            local,
+            secrets,
+            counters,
+            tree,
+            untold,
+            met,
+            lock: self.lock,
+        })?;
+        vault.drop_orphans(&referenced)?;
+        keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
+        Ok(vault)
+    }
+}
+
+fn read_nodes(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Result<Vec<(NodeNo, NodeRecord)>, DbError> {
+    let mut rows = Vec::new();
+    let mut plain = Vec::new();
+    db.scan(Table::Nodes, b"", &mut |key, sealed| {
+        let no = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
+        plain.clear();
+        let record = no.ok().and_then(|no| {
+            crate::keys::open_into(local, &node_aad(no), sealed, &mut plain).ok()?;
+            Some((no, NodeRecord::decode(&plain).ok()?))
+        });
+        match record {
+            Some(row) => rows.push(row),
+            None => met.push(Problem::new(None, "a name in the tree was altered or damaged")),
+        }
+        true
+    })?;
+    zeroize::Zeroize::zeroize(&mut plain);
+    Ok(rows)
+}
+
+fn read_untold(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Result<Untold, DbError> {
+    let mut untold = Untold::default();
+    db.scan(Table::Pending, b"", &mut |key, value| {
+        let number = key
+            .get(1..)
+            .and_then(|n| <[u8; 8]>::try_from(n).ok())
+            .map(u64::from_be_bytes);
+        match (key.first(), number) {
+            (Some(2), Some(ino)) => {
+                untold.inodes.insert(ino);
+            }
+            (Some(1), Some(no)) => match read_gone(local, no, value) {
+                Some(gone) => {
+                    untold.gone.insert(no, gone);
+                    untold.gone_rows.insert(no);
+                }
+                None => met.push(Problem::new(None, "the note of a removal was altered or damaged")),
+            },
+            _ => met.push(Problem::new(None, "a note of what is to be told is damaged")),
+        }
+        true
+    })?;
+    Ok(untold)
+}
+
+fn read_gone(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<GoneNode> {
+    let plain = open(local, &gone_aad(no), sealed).ok()?;
+    let mut r = Reader::new(&plain);
+    if r.u8().ok()? != 0 {
+        return None;
+    }
+    let id = NodeId(r.array().ok()?);
+    let saw = match r.u8().ok()? {
+        0 => None,
+        _ => Some(EventRef {
+            chain: ChainId(r.array().ok()?),
+            seq: r.u64().ok()?,
+        }),
+    };
+    r.end().ok()?;
+    Some(GoneNode { id, saw })
+}
+
+struct Parts {
+    disk: Arc<dyn Disk>,
+    db: Db,
+    packs: Packs,
+    header: Header,
+    master: MasterKey,
+    local: Key,
+    secrets: Secrets,
+    counters: Counters,
+    tree: Tree,
+    untold: Untold,
+    met: Vec<Problem>,
+    lock: Option<File>,
+}
+
+fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
+    let chunks = ChunkKeys::new(p.secrets.chunk_id.duplicate(), p.secrets.chunk_seal.duplicate());
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
+    let core =
+        Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
+    Ok(Arc::new(Vault {
+        core: Arc::new(core),
+        header: Mutex::new(p.header),
+        master: RwLock::new(p.master),
+        local: p.local,
+        secrets: p.secrets,
+        tree: RwLock::new(p.tree),
+        inodes: Mutex::new(Map::default()),
+        dirty: Mutex::default(),
+        dead: Mutex::default(),
+        untold: Mutex::new(p.untold),
+        next_ino: AtomicU64::new(p.counters.next_ino),
+        tickets: AtomicU64::new(0),
+        committer: Mutex::new(Committer::new(p.counters)),
+        signals: Arc::new(Signals::default()),
+        feed: super::feed::Feed::default(),
+        read_only: AtomicBool::new(false),
+        met: Mutex::new(p.met),
+        _lock: p.lock,
+    }))
+}
+
+impl Vault {
+    /// Removes inodes that a crash left without a name. If names were damaged, nothing
+    /// is removed: the file may be one of theirs.
+    fn drop_orphans(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
+        if !self.met.lock().is_empty() {
+            return Ok(());
+        }
+        let mut orphans = Vec::new();
+        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
+            if let Ok(ino) = <[u8; 8]>::try_from(key).map(u64::from_be_bytes)
+                && ino != ROOT
+                && !referenced.contains(&ino)
+            {
+                orphans.push(ino);
+            }
+            true
+        })?;
+        let mut untold = self.untold.lock();
+        for ino in &orphans {
+            untold.inodes.remove(ino);
+        }
+        drop(untold);
+        self.dead
+            .lock()
+            .extend(orphans.into_iter().map(|ino| super::commit::Dead { ino }));
+        Ok(())
+    }
+
+    /// Writes the copy of what leads to the keys, if it is not up to date.
+    pub(super) fn write_key_file(&self) -> Result<(), StoreError> {
+        let io = |e| StoreError::Db(DbError::Io(e));
+        let mut w = crate::codec::Writer::new();
+        w.raw(b"COFFERK0").bytes(&self.header.lock().encode());
+        let id = self.header.lock().vault_id();
+        w.bytes(&self.master.read().wrap(kind::WRAP_LOCAL, &id, &self.local));
+        w.bytes(&seal(&self.local, &local_aad(2), &self.secrets.encode()));
+        let disk = &self.core.disk;
+        let next = "vault.key.new";
+        match disk.remove(next) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
+            _ => {}
+        }
+        let file = disk.create(next).map_err(io)?;
+        file.write_at(0, &w.0).map_err(io)?;
+        file.sync_data().map_err(io)?;
+        disk.rename(next, KEY_FILE).map_err(io)?;
+        disk.sync_dir().map_err(io)
+    }
+}
+
+/// What the key file says; for salvage.
+pub(crate) struct KeyFile {
+    pub(crate) header: Header,
+    wrapped: Vec<u8>,
+    secrets: Vec<u8>,
+}
+
+impl KeyFile {
+    pub(crate) fn read(disk: &Arc<dyn Disk>) -> Option<KeyFile> {
+        let file = disk.open(KEY_FILE).ok()?;
+        let len = file.len().ok().filter(|len| *len < 1 << 20)?;
+        let mut bytes = vec![0; len as usize];
+        file.read_at(0, &mut bytes).ok()?;
+        let mut r = Reader::new(&bytes);
+        if r.raw(8).ok()? != b"COFFERK0" {
+            return None;
+        }
+        let header = Header::decode(r.bytes(1 << 16).ok()?).ok()?;
+        Some(KeyFile {
+            header,
+            wrapped: r.bytes(1 << 10).ok()?.to_vec(),
+            secrets: r.bytes(1 << 16).ok()?.to_vec(),
+        })
+    }
+
+    pub(crate) fn open(&self, master: &MasterKey) -> Option<Secrets> {
+        let local = master
+            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &self.wrapped)
+            .ok()?;
+        let plain = zeroize::Zeroizing::new(open(&local, &local_aad(2), &self.secrets).ok()?);
+        Secrets::decode(&plain).ok()
+    }
+}
+
+/// Names of all inodes, for reports.
+pub(super) fn names_of(tree: &Tree) -> HashMap<Ino, Vec<u8>> {
+    let mut names = HashMap::new();
+    for (folder, content) in tree.iter() {
+        let above = tree.folder_path(folder).unwrap_or_default();
+        for entry in content.entries.values() {
+            let mut path = above.clone();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&entry.name);
+            names.entry(entry.ino).or_insert(path);
+        }
+    }
+    names
+}

@@ -1,0 +1,455 @@
+//! Telling: from what changed to events of this device's chain.
+//!
+//! An entity is told when nobody has it open for writing; a node when what it names has
+//! been. What came and went between two commits is never told. The events of one commit
+//! lie together in a pack, signed once; a small file's body is a part of its event and
+//! lies nowhere else.
+
+use std::collections::{HashMap, HashSet};
+
+use super::commit::{Item, Work, pending_gone};
+use super::secrets::Counters;
+use super::{Vault, gone_aad};
+use crate::codec::Writer;
+use crate::content::{Durable, delete_log};
+use crate::core::StoreError;
+use crate::db::{Batch, Table};
+use crate::event::{
+    BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash, tree_aad,
+};
+use crate::ids::{EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
+use crate::keys::{Key, labels, seal};
+use crate::record::{BaseRef, NodeRecord, kind};
+use crate::tree::{DirtyNode, Kind, Told};
+
+/// A node that is gone, and the version that whoever removed it saw.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GoneNode {
+    pub(crate) id: NodeId,
+    pub(crate) saw: Option<EventRef>,
+}
+
+/// What the other devices have not been told.
+#[derive(Default)]
+pub(crate) struct Untold {
+    pub(crate) inodes: HashSet<Ino>,
+    /// Nodes, with the folder that they are in.
+    pub(crate) nodes: HashMap<NodeNo, Ino>,
+    pub(crate) gone: HashMap<NodeNo, GoneNode>,
+    /// Those of `gone` that have a row.
+    pub(crate) gone_rows: HashSet<NodeNo>,
+}
+
+impl Untold {
+    pub(crate) fn len(&self) -> usize {
+        self.inodes.len() + self.nodes.len() + self.gone.len()
+    }
+}
+
+/// What one commit tells.
+#[derive(Default)]
+pub(super) struct ToldNow {
+    pub(super) entities: HashMap<Ino, (Durable, Option<EventRef>)>,
+    pub(super) nodes: Vec<(NodeNo, NodeRecord)>,
+    pub(super) gone: Vec<NodeNo>,
+    pub(super) first: u64,
+    pub(super) count: u32,
+}
+
+/// A batch's bytes, about, at most: a record of a pack.
+const BATCH_MAX: usize = 4 << 20;
+
+/// Gathers one commit's events.
+pub(super) struct Publishing<'a> {
+    vault: &'a Vault,
+    tree_key: Option<Key>,
+    wrap_key: Option<Key>,
+    seq: u64,
+    lamport: u64,
+    head: [u8; 32],
+    /// Finished batches, and the one that grows.
+    batches: Vec<Growing>,
+    told: ToldNow,
+    stale: Vec<(Ino, Durable)>,
+}
+
+impl<'a> Publishing<'a> {
+    pub(super) fn new(vault: &'a Vault, counters: &Counters) -> Publishing<'a> {
+        Publishing {
+            vault,
+            tree_key: None,
+            wrap_key: None,
+            seq: counters.seq,
+            lamport: counters.lamport,
+            head: counters.head,
+            batches: vec![Growing::new(counters.next_batch, counters.seq + 1, counters.head)],
+            told: ToldNow {
+                first: counters.seq + 1,
+                ..ToldNow::default()
+            },
+            stale: Vec::new(),
+        }
+    }
+
+    /// Appends an event; returns its batch, and where in it its sealed payload begins.
+    fn push(&mut self, kind: EventKind, subject: [u8; 16], event: Draft) -> (u64, u32) {
+        let secrets = &self.vault.secrets;
+        self.seq += 1;
+        self.lamport += 1;
+        let event = Event {
+            kind,
+            space: secrets.space,
+            at: EventRef {
+                chain: secrets.chain(),
+                seq: self.seq,
+            },
+            lamport: self.lamport,
+            prev: self.head,
+            subject,
+            generation: secrets.epoch,
+            replaces: event.replaces,
+            wrapped: event.wrapped,
+            sealed: event.sealed,
+        };
+        let bytes = event.encode();
+        let full = self
+            .batches
+            .last()
+            .is_none_or(|b| b.bytes.len() + bytes.len() > BATCH_MAX);
+        if full {
+            let no = self.batches.last().map_or(0, |b| b.no + 1);
+            self.batches.push(Growing::new(no, self.seq, self.head));
+        }
+        self.head = hash(&bytes);
+        self.told.count += 1;
+        let batch = self
+            .batches
+            .last_mut()
+            .expect("one is there: it was made with the first or just now");
+        let mut w = Writer(std::mem::take(&mut batch.bytes));
+        w.bytes(&bytes);
+        batch.bytes = w.0;
+        batch.count += 1;
+        batch.head = self.head;
+        (batch.no, (batch.bytes.len() - event.sealed.len()) as u32)
+    }
+
+    /// Tells an entity's (or a folder's own) present state.
+    pub(super) fn entity(&mut self, item: &mut Item) {
+        let Some(seen) = &item.seen else { return };
+        if !seen.untold || seen.meta.nlink == 0 {
+            return;
+        }
+        let ino = item.inode.ino;
+        if seen.meta.kind == Kind::Folder {
+            // A folder is told by its node.
+            self.told.entities.insert(ino, (seen.durable, seen.published));
+            return;
+        }
+        let body = match (&item.body, seen.durable.base) {
+            (Some(bytes), _) => Body::Inline(bytes.clone()),
+            (None, BaseRef::Manifest(root)) => Body::Manifest(root),
+            (None, BaseRef::Empty) if seen.durable.size == 0 => Body::Inline(Vec::new()),
+            // Only attributes changed: the body is told again, it is small.
+            (None, BaseRef::Body { .. }) => {
+                let entity = item.inode.state.read().entity;
+                let owner = item.inode.owner(&self.vault.core, entity);
+                match crate::content::read_body(owner, seen.durable.base) {
+                    Ok(bytes) => Body::Inline(bytes),
+                    Err(_) => return, // damaged: left untold, found by `check`
+                }
+            }
+            (None, BaseRef::Empty) => return,
+        };
+        let is_inline = matches!(body, Body::Inline(_));
+        let version = Version {
+            kind: seen.meta.kind,
+            form: Form::Blob,
+            perm: seen.meta.perm,
+            mtime: seen.meta.mtime,
+            btime: seen.meta.btime,
+            size: seen.durable.size,
+            xattrs: seen.meta.xattrs.clone(),
+            body,
+        };
+        let entity = item.inode.state.read().entity;
+        let seq = self.seq + 1;
+        let mut plain = version.encode();
+        let sealed = seal(item.inode.key(), &content_aad(&entity, seq), &plain);
+        zeroize::Zeroize::zeroize(&mut plain);
+        let len = sealed.len() as u32;
+        let chain = self.vault.secrets.chain();
+        let (kind, draft) = match seen.published {
+            None => {
+                let wrapped = self.wrap(&entity, item.inode.key());
+                (
+                    EventKind::Create,
+                    Draft {
+                        replaces: Vec::new(),
+                        wrapped: Some(wrapped),
+                        sealed,
+                    },
+                )
+            }
+            Some(before) => (
+                EventKind::Version,
+                Draft {
+                    replaces: vec![before],
+                    wrapped: None,
+                    sealed,
+                },
+            ),
+        };
+        let mut durable = seen.durable;
+        let (batch, offset) = self.push(kind, entity.0, draft);
+        if is_inline && durable.size > 0 {
+            self.stale.push((ino, durable));
+            durable.base = BaseRef::Body {
+                batch,
+                offset,
+                len,
+                seq,
+            };
+            durable.base_len = durable.size;
+            durable.log_first = durable.log_next;
+        } else if is_inline {
+            self.stale.push((ino, durable));
+            durable = Durable {
+                log_first: durable.log_next,
+                log_next: durable.log_next,
+                ..Durable::default()
+            };
+        }
+        self.told
+            .entities
+            .insert(ino, (durable, Some(EventRef { chain, seq })));
+    }
+
+    /// Tells nodes whose targets have been told, and those that are gone.
+    pub(super) fn nodes(&mut self, work: &mut Work) {
+        let mut nodes: HashMap<NodeNo, Ino> = self.vault.untold.lock().nodes.clone();
+        for (no, state) in &work.nodes {
+            match state {
+                DirtyNode::Is(record) => nodes.insert(*no, record.parent),
+                DirtyNode::Gone => nodes.remove(no),
+            };
+        }
+        let mut nodes: Vec<(NodeNo, Ino)> = nodes.into_iter().collect();
+        nodes.sort_unstable();
+        let dirty: HashMap<NodeNo, usize> = work
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, (no, _))| (*no, i))
+            .collect();
+        for (no, parent) in nodes {
+            let mut record = match dirty.get(&no) {
+                Some(i) => match &work.nodes[*i].1 {
+                    DirtyNode::Is(record) => record.clone(),
+                    DirtyNode::Gone => continue,
+                },
+                None => match self.vault.tree.read().record(parent, no) {
+                    Some(record) => record,
+                    None => continue,
+                },
+            };
+            if record.told == Told::Now || record.kind.is_local() || !self.node(&record, no) {
+                continue;
+            }
+            record.told = Told::Now;
+            match dirty.get(&no) {
+                Some(i) => work.nodes[*i].1 = DirtyNode::Is(record.clone()),
+                None => work.nodes.push((no, DirtyNode::Is(record.clone()))),
+            }
+            self.told.nodes.push((no, record));
+        }
+        let gone: Vec<(NodeNo, GoneNode)> = self
+            .vault
+            .untold
+            .lock()
+            .gone
+            .iter()
+            .map(|(no, gone)| (*no, *gone))
+            .collect();
+        for (no, gone) in gone {
+            let mut w = Writer::new();
+            w.u8(0);
+            let aad = tree_aad(&gone.id, self.seq + 1, self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, &w.0);
+            let replaces = gone.saw.into_iter().collect();
+            self.push(
+                EventKind::NodeGone,
+                gone.id.0,
+                Draft {
+                    replaces,
+                    wrapped: None,
+                    sealed,
+                },
+            );
+            self.told.gone.push(no);
+        }
+    }
+
+    /// Tells one node; false if what it names has not been told yet.
+    fn node(&mut self, record: &NodeRecord, _no: NodeNo) -> bool {
+        let Ok(inode) = self.vault.get(record.ino) else {
+            return false;
+        };
+        let Ok(parent) = self.vault.get(record.parent) else {
+            return false;
+        };
+        let state = inode.state.read();
+        let known = self.told.entities.contains_key(&record.ino) || state.published.is_some();
+        if record.kind != Kind::Folder && !known {
+            return false;
+        }
+        let entity = (record.kind != Kind::Folder).then_some(state.entity);
+        let (perm, xattrs) = match record.kind {
+            Kind::Folder => (state.meta.perm, state.meta.xattrs.clone()),
+            _ => (0, None),
+        };
+        drop(state);
+        let parent = if record.parent == ROOT {
+            ROOT_NODE
+        } else {
+            NodeId(parent.state.read().entity.0)
+        };
+        let plain = NodeState {
+            parent,
+            entity,
+            perm,
+            xattrs,
+            name: record.name.clone(),
+        }
+        .encode();
+        let aad = tree_aad(&record.id, self.seq + 1, self.vault.secrets.epoch);
+        let sealed = seal(self.tree_key(), &aad, &plain);
+        self.push(
+            EventKind::Node,
+            record.id.0,
+            Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            },
+        );
+        true
+    }
+
+    fn wrap(&mut self, entity: &EntityId, key: &Key) -> [u8; crate::keys::WRAPPED] {
+        let secrets = &self.vault.secrets;
+        let wrap_key = self.wrap_key.get_or_insert_with(|| secrets.wrap_key());
+        let aad = crate::keys::Aad {
+            kind: kind::WRAP_EPOCH,
+            id: entity.0,
+            version: 0,
+            generation: secrets.epoch,
+        };
+        let sealed = seal(wrap_key, &aad, key.expose());
+        sealed
+            .try_into()
+            .expect("a sealed key of 32 bytes has the length of a wrap")
+    }
+
+    fn tree_key(&mut self) -> &Key {
+        let secrets = &self.vault.secrets;
+        self.tree_key.get_or_insert_with(|| secrets.tree_key())
+    }
+
+    /// Stores and signs the batch.
+    pub(super) fn finish(self, counters: &mut Counters, batch: &mut Batch) -> Result<ToldNow, StoreError> {
+        if self.told.count == 0 {
+            return Ok(self.told);
+        }
+        for (ino, durable) in &self.stale {
+            delete_log(batch, *ino, durable);
+        }
+        let secrets = &self.vault.secrets;
+        for grown in self.batches.iter().filter(|b| b.count > 0) {
+            let place = self
+                .vault
+                .core
+                .packs
+                .append(kind::BATCH, &grown.head, &grown.bytes)?;
+            let last = grown.first + u64::from(grown.count) - 1;
+            let signed = BatchRow::signed(secrets.chain(), last, &grown.head);
+            let row = BatchRow {
+                place,
+                chain: secrets.chain(),
+                first: grown.first,
+                count: grown.count,
+                prev: grown.prev,
+                head: grown.head,
+                signature: secrets.signing.sign(labels::SIGN_HEAD, &signed),
+            };
+            batch.put(Table::Batches, grown.no.to_be_bytes(), row.encode());
+            counters.next_batch = grown.no + 1;
+        }
+        counters.seq = self.seq;
+        counters.lamport = self.lamport;
+        counters.head = self.head;
+        Ok(self.told)
+    }
+}
+
+/// A batch that is being made.
+struct Growing {
+    no: u64,
+    first: u64,
+    count: u32,
+    prev: [u8; 32],
+    head: [u8; 32],
+    bytes: Vec<u8>,
+}
+
+impl Growing {
+    fn new(no: u64, first: u64, prev: [u8; 32]) -> Growing {
+        Growing {
+            no,
+            first,
+            count: 0,
+            prev,
+            head: prev,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+/// What is particular about an event.
+struct Draft {
+    replaces: Vec<EventRef>,
+    wrapped: Option<[u8; crate::keys::WRAPPED]>,
+    sealed: Vec<u8>,
+}
+
+impl Vault {
+    /// Rows for removals that are not told yet, and none for those that are.
+    pub(super) fn write_gone(&self, work: &mut Work, told: &[NodeNo]) {
+        let mut untold = self.untold.lock();
+        let new: Vec<(NodeNo, GoneNode)> = untold
+            .gone
+            .iter()
+            .filter(|(no, _)| !told.contains(no) && !untold.gone_rows.contains(no))
+            .map(|(no, gone)| (*no, *gone))
+            .collect();
+        for (no, gone) in new {
+            let mut w = Writer::new();
+            w.u8(0).raw(&gone.id.0);
+            match &gone.saw {
+                Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
+                None => w.u8(0),
+            };
+            work.batch.put(
+                Table::Pending,
+                pending_gone(no),
+                seal(&self.local, &gone_aad(no), &w.0),
+            );
+            untold.gone_rows.insert(no);
+        }
+        for no in told {
+            if untold.gone_rows.contains(no) {
+                work.batch.delete(Table::Pending, pending_gone(*no));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What `coffer status` and statfs(2) tell.
+
+use std::sync::atomic::Ordering;
+
+use super::Vault;
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::io::Space;
+
+/// See the fields. Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The device's name.
+    pub device: String,
+    /// Names of files, links and special files.
+    pub files: u64,
+    /// Folders, the root too.
+    pub folders: u64,
+    /// Entities.
+    pub entities: u64,
+    /// Stored chunks.
+    pub chunks: u64,
+    /// Plaintext of the stored chunks.
+    pub chunk_bytes: u64,
+    /// The packs.
+    pub stored: u64,
+    /// The database file.
+    pub database: u64,
+    /// Plaintext that did not have to be stored again, since unlock.
+    pub saved: u64,
+    /// Accepted and in memory only.
+    pub pending: u64,
+    /// How old the oldest uncommitted change is, in milliseconds.
+    pub pending_ms: Option<u64>,
+    /// Entities, nodes and removals that are to become events.
+    pub untold: u64,
+    /// Events of this chain.
+    pub events: u64,
+    /// Damage that was met on opening.
+    pub damage: Vec<String>,
+}
+
+impl Vault {
+    /// Counts.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let (nodes, folders) = {
+            let tree = self.tree.read();
+            (tree.nodes(), tree.folders())
+        };
+        let mut chunk_bytes = 0;
+        self.core.db.scan(Table::Chunks, b"", &mut |_, row| {
+            chunk_bytes += crate::record::ChunkRow::decode(row).map_or(0, |r| u64::from(r.len));
+            true
+        })?;
+        let counters = self.committer.lock().counters;
+        Ok(Status {
+            device: self.secrets.device_name.clone(),
+            files: nodes + 1 - folders,
+            folders,
+            entities: self.core.db.rows(Table::Inodes)?,
+            chunks: self.core.db.rows(Table::Chunks)?,
+            chunk_bytes,
+            stored: self.core.packs.bytes(),
+            database: self.core.db.file_len(),
+            saved: self.core.saved.load(Ordering::Relaxed),
+            pending: self.core.dirty.load(Ordering::Relaxed),
+            pending_ms: self.signals.pending_for().map(|d| d.as_millis() as u64),
+            untold: self.untold.lock().len() as u64,
+            events: counters.seq,
+            damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
+        })
+    }
+
+    /// The room on the disk, and how many names there are.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub fn space(&self) -> std::io::Result<(Space, u64)> {
+        Ok((self.core.disk.space()?, self.tree.read().nodes() + 1))
+    }
+}
