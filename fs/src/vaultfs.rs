@@ -27,6 +27,8 @@ pub struct CofferFs {
     vault: Arc<Vault>,
     syncs: Sender<(Ino, Done<()>)>,
     started: Instant,
+    /// The next handle: each is its own, and its lowest bit says whether it may write.
+    handles: AtomicU64,
     /// Milliseconds after `started`.
     active: AtomicU64,
 }
@@ -48,6 +50,7 @@ impl CofferFs {
             vault,
             syncs,
             started: Instant::now(),
+            handles: AtomicU64::new(1),
             active: AtomicU64::new(0),
         })
     }
@@ -259,10 +262,11 @@ impl FileSystem for CofferFs {
         self.named(ino)
     }
 
-    fn open(&self, _who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
+    fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
         self.touch();
-        self.vault.open(ino, mode.write, mode.truncate).map_err(errno)?;
-        Ok(if mode.write { WRITES } else { 0 })
+        self.vault.open(ino, mode.write, mode.truncate, who.uid != 0).map_err(errno)?;
+        let handle = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
+        Ok(if mode.write { handle | WRITES } else { handle })
     }
 
     fn create(

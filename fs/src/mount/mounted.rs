@@ -31,16 +31,6 @@ fn unique_id(point: &Path) -> Option<u64> {
     (found.stx_mask & UNIQUE.bits() != 0).then_some(found.stx_mnt_id)
 }
 
-/// The unique id of the mount in sight at `point` (statx(2)); `None` where the kernel has
-/// none or does not let us see it. Asks the kernel only, never the file system.
-fn unique_id(point: &Path) -> Option<u64> {
-    /// STATX_MNT_ID_UNIQUE
-    const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
-    let how = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let found = rustix::fs::statx(CWD, point, how, UNIQUE).ok()?;
-    (found.stx_mask & UNIQUE.bits() != 0).then_some(found.stx_mnt_id)
-}
-
 /// A mounted vault. Dropping it does not unmount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -144,8 +134,7 @@ impl Mount {
     }
 
     /// Cuts the connection: every request, waiting or to come, fails (ENOTCONN), and no
-    /// process stays blocked on it. The mount stays, unusable, until it is unmounted (where
-    /// fusectl is not mounted: if someone uses it; else it is unmounted with this).
+    /// process stays blocked on it. The mount stays, unusable, until it is unmounted.
     ///
     /// After an unmount only while the service goes on ([`crate::adapter::Session::wait`]):
     /// once it has ended, the connection's number may be another's.

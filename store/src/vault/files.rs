@@ -147,11 +147,11 @@ impl Vault {
         self.stat(ino)
     }
 
-    /// A handle was opened. `truncate` cuts the file to nothing.
+    /// A handle was opened. `truncate` cuts the file to nothing, with `suid` its set-id bits go.
     ///
     /// # Errors
     /// As [`OpError`] says.
-    pub fn open(&self, ino: Ino, write: bool, truncate: bool) -> Result<(), OpError> {
+    pub fn open(&self, ino: Ino, write: bool, truncate: bool, suid: bool) -> Result<(), OpError> {
         if write || truncate {
             self.writable()?;
         }
@@ -169,6 +169,9 @@ impl Vault {
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
             state.untold = true;
+            if suid {
+                kill_suid(&mut state.meta);
+            }
             if had {
                 state.saving_since.get_or_insert_with(Instant::now);
             }
