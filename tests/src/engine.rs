@@ -87,12 +87,17 @@ impl Bench for Engine {
     fn remount(&mut self) {
         self.fs.vault().close().expect("a vault closes on a healthy disk");
         let vault = open(&self.disk);
-        let report = check(&vault);
-        assert!(
-            report.problems.is_empty(),
-            "after a remount: {:?}",
-            report.problems
-        );
         self.fs = Arc::new(CofferFs::new(vault).expect("threads can be started"));
+        self.verify()
+            .unwrap_or_else(|what| panic!("after a remount: {what}"));
+    }
+
+    fn verify(&mut self) -> Result<(), String> {
+        let problems = check(self.fs.vault()).problems;
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("check finds {problems:?}"))
+        }
     }
 }

@@ -4,16 +4,20 @@
 //! and that whatever still runs or is mounted at the end is taken away.
 
 use crate::command::{Ended, process_state, run, until};
-use crate::play::syscalls::Site;
 use crate::{args, settings};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+
+mod site;
+
+pub use site::VaultSite;
 
 /// The KDF's floor: the least that the program takes.
 const FLOOR: [&str; 4] = ["--kdf-memory", "19MiB", "--kdf-passes", "2"];
@@ -90,8 +94,31 @@ impl Vault {
         self.coffer_with(arguments, format!("{}\n", self.password).as_bytes())
     }
 
+    /// Mounts it in the foreground: the daemon is the child that is returned, perhaps not
+    /// mounted yet.
+    pub fn foreground(&self) -> Child {
+        let mut command = self.command();
+        command
+            .args(["mount", "--foreground", "--password-stdin"])
+            .arg(&self.mountpoint);
+        let quiet = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = quiet.spawn().expect("the program can be started");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin
+            .write_all(format!("{}\n", self.password).as_bytes())
+            .expect("it reads the password");
+        child
+    }
+
     /// A command of the program on this vault, given this input.
     pub fn coffer_with(&self, arguments: &[&OsStr], input: &[u8]) -> Ended {
+        run(self.command().args(arguments), input)
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().current_dir(self.dir.path());
         for (name, dir) in [
@@ -107,7 +134,7 @@ impl Vault {
         }
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("COFFER_VAULT", &self.store);
-        run(command.args(arguments), input)
+        command
     }
 
     /// Mounts it, in the background.
@@ -212,17 +239,20 @@ impl Vault {
         mounts.lines().any(|line| line.split(' ').nth(4) == Some(&here))
     }
 
-    /// The processes whose memory may hold keys or plaintext: all that run our program.
+    /// The processes whose memory may hold keys or plaintext: all that run our program for
+    /// this vault. Others' tests run side by side: ours are told by what we gave them.
     pub fn processes(&self) -> Vec<u32> {
         let Ok(program) = fs::canonicalize(&self.program) else {
             return Vec::new();
         };
+        let mark = self.dir.path().as_os_str().as_encoded_bytes();
         let ours = |pid: &u32| {
-            // Tests run side by side: told apart by the environment that we gave.
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let store = self.store.as_os_str().as_encoded_bytes();
-            fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)
-                && environment.windows(store.len()).any(|window| window == store)
+            let marked = |what: &str| {
+                let bytes = fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+                bytes.windows(mark.len()).any(|window| window == mark)
+            };
+            let runs = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+            runs && (marked("environ") || marked("cmdline"))
         };
         let all = fs::read_dir("/proc").into_iter().flatten().flatten();
         all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -269,51 +299,4 @@ fn program() -> PathBuf {
     program
         .filter(|path| path.is_file())
         .expect("the program is not built: run “cargo build -p coffer” first")
-}
-
-/// A mounted vault as a place to play streams in: its folder `stream`.
-#[derive(Debug)]
-pub struct VaultSite {
-    vault: Vault,
-    folder: PathBuf,
-}
-
-impl VaultSite {
-    /// In this vault, which is mounted.
-    pub fn new(vault: Vault) -> VaultSite {
-        let folder = vault.mountpoint.join("stream");
-        fs::create_dir(&folder).expect("the vault is new");
-        VaultSite { vault, folder }
-    }
-
-    /// The vault.
-    pub fn vault(&self) -> &Vault {
-        &self.vault
-    }
-
-    /// Starts with an empty folder again.
-    pub fn clear(&self) {
-        fs::remove_dir_all(&self.folder).expect("what was made can be removed");
-        fs::create_dir(&self.folder).expect("it was just removed");
-    }
-}
-
-impl Site for &VaultSite {
-    fn name(&self) -> String {
-        "mounted vault".into()
-    }
-
-    fn root(&self) -> &Path {
-        &self.folder
-    }
-
-    fn sync(&mut self) {
-        let folder = fs::File::open(&self.folder).expect("it is there");
-        folder.sync_all().expect("fsync of a folder");
-    }
-
-    fn remount(&mut self) {
-        self.vault.lock();
-        self.vault.mount();
-    }
 }

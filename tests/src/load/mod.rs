@@ -1,9 +1,9 @@
 //! Writers whose files say of themselves whether they are whole, and what may be found of
 //! them after a crash.
 //!
-//! Each writer owns one folder and does one kind of thing for ever, in steps numbered from
-//! 1. After what fsync has acknowledged it appends the step to a log outside the vault: so
-//! the log never says more than what must be there. [`verify`] reads what a crash left.
+//! Each writer owns one folder and does one kind of thing for ever, in numbered steps. What
+//! fsync has acknowledged it writes to a log outside the vault afterwards, so the log never
+//! says more than what must be there. [`verify`] reads what a crash left.
 
 mod verify;
 mod write;

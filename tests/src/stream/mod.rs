@@ -2,5 +2,6 @@
 
 mod choice;
 pub mod generate;
+mod save;
 pub mod shrink;
 pub mod trial;
