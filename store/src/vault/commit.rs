@@ -334,7 +334,7 @@ impl Vault {
 
     /// The transaction is through: memory learns it.
     fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
-        let mut untold = self.untold.lock();
+        let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
@@ -377,15 +377,19 @@ impl Vault {
             {
                 content.unload(&self.core);
             }
-            if state.untold && !state.meta.kind.is_local() {
-                untold.inodes.insert(*ino);
-            } else {
-                untold.inodes.remove(ino);
-            }
+            still.push((*ino, state.untold && !state.meta.kind.is_local()));
             let again = state.meta_dirty || item.left || state.content_dirty();
             drop(guard);
             if again {
                 self.mark_dirty(*ino);
+            }
+        }
+        let mut untold = self.untold.lock();
+        for (ino, yes) in still {
+            if yes {
+                untold.inodes.insert(ino);
+            } else {
+                untold.inodes.remove(&ino);
             }
         }
         for (no, state) in &work.nodes {

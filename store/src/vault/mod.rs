@@ -220,7 +220,9 @@ impl Vault {
     fn is_settling(&self) -> bool {
         let untold: Vec<Ino> = self.untold.lock().inodes.iter().copied().collect();
         untold.into_iter().any(|ino| {
-            self.inodes.lock().get(ino).is_some_and(|inode| {
+            // The map is let go before the inode is locked: see the order of locks above.
+            let inode = self.inodes.lock().get(ino);
+            inode.is_some_and(|inode| {
                 let state = inode.state.read();
                 state.writers == 0 && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
