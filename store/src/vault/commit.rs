@@ -177,12 +177,15 @@ impl Vault {
     /// Brings one content to where a row can name it.
     fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
         let Some(inode) = self.resident(ino)? else {
+            self.untold.lock().inodes.remove(&ino);
             return Ok(());
         };
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        if state.meta.nlink == 0 && state.meta.kind != crate::tree::Kind::Folder {
-            return Ok(()); // nobody will find it after a crash; its rows go with the last handle
+        if state.meta.nlink == 0 {
+            // Nobody will find it after a crash; its rows go with the last handle.
+            self.untold.lock().inodes.remove(&ino);
+            return Ok(());
         }
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
             inode: inode.clone(),
