@@ -407,6 +407,10 @@ impl Sealed {
             if row.told != Told::Now && !row.kind.is_local() {
                 untold.nodes.insert(*no, row.parent);
             }
+            if row.told == Told::Never && matches!(row.kind, Kind::File | Kind::Symlink) {
+                // Perhaps the file was never told either; to tell it again does no harm.
+                untold.inodes.insert(row.ino);
+            }
         }
         let (tree, strays) = Tree::load(rows);
         for (no, row) in strays {
