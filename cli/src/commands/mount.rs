@@ -33,7 +33,17 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
     }
     check_mountpoint(&mountpoint)?;
     // What can be refused is refused before anybody types a password.
-    let sealed = Sealed::open(vault)?;
+    let sealed = match Sealed::open(vault) {
+        // Another “coffer mount” may have been a little faster.
+        Err(failure) if failure.kind == Kind::InUse => {
+            return if already(ui, vault, &mountpoint)? {
+                Ok(())
+            } else {
+                Err(failure)
+            };
+        }
+        opened => opened?,
+    };
     let origin = match (args.moved, args.copied) {
         (true, _) => Some(Origin::Moved),
         (_, true) => Some(Origin::Copied),

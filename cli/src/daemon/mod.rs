@@ -185,7 +185,7 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
         Some(Origin::Copied) => {
             // Its new tag stands at its head only once it is locked again.
             sealed.become_new_device(password)?;
-            sealed = Sealed::open_again(dir)?;
+            sealed = Sealed::open(dir)?;
         }
     }
     let tag = sealed.instance();
