@@ -23,6 +23,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// How long nothing must come to say that nothing more will.
 const QUIET: Duration = Duration::from_millis(100);
+/// How long a mount may be busy by nobody.
+const TRANSIENT: Duration = Duration::from_secs(2);
 /// How long a mount may take to say whether it lives.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -108,7 +110,17 @@ impl Mount {
     /// # Errors
     /// `InUse`, naming who uses it.
     pub(crate) fn unmount(&self) -> Result<(), Failure> {
-        self.mount.unmount().map_err(|error| match error {
+        let until = Instant::now() + TRANSIENT;
+        let unmounted = loop {
+            match self.mount.unmount() {
+                // Somebody who looks through /proc, say, holds a mount for a moment.
+                Err(UnmountError::Busy { users, .. }) if users.is_empty() && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                done => break done,
+            }
+        };
+        unmounted.map_err(|error| match error {
             UnmountError::Busy { point, users } => {
                 let mut failure = Failure::new(
                     Kind::InUse,
