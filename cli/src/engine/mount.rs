@@ -151,9 +151,9 @@ impl Mount {
     pub(crate) fn detach(&self) -> Result<bool, Failure> {
         let until = Instant::now() + FLUSH;
         flush(self.mount.point(), until);
-        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE: it has been
-        // sent; when nothing comes any more, it has been taken.
-        while self.idle() < QUIET && Instant::now() < until {
+        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE; it has been
+        // sent, and is waited for here.
+        while !self.is_drained() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
         // Cut first: without fusectl that takes the mount's name.
@@ -162,6 +162,17 @@ impl Mount {
             .unmount_lazily()
             .map_err(|error| Failure::failed(sentence(&error)))?;
         Ok(cut)
+    }
+
+    /// Whether all that was sent has been answered: by the kernel's count, or, where that cannot
+    /// be read (no fusectl), because nothing has come for a while.
+    fn is_drained(&self) -> bool {
+        let count =
+            std::fs::read_to_string(format!("/sys/fs/fuse/connections/{}/waiting", self.connection()));
+        match count.ok().and_then(|count| count.trim().parse::<u64>().ok()) {
+            Some(count) => count == 0,
+            None => self.idle() >= QUIET,
+        }
     }
 
     /// Waits until no thread serves it any more.
