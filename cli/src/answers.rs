@@ -8,26 +8,32 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Contents {
     /// This device's name.
     pub device: String,
-    /// Regular files.
+    /// Names of files, links and special files.
     pub files: u64,
-    /// Folders.
+    /// Folders, the root left out.
     pub folders: u64,
-    /// Symbolic links.
-    pub links: u64,
-    /// Bytes that the files show.
-    pub logical_bytes: u64,
-    /// Bytes in pack files.
+    /// Entities: what names stand for.
+    pub entities: u64,
+    /// Chunks stored.
+    pub chunks: u64,
+    /// Bytes of content in them.
+    pub chunk_bytes: u64,
+    /// Bytes of the pack files.
     pub stored_bytes: u64,
     /// Bytes of the database.
     pub database_bytes: u64,
-    /// Bytes not stored again because they were there.
+    /// Bytes written since it was opened that were there already, and not stored again.
     pub saved_bytes: u64,
-    /// Bytes written and not yet durable.
+    /// Bytes accepted and in memory only.
     pub pending_bytes: u64,
-    /// Events not yet durable.
+    /// Age of the oldest change that is not yet durable.
+    pub pending_seconds: Option<f64>,
+    /// Changes that are yet to become events.
     pub pending_events: u64,
-    /// Seconds since the oldest write that is not yet durable.
-    pub unsynced_seconds: f64,
+    /// Events of this device.
+    pub events: u64,
+    /// Damage that was met on opening.
+    pub damage: Vec<String>,
 }
 
 /// What the daemon adds.
@@ -82,8 +88,12 @@ pub(crate) struct Problem {
 pub(crate) struct Check {
     /// Records verified.
     pub records: u64,
+    /// Files and folders.
+    pub files: u64,
     /// Chunks verified.
     pub chunks: u64,
+    /// Events verified.
+    pub events: u64,
     /// Bytes read.
     pub bytes: u64,
     /// What is wrong; empty is good.
@@ -108,13 +118,6 @@ pub(crate) struct Backup {
     pub copied_bytes: u64,
     /// Bytes that were there from before.
     pub kept_bytes: u64,
-}
-
-/// One setting.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Setting {
-    /// Its name.
-    pub key: String,
-    /// Its value.
-    pub value: String,
+    /// Records of the database, which is written anew each time.
+    pub records: u64,
 }

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     /// The backup is a vault of its own, encrypted alike: mount it with --vault to look into it.
     Backup(Backup),
     /// Show or change settings
+    ///
+    /// They are of this device, lie outside the vault, and need no password.
     #[command(after_help = help::SETTINGS)]
     Settings(Settings),
     /// Print the completions for a shell
@@ -273,8 +275,6 @@ pub(crate) struct Settings {
     pub key: Option<String>,
     /// Its new value; shows it if absent
     pub value: Option<String>,
-    #[command(flatten)]
-    pub password: PasswordArgs,
 }
 
 #[derive(Args)]

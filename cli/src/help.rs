@@ -36,7 +36,7 @@ encrypted disk, and to root alone (chmod 600).";
 
 /// Below “coffer settings”.
 pub(crate) const SETTINGS: &str = "\
-Settings of this program (the vault may have more, all are listed by “coffer settings”):
+Settings:
   lock-idle     lock after this time without use: 30m, 2h, never (default)
                 A program that keeps reading, such as a file indexer, counts as use; a vault
                 whose folder is in use stays open, and is tried again.

@@ -5,6 +5,7 @@
 //! copy in a known place. A first visit is none. Blind to a restore that keeps the inode and the tag,
 //! and to anything done on another machine.
 
+use crate::engine::{self, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::wire::WirePath;
@@ -59,7 +60,7 @@ struct Seen {
 
 /// What the markers say of a vault about to be mounted.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+enum Verdict {
     /// As it was, or never seen here.
     Fine,
     /// This copy was last seen at that path.
@@ -100,7 +101,7 @@ impl Markers {
     ///
     /// # Errors
     /// When the database cannot be looked at.
-    pub(crate) fn judge(&self, tag: &[u8; 16], database: &Path) -> Result<Verdict, Failure> {
+    fn judge(&self, tag: &[u8; 16], database: &Path) -> Result<Verdict, Failure> {
         let place = place(database)?;
         let tag = paths::hex(tag);
         if let Some(seen) = self.seen.iter().find(|seen| seen.tag == tag) {
@@ -142,8 +143,18 @@ fn place(database: &Path) -> Result<Place, Failure> {
     Place::of(database).map_err(|error| Failure::io(format_args!("look at {}", database.display()), &error))
 }
 
-/// The question that a verdict raises; `None` if none.
-pub(crate) fn question(verdict: &Verdict, vault: &Path) -> Option<Failure> {
+/// The question that a vault raises before it is opened; `None` if none.
+pub(crate) fn doubt(vault: &Path, sealed: &Sealed) -> Option<Failure> {
+    let judged = Markers::load(&sealed.facts().id)
+        .and_then(|markers| markers.judge(&sealed.instance(), &engine::database(vault)));
+    match judged {
+        Ok(verdict) => question(&verdict, vault),
+        Err(failure) => Some(failure),
+    }
+}
+
+/// The question that a verdict raises.
+fn question(verdict: &Verdict, vault: &Path) -> Option<Failure> {
     let text = match verdict {
         Verdict::Fine => return None,
         Verdict::Elsewhere(place) => format!(

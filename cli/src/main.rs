@@ -27,6 +27,7 @@ mod welcome;
 
 mod engine;
 mod helper;
+
 mod instance;
 
 mod daemon;

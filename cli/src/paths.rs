@@ -53,6 +53,15 @@ pub(crate) fn state_dir() -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
+/// `$XDG_CONFIG_HOME/coffer`: settings of this device. Not made: who writes there makes it.
+pub(crate) fn config_dir() -> Result<PathBuf, Failure> {
+    let config = match xdg("XDG_CONFIG_HOME") {
+        Some(config) => config,
+        None => home()?.join(".config"),
+    };
+    Ok(config.join("coffer"))
+}
+
 /// Folders in which this user's sockets may lie, the best one first.
 fn runtime_candidates() -> Vec<PathBuf> {
     let uid = rustix::process::getuid().as_raw();

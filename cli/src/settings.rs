@@ -1,14 +1,22 @@
-//! The settings that this program itself obeys; the vault keeps them, and has others of its own.
+//! The settings that this program itself obeys. They are of this device and no secret, so they lie
+//! outside the vault, in `$XDG_CONFIG_HOME/coffer/VAULT-ID.json`, and need no password.
+//!
+//! Guarantees that a value which makes no sense is refused, never ignored; and that a settings file
+//! which cannot be read makes a vault lock more readily, not less.
 
-use crate::answers::Setting;
 use crate::failure::Failure;
+use crate::paths;
 use crate::units;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Lock after this time without use.
-pub(crate) const IDLE: &str = "lock-idle";
+const IDLE: &str = "lock-idle";
 /// What to do when the system suspends.
-pub(crate) const SUSPEND: &str = "lock-suspend";
+const SUSPEND: &str = "lock-suspend";
 
 /// What to do when the system suspends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,35 +29,119 @@ pub(crate) enum OnSuspend {
     Always,
 }
 
-/// Refuses values of our own settings that make no sense; others are the vault's to judge.
+/// One vault's settings on this device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    file: PathBuf,
+    values: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Reads those of the vault with this id (in hex); defaults where nothing was set.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub(crate) fn load(vault_id: &str) -> Result<Settings, Failure> {
+        Settings::load_from(paths::config_dir()?.join(format!("{vault_id}.json")))
+    }
+
+    fn load_from(file: PathBuf) -> Result<Settings, Failure> {
+        let broken = || {
+            Failure::failed(format!(
+                "The settings in {} make no sense; mend or remove that file.",
+                file.display()
+            ))
+        };
+        let mut values = BTreeMap::from([
+            (IDLE.to_owned(), "never".to_owned()),
+            (SUSPEND.to_owned(), "unless-busy".to_owned()),
+        ]);
+        match fs::read(&file) {
+            Ok(bytes) => {
+                let set: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|_| broken())?;
+                for (key, value) in set {
+                    check(&key, &value).map_err(|_| broken())?;
+                    values.insert(key, value);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Failure::io(
+                    format_args!("read the settings in {}", file.display()),
+                    &error,
+                ));
+            }
+        }
+        Ok(Settings { file, values })
+    }
+
+    /// Changes one and keeps it.
+    ///
+    /// # Errors
+    /// `Usage` for what is no setting or no value of it; or when it cannot be written.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), Failure> {
+        check(key, value)?;
+        self.values.insert(key.to_owned(), value.to_owned());
+        let text = serde_json::to_vec_pretty(&self.values).expect("settings are plain text");
+        let part = self.file.with_extension("new");
+        self.file
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&part, text))
+            .and_then(|()| fs::rename(&part, &self.file))
+            .map_err(|error| {
+                Failure::io(
+                    format_args!("write the settings in {}", self.file.display()),
+                    &error,
+                )
+            })
+    }
+
+    /// All, by name.
+    pub(crate) fn all(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
+    /// The idle time in force.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.values
+            .get(IDLE)
+            .and_then(|value| units::parse_span(value).ok().flatten())
+    }
+
+    /// What to do on suspend.
+    pub(crate) fn on_suspend(&self) -> OnSuspend {
+        self.values
+            .get(SUSPEND)
+            .and_then(|value| suspend_value(value))
+            .unwrap_or(OnSuspend::Always)
+    }
+}
+
+/// Refuses what makes no sense.
 ///
 /// # Errors
 /// `Usage`.
-pub(crate) fn check(key: &str, value: &str) -> Result<(), Failure> {
+fn check(key: &str, value: &str) -> Result<(), Failure> {
     match key {
         IDLE => units::parse_span(value)
             .map(|_| ())
             .map_err(|why| Failure::usage(format!("{why}."))),
-        SUSPEND if suspend_value(value).is_none() => Err(Failure::usage(format!(
-            "“{value}” is no value of {SUSPEND}; use never, unless-busy or always."
-        ))),
-        _ => Ok(()),
+        SUSPEND => match suspend_value(value) {
+            Some(_) => Ok(()),
+            None => Err(Failure::usage(format!(
+                "“{value}” is no value of {SUSPEND}; use never, unless-busy or always."
+            ))),
+        },
+        _ => Err(unknown(key)),
     }
 }
 
-/// The idle time in force.
-pub(crate) fn idle(settings: &[Setting]) -> Option<Duration> {
-    let value = settings.iter().find(|setting| setting.key == IDLE)?;
-    units::parse_span(&value.value).ok().flatten()
-}
-
-/// What to do on suspend.
-pub(crate) fn on_suspend(settings: &[Setting]) -> OnSuspend {
-    settings
-        .iter()
-        .find(|setting| setting.key == SUSPEND)
-        .and_then(|setting| suspend_value(&setting.value))
-        .unwrap_or(OnSuspend::UnlessBusy)
+/// There is no such setting.
+pub(crate) fn unknown(key: &str) -> Failure {
+    Failure::usage(format!(
+        "There is no setting “{key}”; “coffer settings” lists them."
+    ))
 }
 
 fn suspend_value(value: &str) -> Option<OnSuspend> {
@@ -65,21 +157,27 @@ fn suspend_value(value: &str) -> Option<OnSuspend> {
 mod tests {
     use super::*;
 
-    /// Guards defaults, and that a mistyped safety setting is refused, not ignored.
+    /// Guards defaults, that settings are kept, and that a mistyped safety setting is refused, not ignored.
     #[test]
-    fn values_are_judged() {
-        assert_eq!(idle(&[]), None);
-        assert_eq!(on_suspend(&[]), OnSuspend::UnlessBusy);
-        let set = |key: &str, value: &str| {
-            [Setting {
-                key: key.into(),
-                value: value.into(),
-            }]
-        };
-        assert_eq!(idle(&set(IDLE, "30m")), Some(Duration::from_secs(1800)));
-        assert_eq!(on_suspend(&set(SUSPEND, "always")), OnSuspend::Always);
-        assert!(check(IDLE, "30").is_err());
-        assert!(check(SUSPEND, "allways").is_err());
-        assert!(check("something-else", "x").is_ok());
+    fn values_are_judged_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = || Settings::load_from(dir.path().join("coffer/id.json"));
+        let mut settings = load().unwrap();
+        assert_eq!(
+            (settings.idle(), settings.on_suspend()),
+            (None, OnSuspend::UnlessBusy)
+        );
+        settings.set(IDLE, "30m").unwrap();
+        settings.set(SUSPEND, "always").unwrap();
+        for (key, value) in [(IDLE, "30"), (SUSPEND, "allways"), ("something-else", "x")] {
+            assert!(settings.set(key, value).is_err(), "{key} {value}");
+        }
+        let again = load().unwrap();
+        assert_eq!(
+            (again.idle(), again.on_suspend()),
+            (Some(Duration::from_secs(1800)), OnSuspend::Always)
+        );
+        fs::write(dir.path().join("coffer/id.json"), "{\"lock-idle\": \"30\"}").unwrap();
+        assert!(load().is_err());
     }
 }

@@ -13,7 +13,6 @@ pub(crate) const NOTE: &str = include_str!("welcome.md");
 ///
 /// # Errors
 /// The file system's.
-#[allow(dead_code, reason = "called by the engine")]
 pub(crate) fn fill<F: FileSystem>(fs: &F) -> Result<()> {
     let who = Caller {
         uid: rustix::process::getuid().as_raw(),

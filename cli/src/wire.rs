@@ -97,15 +97,8 @@ pub(crate) enum Op {
     },
     /// Make a new recovery phrase. Secret: the current password; a secret comes back.
     RecoverAdd,
-    /// All settings.
-    Settings,
-    /// Change one.
-    Set {
-        /// Its name.
-        key: String,
-        /// Its new value.
-        value: String,
-    },
+    /// Settings were changed: read them anew.
+    Reload,
 }
 
 /// A request's line.

@@ -264,7 +264,9 @@ impl FileSystem for CofferFs {
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
         self.touch();
-        self.vault.open(ino, mode.write, mode.truncate, who.uid != 0).map_err(errno)?;
+        self.vault
+            .open(ino, mode.write, mode.truncate, who.uid != 0)
+            .map_err(errno)?;
         let handle = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
         Ok(if mode.write { handle | WRITES } else { handle })
     }

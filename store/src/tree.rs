@@ -387,16 +387,19 @@ impl Tree {
         let (no, entry) = self.lookup(from.0, from.1)?;
         let (ino, kind) = (entry.ino, entry.kind);
         self.live(to.0)?;
+        if no_replace && self.lookup(to.0, to.1).is_ok() {
+            return Err(TreeError::Exists);
+        }
         if kind == Kind::Folder && self.lies_in(to.0, ino) {
             return Err(TreeError::Loop);
         }
         let mut replaced = None;
         if let Ok((target_no, target)) = self.lookup(to.0, to.1) {
-            if no_replace {
-                return Err(TreeError::Exists);
-            }
             if target.ino == ino {
                 return Ok((no, None)); // two names of one file: POSIX says to do nothing
+            }
+            if target.kind == Kind::Folder && self.lies_in(from.0, target.ino) {
+                return Err(TreeError::NotEmpty); // whatever moves: as Linux says first
             }
             match (kind == Kind::Folder, target.kind == Kind::Folder) {
                 (true, false) => return Err(TreeError::NotFolder),

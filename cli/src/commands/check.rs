@@ -3,7 +3,7 @@
 use super::{Reached, outside, reach, retrying, understood, unlock, within};
 use crate::answers::{self, Problem};
 use crate::args::Check;
-use crate::engine::{self, Sealed};
+use crate::engine;
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::ui::{Ui, table};
@@ -49,9 +49,11 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
             text.push_str("All is well: ");
         }
         text.push_str(&format!(
-            "{} and {} verified{read}.",
+            "{}, {}, {} and {} verified{read}.",
+            counted(report.files, "file", "files"),
             counted(report.records, "record", "records"),
-            counted(report.chunks, "chunk", "chunks")
+            counted(report.chunks, "chunk", "chunks"),
+            counted(report.events, "event", "events")
         ));
         text
     });
@@ -64,21 +66,21 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
 /// Brings out what is whole, as plain files.
 fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failure> {
     let dest = outside(dest, vault)?;
-    let Reached::Sealed(sealed) = reach(vault)? else {
-        return Err(Failure::new(
-            Kind::InUse,
-            "The vault is open; lock it first with “coffer lock”, then salvage.",
-        ));
-    };
     engine::check_empty(&dest)?;
-    let mut sealed = Some(sealed);
+    match reach(vault) {
+        Ok(Reached::Daemon(_)) => {
+            return Err(Failure::new(
+                Kind::InUse,
+                "The vault is open; lock it first with “coffer lock”, then salvage.",
+            ));
+        }
+        // One that does not open is what salvage is for.
+        Err(failure) if matches!(failure.kind, Kind::InUse | Kind::TooNew) => return Err(failure),
+        _ => {}
+    }
     let mut progress = ui.progress();
     let (report, _) = retrying(vault, &args.password, |password| {
-        let held = match sealed.take() {
-            Some(held) => held,
-            None => Sealed::open(vault)?,
-        };
-        held.salvage(password, &dest, &mut progress)
+        engine::salvage(vault, password, &dest, &mut progress)
     })?;
     drop(progress);
     ui.answer(&report, || {

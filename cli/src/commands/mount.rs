@@ -7,7 +7,7 @@ use crate::daemon::{self, Config, background};
 use crate::engine::{self, Sealed, Standing};
 use crate::failure::{Failure, Kind};
 use crate::frame;
-use crate::instance::Origin;
+use crate::instance::{self, Origin};
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{Person, Ui};
@@ -33,31 +33,24 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
     }
     check_mountpoint(&mountpoint)?;
     // What can be refused is refused before anybody types a password.
-    drop(Sealed::open(vault)?);
-    let mut config = Config {
+    let sealed = Sealed::open(vault)?;
+    let origin = match (args.moved, args.copied) {
+        (true, _) => Some(Origin::Moved),
+        (_, true) => Some(Origin::Copied),
+        _ => instance::doubt(vault, &sealed).map(ask_origin).transpose()?,
+    };
+    drop(sealed);
+    let config = Config {
         vault: WirePath(vault.to_owned()),
         mountpoint: WirePath(mountpoint.clone()),
         options,
         idle,
-        origin: match (args.moved, args.copied) {
-            (true, _) => Some(Origin::Moved),
-            (_, true) => Some(Origin::Copied),
-            _ => None,
-        },
+        origin,
         detach_if_killed: args.detach_if_killed,
         threads: args.threads,
         foreground: args.foreground,
     };
-    retrying(vault, &args.password, |password| {
-        loop {
-            match open(ui, &config, password) {
-                Err(failure) if failure.kind == Kind::Question && config.origin.is_none() => {
-                    config.origin = Some(ask_origin(failure)?);
-                }
-                done => return done,
-            }
-        }
-    })?;
+    retrying(vault, &args.password, |password| open(ui, &config, password))?;
     Ok(())
 }
 
@@ -148,7 +141,7 @@ fn open(ui: &Ui, config: &Config, password: &Secret) -> Result<(), Failure> {
 
 /// Moved, or a new device? Only a person or a flag can tell.
 fn ask_origin(question: Failure) -> Result<Origin, Failure> {
-    let Some(mut person) = Person::here() else {
+    let Some(mut person) = Person::here().filter(|_| question.kind == Kind::Question) else {
         return Err(question);
     };
     person.say(&question.message);

@@ -6,7 +6,7 @@ use crate::client::{self, Found};
 use crate::failure::Failure;
 use crate::paths;
 use crate::ui::{Ui, note, table};
-use crate::units::{count, counted, size, span};
+use crate::units::{counted, size, span};
 use crate::wire::{Op, WirePath};
 use std::path::Path;
 use std::time::Duration;
@@ -117,13 +117,11 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     row(
         "Holds",
         format!(
-            "{}, {}, {}",
+            "{} in {}",
             counted(contents.files, "file", "files"),
-            counted(contents.folders, "folder", "folders"),
-            counted(contents.links, "link", "links")
+            counted(contents.folders, "folder", "folders")
         ),
     );
-    row("Content", size(contents.logical_bytes));
     row(
         "Stored",
         format!(
@@ -134,20 +132,27 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     );
     row(
         "Saved",
-        format!("{} by storing nothing twice", size(contents.saved_bytes)),
-    );
-    let pending = match (contents.pending_bytes, contents.pending_events) {
-        (0, 0) => "nothing; all is durable".to_owned(),
-        (bytes, events) => format!(
-            "{} and {} not yet durable, for {:.1} s",
-            size(bytes),
-            if events == 1 {
-                "1 change".to_owned()
-            } else {
-                format!("{} changes", count(events))
-            },
-            contents.unsynced_seconds
+        format!(
+            "{} since it was opened, by storing nothing twice",
+            size(contents.saved_bytes)
         ),
-    };
-    row("Pending", pending);
+    );
+    row(
+        "Pending",
+        match contents.pending_seconds {
+            None => "nothing; all is durable".to_owned(),
+            Some(seconds) => {
+                format!(
+                    "{} not yet durable, for {seconds:.1} s",
+                    size(contents.pending_bytes)
+                )
+            }
+        },
+    );
+    for damage in &contents.damage {
+        row("Damaged", damage.clone());
+    }
+    if !contents.damage.is_empty() {
+        row("", "“coffer check” tells more".into());
+    }
 }

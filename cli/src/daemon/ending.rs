@@ -7,7 +7,7 @@ use super::jobs::Shared;
 use super::{Event, Requester};
 use crate::engine::Mount;
 use crate::failure::{Failure, Kind};
-use crate::settings::{self, OnSuspend};
+use crate::settings::{OnSuspend, Settings};
 use crate::ui;
 use crate::wire::Ending;
 use std::sync::atomic::Ordering;
@@ -123,10 +123,7 @@ fn show_users(failure: &Failure) {
 
 fn on_suspend(shared: &Shared) -> OnSuspend {
     // Settings that cannot be read must not keep a vault open over a suspend.
-    shared
-        .vault
-        .settings()
-        .map_or(OnSuspend::Always, |known| settings::on_suspend(&known))
+    Settings::load(&shared.vault_id()).map_or(OnSuspend::Always, |settings| settings.on_suspend())
 }
 
 fn is_idle(shared: &Shared, mount: &Mount) -> bool {

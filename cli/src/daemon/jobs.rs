@@ -4,13 +4,13 @@
 //! an ending waits for no request and is refused while long work runs (unless forced).
 
 use super::{Event, Requester};
-use crate::answers::{Mounted, Setting, Status};
+use crate::answers::{Mounted, Status};
 use crate::engine::{self, Vault};
 use crate::failure::Failure;
 use crate::frame;
 use crate::paths;
 use crate::secret::Secret;
-use crate::settings;
+use crate::settings::Settings;
 use crate::wire::{Op, Progress, Reply, WirePath};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -125,12 +125,9 @@ impl Shared {
                 let phrase = self.vault.add_recovery(current)?;
                 Ok((serde_json::Value::Null, Some(phrase)))
             }
-            Op::Settings => plain(self.vault.settings()?),
-            Op::Set { key, value } => {
-                settings::check(&key, &value)?;
-                self.vault.set(&key, &value)?;
-                if key == settings::IDLE && !self.idle_fixed {
-                    *self.idle.lock() = settings::idle(&[Setting { key, value }]);
+            Op::Reload => {
+                if !self.idle_fixed {
+                    *self.idle.lock() = Settings::load(&self.vault_id())?.idle();
                     // Wakes the main loop, which sleeps by the old time.
                     let _ = self.events.send(Event::Look);
                 }
@@ -139,11 +136,16 @@ impl Shared {
         }
     }
 
+    /// The vault's id, in hex.
+    pub(crate) fn vault_id(&self) -> String {
+        paths::hex(&self.vault.facts().id)
+    }
+
     fn status(&self) -> Result<Status, Failure> {
         let facts = self.vault.facts();
         Ok(Status {
             vault: WirePath(self.dir.clone()),
-            vault_id: paths::hex(&facts.id),
+            vault_id: self.vault_id(),
             state: "open".into(),
             kdf: Some(facts.kdf),
             recovery: Some(facts.recovery),

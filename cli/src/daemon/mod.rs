@@ -18,7 +18,7 @@ use crate::frame;
 use crate::instance::{self, Markers, Origin};
 use crate::paths;
 use crate::secret::Secret;
-use crate::settings;
+use crate::settings::Settings;
 use crate::ui;
 use crate::wire::{Ending, Reply, WirePath};
 use control::{Published, Socket};
@@ -100,10 +100,12 @@ pub(crate) fn run(
     let mut guardian = Guardian::start()?;
     listen_for_signals(&events)?;
     let identity = paths::identity(&config.vault.0)?;
-    let vault = Sealed::open(&config.vault.0)?.unlock(&password)?;
+    let vault = open(config, &password)?;
     drop(password);
-    settle_origin(config, &vault)?;
-    let known = vault.settings()?;
+    let vault_id = paths::hex(&vault.facts().id);
+    let idle = config
+        .idle
+        .map_or_else(|| Settings::load(&vault_id).map(|known| known.idle()), Ok)?;
     let ended = events.clone();
     let mount = Arc::new(vault.mount(
         &config.mountpoint.0,
@@ -121,7 +123,7 @@ pub(crate) fn run(
         vault: config.vault.clone(),
         dev: identity.0,
         ino: identity.1,
-        vault_id: paths::hex(&vault.facts().id),
+        vault_id,
         mountpoint: config.mountpoint.clone(),
     };
     let shared = Arc::new(Shared {
@@ -130,7 +132,7 @@ pub(crate) fn run(
         mountpoint: config.mountpoint.0.clone(),
         mount: Arc::clone(&mount),
         since: Instant::now(),
-        idle: Mutex::new(config.idle.unwrap_or_else(|| settings::idle(&known))),
+        idle: Mutex::new(idle),
         idle_fixed: config.idle.is_some(),
         events,
         working: AtomicUsize::new(0),
@@ -172,21 +174,25 @@ pub(crate) fn run(
     result
 }
 
-/// Notices a copied or restored vault, and does as the answer says.
-fn settle_origin(config: &Config, vault: &Vault) -> Result<(), Failure> {
-    let markers = Markers::load(&vault.facts().id)?;
-    let database = engine::database(&config.vault.0);
-    let verdict = markers.judge(&vault.instance(), &database)?;
+/// Opens the vault as the copy that it is: the one that was here, one that moved, or, where
+/// somebody said so, a device of its own.
+fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
+    let dir = &config.vault.0;
+    let mut sealed = Sealed::open(dir)?;
     match config.origin {
-        Some(Origin::Copied) => vault.new_instance()?,
+        None => instance::doubt(dir, &sealed).map_or(Ok(()), Err)?,
         Some(Origin::Moved) => {}
-        None => {
-            if let Some(question) = instance::question(&verdict, &config.vault.0) {
-                return Err(question);
-            }
+        Some(Origin::Copied) => {
+            // Its new tag stands at its head only once it is locked again.
+            sealed.become_new_device(password)?;
+            sealed = Sealed::open_again(dir)?;
         }
     }
-    markers.remember(&vault.instance(), &config.vault.0, &database)
+    let tag = sealed.instance();
+    let markers = Markers::load(&sealed.facts().id)?;
+    let vault = sealed.unlock(password)?;
+    markers.remember(&tag, dir, &engine::database(dir))?;
+    Ok(vault)
 }
 
 /// A panic is logged by its place only: its message may quote what was being worked on, and that

@@ -9,11 +9,13 @@ use crate::wire::{Kdf, Progress};
 use coffer_store::keys::{self, KdfParams};
 use std::path::{Path, PathBuf};
 
+mod errors;
 mod mount;
 mod vault;
 
+use mount::sentence;
 pub(crate) use mount::{Mount, Standing, at, check_options, remove_stale, sync_mount};
-pub(crate) use vault::{Sealed, Vault};
+pub(crate) use vault::{Sealed, Vault, salvage};
 
 /// Called with how far an operation is.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
@@ -21,7 +23,7 @@ pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
 /// Forbids core dumps and being traced; first thing in every process of ours.
 /// Goes on without what the system will not give; answers what that was, as sentences.
 pub(crate) fn harden() -> Vec<String> {
-    keys::harden_process().iter().map(mount::sentence).collect()
+    keys::harden_process().iter().map(sentence).collect()
 }
 
 /// What a new vault's password costs to guess, unless asked otherwise.
@@ -38,7 +40,7 @@ pub(crate) const DEFAULT_KDF: Kdf = Kdf {
 pub(crate) fn check_kdf(kdf: Kdf) -> Result<(), Failure> {
     params(kdf)
         .check()
-        .map_err(|error| Failure::usage(mount::sentence(&error)))
+        .map_err(|error| Failure::usage(sentence(&error)))
 }
 
 fn params(kdf: Kdf) -> KdfParams {
@@ -59,7 +61,7 @@ fn kdf(params: KdfParams) -> Kdf {
 
 /// The vault's database: the file whose inode tells where a vault lies.
 pub(crate) fn database(dir: &Path) -> PathBuf {
-    dir.join("coffer.redb")
+    dir.join(coffer_store::db::FILE)
 }
 
 /// Refuses a folder that holds anything; an absent one is fine.

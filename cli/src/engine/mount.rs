@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 /// How long a forced ending waits for mapped memory to be written out.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// How long nothing must come to say that nothing more will.
+const QUIET: Duration = Duration::from_millis(100);
 /// How long a mount may take to say whether it lives.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -135,7 +137,13 @@ impl Mount {
     /// # Errors
     /// When it cannot be taken out of the tree.
     pub(crate) fn detach(&self) -> Result<bool, Failure> {
-        flush(self.mount.point());
+        let until = Instant::now() + FLUSH;
+        flush(self.mount.point(), until);
+        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE: it has been
+        // sent; when nothing comes any more, it has been taken.
+        while self.idle() < QUIET && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // Cut first: without fusectl that takes the mount's name.
         let cut = self.mount.abort().is_ok();
         self.mount
@@ -163,7 +171,7 @@ fn what(what: table::Use) -> &'static str {
 }
 
 /// Writes out mapped memory through a helper process, which may hang where we must not.
-fn flush(point: &Path) {
+fn flush(point: &Path, until: Instant) {
     let helper = Command::new("/proc/self/exe")
         .arg0("coffer")
         .arg("sync-mount")
@@ -173,7 +181,6 @@ fn flush(point: &Path) {
         .current_dir("/")
         .spawn();
     let Ok(mut helper) = helper else { return };
-    let until = Instant::now() + FLUSH;
     while matches!(helper.try_wait(), Ok(None)) {
         if Instant::now() >= until {
             // If it hangs in the mount, the cut that follows sets it free to die.

@@ -1,22 +1,39 @@
-//! The seam to the vault: `coffer_store`, and the file system over it.
+//! The seam to the vault itself: `coffer_store::vault`, and the file system over it.
 
 use super::mount::Mount;
-use super::{Facts, OnProgress};
-use crate::answers::{Backup, Check, Contents, Salvage, Setting};
-use crate::failure::Failure;
+use super::{Facts, OnProgress, kdf, params};
+use crate::answers::{Backup, Check, Contents, Problem, Salvage};
+use crate::failure::{Failure, Kind};
 use crate::secret::Secret;
-use crate::wire::Kdf;
-use std::path::Path;
-
-fn not_yet<T>() -> Result<T, Failure> {
-    Err(Failure::failed("This build has no engine yet."))
-}
+use crate::welcome;
+use crate::wire::{Kdf, Progress, WirePath};
+use coffer_fs::vaultfs::CofferFs;
+use coffer_store::keys::{Header, Password, RecoveryPhrase};
+use coffer_store::vault::{self as store, CheckOptions, Identity};
+use parking_lot::Mutex;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A vault held by this process alone, still locked.
-pub(crate) struct Sealed;
+pub(crate) struct Sealed(Box<store::Sealed>);
 
-impl Drop for Sealed {
-    fn drop(&mut self) {}
+fn typed(secret: &Secret) -> Password {
+    Password::new(secret.expose().to_vec())
+}
+
+fn facts(header: &Header) -> Facts {
+    Facts {
+        id: header.vault_id(),
+        kdf: kdf(header.params()),
+        recovery: header.has_recovery(),
+    }
+}
+
+fn shown(phrase: &RecoveryPhrase) -> Secret {
+    Secret::new(phrase.words().as_str().as_bytes().to_vec())
 }
 
 impl Sealed {
@@ -24,149 +41,277 @@ impl Sealed {
     ///
     /// # Errors
     /// `NoVault`, `InUse`, `TooNew`, `Damaged`, or an I/O failure.
-    pub(crate) fn open(_dir: &Path) -> Result<Sealed, Failure> {
-        not_yet()
+    pub(crate) fn open(dir: &Path) -> Result<Sealed, Failure> {
+        Ok(Sealed(Box::new(store::Sealed::open(dir)?)))
+    }
+
+    /// The same for a vault that this process has just closed: its last thread may hold it for a
+    /// moment still.
+    ///
+    /// # Errors
+    /// As [`Sealed::open`].
+    pub(crate) fn open_again(dir: &Path) -> Result<Sealed, Failure> {
+        let until = Instant::now() + Duration::from_secs(5);
+        loop {
+            match Sealed::open(dir) {
+                Err(failure) if failure.kind == Kind::InUse && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// What stands readable at its head.
     pub(crate) fn facts(&self) -> Facts {
-        Facts {
-            id: [0; 16],
-            kdf: Kdf {
-                memory_kib: 0,
-                passes: 0,
-                lanes: 0,
-            },
-            recovery: false,
-        }
+        facts(self.0.header())
+    }
+
+    /// The tag that tells this copy of the vault from others.
+    pub(crate) fn instance(&self) -> [u8; 16] {
+        self.0.instance()
     }
 
     /// Opens it.
     ///
     /// # Errors
     /// `WrongPassword`, `Damaged`, or an I/O failure.
-    pub(crate) fn unlock(self, _password: &Secret) -> Result<Vault, Failure> {
-        not_yet()
+    pub(crate) fn unlock(self, password: &Secret) -> Result<Vault, Failure> {
+        self.unlock_as(password, Identity::Same)
+    }
+
+    /// Makes this copy a device of its own, with a new tag, and leaves it locked.
+    ///
+    /// # Errors
+    /// As [`Sealed::unlock`].
+    pub(crate) fn become_new_device(self, password: &Secret) -> Result<(), Failure> {
+        self.unlock_as(password, Identity::NewDevice)?.close()
+    }
+
+    fn unlock_as(self, password: &Secret, identity: Identity) -> Result<Vault, Failure> {
+        let (dir, facts) = (self.0.dir().to_owned(), self.facts());
+        let vault = self.0.unlock(&typed(password), identity)?;
+        Ok(Vault::new(vault, dir, facts))
     }
 
     /// Opens it by its recovery phrase and gives it a new password.
     ///
     /// # Errors
     /// `WrongPassword` if the phrase does not fit, else as `unlock`.
-    pub(crate) fn recover(self, _phrase: &Secret, _new: &Secret, _kdf: Kdf) -> Result<Vault, Failure> {
-        not_yet()
+    pub(crate) fn recover(self, phrase: &Secret, new: &Secret, kdf: Kdf) -> Result<Vault, Failure> {
+        let phrase = RecoveryPhrase::parse(&phrase.to_text())
+            .map_err(|error| Failure::new(Kind::WrongPassword, super::sentence(&error)))?;
+        let (dir, facts) = (self.0.dir().to_owned(), self.facts());
+        let vault = self.0.recover(&phrase, &typed(new), params(kdf))?;
+        Ok(Vault::new(vault, dir, Facts { kdf, ..facts }))
     }
+}
 
-    /// Brings out what is whole, as plain files under `dest`, reading around damage.
-    ///
-    /// # Errors
-    /// `WrongPassword`, or when nothing can be had at all.
-    pub(crate) fn salvage(
-        self,
-        _password: &Secret,
-        _dest: &Path,
-        _progress: OnProgress<'_>,
-    ) -> Result<Salvage, Failure> {
-        not_yet()
-    }
+/// Brings out what is whole of the vault in `dir`, as plain files under `dest`, reading around
+/// damage. Nobody may hold the vault.
+///
+/// # Errors
+/// `WrongPassword`, or when nothing can be had at all.
+pub(crate) fn salvage(
+    dir: &Path,
+    password: &Secret,
+    dest: &Path,
+    progress: OnProgress<'_>,
+) -> Result<Salvage, Failure> {
+    let mut files = 0;
+    let report = store::salvage(dir, &typed(password), dest, &mut |bytes| {
+        files += 1;
+        progress(Progress {
+            what: "files".into(),
+            done: files,
+            total: None,
+            bytes,
+        });
+    })?;
+    Ok(Salvage {
+        files: report.files,
+        bytes: report.bytes,
+        problems: problems(report.problems),
+    })
+}
+
+fn problems(found: Vec<store::Problem>) -> Vec<Problem> {
+    found
+        .into_iter()
+        .map(|problem| Problem {
+            path: problem
+                .path
+                .map(|path| WirePath(PathBuf::from(OsString::from_vec(path)))),
+            what: problem.what,
+        })
+        .collect()
 }
 
 /// An open vault.
 #[derive(Clone)]
-pub(crate) struct Vault;
+pub(crate) struct Vault(Arc<Open>);
+
+struct Open {
+    vault: Arc<store::Vault>,
+    dir: PathBuf,
+    /// The store gives its head away only while locked; we follow what changes it.
+    facts: Mutex<Facts>,
+}
 
 impl Vault {
+    fn new(vault: Arc<store::Vault>, dir: PathBuf, facts: Facts) -> Vault {
+        Vault(Arc::new(Open {
+            vault,
+            dir,
+            facts: Mutex::new(facts),
+        }))
+    }
+
     /// Makes a vault in an empty or absent folder; with `recovery`, its phrase comes back, the
     /// words separated by single spaces.
     ///
     /// # Errors
     /// When the folder is not empty or cannot be written.
     pub(crate) fn create(
-        _dir: &Path,
-        _password: &Secret,
-        _kdf: Kdf,
-        _recovery: bool,
+        dir: &Path,
+        password: &Secret,
+        kdf: Kdf,
+        recovery: bool,
     ) -> Result<(Vault, Option<Secret>), Failure> {
-        not_yet()
+        let (vault, phrase) = store::Vault::create(dir, &typed(password), params(kdf), recovery)?;
+        let facts = Facts {
+            id: vault.id().0,
+            kdf,
+            recovery,
+        };
+        Ok((
+            Vault::new(vault, dir.to_owned(), facts),
+            phrase.as_ref().map(shown),
+        ))
     }
 
     /// What stands readable at its head.
     pub(crate) fn facts(&self) -> Facts {
-        Facts {
-            id: [0; 16],
-            kdf: Kdf {
-                memory_kib: 0,
-                passes: 0,
-                lanes: 0,
-            },
-            recovery: false,
-        }
+        *self.0.facts.lock()
     }
 
     /// What is in it.
+    ///
+    /// # Errors
+    /// The database's.
     pub(crate) fn contents(&self) -> Result<Contents, Failure> {
-        not_yet()
+        let status = self.0.vault.status()?;
+        Ok(Contents {
+            device: status.device,
+            files: status.files,
+            // The root is where one stands, not something in it.
+            folders: status.folders.saturating_sub(1),
+            entities: status.entities,
+            chunks: status.chunks,
+            chunk_bytes: status.chunk_bytes,
+            stored_bytes: status.stored,
+            database_bytes: status.database,
+            saved_bytes: status.saved,
+            pending_bytes: status.pending,
+            pending_seconds: status.pending_ms.map(|ms| ms as f64 / 1000.0),
+            pending_events: status.untold,
+            events: status.events,
+            damage: status.damage,
+        })
     }
 
     /// Makes everything durable.
+    ///
+    /// # Errors
+    /// `NoSpace`, or an I/O failure: then everything is still in memory, and can be tried again.
     pub(crate) fn commit(&self) -> Result<(), Failure> {
-        not_yet()
+        Ok(self.0.vault.commit()?)
     }
 
-    /// Verifies every record and, with `read_data`, every chunk.
-    pub(crate) fn check(&self, _read_data: bool, _progress: OnProgress<'_>) -> Result<Check, Failure> {
-        not_yet()
+    /// Verifies every record and, with `read_data`, every byte.
+    ///
+    /// # Errors
+    /// When the check itself cannot go on; damage is in the answer.
+    pub(crate) fn check(&self, read_data: bool, progress: OnProgress<'_>) -> Result<Check, Failure> {
+        let report = self.0.vault.check(CheckOptions { read_data }, &mut |step| {
+            progress(Progress {
+                what: "files".into(),
+                done: step.done,
+                total: Some(step.total),
+                bytes: step.bytes,
+            });
+        })?;
+        Ok(Check {
+            records: report.records,
+            files: report.files,
+            chunks: report.chunks,
+            events: report.events,
+            bytes: report.bytes,
+            problems: problems(report.problems),
+        })
     }
 
     /// Copies what is new into `dest`: a vault of its own, consistent as of one instant.
-    pub(crate) fn backup(&self, _dest: &Path, _progress: OnProgress<'_>) -> Result<Backup, Failure> {
-        not_yet()
-    }
-
-    /// All settings.
-    pub(crate) fn settings(&self) -> Result<Vec<Setting>, Failure> {
-        not_yet()
-    }
-
-    /// Changes a setting.
-    pub(crate) fn set(&self, _key: &str, _value: &str) -> Result<(), Failure> {
-        not_yet()
+    ///
+    /// # Errors
+    /// As the vault or the destination says; an earlier backup there stays whole.
+    pub(crate) fn backup(&self, dest: &Path, progress: OnProgress<'_>) -> Result<Backup, Failure> {
+        let report = self.0.vault.backup(dest, &mut |done, total| {
+            progress(Progress {
+                what: "MiB".into(),
+                done: done >> 20,
+                total: Some(total >> 20),
+                bytes: done,
+            });
+        })?;
+        Ok(Backup {
+            copied_bytes: report.copied,
+            kept_bytes: report.kept,
+            records: report.records,
+        })
     }
 
     /// Replaces the password, all or nothing.
     ///
     /// # Errors
     /// `WrongPassword` if `current` does not fit.
-    pub(crate) fn change_password(&self, _current: &Secret, _new: &Secret, _kdf: Kdf) -> Result<(), Failure> {
-        not_yet()
+    pub(crate) fn change_password(&self, current: &Secret, new: &Secret, kdf: Kdf) -> Result<(), Failure> {
+        self.0
+            .vault
+            .change_password(&typed(current), &typed(new), params(kdf))?;
+        self.0.facts.lock().kdf = kdf;
+        Ok(())
     }
 
     /// Makes a new recovery phrase; an older one stops working.
     ///
     /// # Errors
     /// `WrongPassword` if `current` does not fit.
-    pub(crate) fn add_recovery(&self, _current: &Secret) -> Result<Secret, Failure> {
-        not_yet()
-    }
-
-    /// The tag that tells this copy of the vault from others.
-    pub(crate) fn instance(&self) -> [u8; 16] {
-        [0; 16]
-    }
-
-    /// Makes this copy a device of its own, with a new tag.
-    pub(crate) fn new_instance(&self) -> Result<(), Failure> {
-        not_yet()
+    pub(crate) fn add_recovery(&self, current: &Secret) -> Result<Secret, Failure> {
+        // A phrase opens the vault for ever: whoever finds it open must not get one without the
+        // password. The store judges a password only where it changes it, so it is changed to itself.
+        self.change_password(current, current, self.facts().kdf)?;
+        let phrase = self.0.vault.add_recovery()?;
+        self.0.facts.lock().recovery = true;
+        Ok(shown(&phrase))
     }
 
     /// The folders and the note that a new vault starts with.
+    ///
+    /// # Errors
+    /// The file system's.
     pub(crate) fn welcome(&self) -> Result<(), Failure> {
-        not_yet()
+        let failed = |error: &std::io::Error| Failure::io("fill the new vault", error);
+        let fs = CofferFs::new(Arc::clone(&self.0.vault)).map_err(|error| failed(&error))?;
+        welcome::fill(&fs).map_err(|errno| failed(&std::io::Error::from_raw_os_error(errno.0)))
     }
 
     /// Commits, wipes keys, lets go of the vault.
+    ///
+    /// # Errors
+    /// If the last commit fails; it is closed all the same.
     pub(crate) fn close(self) -> Result<(), Failure> {
-        not_yet()
+        Ok(self.0.vault.close()?)
     }
 
     /// Mounts it; `ended` is called from another thread when the kernel ends the mount.
@@ -175,11 +320,23 @@ impl Vault {
     /// When the place is not fit, or mounting is not permitted.
     pub(crate) fn mount(
         &self,
-        _point: &Path,
-        _options: &str,
-        _threads: Option<usize>,
-        _ended: Box<dyn FnOnce() + Send>,
+        point: &Path,
+        options: &str,
+        threads: Option<usize>,
+        ended: Box<dyn FnOnce() + Send>,
     ) -> Result<Mount, Failure> {
-        not_yet()
+        let fs = CofferFs::new(Arc::clone(&self.0.vault))
+            .map_err(|error| Failure::io("start the file system", &error))?;
+        let fs = Arc::new(fs);
+        let watched = Arc::clone(&fs);
+        Mount::new(
+            fs,
+            &self.0.dir,
+            point,
+            options,
+            threads,
+            Box::new(move || watched.idle()),
+            ended,
+        )
     }
 }

@@ -62,38 +62,55 @@ impl Content {
                     skip,
                     take,
                 } => {
-                    let tail_end = self.base_len + self.tail.len() as u64;
-                    let end = offset + u64::from(take);
-                    if offset >= self.base_len && offset <= tail_end && self.over.end() <= tail_end {
-                        let plain = owner.core.read_extent(owner.key, owner.ino, serial, place)?;
-                        let part = plain
-                            .get(skip as usize..skip as usize + take as usize)
-                            .ok_or_else(|| StoreError::Tampered {
-                                what: "a part of a file that is not yet a version".into(),
-                            })?;
-                        self.put(owner, offset, part);
-                    } else if offset < self.base_len && end > self.base_len {
-                        return Err(StoreError::Tampered {
-                            what: "the log of a file".into(),
-                        });
-                    } else {
-                        let bytes = Bytes::Stored { place, serial, skip };
-                        self.over.insert(
-                            offset,
-                            Extent {
-                                len: u64::from(take),
-                                bytes,
-                                logged: true,
-                            },
-                        );
-                        self.size = self.size.max(end);
-                    }
+                    let bytes = Bytes::Stored { place, serial, skip };
+                    self.put_stored(owner, offset, u64::from(take), bytes)?;
                 }
             }
         }
         self.over.set_logged(true);
         self.tail_logged = self.tail.len();
         self.truncated = None;
+        Ok(())
+    }
+}
+
+impl Content {
+    /// Bytes of a pack come to lie over the base, or are read into the tail. The base may
+    /// end elsewhere than when they were logged.
+    fn put_stored(
+        &mut self,
+        owner: Owner<'_>,
+        offset: u64,
+        len: u64,
+        bytes: Bytes,
+    ) -> Result<(), StoreError> {
+        let whole = Extent {
+            len,
+            bytes,
+            logged: true,
+        };
+        let end = offset + len;
+        self.size = self.size.max(end);
+        let below = end.min(self.base_len).saturating_sub(offset);
+        if below > 0 {
+            self.over.insert(offset, whole.part(0, below));
+        }
+        if below == len {
+            return Ok(());
+        }
+        let (start, rest) = (offset + below, whole.part(below, len));
+        if start > self.base_len + self.tail.len() as u64 {
+            self.over.insert(start, rest);
+            return Ok(());
+        }
+        if let Bytes::Stored { place, serial, skip } = rest.bytes {
+            let plain = owner.core.read_extent(owner.key, owner.ino, serial, place)?;
+            let (from, to) = (skip as usize, skip as usize + rest.len as usize);
+            let part = plain.get(from..to).ok_or_else(|| StoreError::Tampered {
+                what: "a part of a file that is not yet a version".into(),
+            })?;
+            self.put(owner, start, part);
+        }
         Ok(())
     }
 }

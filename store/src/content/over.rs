@@ -34,7 +34,8 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    fn part(&self, from: u64, to: u64) -> Extent {
+    /// The bytes from `from` to `to` of it.
+    pub(crate) fn part(&self, from: u64, to: u64) -> Extent {
         let bytes = match &self.bytes {
             Bytes::Mem { buf, skip } => Bytes::Mem {
                 buf: buf.clone(),

@@ -39,6 +39,8 @@ impl Content {
             let gap = self.size - self.base_len;
             self.push_piece(gap, Data::Hole);
         }
+        // The bytes are the same, but the durable form of them is to be another.
+        self.changes += 1;
         let mut left = budget;
         while let Some(first) = self.over.first() {
             if left == 0 {

@@ -124,7 +124,7 @@ impl Vault {
         if let Some(perm) = change.perm {
             m.perm = perm & 0o7777;
         }
-        if change.kill_suid {
+        if change.kill_suid && m.kind != Kind::Folder {
             kill_suid(m);
         }
         if let Some(t) = change.atime {
