@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use load::read_body;
-pub(crate) use persist::{Plan, delete_log};
+pub(crate) use persist::{Plan, delete_log, log_aad};
 pub(crate) use settle::Settled;
 
 use crate::chunk::Scan;
