@@ -19,11 +19,11 @@ mod inode;
 mod keeper;
 mod map;
 mod names;
-mod open;
+pub(crate) mod open;
 mod passwd;
-mod publish;
+pub(crate) mod publish;
 mod salvage;
-mod secrets;
+pub(crate) mod secrets;
 mod status;
 
 use std::collections::HashSet;
