@@ -84,6 +84,23 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Ends the keeper: from now on only calls commit. For tests, which must know when.
+    #[doc(hidden)]
+    pub fn stop_keeper(&self) {
+        self.signals.stop();
+    }
+
+    /// What the keeper does when it is due. For tests that have ended it.
+    ///
+    /// # Errors
+    /// As [`Vault::commit`].
+    #[doc(hidden)]
+    pub fn tick(&self) -> Result<(), StoreError> {
+        self.commit_with(&mut self.committer.lock(), Scope::Timer)
+    }
+}
+
 /// Starts the thread. It ends with the vault.
 pub(crate) fn start(vault: &Arc<Vault>) -> std::io::Result<()> {
     let weak = Arc::downgrade(vault);
