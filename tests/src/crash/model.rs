@@ -135,6 +135,25 @@ impl Model {
         }
     }
 
+    /// Whether there is such a name.
+    pub fn has(&self, path: &str) -> bool {
+        self.names.contains_key(path)
+    }
+
+    /// Whether the folder that a path lies in is there.
+    pub fn has_room(&self, path: &str) -> bool {
+        match path.rsplit_once('/') {
+            Some(("", _)) => true,
+            Some((folder, _)) => self.is_folder(folder),
+            None => false,
+        }
+    }
+
+    /// Replaces a file's content.
+    pub fn set(&mut self, id: u64, bytes: Vec<u8>) {
+        self.file(id).bytes = Arc::new(bytes);
+    }
+
     /// Makes a folder.
     pub fn mkdir(&mut self, path: &str) {
         self.names.insert(path.into(), Node::Folder);

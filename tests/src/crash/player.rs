@@ -167,17 +167,45 @@ impl Player {
         }
     }
 
-    /// Whether a slot is open: it is not if its opening failed.
-    pub fn is_open(&self, slot: u32) -> bool {
-        self.slots.contains_key(&slot)
+    /// Whether a step can be asked for: what it needs may have failed before.
+    pub fn is_possible(&self, step: &Step) -> bool {
+        let open = |slot: &u32| self.slots.contains_key(slot);
+        let model = &self.model;
+        match step {
+            Step::Open { path, .. } | Step::Mkdir(path) | Step::Symlink { path, .. } => model.has_room(path),
+            Step::Write { slot, .. }
+            | Step::Append { slot, .. }
+            | Step::Truncate { slot, .. }
+            | Step::Punch { slot, .. }
+            | Step::Fsync { slot }
+            | Step::Close { slot } => open(slot),
+            Step::Copy { from, to, .. } => open(from) && open(to),
+            Step::Remove(path) => {
+                model.has(path) && !model.paths().any(|p| p.starts_with(&format!("{path}/")))
+            }
+            Step::Xattr { path, value, .. } => model.find(path).is_some() && value.is_some(),
+            Step::Rename(from, to) => model.has(from) && model.has_room(to),
+            Step::Exchange(a, b) => model.has(a) && model.has(b),
+            Step::Link(from, to) => model.find(from).is_some() && !model.has(to) && model.has_room(to),
+            Step::Tick => true,
+        }
     }
 
-    /// Lets the vault commit everything, as a program calling sync(2) would.
+    /// The file of a slot has this content now: part of a step that failed was done.
+    pub fn learn(&mut self, slot: u32, bytes: Vec<u8>) {
+        self.model.set(self.slots[&slot].id, bytes);
+    }
+
+    /// Reads the file of a slot.
     ///
     /// # Errors
-    /// The errno of the commit.
-    pub fn sync(&mut self) -> Result<(), Errno> {
-        self.play(&Step::Tick)
+    /// The errno of reading.
+    pub fn read(&self, slot: u32) -> Result<Vec<u8>, Errno> {
+        let open = self.slots[&slot];
+        let size = self.fs.getattr(open.ino)?.size;
+        let mut out = Vec::new();
+        self.fs.read(open.ino, open.handle, 0, size as u32, &mut out)?;
+        Ok(out)
     }
 
     fn note(&self, model: &Model) -> usize {
