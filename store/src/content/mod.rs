@@ -30,13 +30,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use load::read_body;
-pub(crate) use persist::{Plan, delete_log};
+pub(crate) use persist::{Plan, delete_log, log_aad, log_key};
 pub(crate) use settle::Settled;
 
-use crate::chunk::Scan;
+use crate::chunk::{Place, Scan};
 use crate::core::Core;
 use crate::ids::{EntityId, Ino};
-use crate::keys::Key;
+use crate::keys::{ChunkId, Key};
 use crate::record::BaseRef;
 use over::Over;
 use pieces::Piece;
@@ -182,6 +182,27 @@ impl Content {
         sum
     }
 
+    /// Calls `chunk` with each stored chunk that the content in memory names, and `place`
+    /// with each sealed extent.
+    pub(crate) fn names(&self, chunk: &mut dyn FnMut(ChunkId), place: &mut dyn FnMut(Place)) {
+        for piece in self.pieces.iter() {
+            match &piece.data {
+                pieces::Data::Chunk(c) => chunk(c.id),
+                pieces::Data::Sealing(job) => {
+                    if let Some(c) = job.stored() {
+                        chunk(c.id);
+                    }
+                }
+                pieces::Data::Hole => {}
+            }
+        }
+        for (_, extent) in self.over.iter() {
+            if let over::Bytes::Stored { place: at, .. } = extent.bytes {
+                place(at);
+            }
+        }
+    }
+
     /// Whether pieces and log are still to be read.
     pub(crate) fn is_unloaded(&self) -> bool {
         self.unloaded
@@ -216,6 +237,7 @@ impl Content {
 
     /// Nothing of this content will be stored any more.
     pub(crate) fn discard(&mut self, core: &Core) {
+        core.dropped.fetch_add(self.size, Ordering::Relaxed);
         self.tail = Vec::new();
         self.tail_logged = 0;
         self.over = Over::default();

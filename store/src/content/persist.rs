@@ -34,7 +34,8 @@ pub(crate) fn log_aad(ino: Ino, seq: u64) -> Aad {
     }
 }
 
-fn log_key(ino: Ino, seq: u64) -> [u8; 16] {
+/// A log row's key.
+pub(crate) fn log_key(ino: Ino, seq: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&ino.to_be_bytes());
     key[8..].copy_from_slice(&seq.to_be_bytes());

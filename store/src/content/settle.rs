@@ -112,6 +112,10 @@ impl Content {
             }
         };
         self.splice(owner, start, end, out);
+        owner
+            .core
+            .dropped
+            .fetch_add(end - start, std::sync::atomic::Ordering::Relaxed);
         Ok(end - start)
     }
 

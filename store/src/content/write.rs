@@ -178,6 +178,7 @@ impl Content {
         self.finish_tail(owner);
         let mut total = 0;
         for (len, data) in from {
+            owner.core.ask_again(data);
             self.push_piece(*len, data.clone());
             total += len;
         }
@@ -248,6 +249,10 @@ impl Content {
         }
         let fresh = Content::stored(self.durable);
         let old = std::mem::replace(self, fresh);
+        owner
+            .core
+            .dropped
+            .fetch_add(old.size, std::sync::atomic::Ordering::Relaxed);
         self.size = 0;
         self.unloaded = false;
         self.relog = true;

@@ -177,12 +177,15 @@ impl Vault {
     /// Brings one content to where a row can name it.
     fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
         let Some(inode) = self.resident(ino)? else {
+            self.untold.lock().inodes.remove(&ino);
             return Ok(());
         };
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        if state.meta.nlink == 0 && state.meta.kind != crate::tree::Kind::Folder {
-            return Ok(()); // nobody will find it after a crash; its rows go with the last handle
+        if state.meta.nlink == 0 {
+            // Nobody will find it after a crash; its rows go with the last handle.
+            self.untold.lock().inodes.remove(&ino);
+            return Ok(());
         }
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
             inode: inode.clone(),
@@ -334,7 +337,7 @@ impl Vault {
 
     /// The transaction is through: memory learns it.
     fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
-        let mut untold = self.untold.lock();
+        let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
@@ -377,15 +380,19 @@ impl Vault {
             {
                 content.unload(&self.core);
             }
-            if state.untold && !state.meta.kind.is_local() {
-                untold.inodes.insert(*ino);
-            } else {
-                untold.inodes.remove(ino);
-            }
+            still.push((*ino, state.untold && !state.meta.kind.is_local()));
             let again = state.meta_dirty || item.left || state.content_dirty();
             drop(guard);
             if again {
                 self.mark_dirty(*ino);
+            }
+        }
+        let mut untold = self.untold.lock();
+        for (ino, yes) in still {
+            if yes {
+                untold.inodes.insert(ino);
+            } else {
+                untold.inodes.remove(&ino);
             }
         }
         for (no, state) in &work.nodes {

@@ -447,6 +447,12 @@ impl Sealed {
             lock: self.lock,
         })?;
         vault.drop_orphans(&referenced)?;
+        if vault.met.lock().is_empty() {
+            // Packs that were begun after the last transaction: nothing names them.
+            for pack in vault.core.packs.strays() {
+                vault.core.packs.remove(pack).map_err(StoreError::Pack)?;
+            }
+        }
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
     }
@@ -551,6 +557,7 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         committer: Mutex::new(Committer::new(p.counters)),
         signals: Arc::new(Signals::default()),
         feed: super::feed::Feed::default(),
+        replaced: Mutex::default(),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),
         _lock: p.lock,
