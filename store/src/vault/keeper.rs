@@ -88,6 +88,21 @@ impl Vault {
 }
 
 impl Vault {
+    /// Ends the keeper: from now on only calls commit. For tests, which must know when.
+    #[doc(hidden)]
+    pub fn stop_keeper(&self) {
+        self.signals.stop();
+    }
+
+    /// What the keeper does when it is due. For tests that have ended it.
+    ///
+    /// # Errors
+    /// As [`Vault::commit`].
+    #[doc(hidden)]
+    pub fn tick(&self) -> Result<(), StoreError> {
+        self.commit_with(&mut self.committer.lock(), Scope::Timer)
+    }
+
     /// Whether to look for dead chunks: much was removed and it is quiet, or room is short.
     fn should_collect(&self, quiet: bool) -> bool {
         use std::sync::atomic::Ordering::Relaxed;
