@@ -57,6 +57,9 @@ use map::Map;
 use publish::Untold;
 use secrets::Secrets;
 
+/// Called with a folder's entries: cookie, inode, kind, name. False: enough.
+pub type EachEntry<'a> = &'a mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool;
+
 /// Why a call on the vault failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpError {
@@ -156,12 +159,7 @@ impl Vault {
     ///
     /// # Errors
     /// ENOENT if the folder is gone.
-    pub fn list(
-        &self,
-        folder: Ino,
-        cookie: NodeNo,
-        each: &mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool,
-    ) -> Result<(), OpError> {
+    pub fn list(&self, folder: Ino, cookie: NodeNo, each: EachEntry<'_>) -> Result<(), OpError> {
         let tree = self.tree.read();
         let Some(folder) = tree.folder(folder) else {
             return Err(TreeError::NotFound.into());
