@@ -75,6 +75,13 @@ fn json_is_json() {
         (&error["error"]["kind"], &error["error"]["code"]),
         (&"wrong_password".into(), &3.into())
     );
+    // Advice on a weak password is for people.
+    stage.init("other");
+    let weak = stage.run_with(
+        &["passwd", "--vault", "other", "--password-stdin", "--json"],
+        &format!("{PASSWORD}\n1234\n"),
+    );
+    assert_eq!(weak.gives(0).err, "");
     let usage = stage.run(&["lock", "--nonsense", "--json"]).gives(2);
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&usage.err).unwrap()["error"]["code"],
