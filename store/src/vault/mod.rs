@@ -22,6 +22,7 @@ mod names;
 mod open;
 mod passwd;
 mod publish;
+mod rescue;
 mod salvage;
 mod secrets;
 mod status;
