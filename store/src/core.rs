@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::chunk::{Cutter, PackError, Packs, Place};
 use crate::codec::Malformed;
@@ -100,6 +100,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Chunks that are in packs and not yet in the database.
     pub(crate) fresh: Mutex<HashMap<ChunkId, ChunkRow>>,
+    /// Read by who appends a chunk, until it is among `fresh`.
+    pub(crate) appending: RwLock<()>,
     /// While dead chunks are looked for: the chunks that were asked for since it began.
     pub(crate) asked: Mutex<Option<HashSet<ChunkId>>>,
     /// Plaintext bytes that the packs did not have to take again since unlock.
@@ -130,6 +132,7 @@ impl Core {
             cutter,
             pool: Pool::new(threads)?,
             fresh: Mutex::default(),
+            appending: RwLock::default(),
             asked: Mutex::new(None),
             saved: AtomicU64::new(0),
             dirty: AtomicU64::new(0),
@@ -159,6 +162,7 @@ impl Core {
         let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(plain.len()));
         self.chunks.seal(kind, &id, plain, &mut sealed);
         let hash = *blake3::hash(&sealed).as_bytes();
+        let _appending = self.appending.read();
         let place = self.packs.append(kind, &id.0, &sealed)?;
         let row = ChunkRow {
             place,

@@ -5,7 +5,6 @@
 //!
 //! `COFFER_LONG=1` lets every call fail; else some, from `COFFER_SEED` on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use coffer_fs::types::Errno;
@@ -37,8 +36,8 @@ impl Failing {
 }
 
 /// Plays the steps that are still possible; those that fail must say why.
-fn play(player: &mut Player, steps: &[Step], errno: Errno) -> Result<u64, String> {
-    let mut failed = 0;
+fn play(player: &mut Player, steps: &[Step], disk: &SimDisk, failing: Failing) -> Result<u64, String> {
+    let (mut failed, errno) = (0, failing.errno());
     for (i, step) in steps.iter().enumerate() {
         if !player.is_possible(step) {
             continue;
@@ -49,7 +48,11 @@ fn play(player: &mut Player, steps: &[Step], errno: Errno) -> Result<u64, String
                 return Err(format!("step {i} {step:?} fails with {e:?}, not {errno:?}"));
             }
             if let Step::Copy { to, offset, .. } = step {
+                disk.heal();
                 copied_in_part(player, *to, *offset)?;
+                if failing.sticky {
+                    disk.fail_at(disk.ops() + 1, failing.fault, true);
+                }
             }
         }
     }
@@ -73,7 +76,7 @@ fn fail(steps: &[Step], failing: Failing, seed: u64) -> Result<u64, String> {
     let fs = serve(&disk)?;
     let mut player = Player::new(fs, Model::default());
     disk.fail_at(disk.ops() + failing.k, failing.fault, failing.sticky);
-    let failed = play(&mut player, steps, failing.errno())?;
+    let failed = play(&mut player, steps, &disk, failing)?;
 
     // The power goes while the disk still fails.
     let history = player.history();

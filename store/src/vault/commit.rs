@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::inode::Inode;
+use super::inode::{Inode, State};
 use super::open::{COUNTERS, seal_counters};
 use super::publish::{Publishing, ToldNow};
 use super::secrets::Counters;
@@ -124,7 +124,8 @@ impl Vault {
         let served = self.tickets.load(Ordering::SeqCst);
         let mut work = Work::new(scope);
         let result = self
-            .gather(&mut work)
+            .rescue()
+            .and_then(|()| self.gather(&mut work))
             .and_then(|()| self.write_out(committer, &mut work));
         for ino in std::mem::take(&mut work.later) {
             self.mark_dirty(ino);
@@ -217,33 +218,48 @@ impl Vault {
         let resting = state.writers == 0 && !matches!(work.scope, Scope::Sync(_));
         let may_tell = resting && state.untold && !state.meta.kind.is_local();
         item.publish = may_tell;
+        let result = self.prepare_content(work, &inode, state, &mut item, may_tell);
+        drop(guard);
+        // What an earlier round has planned must be undone, should the commit fail.
+        if result.is_ok() || item.plan.is_some() {
+            work.items.insert(ino, item);
+        }
+        result
+    }
+
+    fn prepare_content(
+        &self,
+        work: &mut Work,
+        inode: &Inode,
+        state: &mut State,
+        item: &mut Item,
+        may_tell: bool,
+    ) -> Result<(), StoreError> {
         let owner = inode.owner(&self.core, state.entity);
-        if let Some(content) = state.content.as_mut() {
-            let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
-            let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(ino);
-            if content.is_dirty() && saving && state.writers > 0 && !wanted {
-                item.left = true;
-                item.publish = false;
-                item.body = None;
-            } else {
-                item.body = None;
-                if may_tell && !content.is_settled() {
-                    content.load(owner)?;
-                    match content.settle(owner, SETTLE_STEP)? {
-                        Settled::Body(bytes) => item.body = Some(bytes),
-                        Settled::Pieces => {}
-                        Settled::More => item.publish = false,
-                    }
-                }
-                // A body is stored with its event: nothing else of it needs to be.
-                item.plan = Some(match &item.body {
-                    Some(_) => content.plan_body(),
-                    None => content.persist(owner, &mut work.batch)?,
-                });
+        let Some(content) = state.content.as_mut() else {
+            return Ok(());
+        };
+        let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
+        let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(inode.ino);
+        item.body = None;
+        if content.is_dirty() && saving && state.writers > 0 && !wanted {
+            item.left = true;
+            item.publish = false;
+            return Ok(());
+        }
+        if may_tell && !content.is_settled() {
+            content.load(owner)?;
+            match content.settle(owner, SETTLE_STEP)? {
+                Settled::Body(bytes) => item.body = Some(bytes),
+                Settled::Pieces => {}
+                Settled::More => item.publish = false,
             }
         }
-        drop(guard);
-        work.items.insert(ino, item);
+        // A body is stored with its event: nothing else of it needs to be.
+        item.plan = Some(match &item.body {
+            Some(_) => content.plan_body(),
+            None => content.persist(owner, &mut work.batch)?,
+        });
         Ok(())
     }
 
@@ -425,6 +441,7 @@ impl Vault {
                 untold.nodes.remove(no);
             }
         }
+        untold.gone_rows.extend(work.gone_rows.drain(..));
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
@@ -515,6 +532,8 @@ pub(super) struct Work {
     /// Inodes that stay dirty.
     later: Vec<Ino>,
     pub(super) batch: Batch,
+    /// Removals that the batch notes.
+    pub(super) gone_rows: Vec<NodeNo>,
 }
 
 /// An inode whose rows go.
@@ -534,6 +553,7 @@ impl Work {
             dead: Vec::new(),
             later: Vec::new(),
             batch: Batch::new(),
+            gone_rows: Vec::new(),
         }
     }
 }

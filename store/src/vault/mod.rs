@@ -22,6 +22,7 @@ mod names;
 pub(crate) mod open;
 mod passwd;
 pub(crate) mod publish;
+mod rescue;
 mod salvage;
 pub(crate) mod secrets;
 mod status;

@@ -460,7 +460,7 @@ struct Draft {
 impl Vault {
     /// Rows for removals that are not told yet, and none for those that are.
     pub(super) fn write_gone(&self, work: &mut Work, told: &[NodeNo]) {
-        let mut untold = self.untold.lock();
+        let untold = self.untold.lock();
         let new: Vec<(NodeNo, GoneNode)> = untold
             .gone
             .iter()
@@ -473,7 +473,7 @@ impl Vault {
                 pending_gone(no),
                 seal(&self.local, &gone_aad(no), &gone.encode()),
             );
-            untold.gone_rows.insert(no);
+            work.gone_rows.push(no);
         }
         for no in told {
             if untold.gone_rows.contains(no) {
