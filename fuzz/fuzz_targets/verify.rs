@@ -9,6 +9,9 @@ use coffer_store::event::{BatchRow, Event, EventRef, Unverified, hash};
 use coffer_store::ids::ChainId;
 use coffer_store::keys::{Key, SigningKey, labels};
 
+/// Bytes of a row.
+const ROW: usize = 1 + 16 + 16 + 8 + 4 + 32 + 32 + 64;
+
 /// The events of a batch, as far as lengths tell them apart.
 fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut events = Vec::new();
@@ -92,7 +95,7 @@ fuzz_target!(|bytes: &[u8]| {
     lawful(&signed(bytes, &device), bytes, &device);
     let chain = chained(bytes);
     lawful(&signed(&chain, &device), &chain, &device);
-    if let Some((row, bytes)) = bytes.split_at_checked(185)
+    if let Some((row, bytes)) = bytes.split_at_checked(ROW)
         && let Ok(row) = BatchRow::decode(row)
     {
         lawful(&row, bytes, &device);
