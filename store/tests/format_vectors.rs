@@ -5,8 +5,11 @@ mod format_samples;
 
 use std::sync::Arc;
 
+use coffer_store::chunk::Place;
+use coffer_store::chunk::pack::{Packs, ScanItem, pack_name};
 use coffer_store::db::{Batch, Db, Table};
 use coffer_store::event::{BatchRow, Event, NodeState, Unverified, Verified, Version};
+use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
 use coffer_store::record::{ChunkRow, InodeRecord, LogRecord, NodeRecord};
 use coffer_store::testing;
@@ -113,6 +116,22 @@ fn the_frozen_batch_verifies() {
     let found: Vec<&Event> = verified.iter().map(Verified::event).collect();
     let events = events();
     assert_eq!(found, events.iter().map(|(_, event)| event).collect::<Vec<_>>());
+}
+
+/// Guards what salvage reads: the frozen pack's two records are found.
+#[test]
+fn the_frozen_pack_is_walked() {
+    let disk = SimDisk::new();
+    let file = disk.create(&pack_name(1)).unwrap();
+    file.write_at(0, &frozen("pack/records")).unwrap();
+    let packs = Packs::open(Arc::new(disk), &[]).unwrap();
+    let mut found = Vec::new();
+    packs.scan(1, &mut |item| found.push(item)).unwrap();
+    let record = |kind, id, offset, len| {
+        let place = Place { pack: 1, offset, len };
+        ScanItem::Record { kind, id, place }
+    };
+    assert_eq!(found, [record(12, up(0x10), 45, 6), record(14, up(0x50), 96, 0)]);
 }
 
 /// Guards the set hash's key: the frozen sums are this key's, and no other's.

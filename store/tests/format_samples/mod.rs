@@ -282,6 +282,19 @@ pub fn batch() -> (Vec<u8>, BatchRow) {
     (bytes, row)
 }
 
+/// A pack of two records.
+fn pack() -> Vec<u8> {
+    let record = |kind, first, payload: &[u8]| {
+        let header = PackHeader {
+            kind,
+            len: payload.len() as u32,
+            id: up(first),
+        };
+        [&header.encode()[..], payload].concat()
+    };
+    [record(12, 0x10, b"sealed"), record(14, 0x50, b"")].concat()
+}
+
 /// Everything made anew: format and name, bytes.
 pub fn made() -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
@@ -338,5 +351,6 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
         id: up(0x10),
     };
     add("record", "header", record.encode().to_vec());
+    add("pack", "records", pack());
     all
 }
