@@ -84,10 +84,14 @@ impl Vault {
     }
 
     /// Keeps all packs where they are, for who copies them.
-    #[allow(dead_code, reason = "for backups")]
     pub(super) fn pin_packs(&self) -> Pin<'_> {
         self.replaced.lock().1 += 1;
         Pin(self)
+    }
+
+    /// Whether somebody does.
+    pub(super) fn packs_pinned(&self) -> bool {
+        self.replaced.lock().1 > 0
     }
 
     /// Removes packs that were replaced so long ago.

@@ -270,6 +270,14 @@ impl Vault {
 
     /// An inode's key and row.
     fn read_record(&self, ino: Ino) -> Result<Option<(Key, InodeRecord)>, StoreError> {
+        match self.read_record_once(ino) {
+            // Its key was read, then wrapped under a new password's master, then opened.
+            Err(StoreError::Tampered { .. }) => self.read_record_once(ino),
+            result => result,
+        }
+    }
+
+    fn read_record_once(&self, ino: Ino) -> Result<Option<(Key, InodeRecord)>, StoreError> {
         let row = ino.to_be_bytes();
         let Some(sealed) = self.core.db.get(Table::Inodes, &row)? else {
             return Ok(None);

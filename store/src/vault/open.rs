@@ -480,6 +480,7 @@ impl Sealed {
             return Ok(vault);
         }
         vault.drop_leftovers(&referenced)?;
+        vault.renew_key_file();
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
     }
@@ -622,7 +623,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Writes the copy of what leads to the keys, if it is not up to date.
+    /// Writes the copy of what leads to the keys.
     pub(super) fn write_key_file(&self) -> Result<(), StoreError> {
         let io = |e| StoreError::Db(DbError::Io(e));
         let header = self.header.lock().clone();

@@ -1,16 +1,23 @@
 //! Changing the password: every key is wrapped anew, in one transaction together with
 //! the new parameters. After a crash the old or the new password opens everything.
+//!
+//! The key file is a copy beside the database. It is written after the transaction; where
+//! that fails the change stands all the same, the loss is noted, and the copy is renewed
+//! at the next unlock, check or backup.
 
-use super::Vault;
-use super::open::put_heads;
+use super::open::{KeyFile, put_heads};
+use super::{Problem, Vault};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::ids::number;
-use crate::keys::{KdfError, KdfParams, MasterKey, Password, RecoveryPhrase, UnlockError};
+use crate::keys::{Header, KdfError, KdfParams, MasterKey, Password, RecoveryPhrase, UnlockError};
 use crate::record::kind;
 
 /// A wrap's key and value.
 type Row = (Vec<u8>, Vec<u8>);
+
+/// How the note begins that the key file is not what it should be.
+const STALE: &str = "vault.key could not be written";
 
 /// Why a password was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +34,15 @@ pub enum PasswdError {
 }
 
 impl Vault {
+    /// Whether this is the vault's password. Takes the time that the KDF's parameters ask for.
+    ///
+    /// # Errors
+    /// [`UnlockError::WrongPassword`] if it is not; else as [`UnlockError`] says.
+    pub fn verify_password(&self, password: &Password) -> Result<(), UnlockError> {
+        let header = self.header.lock().clone();
+        header.unlock(password).map(drop)
+    }
+
     /// Changes the password; `current` is checked first.
     ///
     /// # Errors
@@ -37,28 +53,37 @@ impl Vault {
         new: &Password,
         params: KdfParams,
     ) -> Result<(), PasswdError> {
-        let header = self.header.lock().encode();
-        let header =
-            crate::keys::Header::decode(&header).map_err(|e| StoreError::Tampered { what: e.to_string() })?;
-        header.unlock(current)?;
+        self.verify_password(current)?;
         self.set_password(new, params)
     }
 
     /// Sets a password without asking for the present one.
     pub(super) fn set_password(&self, new: &Password, params: KdfParams) -> Result<(), PasswdError> {
         params.check()?;
-        let (header, master) = {
-            let header = self.header.lock();
-            header.change_password(&self.master.read(), new, params)?
-        };
+        let make = |before: &Header| before.change_password(&self.master.read(), new, params);
+        let before = self.header.lock().clone();
+        let made = make(&before);
         // No commit may wrap a key under the old master meanwhile.
         let _committer = self.committer.lock();
+        let (header, master) = {
+            let now = self.header.lock().clone();
+            match made {
+                Ok(made) if now == before => made,
+                // Another change came between: a recovery phrase of its must not be lost.
+                _ => make(&now)?,
+            }
+        };
         let mut batch = self.rewrap(&master)?;
         put_heads(&mut batch, &header, &master, &self.local, &self.secrets);
-        self.core.db.apply(&batch).map_err(StoreError::Db)?;
-        *self.header.lock() = header;
-        *self.master.write() = master;
-        self.write_key_file()?;
+        {
+            let mut present = self.header.lock();
+            // Who reads a key waits from before its row is another until the master is.
+            let mut slot = self.master.write();
+            self.core.db.apply(&batch).map_err(StoreError::Db)?;
+            *present = header;
+            *slot = master;
+        }
+        self.note_key_file(self.write_key_file());
         Ok(())
     }
 
@@ -69,7 +94,7 @@ impl Vault {
     pub fn add_recovery(&self) -> Result<RecoveryPhrase, StoreError> {
         let _committer = self.committer.lock();
         let mut header = self.header.lock();
-        let bytes = header.encode();
+        let before = header.clone();
         let phrase = header.add_recovery(&self.master.read());
         let mut batch = Batch::new();
         put_heads(
@@ -80,14 +105,37 @@ impl Vault {
             &self.secrets,
         );
         if let Err(e) = self.core.db.apply(&batch) {
-            if let Ok(old) = crate::keys::Header::decode(&bytes) {
-                *header = old;
-            }
+            *header = before;
             return Err(e.into());
         }
         drop(header);
-        self.write_key_file()?;
+        self.note_key_file(self.write_key_file());
         Ok(phrase)
+    }
+
+    /// Writes the key file anew unless it leads to what the database says: after a crash
+    /// between the two, or if it was lost, damaged, or is another device's. A failure is
+    /// noted.
+    pub(super) fn renew_key_file(&self) {
+        let _committer = self.committer.lock();
+        let header = self.header.lock().clone();
+        let good = KeyFile::read(&self.core.disk).is_some_and(|file| {
+            let secrets = file.open(&self.master.read());
+            file.header == header && secrets.is_some_and(|s| *s.encode() == *self.secrets.encode())
+        });
+        let result = if good { Ok(()) } else { self.write_key_file() };
+        self.note_key_file(result);
+    }
+
+    fn note_key_file(&self, result: Result<(), StoreError>) {
+        let mut met = self.met.lock();
+        met.retain(|problem| !problem.what.starts_with(STALE));
+        if let Err(e) = result {
+            let what = format!(
+                "{STALE} ({e}); what was done to the keys stands, and it is tried again at the next unlock"
+            );
+            met.push(Problem::new(None, what));
+        }
     }
 
     fn rewrap(&self, new: &MasterKey) -> Result<Batch, StoreError> {
