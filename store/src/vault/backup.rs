@@ -1,22 +1,26 @@
 //! A backup: a second vault folder that opens with the same password, taken while the
 //! vault is in use.
 //!
-//! The database is written anew from one instant's view; packs only grow, so a later
-//! backup to the same place copies what is new of them. The destination is complete, or
-//! as it was: its database is replaced last.
+//! The database is written anew from one instant's view, and compared with its own sums
+//! before it counts; packs only grow, so a later backup to the same place copies what is
+//! new of them. Nothing that the earlier backup's database names is touched until all of
+//! the new one is there: a pack of another history is copied beside and renamed last,
+//! just before the database. What of the vault is damaged is left out and reported.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Vault;
-use super::open::{KEY_FILE, Sealed};
+use super::gc::Pin;
+use super::open::{KEY_FILE, Sealed, sums_key};
+use super::{Problem, Vault};
 use crate::chunk::pack::pack_name;
 use crate::core::StoreError;
-use crate::db::{Batch, Db, DbError, FILE, Table};
-use crate::io::Disk;
+use crate::db::{Batch, Db, DbError, FILE, Snapshot, Table};
 use crate::io::real::RealDisk;
+use crate::io::{Disk, DiskFile};
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +37,7 @@ pub enum BackupError {
 }
 
 /// What was copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackupReport {
     /// Bytes of packs that were new.
     pub copied: u64,
@@ -41,12 +45,47 @@ pub struct BackupReport {
     pub kept: u64,
     /// Rows of the database.
     pub records: u64,
+    /// What could not be backed up: not committed, or damaged in the vault itself.
+    pub problems: Vec<Problem>,
 }
 
+/// Where the new database is made, and packs that will replace others.
 const NEXT: &str = "next";
+/// Bytes of rows that one transaction of the new database takes.
+const STEP: usize = 16 << 20;
+/// How often the database is copied, should one copy not agree with its sums.
+const TRIES: u32 = 2;
+/// Bytes that are compared at the end of what is there of a pack.
+const OVERLAP: u64 = 1 << 16;
+
+/// One instant's rows, and the packs that they name. While it lives none of them is
+/// removed, and nobody asks the database to check its structure.
+pub(super) struct View<'a> {
+    // Dropped first: it must be gone when the pin is.
+    pub(super) snapshot: Snapshot,
+    _pin: Pin<'a>,
+}
+
+/// What a pack at the destination became.
+struct Copied {
+    new: u64,
+    /// Bytes that the source should have and does not.
+    lost: u64,
+    beside: bool,
+}
 
 impl Vault {
+    /// See [`View`].
+    pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
+        let _committer = self.committer.lock();
+        let _pin = self.pin_packs();
+        let snapshot = self.core.db.snapshot()?;
+        Ok(View { snapshot, _pin })
+    }
+
     /// Makes or renews the backup in `dest`. `progress` gets bytes done and bytes in all.
+    /// What is damaged in the vault is reported, and does not keep the rest from being
+    /// backed up; if the last changes cannot be committed, what is committed is.
     ///
     /// # Errors
     /// As [`BackupError`] says; an earlier backup there stays whole.
@@ -56,140 +95,275 @@ impl Vault {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<BackupReport, BackupError> {
         let at = |e: io::Error| BackupError::Io(dest.to_path_buf(), e);
-        self.prepare_dest(dest)?;
-        self.commit()?;
-        let (snapshot, packs) = {
-            let _committer = self.committer.lock();
-            let mut packs = Vec::new();
-            self.core
-                .db
-                .scan(Table::Packs, b"", &mut |key, value| {
-                    if let (Ok(pack), Ok(len)) = (<[u8; 4]>::try_from(key), <[u8; 8]>::try_from(value)) {
-                        packs.push((u32::from_be_bytes(pack), u64::from_be_bytes(len)));
-                    }
-                    true
-                })
-                .map_err(StoreError::Db)?;
-            (self.core.db.snapshot().map_err(StoreError::Db)?, packs)
-        };
+        let trusted = self.prepare_dest(dest)?;
         let mut report = BackupReport::default();
-        let total: u64 = packs.iter().map(|(_, len)| len).sum();
-        for (pack, len) in &packs {
-            let name = pack_name(*pack);
-            let copied = self.copy_pack(&name, *len, &dest.join(&name)).map_err(at)?;
-            report.copied += copied;
-            report.kept += len - copied;
-            progress(report.copied + report.kept, total);
+        if let Err(e) = self.commit() {
+            let what = format!("the last changes could not be saved, and are not in the backup: {e}");
+            report.problems.push(Problem::new(None, what));
         }
+        self.renew_key_file();
         let next = dest.join(NEXT);
-        let _ = fs::remove_dir_all(&next);
+        if let Err(e) = fs::remove_dir_all(&next)
+            && e.kind() != ErrorKind::NotFound
+        {
+            return Err(at(e));
+        }
         fs::create_dir(&next).map_err(at)?;
-        report.records = write_database(&snapshot, &next).map_err(|e| match e {
-            DbError::Io(e) => at(e),
-            e => BackupError::Store(e.into()),
-        })?;
-        for name in [KEY_FILE] {
-            if let Some(bytes) = self.small_file(name) {
-                write_file(&dest.join(name), &bytes).map_err(at)?;
+        // From before the view is taken until the packs are copied.
+        let _pin = self.pin_packs();
+        let packs = self.copy_database(&next, dest, &mut report)?;
+        let total: u64 = packs.iter().fold(0, |sum, (_, len)| sum.saturating_add(*len));
+        let mut beside = Vec::new();
+        let mut done = 0;
+        for (pack, len) in packs {
+            let name = pack_name(pack);
+            let known = trusted.get(&pack).copied().unwrap_or(0);
+            let copied = self.copy_pack(&name, len, known, dest)?;
+            if copied.lost > 0 {
+                let what = format!("{name} lacks {} of {len} bytes; the rest was copied", copied.lost);
+                report.problems.push(Problem::new(None, what));
+            }
+            if copied.beside {
+                beside.push(name);
+            }
+            report.copied += copied.new;
+            report.kept += len - copied.new - copied.lost;
+            done += len;
+            progress(done, total);
+        }
+        match self.small_file(KEY_FILE) {
+            Ok(bytes) => write_file(&next.join(KEY_FILE), &bytes).map_err(at)?,
+            Err(e) => {
+                let what = format!("vault.key could not be read ({e}), and is not in the backup");
+                report.problems.push(Problem::new(None, what));
             }
         }
-        fs::rename(next.join(FILE), dest.join(FILE)).map_err(at)?;
-        fs::remove_dir(&next).map_err(at)?;
-        File::open(dest).and_then(|d| d.sync_all()).map_err(at)?;
+        sync_dir(&next).map_err(at)?;
+        // All of it is durable: from here on it is renames.
+        for name in beside.iter().map(String::as_str).chain([FILE, KEY_FILE]) {
+            match fs::rename(next.join(name), dest.join(name)) {
+                Err(e) if name == KEY_FILE && e.kind() == ErrorKind::NotFound => {}
+                result => result.map_err(at)?,
+            }
+        }
+        sync_dir(dest).map_err(at)?;
+        fs::remove_dir_all(&next).map_err(at)?;
         Ok(report)
     }
 
-    /// The destination is new, empty, or a backup of this vault.
-    fn prepare_dest(&self, dest: &Path) -> Result<(), BackupError> {
+    /// Writes the database anew; returns the packs that it names, with their lengths in bytes.
+    fn copy_database(
+        &self,
+        next: &Path,
+        dest: &Path,
+        report: &mut BackupReport,
+    ) -> Result<Vec<(u32, u64)>, BackupError> {
+        let theirs = |e: DbError| match e {
+            DbError::Io(e) => BackupError::Io(dest.to_path_buf(), e),
+            e => BackupError::Store(e.into()),
+        };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let view = self.view()?;
+            let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(next).map_err(DbError::Io).map_err(theirs)?);
+            match disk.remove(FILE) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(theirs(DbError::Io(e))),
+                _ => {}
+            }
+            let db = Db::create(disk).map_err(theirs)?;
+            report.records = 0;
+            for table in Table::ALL {
+                report.records += copy_table(&view.snapshot, &db, table).map_err(theirs)?;
+            }
+            drop(view);
+            // A view outlives a failed commit, but its pages may not: then the copy is no good.
+            let differing = db
+                .keep_sums(sums_key(&self.local), false)
+                .and_then(|()| db.verify());
+            let differing = match differing {
+                Ok(tables) => tables.iter().map(|t| t.name()).collect::<Vec<_>>().join(", "),
+                Err(e) => e.to_string(),
+            };
+            if !differing.is_empty() && attempt < TRIES {
+                db.close();
+                continue;
+            }
+            if !differing.is_empty() {
+                let what = format!("the database is damaged, and so is its copy: {differing}");
+                report.problems.push(Problem::new(None, what));
+            }
+            let packs = packs_of(&db).map_err(theirs)?;
+            db.close();
+            return Ok(packs);
+        }
+    }
+
+    /// The destination is new, empty, or a backup of this vault: then the packs that its
+    /// database names are returned, with their lengths in bytes. What lies there beyond them
+    /// was never made durable, perhaps.
+    fn prepare_dest(&self, dest: &Path) -> Result<HashMap<u32, u64>, BackupError> {
         let at = |e: io::Error| BackupError::Io(dest.to_path_buf(), e);
         fs::create_dir_all(dest).map_err(at)?;
         let mut entries = fs::read_dir(dest).map_err(at)?;
         if entries.next().is_none() {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            return fs::set_permissions(dest, mode).map_err(at);
+            fs::set_permissions(dest, mode).map_err(at)?;
+            return Ok(HashMap::new());
         }
         let known = dest.join(FILE).is_file();
-        let only_packs = fs::read_dir(dest).map_err(at)?.flatten().all(|e| {
+        let only_ours = fs::read_dir(dest).map_err(at)?.flatten().all(|e| {
             let name = e.file_name().to_string_lossy().into_owned();
             name == NEXT || name == KEY_FILE || crate::chunk::pack::pack_number(&name).is_some()
         });
-        if !known && only_packs {
-            return Ok(()); // a first backup that was broken off
+        if !known && only_ours {
+            return Ok(HashMap::new()); // a first backup that was broken off
         }
         match Sealed::open(dest) {
-            Ok(sealed) if sealed.header().vault_id() == self.id().0 => Ok(()),
-            _ => Err(BackupError::Foreign(dest.to_path_buf())),
+            Ok(sealed) if sealed.header().vault_id() == self.id().0 => {}
+            _ => return Err(BackupError::Foreign(dest.to_path_buf())),
         }
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dest).map_err(at)?);
+        let packs = Db::open(disk).and_then(|db| {
+            let packs = packs_of(&db);
+            db.close();
+            packs
+        });
+        Ok(packs.map_err(StoreError::Db)?.into_iter().collect())
     }
 
-    /// Copies what is new of a pack. A shorter or longer file there is brought to `len`.
-    fn copy_pack(&self, name: &str, len: u64, dest: &Path) -> io::Result<u64> {
-        let source = self.core.disk.open(name)?;
+    /// Copies what is new of a pack's first `len` bytes. Of what is there, the first
+    /// `trusted` bytes are believed, if they end as the source does there; else the pack is
+    /// of another history, and is copied beside.
+    fn copy_pack(&self, name: &str, len: u64, trusted: u64, dest: &Path) -> Result<Copied, BackupError> {
+        let to = dest.join(name);
+        let at = |e: io::Error| BackupError::Io(to.clone(), e);
+        let source = self.core.disk.open(name).ok();
+        let there = source.as_ref().and_then(|file| file.len().ok()).unwrap_or(0);
+        let there = there.min(len);
+        let (have, same) = match File::open(&to) {
+            Ok(mut target) => {
+                let have = trusted.min(target.metadata().map_err(at)?.len()).min(len);
+                let common = have.min(there);
+                let same = match &source {
+                    Some(source) => same_end(&**source, &mut target, common).map_err(at)?,
+                    None => true,
+                };
+                (have, same)
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => (0, true),
+            Err(e) => return Err(at(e)),
+        };
+        let (Some(source), false) = (source, same && have >= there) else {
+            // Nothing to add; if the vault's own was cut, the backup's may be the longer one.
+            return Ok(Copied {
+                new: 0,
+                lost: len - have,
+                beside: false,
+            });
+        };
+        let beside = !same;
+        let have = if beside { 0 } else { have };
+        let to = match beside {
+            true => dest.join(NEXT).join(name),
+            false => to.clone(),
+        };
         let mut target = File::options()
-            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(dest)?;
-        let mut have = target.metadata()?.len();
-        if have > len || !same_end(&*source, &mut target, have)? {
-            // Another history of the vault: copy this pack whole.
-            have = 0;
-            target.set_len(0)?;
-        }
-        target.seek(SeekFrom::Start(have))?;
+            .open(&to)
+            .map_err(at)?;
+        target.seek(SeekFrom::Start(have)).map_err(at)?;
+        let (mut pos, mut lost) = (have, len - there);
         let mut buf = vec![0; 1 << 20];
-        let mut at = have;
-        while at < len {
-            let take = buf.len().min((len - at) as usize);
-            source.read_at(at, &mut buf[..take])?;
-            target.write_all(&buf[..take])?;
-            at += take as u64;
+        while pos < there {
+            let take = buf.len().min((there - pos) as usize);
+            // Where the disk cannot read, zeros are copied: whoever opens them sees it.
+            lost += read_around(&*source, pos, &mut buf[..take]);
+            target.write_all(&buf[..take]).map_err(at)?;
+            pos += take as u64;
         }
-        if at > have {
-            target.sync_data()?;
+        if pos > have {
+            target.sync_data().map_err(at)?;
         }
-        Ok(len - have)
+        let new = (len - have).saturating_sub(lost);
+        Ok(Copied { new, lost, beside })
     }
 
-    fn small_file(&self, name: &str) -> Option<Vec<u8>> {
-        let file = self.core.disk.open(name).ok()?;
-        let mut bytes = vec![0; file.len().ok()? as usize];
-        file.read_at(0, &mut bytes).ok()?;
-        Some(bytes)
+    fn small_file(&self, name: &str) -> io::Result<Vec<u8>> {
+        let file = self.core.disk.open(name)?;
+        let mut bytes = vec![0; file.len()? as usize];
+        file.read_at(0, &mut bytes)?;
+        Ok(bytes)
     }
 }
 
-/// Whether the last bytes that the target has are the source's.
-fn same_end(source: &dyn crate::io::DiskFile, target: &mut File, have: u64) -> io::Result<bool> {
-    let take = have.min(1 << 16);
+/// Fills `out`, with zeros where that cannot be read; returns how many bytes that were.
+fn read_around(source: &dyn DiskFile, at: u64, out: &mut [u8]) -> u64 {
+    if source.read_at(at, out).is_ok() {
+        return 0;
+    }
+    let mut lost = 0;
+    for (i, block) in out.chunks_mut(4096).enumerate() {
+        if source.read_at(at + i as u64 * 4096, block).is_err() {
+            block.fill(0);
+            lost += block.len() as u64;
+        }
+    }
+    lost
+}
+
+/// Whether the last of the first `have` bytes are the same; what the source cannot read is not.
+fn same_end(source: &dyn DiskFile, target: &mut File, have: u64) -> io::Result<bool> {
+    let take = have.min(OVERLAP);
     let (mut a, mut b) = (vec![0; take as usize], vec![0; take as usize]);
-    source.read_at(have - take, &mut a)?;
+    if source.read_at(have - take, &mut a).is_err() {
+        return Ok(false);
+    }
     target.seek(SeekFrom::Start(have - take))?;
     target.read_exact(&mut b)?;
     Ok(a == b)
 }
 
-fn write_database(snapshot: &crate::db::Snapshot, dir: &Path) -> Result<u64, DbError> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(DbError::Io)?);
-    let db = Db::create(disk)?;
-    let mut records = 0;
-    for table in Table::ALL {
-        let mut batch = Batch::new();
-        snapshot.scan(table, &mut |key, value| {
-            batch.put(table, key, value.to_vec());
-            records += 1;
-        })?;
-        db.apply(&batch)?;
-    }
-    db.close();
+/// The packs that a database names, with their lengths in bytes.
+fn packs_of(db: &Db) -> Result<Vec<(u32, u64)>, DbError> {
+    let mut packs = Vec::new();
+    db.scan(Table::Packs, b"", &mut |key, value| {
+        if let (Ok(pack), Ok(len)) = (<[u8; 4]>::try_from(key), <[u8; 8]>::try_from(value)) {
+            packs.push((u32::from_be_bytes(pack), u64::from_be_bytes(len)));
+        }
+        true
+    })?;
+    Ok(packs)
+}
+
+fn copy_table(from: &Snapshot, to: &Db, table: Table) -> Result<u64, DbError> {
+    let (mut batch, mut held, mut records) = (Batch::new(), 0, 0);
+    let mut result = Ok(());
+    from.scan(table, &mut |key, value| {
+        if result.is_err() {
+            return;
+        }
+        batch.put(table, key, value.to_vec());
+        records += 1;
+        held += key.len() + value.len();
+        if held > STEP {
+            result = to.apply(&std::mem::take(&mut batch));
+            held = 0;
+        }
+    })?;
+    result?;
+    to.apply(&batch)?;
     Ok(records)
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let next = path.with_extension("new");
-    let mut file = File::create(&next)?;
+    let mut file = File::create(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(next, path)
+    file.sync_all()
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }

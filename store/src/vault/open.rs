@@ -1,6 +1,6 @@
 //! Making a vault, opening it, unlocking it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -704,21 +704,4 @@ impl KeyFile {
         let plain = zeroize::Zeroizing::new(open(&local, &local_aad(2), &self.secrets).ok()?);
         Secrets::decode(&plain).ok()
     }
-}
-
-/// Names of all inodes, for reports.
-pub(super) fn names_of(tree: &Tree) -> HashMap<Ino, Vec<u8>> {
-    let mut names = HashMap::new();
-    for (folder, content) in tree.iter() {
-        let above = tree.folder_path(folder).unwrap_or_default();
-        for entry in content.entries.values() {
-            let mut path = above.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(&entry.name);
-            names.entry(entry.ino).or_insert(path);
-        }
-    }
-    names
 }
