@@ -435,7 +435,8 @@ impl Vault {
         }
         let has_log = record.log_first != record.log_next;
         let has_body = matches!(record.base, BaseRef::Body { .. });
-        if !has_log && !(options.read_data && has_body) {
+        let read_body = options.read_data && has_body;
+        if !has_log && !read_body {
             return Ok(());
         }
         // One of our own, that nobody else sees.
