@@ -125,18 +125,18 @@ fn finding_14_a_vault_in_use_is_sound() {
             let mut n = 0u64;
             while !stop.load(Ordering::Relaxed) {
                 n += 1;
-                let len = if n % 5 == 0 { 300 << 10 } else { 900 };
+                let len = if n.is_multiple_of(5) { 300 << 10 } else { 900 };
                 let name = format!("file {n}");
                 let ino = file(&vault, &name, &[(0, &rng.bytes(len))]);
                 let link = format!("link {n}");
                 vault.link(ino, ROOT, link.as_bytes()).unwrap();
-                if n % 3 == 0 {
+                if n.is_multiple_of(3) {
                     vault.remove(ROOT, name.as_bytes(), false).unwrap();
                 }
                 if n > 40 {
                     let _ = vault.remove(ROOT, format!("link {}", n - 40).as_bytes(), false);
                 }
-                if n % 16 == 0 {
+                if n.is_multiple_of(16) {
                     vault.commit().unwrap();
                 }
             }
