@@ -331,7 +331,7 @@ impl Core {
     }
 }
 
-fn extent_aad(ino: Ino, serial: u64) -> Aad {
+pub(crate) fn extent_aad(ino: Ino, serial: u64) -> Aad {
     Aad {
         kind: kind::EXTENT,
         id: number(ino),

@@ -20,5 +20,8 @@ pub mod tree; // names in memory
 
 pub mod vault; // the open vault
 
+#[doc(hidden)]
+pub mod testing; // doors for tests and fuzz targets
+
 pub use codec::Malformed;
 pub use core::StoreError;

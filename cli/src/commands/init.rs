@@ -38,7 +38,7 @@ pub(super) fn init(ui: &Ui, dir: &Path, args: &Init) -> Result<(), Failure> {
     drop(password);
     let id = vault.facts().id;
     super::within(vault, Vault::welcome)?;
-    let tag = Sealed::open_again(dir)?.instance();
+    let tag = Sealed::open(dir)?.instance();
     Markers::load(&id)?.remember(&tag, dir, &engine::database(dir))?;
     let mut answer = serde_json::json!({
         "vault": crate::wire::WirePath(dir.to_owned()),

@@ -83,6 +83,8 @@ pub(crate) struct Content {
     /// The base as pieces; empty while it is a body that nobody has changed.
     pieces: Arc<Vec<Piece>>,
     base_len: u64,
+    /// Bytes of the pieces that are not holes.
+    base_data: u64,
     tail: Vec<u8>,
     scan: Scan,
     /// How much of the tail's front the log holds.
@@ -119,6 +121,7 @@ impl Content {
             size: durable.size,
             pieces: Arc::default(),
             base_len: 0,
+            base_data: 0,
             tail: Vec::new(),
             scan: Scan::default(),
             tail_logged: 0,
@@ -155,7 +158,7 @@ impl Content {
         if self.unloaded {
             return self.durable.allocated;
         }
-        let mut total = self.data_below(0, self.base_len) + self.tail.len() as u64;
+        let mut total = self.base_data + self.tail.len() as u64;
         for (offset, extent) in self.over.iter() {
             let hidden = self.data_below(offset, offset + extent.len);
             let shown = if matches!(extent.bytes, over::Bytes::Zero) {
@@ -201,6 +204,15 @@ impl Content {
                 place(at);
             }
         }
+    }
+
+    /// The pieces are others now.
+    fn recount(&mut self) {
+        let data = self
+            .pieces
+            .iter()
+            .filter(|p| !matches!(p.data, pieces::Data::Hole));
+        self.base_data = data.map(|p| p.len).sum();
     }
 
     /// Whether pieces and log are still to be read.

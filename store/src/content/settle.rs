@@ -187,6 +187,7 @@ impl Content {
             push(p.end() - p.start.max(end), p.data.clone());
         }
         self.pieces = Arc::new(pieces);
+        self.recount();
         self.over.cut(start..end);
         self.open_end = true;
         self.changes += 1;

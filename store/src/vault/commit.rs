@@ -22,7 +22,7 @@ use crate::db::{Batch, Table};
 use crate::ids::{EventRef, Ino, NodeNo, number};
 use crate::keys::{ChunkId, seal};
 use crate::record::{ChunkRow, Meta, kind};
-use crate::tree::DirtyNode;
+use crate::tree::{DirtyNode, Kind};
 
 /// How long an unfinished save keeps its old content.
 const SAVE_MAX: Duration = Duration::from_secs(30);
@@ -62,6 +62,15 @@ pub(super) struct Seen {
     pub(super) published: Option<EventRef>,
     pub(super) untold: bool,
     pub(super) untold_row: bool,
+}
+
+impl Seen {
+    /// Whether the database must note that the other devices have not been told. What they
+    /// never heard of is found by its names, which say so; and a folder is told by its name.
+    fn needs_row(&self) -> bool {
+        let known = self.published.is_some() && self.meta.kind != Kind::Folder;
+        self.untold && known && !self.meta.kind.is_local()
+    }
 }
 
 /// What moves between commits; whoever holds it commits.
@@ -343,7 +352,7 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.untold && !told.entities.contains_key(&ino) && !seen.meta.kind.is_local();
+        let untold = seen.needs_row() && !told.entities.contains_key(&ino);
         match (untold, seen.untold_row) {
             (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
             (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
@@ -385,7 +394,7 @@ impl Vault {
                     );
                 }
             } else {
-                state.untold_row = seen.untold && !seen.meta.kind.is_local();
+                state.untold_row = seen.needs_row();
                 let owner = item.inode.owner(&self.core, state.entity);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
                     content.done(plan, owner);

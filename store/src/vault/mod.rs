@@ -19,12 +19,12 @@ mod inode;
 mod keeper;
 mod map;
 mod names;
-mod open;
+pub(crate) mod open;
 mod passwd;
-mod publish;
+pub(crate) mod publish;
 mod rescue;
 mod salvage;
-mod secrets;
+pub(crate) mod secrets;
 mod status;
 
 use std::collections::HashSet;
@@ -57,6 +57,9 @@ use keeper::Signals;
 use map::Map;
 use publish::Untold;
 use secrets::Secrets;
+
+/// Called with a folder's entries: cookie, inode, kind, name. False: enough.
+pub type EachEntry<'a> = &'a mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool;
 
 /// Why a call on the vault failed.
 #[derive(Debug, thiserror::Error)]
@@ -157,12 +160,7 @@ impl Vault {
     ///
     /// # Errors
     /// ENOENT if the folder is gone.
-    pub fn list(
-        &self,
-        folder: Ino,
-        cookie: NodeNo,
-        each: &mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool,
-    ) -> Result<(), OpError> {
+    pub fn list(&self, folder: Ino, cookie: NodeNo, each: EachEntry<'_>) -> Result<(), OpError> {
         let tree = self.tree.read();
         let Some(folder) = tree.folder(folder) else {
             return Err(TreeError::NotFound.into());
