@@ -127,6 +127,9 @@ impl Vault {
             .rescue()
             .and_then(|()| self.gather(&mut work))
             .and_then(|()| self.write_out(committer, &mut work));
+        for ino in std::mem::take(&mut work.later) {
+            self.mark_dirty(ino);
+        }
         match &result {
             Ok(()) => {
                 committer.served = served;
@@ -195,6 +198,12 @@ impl Vault {
         if state.meta.nlink == 0 {
             // Nobody will find it after a crash; its rows go with the last handle.
             self.untold.lock().inodes.remove(&ino);
+            return Ok(());
+        }
+        let other = matches!(work.scope, Scope::Sync(target) if target != ino);
+        if other && state.stored && state.meta.kind == Kind::Folder {
+            // Its entries are rows of their own; its times can wait for the keeper.
+            work.later.push(ino);
             return Ok(());
         }
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
@@ -280,7 +289,9 @@ impl Vault {
         for dead in &work.dead {
             work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
             work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());
-            work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            if dead.noted {
+                work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            }
             let prefix = dead.ino.to_be_bytes();
             let batch = &mut work.batch;
             self.core.db.scan(Table::Log, &prefix, &mut |key, _| {
@@ -518,6 +529,8 @@ pub(super) struct Work {
     pub(super) items: HashMap<Ino, Item>,
     pub(super) nodes: Vec<(NodeNo, DirtyNode)>,
     pub(super) dead: Vec<Dead>,
+    /// Inodes that stay dirty.
+    later: Vec<Ino>,
     pub(super) batch: Batch,
     /// Removals that the batch notes.
     pub(super) gone_rows: Vec<NodeNo>,
@@ -527,6 +540,8 @@ pub(super) struct Work {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dead {
     pub(crate) ino: Ino,
+    /// There may be a note that it is untold.
+    pub(crate) noted: bool,
 }
 
 impl Work {
@@ -536,6 +551,7 @@ impl Work {
             items: HashMap::new(),
             nodes: Vec::new(),
             dead: Vec::new(),
+            later: Vec::new(),
             batch: Batch::new(),
             gone_rows: Vec::new(),
         }

@@ -302,10 +302,15 @@ impl Vault {
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
+        // A commit under way may be noting it just now, if it was told before.
+        let noted = state.untold_row || state.published.is_some();
         drop(state);
         let mut dead = self.dead.lock();
         if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {
-            dead.push(Dead { ino: inode.ino });
+            dead.push(Dead {
+                ino: inode.ino,
+                noted,
+            });
         }
         drop(dead);
         self.untold.lock().inodes.remove(&inode.ino);

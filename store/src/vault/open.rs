@@ -580,9 +580,11 @@ impl Vault {
             untold.inodes.remove(ino);
         }
         drop(untold);
-        self.dead
-            .lock()
-            .extend(orphans.into_iter().map(|ino| super::commit::Dead { ino }));
+        self.dead.lock().extend(
+            orphans
+                .into_iter()
+                .map(|ino| super::commit::Dead { ino, noted: true }),
+        );
         Ok(())
     }
 
