@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::Vault;
+use super::commit::Scope;
 use crate::chunk::Place;
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
@@ -82,8 +83,9 @@ impl Vault {
     }
 
     fn sweep(&self) -> Result<(Freed, Alive), StoreError> {
-        self.commit()?;
-        let committer = self.committer.lock();
+        // As the keeper does, so that no save is cut in half by it.
+        let mut committer = self.committer.lock();
+        self.commit_with(&mut committer, Scope::Timer)?;
         let mut alive = Alive::default();
         self.mark_stored(&mut alive)?;
         self.mark_memory(&mut alive);
