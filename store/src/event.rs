@@ -281,9 +281,14 @@ impl Version {
             _ => return Err(Malformed("a body of an unknown kind")),
         };
         r.end()?;
-        if let Body::Inline(bytes) = &body
-            && bytes.len() as u64 != size
-        {
+        if !matches!(kind, Kind::File | Kind::Symlink) {
+            return Err(Malformed("a version of something that has no content"));
+        }
+        let fits = match &body {
+            Body::Inline(bytes) => bytes.len() as u64 == size,
+            Body::Manifest(_) => size <= i64::MAX as u64,
+        };
+        if !fits {
             return Err(Malformed("a body of another size than its version says"));
         }
         Ok(Version {
@@ -410,6 +415,11 @@ impl BatchRow {
             signature: r.array()?,
         };
         r.end()?;
+        // The last sequence number, and the one after it, can then be counted with.
+        let next = row.first.checked_add(u64::from(row.count));
+        if row.first == 0 || row.count == 0 || next.is_none() {
+            return Err(Malformed("a batch row contradicts itself"));
+        }
         Ok(row)
     }
 

@@ -6,6 +6,7 @@
 pub mod io; // files behind a trait; a simulated disk
 pub mod keys; // secrets, sealing, derivation, the header
 
+mod anchor; // the database's file
 pub mod chunk; // where bytes are cut; packs
 mod codec; // fields of records
 pub mod db; // the database and its set hash
@@ -18,6 +19,9 @@ pub mod record; // local records
 pub mod tree; // names in memory
 
 pub mod vault; // the open vault
+
+#[doc(hidden)]
+pub mod testing; // doors for tests and fuzz targets
 
 pub use codec::Malformed;
 pub use core::StoreError;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::chunk::Place;
+use crate::chunk::pack::MAX_PAYLOAD;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EntityId, EventRef, Ino, NodeId};
 use crate::keys::ChunkId;
@@ -18,8 +19,10 @@ const VERSION: u8 = 0;
 pub const NAME_MAX: usize = 255;
 /// The longest xattr value, in bytes (Linux's own limit).
 pub const XATTR_VALUE_MAX: usize = 65536;
-/// All xattrs of a file together, names and values, in bytes.
+/// All xattrs of a file together, as [`xattrs_len`] counts, in bytes.
 pub const XATTRS_MAX: usize = 1 << 20;
+/// How many xattrs a file can have: their number is a `u16` in its records.
+pub const XATTRS_COUNT_MAX: usize = u16::MAX as usize;
 
 /// Kinds of sealed things, bound into their associated data.
 pub(crate) mod kind {
@@ -163,9 +166,14 @@ fn get_time(r: &mut Reader<'_>) -> Result<Time, Malformed> {
     Ok(t)
 }
 
+/// The bytes that xattrs take in a record: a name, a value and their lengths each.
+pub fn xattrs_len(xattrs: &Xattrs) -> usize {
+    xattrs.iter().map(|(n, v)| n.len() + v.len() + 8).sum()
+}
+
 pub(crate) fn put_xattrs(w: &mut Writer, xattrs: Option<&Xattrs>) {
     let count = xattrs.map_or(0, |x| x.len());
-    w.u16(u16::try_from(count).expect("1 MiB of xattrs are fewer than 65,536: a name costs space too"));
+    w.u16(u16::try_from(count).expect("whoever sets an xattr keeps to XATTRS_COUNT_MAX"));
     for (name, value) in xattrs.into_iter().flatten() {
         w.bytes(name).bytes(value);
     }
@@ -175,9 +183,17 @@ pub(crate) fn get_xattrs(r: &mut Reader<'_>) -> Result<Option<Box<Xattrs>>, Malf
     let count = r.u16()?;
     let mut xattrs = Xattrs::new();
     for _ in 0..count {
-        let name = r.bytes(NAME_MAX)?.to_vec();
-        let value = r.bytes(XATTR_VALUE_MAX)?.to_vec();
-        xattrs.insert(name, value);
+        let name = r.bytes(NAME_MAX)?;
+        let value = r.bytes(XATTR_VALUE_MAX)?;
+        // One set has one encoding: names ascend, and none comes twice.
+        let ascends = xattrs.last_key_value().is_none_or(|(last, _)| &last[..] < name);
+        if name.is_empty() || !ascends {
+            return Err(Malformed("xattrs without a name, twice or out of order"));
+        }
+        xattrs.insert(name.to_vec(), value.to_vec());
+    }
+    if xattrs_len(&xattrs) > XATTRS_MAX {
+        return Err(Malformed("more xattrs than a file can have"));
     }
     Ok((!xattrs.is_empty()).then(|| Box::new(xattrs)))
 }
@@ -447,7 +463,18 @@ impl LogRecord {
             LogRecord::Write(o, d) => o.checked_add(d.len() as u64),
             LogRecord::Zero(o, l) => o.checked_add(*l),
             LogRecord::Truncate(s) => Some(*s),
-            LogRecord::Stored { offset, take, .. } => offset.checked_add(u64::from(*take)),
+            LogRecord::Stored {
+                offset,
+                place,
+                skip,
+                take,
+                ..
+            } => {
+                if u64::from(*skip) + u64::from(*take) > u64::from(place.len) {
+                    return Err(Malformed("a log record takes more bytes than were stored"));
+                }
+                offset.checked_add(u64::from(*take))
+            }
         };
         match end {
             Some(end) if end <= i64::MAX as u64 => Ok(record),
@@ -460,12 +487,18 @@ pub(crate) fn put_place(w: &mut Writer, place: Place) {
     w.u32(place.pack).u64(place.offset).u32(place.len);
 }
 
+/// A place that a pack can have. Rows that name places lie unsealed, and readers make
+/// room for `len` bytes.
 pub(crate) fn get_place(r: &mut Reader<'_>) -> Result<Place, Malformed> {
-    Ok(Place {
+    let place = Place {
         pack: r.u32()?,
         offset: r.u64()?,
         len: r.u32()?,
-    })
+    };
+    if place.len as usize > MAX_PAYLOAD || place.offset.checked_add(u64::from(place.len)).is_none() {
+        return Err(Malformed("a place that no pack has"));
+    }
+    Ok(place)
 }
 
 /// A chunk's row: where it lies, how long it is, what it seals to.

@@ -1,7 +1,7 @@
 //! The vault's file system without a kernel, on a disk in memory: what the suites play on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::io::Disk;
@@ -22,6 +22,18 @@ pub fn create(disk: &SimDisk) -> Arc<Vault> {
     Vault::create_on(disk, &password(), KdfParams::FLOOR, false, None)
         .expect("a new vault on an empty disk")
         .0
+}
+
+/// A disk with a vault that nothing was put in yet: a copy of the same one each time, so
+/// that suites which need thousands do not derive thousands of passwords.
+pub fn empty() -> SimDisk {
+    static EMPTY: OnceLock<SimDisk> = OnceLock::new();
+    let disk = EMPTY.get_or_init(|| {
+        let disk = SimDisk::new();
+        create(&disk).close().expect("a vault closes on a healthy disk");
+        disk
+    });
+    disk.crash_all_kept()
 }
 
 /// Opens it again.

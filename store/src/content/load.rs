@@ -28,6 +28,7 @@ impl Content {
                 let pieces = manifest::load(owner.core, &root)?;
                 fresh.base_len = pieces.last().map_or(0, |p| p.end());
                 fresh.pieces = Arc::new(pieces);
+                fresh.recount();
             }
         }
         fresh.size = fresh.base_len + fresh.tail.len() as u64;

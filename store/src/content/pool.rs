@@ -45,6 +45,14 @@ impl Job {
         self.len
     }
 
+    /// The chunk, if it is stored.
+    pub(crate) fn stored(&self) -> Option<ChunkRef> {
+        match &*self.state.lock() {
+            State::Stored(chunk) => Some(*chunk),
+            _ => None,
+        }
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         match &*self.state.lock() {
             State::Waiting(plain) | State::Failed(plain) => Progress::Plain(plain.clone()),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::inode::Inode;
+use super::inode::{Inode, State};
 use super::open::{COUNTERS, seal_counters};
 use super::publish::{Publishing, ToldNow};
 use super::secrets::Counters;
@@ -22,7 +22,7 @@ use crate::db::{Batch, Table};
 use crate::ids::{EventRef, Ino, NodeNo, number};
 use crate::keys::{ChunkId, seal};
 use crate::record::{ChunkRow, Meta, kind};
-use crate::tree::DirtyNode;
+use crate::tree::{DirtyNode, Kind};
 
 /// How long an unfinished save keeps its old content.
 const SAVE_MAX: Duration = Duration::from_secs(30);
@@ -62,6 +62,15 @@ pub(super) struct Seen {
     pub(super) published: Option<EventRef>,
     pub(super) untold: bool,
     pub(super) untold_row: bool,
+}
+
+impl Seen {
+    /// Whether the database must note that the other devices have not been told. What they
+    /// never heard of is found by its names, which say so; and a folder is told by its name.
+    fn needs_row(&self) -> bool {
+        let known = self.published.is_some() && self.meta.kind != Kind::Folder;
+        self.untold && known && !self.meta.kind.is_local()
+    }
 }
 
 /// What moves between commits; whoever holds it commits.
@@ -115,8 +124,12 @@ impl Vault {
         let served = self.tickets.load(Ordering::SeqCst);
         let mut work = Work::new(scope);
         let result = self
-            .gather(&mut work)
+            .rescue()
+            .and_then(|()| self.gather(&mut work))
             .and_then(|()| self.write_out(committer, &mut work));
+        for ino in std::mem::take(&mut work.later) {
+            self.mark_dirty(ino);
+        }
         match &result {
             Ok(()) => {
                 committer.served = served;
@@ -177,12 +190,21 @@ impl Vault {
     /// Brings one content to where a row can name it.
     fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
         let Some(inode) = self.resident(ino)? else {
+            self.untold.lock().inodes.remove(&ino);
             return Ok(());
         };
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        if state.meta.nlink == 0 && state.meta.kind != crate::tree::Kind::Folder {
-            return Ok(()); // nobody will find it after a crash; its rows go with the last handle
+        if state.meta.nlink == 0 {
+            // Nobody will find it after a crash; its rows go with the last handle.
+            self.untold.lock().inodes.remove(&ino);
+            return Ok(());
+        }
+        let other = matches!(work.scope, Scope::Sync(target) if target != ino);
+        if other && state.stored && state.meta.kind == Kind::Folder {
+            // Its entries are rows of their own; its times can wait for the keeper.
+            work.later.push(ino);
+            return Ok(());
         }
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
             inode: inode.clone(),
@@ -196,33 +218,48 @@ impl Vault {
         let resting = state.writers == 0 && !matches!(work.scope, Scope::Sync(_));
         let may_tell = resting && state.untold && !state.meta.kind.is_local();
         item.publish = may_tell;
+        let result = self.prepare_content(work, &inode, state, &mut item, may_tell);
+        drop(guard);
+        // What an earlier round has planned must be undone, should the commit fail.
+        if result.is_ok() || item.plan.is_some() {
+            work.items.insert(ino, item);
+        }
+        result
+    }
+
+    fn prepare_content(
+        &self,
+        work: &mut Work,
+        inode: &Inode,
+        state: &mut State,
+        item: &mut Item,
+        may_tell: bool,
+    ) -> Result<(), StoreError> {
         let owner = inode.owner(&self.core, state.entity);
-        if let Some(content) = state.content.as_mut() {
-            let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
-            let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(ino);
-            if content.is_dirty() && saving && state.writers > 0 && !wanted {
-                item.left = true;
-                item.publish = false;
-                item.body = None;
-            } else {
-                item.body = None;
-                if may_tell && !content.is_settled() {
-                    content.load(owner)?;
-                    match content.settle(owner, SETTLE_STEP)? {
-                        Settled::Body(bytes) => item.body = Some(bytes),
-                        Settled::Pieces => {}
-                        Settled::More => item.publish = false,
-                    }
-                }
-                // A body is stored with its event: nothing else of it needs to be.
-                item.plan = Some(match &item.body {
-                    Some(_) => content.plan_body(),
-                    None => content.persist(owner, &mut work.batch)?,
-                });
+        let Some(content) = state.content.as_mut() else {
+            return Ok(());
+        };
+        let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
+        let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(inode.ino);
+        item.body = None;
+        if content.is_dirty() && saving && state.writers > 0 && !wanted {
+            item.left = true;
+            item.publish = false;
+            return Ok(());
+        }
+        if may_tell && !content.is_settled() {
+            content.load(owner)?;
+            match content.settle(owner, SETTLE_STEP)? {
+                Settled::Body(bytes) => item.body = Some(bytes),
+                Settled::Pieces => {}
+                Settled::More => item.publish = false,
             }
         }
-        drop(guard);
-        work.items.insert(ino, item);
+        // A body is stored with its event: nothing else of it needs to be.
+        item.plan = Some(match &item.body {
+            Some(_) => content.plan_body(),
+            None => content.persist(owner, &mut work.batch)?,
+        });
         Ok(())
     }
 
@@ -252,7 +289,9 @@ impl Vault {
         for dead in &work.dead {
             work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
             work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());
-            work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            if dead.noted {
+                work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            }
             let prefix = dead.ino.to_be_bytes();
             let batch = &mut work.batch;
             self.core.db.scan(Table::Log, &prefix, &mut |key, _| {
@@ -324,7 +363,7 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.untold && !told.entities.contains_key(&ino) && !seen.meta.kind.is_local();
+        let untold = seen.needs_row() && !told.entities.contains_key(&ino);
         match (untold, seen.untold_row) {
             (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
             (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
@@ -334,7 +373,7 @@ impl Vault {
 
     /// The transaction is through: memory learns it.
     fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
-        let mut untold = self.untold.lock();
+        let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
@@ -366,7 +405,7 @@ impl Vault {
                     );
                 }
             } else {
-                state.untold_row = seen.untold && !seen.meta.kind.is_local();
+                state.untold_row = seen.needs_row();
                 let owner = item.inode.owner(&self.core, state.entity);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
                     content.done(plan, owner);
@@ -377,15 +416,19 @@ impl Vault {
             {
                 content.unload(&self.core);
             }
-            if state.untold && !state.meta.kind.is_local() {
-                untold.inodes.insert(*ino);
-            } else {
-                untold.inodes.remove(ino);
-            }
+            still.push((*ino, state.untold && !state.meta.kind.is_local()));
             let again = state.meta_dirty || item.left || state.content_dirty();
             drop(guard);
             if again {
                 self.mark_dirty(*ino);
+            }
+        }
+        let mut untold = self.untold.lock();
+        for (ino, yes) in still {
+            if yes {
+                untold.inodes.insert(ino);
+            } else {
+                untold.inodes.remove(&ino);
             }
         }
         for (no, state) in &work.nodes {
@@ -398,6 +441,7 @@ impl Vault {
                 untold.nodes.remove(no);
             }
         }
+        untold.gone_rows.extend(work.gone_rows.drain(..));
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
@@ -485,13 +529,19 @@ pub(super) struct Work {
     pub(super) items: HashMap<Ino, Item>,
     pub(super) nodes: Vec<(NodeNo, DirtyNode)>,
     pub(super) dead: Vec<Dead>,
+    /// Inodes that stay dirty.
+    later: Vec<Ino>,
     pub(super) batch: Batch,
+    /// Removals that the batch notes.
+    pub(super) gone_rows: Vec<NodeNo>,
 }
 
 /// An inode whose rows go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dead {
     pub(crate) ino: Ino,
+    /// There may be a note that it is untold.
+    pub(crate) noted: bool,
 }
 
 impl Work {
@@ -501,7 +551,9 @@ impl Work {
             items: HashMap::new(),
             nodes: Vec::new(),
             dead: Vec::new(),
+            later: Vec::new(),
             batch: Batch::new(),
+            gone_rows: Vec::new(),
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 use super::{OpError, Vault};
 use crate::content::{self, INLINE_MAX};
 use crate::ids::Ino;
-use crate::record::{BaseRef, Meta, NAME_MAX, Time, XATTR_VALUE_MAX, XATTRS_MAX};
+use crate::record::{
+    BaseRef, Meta, NAME_MAX, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, xattrs_len,
+};
 use crate::tree::Kind;
 
 /// What stat(2) shows.
@@ -452,12 +454,9 @@ impl Vault {
             (Some(false), true) => return Err(OpError::Errno(libc::EEXIST)),
             _ => {}
         }
-        let others: usize = xattrs
-            .iter()
-            .filter(|(n, _)| *n != name)
-            .map(|(n, v)| n.len() + v.len() + 8)
-            .sum();
-        if others + name.len() + value.len() + 8 > XATTRS_MAX {
+        let old = xattrs.get(name).map_or(0, |v| name.len() + v.len() + 8);
+        let len = xattrs_len(xattrs) - old + name.len() + value.len() + 8;
+        if len > XATTRS_MAX || (old == 0 && xattrs.len() >= XATTRS_COUNT_MAX) {
             return Err(OpError::Errno(libc::ENOSPC));
         }
         xattrs.insert(name.to_vec(), value.to_vec());

@@ -17,16 +17,15 @@ use super::publish::{GoneNode, Untold};
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault, gone_aad, node_aad};
 use crate::chunk::Packs;
-use crate::codec::Reader;
+use crate::codec::{Malformed, Reader, Writer};
 use crate::core::{Core, StoreError};
 use crate::db::{Batch, Db, DbError, Table};
-use crate::event::EventRef;
-use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE, number};
+use crate::ids::{ChainId, EntityId, Ino, NodeNo, ROOT, ROOT_NODE, number};
 use crate::io::Disk;
 use crate::io::real::RealDisk;
 use crate::keys::{
     Aad, ChunkKeys, Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError,
-    RecoveryPhrase, SigningKey, UnlockError, derive, labels, open, random_bytes, seal,
+    RecoveryPhrase, SigningKey, UnlockError, WRAPPED, derive, labels, open, random_bytes, seal,
 };
 use crate::record::{Meta, NodeRecord, Time, kind};
 use crate::tree::{Kind, Told, Tree};
@@ -39,6 +38,11 @@ const INSTANCE: &[u8] = b"instance";
 pub(super) const COUNTERS: &[u8] = b"counters";
 /// A copy of header, local key and secrets: what salvage needs if the database is lost.
 pub(crate) const KEY_FILE: &str = "vault.key";
+const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK0";
+/// No key file is as long as this, in bytes.
+const KEY_FILE_MAX: u64 = 2 << 20;
+/// The longest sealed secrets, in bytes: 65,535 chains fit.
+const SECRETS_MAX: usize = (1 << 20) + (1 << 16);
 /// Locked while a process holds the vault.
 const LOCK_FILE: &str = "lock";
 
@@ -132,7 +136,7 @@ pub struct Sealed {
     lock: Option<File>,
 }
 
-fn local_aad(row: u8) -> Aad {
+pub(crate) fn local_aad(row: u8) -> Aad {
     Aad {
         kind: kind::LOCAL,
         id: number(u64::from(row)),
@@ -407,6 +411,10 @@ impl Sealed {
             if row.told != Told::Now && !row.kind.is_local() {
                 untold.nodes.insert(*no, row.parent);
             }
+            if row.told == Told::Never && matches!(row.kind, Kind::File | Kind::Symlink) {
+                // Perhaps the file was never told either; to tell it again does no harm.
+                untold.inodes.insert(row.ino);
+            }
         }
         let (tree, strays) = Tree::load(rows);
         for (no, row) in strays {
@@ -447,6 +455,12 @@ impl Sealed {
             lock: self.lock,
         })?;
         vault.drop_orphans(&referenced)?;
+        if vault.met.lock().is_empty() {
+            // Packs that were begun after the last transaction: nothing names them.
+            for pack in vault.core.packs.strays() {
+                vault.core.packs.remove(pack).map_err(StoreError::Pack)?;
+            }
+        }
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
     }
@@ -498,21 +512,7 @@ fn read_untold(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Result<Untold, D
 }
 
 fn read_gone(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<GoneNode> {
-    let plain = open(local, &gone_aad(no), sealed).ok()?;
-    let mut r = Reader::new(&plain);
-    if r.u8().ok()? != 0 {
-        return None;
-    }
-    let id = NodeId(r.array().ok()?);
-    let saw = match r.u8().ok()? {
-        0 => None,
-        _ => Some(EventRef {
-            chain: ChainId(r.array().ok()?),
-            seq: r.u64().ok()?,
-        }),
-    };
-    r.end().ok()?;
-    Some(GoneNode { id, saw })
+    GoneNode::decode(&open(local, &gone_aad(no), sealed).ok()?).ok()
 }
 
 struct Parts {
@@ -551,6 +551,7 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         committer: Mutex::new(Committer::new(p.counters)),
         signals: Arc::new(Signals::default()),
         feed: super::feed::Feed::default(),
+        replaced: Mutex::default(),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),
         _lock: p.lock,
@@ -579,20 +580,29 @@ impl Vault {
             untold.inodes.remove(ino);
         }
         drop(untold);
-        self.dead
-            .lock()
-            .extend(orphans.into_iter().map(|ino| super::commit::Dead { ino }));
+        self.dead.lock().extend(
+            orphans
+                .into_iter()
+                .map(|ino| super::commit::Dead { ino, noted: true }),
+        );
         Ok(())
     }
 
     /// Writes the copy of what leads to the keys, if it is not up to date.
     pub(super) fn write_key_file(&self) -> Result<(), StoreError> {
         let io = |e| StoreError::Db(DbError::Io(e));
-        let mut w = crate::codec::Writer::new();
-        w.raw(b"COFFERK0").bytes(&self.header.lock().encode());
-        let id = self.header.lock().vault_id();
-        w.bytes(&self.master.read().wrap(kind::WRAP_LOCAL, &id, &self.local));
-        w.bytes(&seal(&self.local, &local_aad(2), &self.secrets.encode()));
+        let header = self.header.lock().clone();
+        let id = header.vault_id();
+        let bytes = KeyFile {
+            header,
+            wrapped: self
+                .master
+                .read()
+                .wrap(kind::WRAP_LOCAL, &id, &self.local)
+                .to_vec(),
+            secrets: seal(&self.local, &local_aad(2), &self.secrets.encode()),
+        }
+        .encode();
         let disk = &self.core.disk;
         let next = "vault.key.new";
         match disk.remove(next) {
@@ -600,7 +610,7 @@ impl Vault {
             _ => {}
         }
         let file = disk.create(next).map_err(io)?;
-        file.write_at(0, &w.0).map_err(io)?;
+        file.write_at(0, &bytes).map_err(io)?;
         file.sync_data().map_err(io)?;
         disk.rename(next, KEY_FILE).map_err(io)?;
         disk.sync_dir().map_err(io)
@@ -610,25 +620,45 @@ impl Vault {
 /// What the key file says; for salvage.
 pub(crate) struct KeyFile {
     pub(crate) header: Header,
-    wrapped: Vec<u8>,
-    secrets: Vec<u8>,
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) secrets: Vec<u8>,
 }
 
 impl KeyFile {
     pub(crate) fn read(disk: &Arc<dyn Disk>) -> Option<KeyFile> {
         let file = disk.open(KEY_FILE).ok()?;
-        let len = file.len().ok().filter(|len| *len < 1 << 20)?;
+        let len = file.len().ok().filter(|len| *len < KEY_FILE_MAX)?;
         let mut bytes = vec![0; len as usize];
         file.read_at(0, &mut bytes).ok()?;
-        let mut r = Reader::new(&bytes);
-        if r.raw(8).ok()? != b"COFFERK0" {
-            return None;
+        KeyFile::decode(&bytes).ok()
+    }
+
+    /// The file's bytes: a magic that ends in the version, then each part after its length.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.raw(KEY_FILE_MAGIC).bytes(&self.header.encode());
+        w.bytes(&self.wrapped).bytes(&self.secrets);
+        w.0
+    }
+
+    /// The inverse; what is sealed stays so.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a key file of this version.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<KeyFile, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.raw(8)? != KEY_FILE_MAGIC {
+            return Err(Malformed("a key file of an unknown version"));
         }
-        let header = Header::decode(r.bytes(1 << 16).ok()?).ok()?;
-        Some(KeyFile {
+        let header =
+            Header::decode(r.bytes(1 << 16)?).map_err(|_| Malformed("a key file whose header is damaged"))?;
+        let wrapped = r.bytes(WRAPPED)?.to_vec();
+        let secrets = r.bytes(SECRETS_MAX)?.to_vec();
+        r.end()?;
+        Ok(KeyFile {
             header,
-            wrapped: r.bytes(1 << 10).ok()?.to_vec(),
-            secrets: r.bytes(1 << 16).ok()?.to_vec(),
+            wrapped,
+            secrets,
         })
     }
 

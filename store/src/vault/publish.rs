@@ -10,14 +10,14 @@ use std::collections::{HashMap, HashSet};
 use super::commit::{Item, Work, pending_gone};
 use super::secrets::Counters;
 use super::{Vault, gone_aad};
-use crate::codec::Writer;
+use crate::codec::{Malformed, Reader, Writer};
 use crate::content::{Durable, delete_log};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{
     BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash, tree_aad,
 };
-use crate::ids::{EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
+use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, labels, seal};
 use crate::record::{BaseRef, NodeRecord, kind};
 use crate::tree::{DirtyNode, Kind, Told};
@@ -27,6 +27,41 @@ use crate::tree::{DirtyNode, Kind, Told};
 pub(crate) struct GoneNode {
     pub(crate) id: NodeId,
     pub(crate) saw: Option<EventRef>,
+}
+
+impl GoneNode {
+    /// The note's bytes: version, node, and after a tag the version that was seen.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(0).raw(&self.id.0);
+        match &self.saw {
+            Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
+            None => w.u8(0),
+        };
+        w.0
+    }
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a note of this version.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<GoneNode, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != 0 {
+            return Err(Malformed("the note of a removal of an unknown version"));
+        }
+        let id = NodeId(r.array()?);
+        let saw = match r.u8()? {
+            0 => None,
+            1 => Some(EventRef {
+                chain: ChainId(r.array()?),
+                seq: r.u64()?,
+            }),
+            _ => return Err(Malformed("the note of a removal contradicts itself")),
+        };
+        r.end()?;
+        Ok(GoneNode { id, saw })
+    }
 }
 
 /// What the other devices have not been told.
@@ -425,7 +460,7 @@ struct Draft {
 impl Vault {
     /// Rows for removals that are not told yet, and none for those that are.
     pub(super) fn write_gone(&self, work: &mut Work, told: &[NodeNo]) {
-        let mut untold = self.untold.lock();
+        let untold = self.untold.lock();
         let new: Vec<(NodeNo, GoneNode)> = untold
             .gone
             .iter()
@@ -433,18 +468,12 @@ impl Vault {
             .map(|(no, gone)| (*no, *gone))
             .collect();
         for (no, gone) in new {
-            let mut w = Writer::new();
-            w.u8(0).raw(&gone.id.0);
-            match &gone.saw {
-                Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
-                None => w.u8(0),
-            };
             work.batch.put(
                 Table::Pending,
                 pending_gone(no),
-                seal(&self.local, &gone_aad(no), &w.0),
+                seal(&self.local, &gone_aad(no), &gone.encode()),
             );
-            untold.gone_rows.insert(no);
+            work.gone_rows.push(no);
         }
         for no in told {
             if untold.gone_rows.contains(no) {

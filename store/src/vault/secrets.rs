@@ -5,6 +5,9 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, SpaceId};
 use crate::keys::{Key, SigningKey, derive, labels};
 
+/// Bytes of encoded secrets but for the chains and the name.
+const FIXED: usize = 1 + 16 + 4 + 5 * 32 + 2 + 4;
+
 /// See the module. Keys are types that wipe themselves.
 pub(crate) struct Secrets {
     pub(crate) space: SpaceId,
@@ -53,7 +56,10 @@ impl Secrets {
     }
 
     pub(crate) fn encode(&self) -> zeroize::Zeroizing<Vec<u8>> {
-        let mut w = Writer(Vec::with_capacity(1024));
+        // Room from the start: growing would leave keys behind in freed memory.
+        let mut w = Writer(Vec::with_capacity(
+            FIXED + 16 * self.chains.len() + self.device_name.len(),
+        ));
         w.u8(0).raw(&self.space.0).u32(self.epoch);
         let seed = self.signing.seed();
         for key in [
@@ -65,7 +71,7 @@ impl Secrets {
         ] {
             w.raw(key.expose());
         }
-        w.u16(self.chains.len() as u16);
+        w.u16(u16::try_from(self.chains.len()).expect("a device is copied fewer than 65,536 times"));
         for chain in &self.chains {
             w.raw(&chain.0);
         }

@@ -241,7 +241,9 @@ impl Packs {
 
     /// The length of all packs together, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.list().iter().map(|info| info.len).sum()
+        let lens = self.list().into_iter().map(|info| info.len);
+        // The lengths are the database's, and may be anything.
+        lens.fold(0, u64::saturating_add)
     }
 }
 

@@ -4,7 +4,7 @@
 //! it gives is backed by the file. Never takes a failed fdatasync for a passing matter.
 
 use super::state::{Pack, State};
-use super::{Condition, PackError, Packs};
+use super::{Condition, PackError, Packs, Place};
 
 /// A pack with writes to make durable.
 struct Dirty {
@@ -125,6 +125,13 @@ impl Packs {
             _ => None,
         };
         self.state.lock().packs.iter().filter_map(part).collect()
+    }
+
+    /// Whether no failed sync can have lost the record at this place.
+    pub fn is_sure(&self, place: Place) -> bool {
+        let state = self.state.lock();
+        let lost_from = state.packs.get(&place.pack).and_then(|pack| pack.lost_from);
+        lost_from.is_none_or(|from| place.offset < from)
     }
 
     /// Declares that no later transaction will name a place in the doubtful part of this

@@ -1,0 +1,4 @@
+//! Any bytes as the store's counters.
+#![no_main]
+
+coffer_fuzz::again!("counters");

@@ -1,0 +1,4 @@
+//! Any bytes as the key file.
+#![no_main]
+
+coffer_fuzz::again!("keyfile");

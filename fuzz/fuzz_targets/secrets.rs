@@ -1,0 +1,4 @@
+//! Any bytes as a device's secrets.
+#![no_main]
+
+coffer_fuzz::again!("secrets");

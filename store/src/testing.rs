@@ -1,0 +1,160 @@
+//! What tests and fuzz targets need of formats that are nobody's outside: each as a
+//! function from bytes to bytes, and the makers of records whose types stay private.
+//!
+//! Not a part of the crate's interface: it may change at any time. It shows no secret that
+//! its caller did not bring, and the program never calls it.
+
+use crate::chunk::pack;
+use crate::content::log_aad;
+use crate::content::pieces::{
+    ChunkRef, Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
+};
+use crate::core::extent_aad;
+use crate::event::{BatchRow, Event, NodeState, Version, content_aad, tree_aad};
+use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
+use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
+use crate::record::{ChunkRow, InodeRecord, LogRecord, NodeRecord};
+use crate::vault::open::{KeyFile, local_aad};
+use crate::vault::publish::GoneNode;
+use crate::vault::secrets::{Counters, Secrets};
+use crate::vault::{gone_aad, inode_aad, node_aad};
+
+/// Decodes bytes, and encodes what they said; none if they are refused.
+pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// Every format of stored bytes that is decoded whole, by name.
+pub const FORMATS: [(&str, Again); 15] = [
+    ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
+    ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
+    ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
+    ("chunk", |b| Some(ChunkRow::decode(b).ok()?.encode())),
+    ("batch", |b| Some(BatchRow::decode(b).ok()?.encode())),
+    ("event", |b| Some(Event::decode(b).ok()?.encode())),
+    ("version", |b| Some(Version::decode(b).ok()?.encode())),
+    ("state", |b| Some(NodeState::decode(b).ok()?.encode())),
+    ("manifest", manifest_again),
+    ("counters", |b| Some(Counters::decode(b).ok()?.encode())),
+    ("secrets", |b| Some(Secrets::decode(b).ok()?.encode().to_vec())),
+    ("gone", |b| Some(GoneNode::decode(b).ok()?.encode())),
+    ("keyfile", |b| Some(KeyFile::decode(b).ok()?.encode())),
+    ("header", |b| Some(Header::decode(b).ok()?.encode())),
+    ("record", |b| match b.len() {
+        pack::HEADER => Some(pack::Header::decode(b)?.encode().to_vec()),
+        _ => None,
+    }),
+];
+
+/// The format of this name.
+///
+/// # Panics
+/// If there is none.
+pub fn format(name: &str) -> Again {
+    let found = FORMATS.iter().find(|(format, _)| *format == name);
+    found.expect("tests name formats that are there").1
+}
+
+/// A node of any level: the level that it says it is of.
+fn manifest_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let level = *bytes.get(1)?;
+    Some(match decode_manifest(bytes, level).ok()? {
+        Node::Branch(children) => encode_branch(level, &children),
+        Node::Leaf(entries) => encode_leaf(&entries.into_iter().map(piece).collect::<Vec<_>>()),
+    })
+}
+
+fn piece(entry: LeafEntry) -> Piece {
+    let (len, data) = match entry {
+        LeafEntry::Chunk(chunk) => (u64::from(chunk.len), Data::Chunk(chunk)),
+        LeafEntry::Hole(len) => (len, Data::Hole),
+    };
+    Piece { start: 0, len, data }
+}
+
+/// A chunk as a manifest names it: id, hash of the sealed bytes, plaintext length in bytes.
+pub type Named = ([u8; 32], [u8; 32], u32);
+
+fn chunk_ref(&(id, sealed, len): &Named) -> ChunkRef {
+    let id = ChunkId(id);
+    ChunkRef { id, sealed, len }
+}
+
+/// A manifest's leaf: chunks, and holes by their lengths in bytes.
+pub fn leaf(entries: &[Result<Named, u64>]) -> Vec<u8> {
+    let entry = |e: &Result<Named, u64>| match e {
+        Ok(chunk) => LeafEntry::Chunk(chunk_ref(chunk)),
+        Err(hole) => LeafEntry::Hole(*hole),
+    };
+    encode_leaf(&entries.iter().map(|e| piece(entry(e))).collect::<Vec<_>>())
+}
+
+/// A manifest's node above leaves.
+pub fn branch(level: u8, children: &[Named]) -> Vec<u8> {
+    encode_branch(level, &children.iter().map(chunk_ref).collect::<Vec<_>>())
+}
+
+/// Counters: next inode, next batch, sequence number, Lamport time, commits; and the head.
+pub fn counters([next_ino, next_batch, seq, lamport, commits]: [u64; 5], head: [u8; 32]) -> Vec<u8> {
+    let counters = Counters {
+        next_ino,
+        next_batch,
+        seq,
+        lamport,
+        head,
+        commits,
+    };
+    counters.encode()
+}
+
+/// A device's secrets. Keys: epoch, chunk ids, chunk sealing, signing seed, transport.
+pub fn secrets(
+    space: SpaceId,
+    epoch: u32,
+    keys: [[u8; 32]; 5],
+    chains: Vec<ChainId>,
+    name: String,
+) -> Vec<u8> {
+    let [epoch_key, chunk_id, chunk_seal, seed, transport] = keys.map(|mut key| Key::take(&mut key));
+    let secrets = Secrets {
+        space,
+        epoch,
+        epoch_key,
+        chunk_id,
+        chunk_seal,
+        signing: SigningKey::from_seed(seed),
+        transport,
+        chains,
+        device_name: name,
+    };
+    secrets.encode().to_vec()
+}
+
+/// The note of a removal that is not told yet, and the version that was seen.
+pub fn gone(id: NodeId, saw: Option<EventRef>) -> Vec<u8> {
+    GoneNode { id, saw }.encode()
+}
+
+/// A key file, of a header, the wrapped local key and the sealed secrets.
+pub fn key_file(header: Header, wrapped: Vec<u8>, secrets: Vec<u8>) -> Vec<u8> {
+    let file = KeyFile {
+        header,
+        wrapped,
+        secrets,
+    };
+    file.encode()
+}
+
+/// Associated data of every kind of sealed record, of the entity or node `id` or the local
+/// number `no`, with this version (or sequence number) and generation where there is one.
+pub fn aads(id: [u8; 16], no: u64, version: u64, generation: u32) -> [(&'static str, Aad); 9] {
+    [
+        ("inode", inode_aad(no)),
+        ("node", node_aad(no)),
+        ("log", log_aad(no, version)),
+        ("extent", extent_aad(no, version)),
+        ("gone", gone_aad(no)),
+        ("counters", local_aad(1)),
+        ("secrets", local_aad(2)),
+        ("content", content_aad(&EntityId(id), version)),
+        ("tree", tree_aad(&NodeId(id), version, generation)),
+    ]
+}

@@ -1,0 +1,301 @@
+//! Guards the decoders of stored bytes against whatever a disk or a peer may hand them: cut
+//! short, longer, altered byte by byte or at random, they refuse, or have read something
+//! that is encoded as exactly those bytes. They never panic, and never make room by a
+//! length that they have not compared with the bytes at hand.
+
+mod format_samples;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use coffer_store::event::{BatchRow, EVENT_MAX, Event, Unverified, VerifyError, Version};
+use coffer_store::record::{InodeRecord, LogRecord};
+use coffer_store::testing::{self, Again};
+use format_samples::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// Notes the largest allocation of each thread.
+struct Watched;
+
+thread_local!(static LARGEST: Cell<usize> = const { Cell::new(0) });
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // A thread that ends has no note left; nothing decodes there.
+        let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
+        // SAFETY: the caller's promises are the system's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static WATCHED: Watched = Watched;
+
+/// The law. Returns whether the bytes were taken.
+fn lawful(name: &str, again: Again, bytes: &[u8]) -> bool {
+    LARGEST.set(0);
+    let made = again(bytes);
+    let largest = LARGEST.get();
+    // A manifest's node makes room for its 512 entries at once; every field's own room is
+    // some small multiple of the bytes it came in.
+    let most = 48 * 1024 + 64 * bytes.len();
+    assert!(
+        largest <= most,
+        "{name}: {largest} bytes at once for {}: {}",
+        bytes.len(),
+        hex(bytes)
+    );
+    if let Some(made) = &made {
+        assert!(made == bytes, "{name} has two encodings: {}", hex(bytes));
+    }
+    made.is_some()
+}
+
+/// The watch sees what it is there for.
+#[test]
+fn a_large_allocation_is_noticed() {
+    LARGEST.set(0);
+    drop(std::hint::black_box(vec![1u8; 1 << 20]));
+    assert!(LARGEST.get() >= 1 << 20);
+}
+
+/// How many bytes the last field can lose, where it takes all that follows.
+fn open_end(name: &str) -> usize {
+    let event = events()
+        .into_iter()
+        .find(|(kind, _)| name == format!("event/{kind}"));
+    let node = nodes()
+        .into_iter()
+        .find(|(kind, _)| name == format!("node/{kind}"));
+    match (event, node) {
+        (Some((_, event)), _) => event.sealed.len(),
+        (_, Some((_, node))) => node.name.len() - 1,
+        _ if name == "log/write" => b"written".len(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn every_truncation() {
+    for (format, name, bytes) in frozen_records() {
+        let whole = bytes.len() - open_end(&name);
+        for n in 0..=bytes.len() {
+            let taken = lawful(&name, testing::format(format), &bytes[..n]);
+            assert_eq!(taken, n >= whole, "{name} cut to {n} bytes");
+        }
+    }
+}
+
+#[test]
+fn every_value_of_every_byte() {
+    for (format, name, bytes) in frozen_records() {
+        let mut copy = bytes.clone();
+        let mut refused = 0;
+        for at in 0..bytes.len() {
+            for flip in 1..=255 {
+                copy[at] = bytes[at] ^ flip;
+                refused += usize::from(!lawful(&name, testing::format(format), &copy));
+            }
+            copy[at] = bytes[at];
+        }
+        // The version at least is one that nobody knows, whatever it was altered to.
+        assert!(refused >= 255, "{name}: {refused}");
+    }
+}
+
+#[test]
+fn every_other_version_is_refused() {
+    for (format, name, bytes) in frozen_records() {
+        // Where the version is: first, or at the end of a magic.
+        let at = match format {
+            "keyfile" => 7,
+            "header" => 8,
+            "record" => 3,
+            _ => 0,
+        };
+        for version in 1..=255 {
+            let mut copy = bytes.clone();
+            copy[at] ^= version;
+            assert!(
+                !lawful(&name, testing::format(format), &copy),
+                "{name}: {version}"
+            );
+        }
+    }
+}
+
+#[test]
+fn whatever_follows_is_refused() {
+    for (format, name, bytes) in frozen_records() {
+        for more in [vec![0], vec![0xff], vec![0; 64], bytes.clone()] {
+            let taken = lawful(&name, testing::format(format), &[&bytes[..], &more].concat());
+            assert!(!taken || open_end(&name) > 0, "{name}");
+        }
+    }
+}
+
+/// Several alterations at once, of one record and between two of a format.
+#[test]
+fn mangled_records() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let records = frozen_records();
+    for (format, again) in testing::FORMATS {
+        let mine: Vec<&[u8]> = records
+            .iter()
+            .filter(|(of, ..)| *of == format)
+            .map(|(.., b)| &b[..])
+            .collect();
+        let mut taken = 0;
+        for _ in 0..30_000 {
+            let mut copy = mine[rng.random_range(0..mine.len())].to_vec();
+            for _ in 0..rng.random_range(0..5) {
+                let at = rng.random_range(0..=copy.len());
+                let other = mine[rng.random_range(0..mine.len())];
+                let from = rng.random_range(0..other.len());
+                let len = rng.random_range(0..=(other.len() - from).min(24));
+                match rng.random_range(0..6) {
+                    0 => copy.truncate(at),
+                    1 => copy.insert(at, rng.random()),
+                    2 => drop(copy.splice(at..at, other[from..from + len].iter().copied())),
+                    3 => drop(copy.drain(at..copy.len().min(at + len))),
+                    4 => copy[at..]
+                        .iter_mut()
+                        .take(8)
+                        .for_each(|b| *b = [0, 1, 0x7f, 0xff][len % 4]),
+                    _ => copy[at..].iter_mut().take(1).for_each(|b| *b = rng.random()),
+                }
+            }
+            taken += usize::from(lawful(format, again, &copy));
+        }
+        assert!((300..29_700).contains(&taken), "{format}: {taken} taken");
+    }
+}
+
+/// A length field that promises more than is there costs nothing.
+#[test]
+fn promised_lengths_are_not_believed() {
+    let with = |name: &str, at: usize, bytes: &[u8]| {
+        let mut copy = frozen(name);
+        copy[at..at + bytes.len()].copy_from_slice(bytes);
+        copy
+    };
+    let len = frozen("inode/plain").len();
+    let cases = [
+        ("inode", with("inode/plain", len - 2, &[0xff; 2])),
+        ("version", with("version/link", 37, &[0xff; 2])),
+        ("state", with("state/file", 36, &[0xff; 2])),
+        ("secrets", with("secrets/row", 181, &[0xff; 2])),
+        ("event", with("event/version", 102, &[0x00, 0x04])),
+        ("keyfile", with("keyfile/file", 8, &[0xff, 0xff, 0, 0])),
+        ("manifest", with("manifest/leaf", 2, &[0x00, 0x02])),
+        ("chunk", with("chunk/row", 50, &[0xff; 4])),
+        ("batch", with("batch/row", 13, &[0xff; 4])),
+    ];
+    for (format, bytes) in cases {
+        assert!(!lawful(format, testing::format(format), &bytes), "{format}");
+    }
+}
+
+/// What no honest program writes, though every field alone is possible.
+#[test]
+fn contradictions_are_refused() {
+    let (_, row) = batch();
+    for (first, count) in [
+        (0, 1),
+        (1, 0),
+        (u64::MAX, 1),
+        (u64::MAX - 3, 4),
+        (u64::MAX, u32::MAX),
+    ] {
+        let row = BatchRow {
+            first,
+            count,
+            ..row.clone()
+        };
+        assert!(
+            BatchRow::decode(&row.encode()).is_err(),
+            "{first} and {count} more"
+        );
+    }
+    for (skip, take) in [(u32::MAX, u32::MAX), (0, place().len + 1), (place().len, 1)] {
+        let record = LogRecord::Stored {
+            offset: 0,
+            place: place(),
+            serial: 0,
+            skip,
+            take,
+        };
+        assert!(
+            LogRecord::decode(&record.encode()).is_err(),
+            "{skip} and {take} more"
+        );
+    }
+    for record in [
+        LogRecord::Write(i64::MAX as u64, vec![1]),
+        LogRecord::Zero(u64::MAX, 1),
+        LogRecord::Truncate(1 << 63),
+    ] {
+        assert!(LogRecord::decode(&record.encode()).is_err(), "{record:?}");
+    }
+    let (_, large) = versions().pop().unwrap();
+    let too_large = Version {
+        size: 1 << 63,
+        ..large
+    };
+    assert!(Version::decode(&too_large.encode()).is_err());
+    let (_, mut event) = events().pop().unwrap();
+    event.sealed = vec![0; EVENT_MAX];
+    assert!(Event::decode(&event.encode()).is_err());
+}
+
+/// Xattrs have one encoding: those out of order or twice would be another's.
+#[test]
+fn xattrs_ascend() {
+    let (_, record) = inodes().swap_remove(2);
+    let bytes = record.encode();
+    let find = |name: &[u8]| bytes.windows(name.len()).position(|w| w == name).unwrap();
+    let (a, b) = (find(b"user.a") + 5, find(b"user.b") + 5);
+    for (first, second) in [(b'b', b'a'), (b'a', b'a'), (b'b', b'b')] {
+        let mut copy = bytes.clone();
+        (copy[a], copy[b]) = (first, second);
+        assert!(InodeRecord::decode(&copy).is_err());
+    }
+    assert_eq!(InodeRecord::decode(&bytes), Ok(record));
+}
+
+/// A batch that was altered anywhere, in its row or its bytes, is not believed.
+#[test]
+fn an_altered_batch_does_not_verify() {
+    let (bytes, row) = batch();
+    let device = device_public();
+    let verify = |row: &BatchRow, bytes: &[u8]| Unverified { row, bytes }.verify(&device);
+    assert_eq!(verify(&row, &bytes).unwrap().len(), 4);
+    for at in 0..bytes.len() {
+        let mut copy = bytes.clone();
+        copy[at] ^= 1 << (at % 8);
+        assert!(verify(&row, &copy).is_err(), "byte {at}");
+        assert!(verify(&row, &bytes[..at]).is_err(), "cut at {at}");
+    }
+    assert!(verify(&row, &[&bytes[..], &[0]].concat()).is_err());
+    let encoded = row.encode();
+    // From the chain's id on: the place is not signed, it is this store's alone.
+    for at in 17..encoded.len() {
+        let mut copy = encoded.clone();
+        copy[at] ^= 1 << (at % 8);
+        if let Ok(row) = BatchRow::decode(&copy) {
+            assert!(verify(&row, &bytes).is_err(), "row's byte {at}");
+        }
+    }
+    // Events in another order, each whole.
+    let ends: Vec<usize> = events().iter().map(|(_, e)| 4 + e.encode().len()).collect();
+    let (one, rest) = bytes.split_at(ends[0]);
+    let (two, rest) = rest.split_at(ends[1]);
+    let swapped = [two, one, rest].concat();
+    assert_eq!(verify(&row, &swapped), Err(VerifyError::Broken(1)));
+}

@@ -1,0 +1,356 @@
+//! One or more records of every format, of fixed values, and the bytes that were frozen of
+//! them. What the tests of formats share.
+
+#![allow(unreachable_pub, dead_code)] // a module of each test program; each uses a part
+
+use coffer_store::chunk::Place;
+use coffer_store::chunk::pack::Header as PackHeader;
+use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, hash};
+use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
+use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
+use coffer_store::record::{
+    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Meta, NodeRecord, Time, Xattrs,
+};
+use coffer_store::testing;
+use coffer_store::tree::{Kind, Told};
+
+/// What the formats' records were on the day that they were frozen: `format/name hex`.
+pub const FROZEN: &str = include_str!("../vectors/format_v0.txt");
+/// The keys' vectors; a header is among them.
+const KEYS: &str = include_str!("../vectors/keys_v0.txt");
+
+/// Bytes that count up from `first`.
+pub fn up<const N: usize>(first: u8) -> [u8; N] {
+    std::array::from_fn(|i| first.wrapping_add(i as u8))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    let byte = |i: usize| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap();
+    (0..text.len() / 2).map(byte).collect()
+}
+
+fn line(file: &str, name: &str) -> Vec<u8> {
+    let found = file.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
+    unhex(found.unwrap_or_else(|| panic!("no vector {name}")))
+}
+
+/// The frozen bytes of this name.
+pub fn frozen(name: &str) -> Vec<u8> {
+    line(FROZEN, name)
+}
+
+/// The frozen records of formats that [`testing::FORMATS`] knows: format, name, bytes.
+pub fn frozen_records() -> Vec<(&'static str, String, Vec<u8>)> {
+    let known = |name: &str| {
+        let format = name.split('/').next().unwrap();
+        testing::FORMATS
+            .iter()
+            .find(|(known, _)| *known == format)
+            .map(|(known, _)| *known)
+    };
+    let split = FROZEN.lines().map(|l| l.split_once(' ').unwrap());
+    split
+        .filter_map(|(name, hex)| Some((known(name)?, name.to_string(), unhex(hex))))
+        .collect()
+}
+
+pub fn place() -> Place {
+    Place {
+        pack: 7,
+        offset: 0x0001_0203_0405,
+        len: 0x0006_0708,
+    }
+}
+
+pub fn manifest() -> ManifestRef {
+    ManifestRef {
+        id: ChunkId(up(0x10)),
+        sealed: up(0x40),
+        len: 4 + 512 * 69,
+        depth: 1,
+        entries: 513,
+    }
+}
+
+fn xattrs() -> Option<Box<Xattrs>> {
+    let pairs = [
+        (&b"user.\xff"[..], &b""[..]),
+        (b"user.a", b"value"),
+        (b"user.b", b"\0\0"),
+    ];
+    Some(Box::new(pairs.map(|(n, v)| (n.to_vec(), v.to_vec())).into()))
+}
+
+fn time(sec: i64, nsec: u32) -> Time {
+    Time { sec, nsec }
+}
+
+fn at(seq: u64) -> EventRef {
+    EventRef {
+        chain: ChainId(up(0xc0)),
+        seq,
+    }
+}
+
+pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
+    let meta = Meta {
+        kind: Kind::File,
+        perm: 0o4755,
+        uid: 1000,
+        gid: 100,
+        rdev: 0,
+        nlink: 2,
+        atime: time(-1, 999_999_999),
+        mtime: time(i64::MIN, 0),
+        ctime: time(i64::MAX, 1),
+        btime: time(1_700_000_000, 123_456_789),
+        xattrs: None,
+    };
+    let plain = InodeRecord {
+        entity: EntityId(up(0xe0)),
+        meta,
+        size: 0,
+        allocated: 0,
+        base: BaseRef::Empty,
+        base_len: 0,
+        log_first: 3,
+        log_next: 3,
+        published: None,
+    };
+    let mut body = plain.clone();
+    body.base = BaseRef::Body {
+        batch: 9,
+        offset: 200,
+        len: 90,
+        seq: 17,
+    };
+    (body.size, body.allocated, body.base_len) = (50, 50, 50);
+    body.published = Some(at(17));
+    let mut large = body.clone();
+    large.base = BaseRef::Manifest(manifest());
+    (large.size, large.base_len, large.log_next) = (i64::MAX as u64, 1 << 40, u64::MAX);
+    large.meta.xattrs = xattrs();
+    let mut device = plain.clone();
+    (device.meta.kind, device.meta.rdev) = (Kind::BlockDevice, 0x0102_0304);
+    vec![
+        ("plain", plain),
+        ("body", body),
+        ("large", large),
+        ("device", device),
+    ]
+}
+
+pub fn nodes() -> Vec<(&'static str, NodeRecord)> {
+    let file = NodeRecord {
+        parent: 1,
+        ino: 0x0102_0304_0506_0708,
+        kind: Kind::File,
+        id: NodeId(up(0xd0)),
+        told: Told::Never,
+        name: b"notes \xf0\x9f\x93\x9d \xff.md".to_vec(),
+    };
+    let mut folder = file.clone();
+    (folder.kind, folder.told, folder.name) = (Kind::Folder, Told::Now, vec![b'n'; 255]);
+    vec![("file", file), ("folder", folder)]
+}
+
+pub fn logs() -> Vec<(&'static str, LogRecord)> {
+    let stored = LogRecord::Stored {
+        offset: 1 << 40,
+        place: place(),
+        serial: 0x1112_1314_1516_1718,
+        skip: 5,
+        take: 0x0006_0000,
+    };
+    vec![
+        ("write", LogRecord::Write(4096, b"written".to_vec())),
+        ("zero", LogRecord::Zero(1 << 20, 1 << 30)),
+        ("truncate", LogRecord::Truncate(i64::MAX as u64)),
+        ("stored", stored),
+    ]
+}
+
+pub fn chunk() -> ChunkRow {
+    ChunkRow {
+        place: place(),
+        len: 0x0006_0000,
+        sealed: up(0x80),
+        kind: 12,
+    }
+}
+
+pub fn versions() -> Vec<(&'static str, Version)> {
+    let inline = Version {
+        kind: Kind::File,
+        form: Form::Text,
+        perm: 0o644,
+        mtime: time(-5, 500_000_000),
+        btime: time(5, 0),
+        size: 6,
+        xattrs: xattrs(),
+        body: Body::Inline(b"a note".to_vec()),
+    };
+    let mut link = inline.clone();
+    (link.kind, link.form, link.perm, link.xattrs) = (Kind::Symlink, Form::Blob, 0o777, None);
+    let mut large = link.clone();
+    (large.kind, large.size, large.body) = (Kind::File, 1 << 40, Body::Manifest(manifest()));
+    vec![("inline", inline), ("link", link), ("large", large)]
+}
+
+pub fn states() -> Vec<(&'static str, NodeState)> {
+    let file = NodeState {
+        parent: NodeId([0; 16]),
+        entity: Some(EntityId(up(0xe0))),
+        perm: 0,
+        xattrs: None,
+        name: b"a note.md".to_vec(),
+    };
+    let folder = NodeState {
+        parent: NodeId(up(0xd0)),
+        entity: None,
+        perm: 0o1777,
+        xattrs: xattrs(),
+        name: vec![0xff; 255],
+    };
+    vec![("file", file), ("folder", folder)]
+}
+
+/// A chain of four events, one of each kind. The payloads stand for sealed ones.
+pub fn events() -> Vec<(&'static str, Event)> {
+    let kinds = [
+        ("create", EventKind::Create),
+        ("version", EventKind::Version),
+        ("node", EventKind::Node),
+        ("gone", EventKind::NodeGone),
+    ];
+    let mut prev = [0; 32];
+    let mut events = Vec::new();
+    for ((name, kind), seq) in kinds.into_iter().zip(1..) {
+        let event = Event {
+            kind,
+            space: SpaceId(up(0xa0)),
+            at: at(seq),
+            lamport: 100 + seq,
+            prev,
+            subject: up(0xe0),
+            generation: 3,
+            replaces: (1..seq).map(at).collect(),
+            wrapped: (kind == EventKind::Create).then(|| up::<WRAPPED>(0x20)),
+            sealed: vec![0x50 + seq as u8; 40 + seq as usize],
+        };
+        prev = hash(&event.encode());
+        events.push((name, event));
+    }
+    events
+}
+
+/// The device that signed the batch.
+pub fn device() -> SigningKey {
+    SigningKey::from_seed(Key::take(&mut up(0xb0)))
+}
+
+pub fn device_public() -> VerifyingKey {
+    device().verifying()
+}
+
+/// The four events as a batch: its bytes, and its row, signed.
+pub fn batch() -> (Vec<u8>, BatchRow) {
+    let (mut bytes, mut head) = (Vec::new(), [0; 32]);
+    for (_, event) in events() {
+        let event = event.encode();
+        bytes.extend((event.len() as u32).to_le_bytes());
+        bytes.extend(&event);
+        head = hash(&event);
+    }
+    let chain = at(1).chain;
+    let row = BatchRow {
+        place: Place {
+            len: bytes.len() as u32,
+            ..place()
+        },
+        chain,
+        first: 1,
+        count: 4,
+        prev: [0; 32],
+        head,
+        signature: device().sign(labels::SIGN_HEAD, &BatchRow::signed(chain, 4, &head)),
+    };
+    (bytes, row)
+}
+
+/// A pack of two records.
+fn pack() -> Vec<u8> {
+    let record = |kind, first, payload: &[u8]| {
+        let header = PackHeader {
+            kind,
+            len: payload.len() as u32,
+            id: up(first),
+        };
+        [&header.encode()[..], payload].concat()
+    };
+    [record(12, 0x10, b"sealed"), record(14, 0x50, b"")].concat()
+}
+
+/// Everything made anew: format and name, bytes.
+pub fn made() -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut add = |format: &str, name: &str, bytes: Vec<u8>| all.push((format!("{format}/{name}"), bytes));
+    inodes()
+        .iter()
+        .for_each(|(name, x)| add("inode", name, x.encode()));
+    nodes().iter().for_each(|(name, x)| add("node", name, x.encode()));
+    logs().iter().for_each(|(name, x)| add("log", name, x.encode()));
+    add("chunk", "row", chunk().encode());
+    versions()
+        .iter()
+        .for_each(|(name, x)| add("version", name, x.encode()));
+    states()
+        .iter()
+        .for_each(|(name, x)| add("state", name, x.encode()));
+    events()
+        .iter()
+        .for_each(|(name, x)| add("event", name, x.encode()));
+    let (bytes, row) = batch();
+    add("batch", "row", row.encode());
+    add("signed", "events", bytes);
+    let chunk = (up(0x10), up(0x40), 65_536);
+    add(
+        "manifest",
+        "leaf",
+        testing::leaf(&[Ok(chunk), Err(1 << 40), Ok((up(1), up(2), 1))]),
+    );
+    add(
+        "manifest",
+        "branch",
+        testing::branch(2, &[(up(0x10), up(0x40), 1000), (up(3), up(4), 4 + 512 * 69)]),
+    );
+    add("counters", "row", testing::counters([5, 6, 7, 8, 9], up(0x30)));
+    let keys = [up(0x01), up(0x21), up(0x41), up(0x61), up(0x81)];
+    let chains = vec![ChainId(up(0xc0)), ChainId(up(0xd0))];
+    add(
+        "secrets",
+        "row",
+        testing::secrets(SpaceId(up(0xa0)), 3, keys, chains, "tür".into()),
+    );
+    add("gone", "seen", testing::gone(NodeId(up(0xd0)), Some(at(4))));
+    add("gone", "unseen", testing::gone(NodeId(up(0xd0)), None));
+    let header = Header::decode(&line(KEYS, "header/recovery")).unwrap();
+    add("header", "recovery", header.encode());
+    add(
+        "keyfile",
+        "file",
+        testing::key_file(header, up::<WRAPPED>(0x20).to_vec(), vec![0x77; 250]),
+    );
+    let record = PackHeader {
+        kind: 12,
+        len: 0x0006_0708,
+        id: up(0x10),
+    };
+    add("record", "header", record.encode().to_vec());
+    add("pack", "records", pack());
+    all
+}
