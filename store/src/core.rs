@@ -74,6 +74,14 @@ impl StoreError {
             _ => libc::EIO,
         }
     }
+    /// Whether this is damage of what is stored, and not a disk that refuses.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => true,
+            StoreError::Pack(e) => e.io_error().is_none() && !matches!(e, PackError::Doubtful { .. }),
+            _ => false,
+        }
+    }
     pub(crate) fn tampered(what: impl Into<String>) -> impl FnOnce(Tampered) -> StoreError {
         |_| StoreError::Tampered { what: what.into() }
     }
@@ -151,6 +159,7 @@ impl Core {
         }
         if let Some(row) = self.chunk_row(&id)?
             && row.kind == kind
+            && self.packs.holds(row.place)
         {
             self.saved.fetch_add(plain.len() as u64, Ordering::Relaxed);
             return Ok(ChunkRef {
@@ -180,13 +189,18 @@ impl Core {
 
     /// A piece is taken over by another file: as good as asking for its chunk.
     pub(crate) fn ask_again(&self, data: &Data) {
+        // The job is looked at first: a job that finishes asks while it is locked.
+        let sealed = match data {
+            Data::Sealing(job) => job.stored().map(|chunk| chunk.id),
+            _ => None,
+        };
         if let Some(asked) = self.asked.lock().as_mut() {
             match data {
                 Data::Hole => {}
                 Data::Chunk(chunk) => {
                     asked.insert(chunk.id);
                 }
-                Data::Sealing(job) => asked.extend(job.stored().map(|chunk| chunk.id)),
+                Data::Sealing(_) => asked.extend(sealed),
             }
         }
     }

@@ -32,11 +32,15 @@ impl Content {
             }
         }
         fresh.size = fresh.base_len + fresh.tail.len() as u64;
-        fresh.replay(owner)?;
+        if let Err(e) = fresh.replay(owner) {
+            // What was counted by the part that went well is not held after all.
+            fresh.forget(owner.core);
+            return Err(e);
+        }
         fresh.size = self.durable.size;
         fresh.changes = self.changes;
         fresh.persisted = self.changes;
-        fresh.counted = self.counted;
+        self.forget(owner.core);
         *self = fresh;
         self.count(owner.core);
         Ok(())

@@ -103,6 +103,8 @@ pub(crate) struct Content {
     open_end: bool,
     /// Counts changes, so that a caller sees whether there were any.
     changes: u64,
+    /// At how many rows the log is written anew.
+    relog_at: u64,
     /// What `changes` was when the durable state was taken.
     persisted: u64,
     /// What of `Core::dirty` is ours.
@@ -132,6 +134,7 @@ impl Content {
             durable,
             planned: None,
             open_end: true,
+            relog_at: 0,
             changes: 0,
             persisted: 0,
             counted: 0,
@@ -245,6 +248,17 @@ impl Content {
             core.dirty.fetch_sub(self.counted - now, Ordering::Relaxed);
         }
         self.counted = now;
+    }
+
+    /// Takes what this content holds off the store's count: it is about to be dropped.
+    fn forget(&mut self, core: &Core) {
+        core.dirty.fetch_sub(self.counted, Ordering::Relaxed);
+        self.counted = 0;
+    }
+
+    /// Bytes of extents in memory, logged ones too.
+    pub(crate) fn held(&self) -> usize {
+        self.over.held()
     }
 
     /// Nothing of this content will be stored any more.

@@ -86,9 +86,10 @@ impl Content {
         self.finish_jobs(owner)?;
         let mut durable = self.basis();
         durable.size = self.size;
-        if durable.log_next - durable.log_first > LOG_MAX {
+        if durable.log_next - durable.log_first > self.relog_at.max(LOG_MAX) {
             self.relog = true;
         }
+        let relogs = self.relog;
         if self.relog {
             durable.base = if self.pieces.is_empty() {
                 BaseRef::Empty
@@ -120,6 +121,10 @@ impl Content {
         }
         if !matches!(durable.base, BaseRef::Body { .. }) {
             durable.base_len = self.base_len;
+        }
+        if relogs || self.relog_at == 0 {
+            // Twice as many as it takes to say it all, else each sync would say it all again.
+            self.relog_at = 2 * (durable.log_next - durable.log_first);
         }
         durable.allocated = self.allocated();
         Ok(Plan {

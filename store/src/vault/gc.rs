@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::Vault;
+use super::commit::Scope;
 use crate::chunk::Place;
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
@@ -42,7 +43,16 @@ pub struct Freed {
 
 /// Packs that are replaced and not yet removed.
 #[derive(Default)]
-pub(crate) struct Replaced(Vec<(Instant, u32)>);
+pub(crate) struct Replaced(Vec<(Instant, u32)>, usize);
+
+/// While it lives, no pack is removed.
+pub(crate) struct Pin<'a>(&'a Vault);
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        self.0.replaced.lock().1 -= 1;
+    }
+}
 
 /// What is alive.
 #[derive(Default)]
@@ -73,17 +83,33 @@ impl Vault {
         Ok(freed)
     }
 
+    /// Keeps all packs where they are, for who copies them.
+    #[allow(dead_code, reason = "for backups")]
+    pub(super) fn pin_packs(&self) -> Pin<'_> {
+        self.replaced.lock().1 += 1;
+        Pin(self)
+    }
+
     /// Removes packs that were replaced so long ago.
     pub(super) fn remove_replaced(&self, age: Duration) {
         let mut replaced = self.replaced.lock();
+        if replaced.1 > 0 {
+            return; // a backup is being made of them
+        }
         replaced
             .0
             .retain(|(at, pack)| at.elapsed() < age || self.core.packs.remove(*pack).is_err());
     }
 
     fn sweep(&self) -> Result<(Freed, Alive), StoreError> {
-        self.commit()?;
-        let committer = self.committer.lock();
+        let mut committer = self.committer.lock();
+        self.commit_with(&mut committer, Scope::Timer)?;
+        // What rows are lost cannot be known here, nor what they named: then nothing is dead.
+        if !self.met.lock().is_empty() || !self.core.db.verify()?.is_empty() {
+            return Err(StoreError::Missing {
+                what: "a part of the database".into(),
+            });
+        }
         let mut alive = Alive::default();
         self.mark_stored(&mut alive)?;
         self.mark_memory(&mut alive);
@@ -214,13 +240,11 @@ impl Vault {
 
     /// Empties packs that are mostly dead.
     fn compact(&self, alive: &Alive, freed: &mut Freed) -> Result<(), StoreError> {
-        let packs = self.core.packs.list();
-        // The newest is still written to.
-        let newest = packs.iter().map(|p| p.pack).max();
-        for info in packs {
+        for info in self.core.packs.list() {
             let living = alive.packs.get(&info.pack).copied().unwrap_or(0);
             let whole = info.condition == crate::chunk::pack::Condition::Whole;
-            if Some(info.pack) == newest || !whole || living * SPARSE > info.len {
+            let appended_to = self.core.packs.current() == Some(info.pack);
+            if appended_to || !whole || living * SPARSE > info.len {
                 continue;
             }
             if !self.empty(info.pack)? {
@@ -287,7 +311,8 @@ impl Vault {
             if !left {
                 batch.delete(Table::Packs, pack.to_be_bytes());
             }
-            let lengths = self.core.packs.sync()?;
+            let mut lengths = self.core.packs.sync()?;
+            lengths.retain(|(grown, _)| *grown != pack);
             for (pack, len) in &lengths {
                 batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
             }

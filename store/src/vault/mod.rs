@@ -36,6 +36,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use backup::{BackupError, BackupReport};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
+pub use commit::Ticket;
 pub use feed::Changes;
 pub use files::{Change, Stat};
 pub use gc::Freed;
@@ -288,6 +289,15 @@ impl Vault {
         let plain = open_sealed(&key, &inode_aad(ino), &sealed).map_err(StoreError::tampered(what()))?;
         let record = InodeRecord::decode(&plain).map_err(StoreError::malformed(what()))?;
         Ok(Some((key, record)))
+    }
+
+    /// Damage that was met while the vault is in use.
+    fn note_damage(&self, ino: Ino, error: &StoreError) {
+        let what = format!("file number {ino}: {error}");
+        let mut met = self.met.lock();
+        if met.len() < 1000 && !met.iter().any(|p| p.what == what) {
+            met.push(Problem::new(None, what));
+        }
     }
 
     /// Lets a file without names go, once nobody holds it.

@@ -372,10 +372,28 @@ impl Sealed {
         Ok(vault)
     }
 
+    /// Unlocks for reading only: nothing is removed, mended or committed, whatever is found.
+    ///
+    /// # Errors
+    /// As [`UnlockVaultError`] says.
+    pub fn unlock_quietly(self, password: &Password) -> Result<Arc<Vault>, UnlockVaultError> {
+        let master = self.header.unlock(password)?;
+        self.unlock_as(master, Identity::Same, true)
+    }
+
     pub(crate) fn unlock_with(
         self,
         master: MasterKey,
         identity: Identity,
+    ) -> Result<Arc<Vault>, UnlockVaultError> {
+        self.unlock_as(master, identity, false)
+    }
+
+    fn unlock_as(
+        self,
+        master: MasterKey,
+        identity: Identity,
+        quiet: bool,
     ) -> Result<Arc<Vault>, UnlockVaultError> {
         let meta = |row: &[u8], what: &str| -> Result<Vec<u8>, StoreError> {
             self.db
@@ -416,7 +434,10 @@ impl Sealed {
                 untold.inodes.insert(row.ino);
             }
         }
-        let (tree, strays) = Tree::load(rows);
+        let (mut tree, strays) = Tree::load(rows);
+        for no in untold.gone.keys() {
+            tree.reserve(*no);
+        }
         for (no, row) in strays {
             untold.nodes.remove(&no);
             met.push(Problem::new(
@@ -454,13 +475,11 @@ impl Sealed {
             met,
             lock: self.lock,
         })?;
-        vault.drop_orphans(&referenced)?;
-        if vault.met.lock().is_empty() {
-            // Packs that were begun after the last transaction: nothing names them.
-            for pack in vault.core.packs.strays() {
-                vault.core.packs.remove(pack).map_err(StoreError::Pack)?;
-            }
+        if quiet {
+            vault.set_read_only(true);
+            return Ok(vault);
         }
+        vault.drop_leftovers(&referenced)?;
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
     }
@@ -559,12 +578,10 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
 }
 
 impl Vault {
-    /// Removes inodes that a crash left without a name. If names were damaged, nothing
-    /// is removed: the file may be one of theirs.
-    fn drop_orphans(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
-        if !self.met.lock().is_empty() {
-            return Ok(());
-        }
+    /// Removes what a crash left: inodes without a name, and packs that no transaction
+    /// names. If any record is lost or damaged nothing is removed, for the loss may be why
+    /// they seem to be left over.
+    fn drop_leftovers(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
         let mut orphans = Vec::new();
         self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
             if let Ok(ino) = <[u8; 8]>::try_from(key).map(u64::from_be_bytes)
@@ -575,6 +592,23 @@ impl Vault {
             }
             true
         })?;
+        let strays = self.core.packs.strays();
+        if orphans.is_empty() && strays.is_empty() {
+            return Ok(());
+        }
+        if !self.met.lock().is_empty() {
+            return Ok(());
+        }
+        for table in self.core.db.verify()? {
+            let what = format!("records are missing or altered in the table `{}`", table.name());
+            self.met.lock().push(Problem::new(None, what));
+        }
+        if !self.met.lock().is_empty() {
+            return Ok(());
+        }
+        for pack in strays {
+            self.core.packs.remove(pack).map_err(StoreError::Pack)?;
+        }
         let mut untold = self.untold.lock();
         for ino in &orphans {
             untold.inodes.remove(ino);

@@ -134,6 +134,24 @@ impl Packs {
         lost_from.is_none_or(|from| place.offset < from)
     }
 
+    /// Whether the pack is there up to the place's end, as far as can be told without
+    /// reading: what is appended again by its name need not be, if so.
+    pub fn holds(&self, place: Place) -> bool {
+        let end = place.offset.saturating_add(u64::from(place.len));
+        match self.state.lock().packs.get(&place.pack) {
+            Some(pack) => match pack.condition {
+                Condition::Damaged { have } => have.is_some_and(|have| have >= end),
+                _ => pack.end >= end,
+            },
+            None => false,
+        }
+    }
+
+    /// The pack that is appended to.
+    pub fn current(&self) -> Option<u32> {
+        self.state.lock().current
+    }
+
     /// Declares that no later transaction will name a place in the doubtful part of this
     /// pack, so that [`Packs::sync`] works again. What was committed of it stays.
     pub fn abandon(&self, number: u32) {
