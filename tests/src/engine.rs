@@ -46,7 +46,14 @@ pub fn open(disk: &SimDisk) -> Arc<Vault> {
 /// # Errors
 /// What opening or unlocking said.
 pub fn try_open(disk: &SimDisk) -> Result<Arc<Vault>, String> {
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    try_open_on(Arc::new(disk.clone()))
+}
+
+/// The same on any disk.
+///
+/// # Errors
+/// What opening or unlocking said.
+pub fn try_open_on(disk: Arc<dyn Disk>) -> Result<Arc<Vault>, String> {
     let sealed = Sealed::open_on(disk, PathBuf::from("sim"), None).map_err(|e| e.to_string())?;
     sealed
         .unlock(&password(), Identity::Same)

@@ -12,17 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use coffer_fs::vaultfs::CofferFs;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
-use coffer_store::vault::{Identity, Sealed};
-use coffer_tests::crash::image::Image;
-use coffer_tests::crash::model::Model;
+use coffer_tests::crash::image::{Image, serve, serve_on};
 use coffer_tests::crash::player::{History, Player, Step, locked};
 use coffer_tests::crash::watched::Watched;
 use coffer_tests::crash::workload;
 use coffer_tests::engine;
-use coffer_tests::settings::{pick, seeds};
+use coffer_tests::settings::{long, pick, seeds};
 
 /// How a power cut treats what was not synced.
 #[derive(Clone, Copy, Debug)]
@@ -40,32 +37,66 @@ fn lose(disk: &SimDisk, loss: Loss) -> SimDisk {
     }
 }
 
+/// Cuts examined in one run of a workload. A run must be over before the vault takes an
+/// unfinished save for good, after 30 seconds.
+const RUN: u64 = 80;
+
 /// Plays a workload on a new vault and examines about `cuts` of its power cuts.
 fn cut_everywhere(name: &str, steps: &[Step], seed: u64, cuts: u64) {
-    let disk = engine::empty().crash_all_kept();
-    let calls = count_calls(&disk, steps);
-    let (send, images) = sync_channel::<Image>(2);
-    let images = Mutex::new(images);
+    let calls = count_calls(steps);
+    let all = calls * if long() { 5 } else { 1 };
+    let runs = all.min(cuts).div_ceil(RUN).max(1);
     let problems: Mutex<Vec<String>> = Mutex::default();
     let examined = AtomicU64::new(0);
+    for run in 0..runs {
+        let choice = Choice {
+            seed: seed ^ run << 32,
+            run,
+            runs,
+            calls,
+            cuts,
+        };
+        cut_in_one_run(name, steps, seed, choice, &problems, &examined);
+    }
+    let problems = locked(&problems);
+    assert!(
+        problems.is_empty(),
+        "{} of {} power cuts, the first:\n{}",
+        problems.len(),
+        examined.load(Ordering::Relaxed),
+        problems[..problems.len().min(5)].join("\n")
+    );
+    assert!(examined.load(Ordering::Relaxed) > 0, "no power cut was examined");
+}
+
+fn cut_in_one_run(
+    name: &str,
+    steps: &[Step],
+    seed: u64,
+    choice: Choice,
+    problems: &Mutex<Vec<String>>,
+    examined: &AtomicU64,
+) {
+    let (send, images) = sync_channel::<Image>(2);
+    let images = Mutex::new(images);
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| examine_all(&images, &problems, &examined));
+            scope.spawn(|| examine_all(&images, problems, examined));
         }
-        let run = disk.crash_all_kept();
+        let disk = engine::empty();
         let history: Arc<OnceLock<Arc<Mutex<History>>>> = Arc::default();
         let watcher = {
-            let (disk, history) = (run.clone(), history.clone());
-            let chance = Mutex::new(SplitMix64(seed));
+            let (disk, history) = (disk.clone(), history.clone());
+            let chance = Mutex::new(SplitMix64(choice.seed));
             let name = name.to_owned();
             move || {
                 let Some(history) = history.get() else {
                     return;
                 };
-                for loss in losses(&mut locked(&chance), calls, cuts) {
+                let at = disk.ops() + 1;
+                for loss in choice.losses(&mut locked(&chance), at) {
                     // First what is acknowledged, then the disk, then what may be shown.
                     let acknowledged = locked(history).acknowledged;
-                    let at = disk.ops() + 1;
                     let left = lose(&disk, loss);
                     let views = locked(history).views[acknowledged..].to_vec();
                     let image = Image {
@@ -80,8 +111,8 @@ fn cut_everywhere(name: &str, steps: &[Step], seed: u64, cuts: u64) {
                 }
             }
         };
-        let fs = serve_on(Arc::new(Watched::new(run, watcher)));
-        let mut player = Player::new(fs, Model::default());
+        let watched: Arc<dyn Disk> = Arc::new(Watched::new(disk, watcher));
+        let mut player = Player::new(Box::new(move || serve_on(watched.clone()))).expect("the vault opens");
         history.get_or_init(|| player.history());
         for (i, step) in steps.iter().enumerate() {
             if let Err(e) = player.play(step) {
@@ -89,15 +120,6 @@ fn cut_everywhere(name: &str, steps: &[Step], seed: u64, cuts: u64) {
             }
         }
     });
-    let problems = locked(&problems);
-    assert!(
-        problems.is_empty(),
-        "{} of {} power cuts, the first:\n{}",
-        problems.len(),
-        examined.load(Ordering::Relaxed),
-        problems[..problems.len().min(5)].join("\n")
-    );
-    assert!(examined.load(Ordering::Relaxed) > 0, "no power cut was examined");
 }
 
 fn examine_all(images: &Mutex<Receiver<Image>>, problems: &Mutex<Vec<String>>, examined: &AtomicU64) {
@@ -113,40 +135,43 @@ fn examine_all(images: &Mutex<Receiver<Image>>, problems: &Mutex<Vec<String>>, e
     }
 }
 
-/// What is lost at this call, each for one examination: all ways in the long run, else
-/// so that about `cuts` of all `calls` are examined.
-fn losses(chance: &mut SplitMix64, calls: u64, cuts: u64) -> Vec<Loss> {
-    let seed = chance.next_u64();
-    if coffer_tests::settings::long() {
-        let more = (1..4).map(|n| Loss::Chance(seed.wrapping_add(n)));
-        return [Loss::Everything, Loss::Nothing]
-            .into_iter()
-            .chain(more)
-            .collect();
-    }
-    if chance.below(calls.max(1)) >= cuts {
-        return Vec::new();
-    }
-    vec![match chance.below(8) {
-        0 => Loss::Everything,
-        1 => Loss::Nothing,
-        _ => Loss::Chance(seed),
-    }]
+/// Which power cuts are examined.
+#[derive(Clone, Copy)]
+struct Choice {
+    seed: u64,
+    run: u64,
+    runs: u64,
+    calls: u64,
+    cuts: u64,
 }
 
-fn serve_on(disk: Arc<dyn Disk>) -> Arc<CofferFs> {
-    let sealed = Sealed::open_on(disk, "sim".into(), None).expect("the vault opens");
-    let vault = sealed
-        .unlock(&engine::password(), Identity::Same)
-        .expect("the password is right");
-    vault.stop_keeper();
-    Arc::new(CofferFs::new(vault).expect("threads can be started"))
+impl Choice {
+    /// What is lost at this call, each for one examination: all ways in the long run, else
+    /// so that about `cuts` are examined.
+    fn losses(self, chance: &mut SplitMix64, at: u64) -> Vec<Loss> {
+        let seed = chance.next_u64();
+        if long() {
+            let more = (1..4).map(|n| Loss::Chance(seed.wrapping_add(n)));
+            let mine = at % self.runs == self.run;
+            let all = [Loss::Everything, Loss::Nothing].into_iter().chain(more);
+            return all.filter(|_| mine).collect();
+        }
+        if chance.below(self.calls.max(1) * self.runs) >= self.cuts {
+            return Vec::new();
+        }
+        vec![match chance.below(8) {
+            0 => Loss::Everything,
+            1 => Loss::Nothing,
+            _ => Loss::Chance(seed),
+        }]
+    }
 }
 
 /// About how many calls a workload makes.
-fn count_calls(disk: &SimDisk, steps: &[Step]) -> u64 {
-    let disk = disk.crash_all_kept();
-    let mut player = Player::new(serve_on(Arc::new(disk.clone())), Model::default());
+fn count_calls(steps: &[Step]) -> u64 {
+    let disk = engine::empty();
+    let opened = disk.clone();
+    let mut player = Player::new(Box::new(move || serve(&opened))).expect("the vault opens");
     let before = disk.ops();
     for step in steps {
         player.play(step).expect("a step on a healthy disk");

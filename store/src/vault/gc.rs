@@ -106,6 +106,7 @@ impl Vault {
     }
 
     fn sweep(&self) -> Result<(Freed, Alive), StoreError> {
+        // As the keeper does, so that no save is cut in half by it.
         let mut committer = self.committer.lock();
         self.commit_with(&mut committer, Scope::Timer)?;
         // What rows are lost cannot be known here, nor what they named: then nothing is dead.

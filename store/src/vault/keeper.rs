@@ -103,6 +103,12 @@ impl Vault {
         self.commit_with(&mut self.committer.lock(), Scope::Timer)
     }
 
+    /// From now on, packs end at this size, in bytes. For tests, which need several.
+    #[doc(hidden)]
+    pub fn limit_packs(&self, bytes: u64) {
+        self.core.packs.set_limit(bytes);
+    }
+
     /// Whether to look for dead chunks: much was removed and it is quiet, or room is short.
     fn should_collect(&self, quiet: bool) -> bool {
         use std::sync::atomic::Ordering::Relaxed;

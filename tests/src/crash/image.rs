@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use coffer_fs::types::{Caller, FileSystem, OpenMode, ROOT};
 use coffer_fs::vaultfs::CofferFs;
+use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::vault::Vault;
 
 use super::look::{Found, difference, look};
 use super::model::{Shown, View};
 use crate::engine;
+
+/// Where packs end, in bytes, so that there are several.
+const PACK: u64 = 2 << 20;
 
 /// A disk as a power cut left it.
 pub struct Image {
@@ -30,8 +34,17 @@ pub struct Image {
 /// # Errors
 /// What opening said.
 pub fn serve(disk: &SimDisk) -> Result<Arc<CofferFs>, String> {
-    let vault = engine::try_open(disk)?;
+    serve_on(Arc::new(disk.clone()))
+}
+
+/// The same on any disk.
+///
+/// # Errors
+/// What opening said.
+pub fn serve_on(disk: Arc<dyn Disk>) -> Result<Arc<CofferFs>, String> {
+    let vault = engine::try_open_on(disk)?;
     vault.stop_keeper();
+    vault.limit_packs(PACK);
     CofferFs::new(vault).map(Arc::new).map_err(|e| e.to_string())
 }
 

@@ -73,6 +73,10 @@ pub enum Step {
     },
     /// What the vault does by itself within five seconds.
     Tick,
+    /// Dead chunks are looked for, sparse packs written anew.
+    Collect,
+    /// The vault is closed and opened again. Nothing may be open.
+    Reopen,
 }
 
 /// What a crash may leave: views in order, and the latest that was acknowledged.
@@ -96,27 +100,36 @@ struct Open {
     id: u64,
 }
 
+/// Opens the vault again, after it was closed.
+pub type Reopen = Box<dyn Fn() -> Result<Arc<CofferFs>, String> + Send>;
+
 /// See the module.
 pub struct Player {
     fs: Arc<CofferFs>,
+    reopen: Reopen,
     model: Model,
     slots: HashMap<u32, Open>,
     history: Arc<Mutex<History>>,
 }
 
 impl Player {
-    /// Plays to this file system, which shows what the model has.
-    pub fn new(fs: Arc<CofferFs>, model: Model) -> Player {
+    /// Plays to the file system that this opens, in which there is nothing yet.
+    ///
+    /// # Errors
+    /// What opening said.
+    pub fn new(reopen: Reopen) -> Result<Player, String> {
+        let (fs, model) = (reopen()?, Model::default());
         let history = History {
             views: vec![Arc::new(model.view())],
             acknowledged: 0,
         };
-        Player {
+        Ok(Player {
             fs,
+            reopen,
             model,
             slots: HashMap::new(),
             history: Arc::new(Mutex::new(history)),
-        }
+        })
     }
 
     /// What it notes.
@@ -187,7 +200,8 @@ impl Player {
             Step::Rename(from, to) => model.has(from) && model.has_room(to),
             Step::Exchange(a, b) => model.has(a) && model.has(b),
             Step::Link(from, to) => model.find(from).is_some() && !model.has(to) && model.has_room(to),
-            Step::Tick => true,
+            Step::Tick | Step::Collect => true,
+            Step::Reopen => self.slots.is_empty(),
         }
     }
 
@@ -248,7 +262,7 @@ impl Player {
                 model.commit(Some(id(slot)));
                 return true;
             }
-            Step::Tick => {
+            Step::Tick | Step::Collect | Step::Reopen => {
                 model.commit(None);
                 return true;
             }
@@ -339,6 +353,14 @@ impl Player {
                 done?;
             }
             Step::Tick => fs.vault().tick().map_err(|e| Errno(e.errno()))?,
+            Step::Collect => {
+                fs.vault().collect().map_err(|e| Errno(e.errno()))?;
+            }
+            Step::Reopen => {
+                let closed = fs.vault().close().map_err(|e| Errno(e.errno()));
+                self.fs = (self.reopen)().map_err(|_| closed.err().unwrap_or(Errno(libc::EIO)))?;
+                closed?;
+            }
         }
         Ok(())
     }

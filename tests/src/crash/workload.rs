@@ -201,6 +201,15 @@ pub fn day(seed: u64, scale: usize) -> Vec<Step> {
     s.steps.push(Step::Remove("/notes/deep/medium".into()));
     s.steps.push(Step::Remove("/notes/deep".into()));
     s.tick();
+    s.steps.push(Step::Reopen);
+    s.save_in_place("/work/large", kib(3 << 10), false, true);
+    s.save_by_rename("/work/db", kib(300), false);
+    s.tick();
+    s.steps.push(Step::Collect);
+    s.file("/notes/last", 400);
+    s.steps.push(Step::Reopen);
+    s.steps.push(Step::Remove("/work/large".into()));
+    s.steps.push(Step::Collect);
     s.tick();
     s.steps
 }
@@ -219,7 +228,7 @@ pub fn random(seed: u64, steps: usize) -> Vec<Step> {
         let other = names[s.rng.below(names.len() as u64) as usize];
         let there = model.find(name).is_some();
         let pick = (!open.is_empty()).then(|| open[s.rng.below(open.len().max(1) as u64) as usize]);
-        match (s.rng.below(20), pick) {
+        match (s.rng.below(21), pick) {
             (0..3, _) if open.len() < 4 => {
                 let truncate = s.rng.below(2) == 0;
                 let slot = s.open(name, truncate);
@@ -285,7 +294,9 @@ pub fn random(seed: u64, steps: usize) -> Vec<Step> {
                     model.write(id, offset, &vec![0; len]);
                 }
             }
+            (18, _) if s.rng.below(3) == 0 => s.steps.push(Step::Collect),
             (18 | 19, _) => s.tick(),
+            (20, _) if open.is_empty() => s.steps.push(Step::Reopen),
             _ => {}
         }
     }
