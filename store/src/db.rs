@@ -505,6 +505,13 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    fn drop(&mut self) {
+        // The library writes when it closes a file; over a damaged one it may panic.
+        self.close();
+    }
+}
+
 /// All tables at one instant.
 pub struct Snapshot(redb::ReadTransaction);
 

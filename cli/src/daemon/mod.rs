@@ -188,6 +188,8 @@ pub(crate) fn run(
         mount.join();
     }
     let closed = vault.close();
+    // The control thread keeps the vault until the process ends; its keys go now.
+    engine::wipe_keys();
     drop(socket);
     drop(guardian);
     let result = ended.warning.map_or(closed, Err);

@@ -26,6 +26,11 @@ pub(crate) fn harden() -> Vec<String> {
     keys::harden_process().iter().map(sentence).collect()
 }
 
+/// Wipes whatever keys other threads still hold: the last thing that a daemon does.
+pub(crate) fn wipe_keys() {
+    keys::wipe_arena();
+}
+
 /// What a new vault's password costs to guess, unless asked otherwise.
 pub(crate) const DEFAULT_KDF: Kdf = Kdf {
     memory_kib: KdfParams::DEFAULT.memory_kib,

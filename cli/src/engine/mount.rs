@@ -65,7 +65,12 @@ impl Mount {
         let threads = threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
         });
-        let served = serve(fs, fuse, threads, ServeOptions::default()).and_then(|session| {
+        // On a mount that makes each write durable, the kernel does so for cached ones only.
+        let serving = ServeOptions {
+            direct_writes: !parsed.sync,
+            ..ServeOptions::default()
+        };
+        let served = serve(fs, fuse, threads, serving).and_then(|session| {
             std::thread::Builder::new()
                 .name("mount-end".into())
                 .spawn(move || {

@@ -71,8 +71,9 @@ impl<F: FileSystem> Adapter<F> {
         if !mode.write {
             answer |= FopenFlags::FOPEN_NOFLUSH;
         }
-        // O_DIRECT is left to the kernel, which invalidates after such a write, too.
-        let allowed = self.agreed.direct_writes && flags & libc::O_DIRECT == 0;
+        // O_DIRECT is left to the kernel, which invalidates after such a write, too. Where each
+        // write is to be durable (O_SYNC holds O_DSYNC's bit), only a cached one is followed by an fsync.
+        let allowed = self.agreed.direct_writes && flags & (libc::O_DIRECT | libc::O_DSYNC) == 0;
         if self.opens.opened(ino, handle, mode, allowed) {
             answer |= FopenFlags::FOPEN_DIRECT_IO;
         }

@@ -25,6 +25,7 @@ const MARK: u64 = 0x636f_6666_6572_2130;
 
 static ARENA: Mutex<Arena> = Mutex::new(Arena {
     free: Vec::new(),
+    slabs: Vec::new(),
     slots: 0,
 });
 static REFUSED: AtomicBool = AtomicBool::new(false);
@@ -32,6 +33,21 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 /// Whether every page that holds secrets could be locked into memory so far.
 pub fn arena_locked() -> bool {
     !REFUSED.load(Ordering::Relaxed)
+}
+
+/// Wipes every key that is left, for a process that is about to end: a thread that still
+/// holds one panics at its next use of it rather than seal under zeros.
+pub fn wipe_arena() {
+    let arena = ARENA.lock();
+    for Free(slab) in &arena.slabs {
+        // SAFETY: the slab is ours and never unmapped. The mark goes first, so that no key that is
+        // being wiped is taken for one that is whole.
+        unsafe {
+            slab.cast::<AtomicU64>().as_ref().store(0, Ordering::SeqCst);
+            let rest = slab.cast::<u8>().add(SLOT).as_ptr();
+            std::slice::from_raw_parts_mut(rest, SLAB - SLOT).zeroize();
+        }
+    }
 }
 
 /// One 32-byte place in the arena, wiped and given back when dropped.
@@ -110,6 +126,8 @@ impl From<NonNull<[u8; SLOT]>> for Free {
 
 struct Arena {
     free: Vec<Free>,
+    /// The heads of all slabs.
+    slabs: Vec<Free>,
     slots: usize,
 }
 
@@ -134,6 +152,7 @@ impl Arena {
         self.slots += slots;
         self.free.reserve(self.slots);
         let head = map_slab();
+        self.slabs.push(head.cast().into());
         // SAFETY: the slab is ours, SLAB bytes long and aligned; the mark takes its first slot, the
         // others follow at multiples of SLOT, the lowest given out first.
         unsafe {

@@ -32,7 +32,7 @@ mod secret;
 #[cfg(test)]
 mod vectors;
 
-pub use arena::arena_locked;
+pub use arena::{arena_locked, wipe_arena};
 pub use chunk::{ChunkId, ChunkKeys, SEGMENT, TAG};
 pub use derive::derive;
 pub use header::{Header, HeaderError, RecoverError, UnlockError};

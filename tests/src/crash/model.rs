@@ -111,8 +111,9 @@ impl Model {
     /// Cuts or lengthens an open file.
     pub fn truncate(&mut self, id: u64, len: usize) {
         let file = self.file(id);
+        // What only grows is no save that begins anew.
+        file.saving |= len < file.bytes.len();
         Arc::make_mut(&mut file.bytes).resize(len, 0);
-        file.saving = true;
     }
 
     /// Makes a hole.
