@@ -4,6 +4,7 @@
 pub(crate) const EPILOGUE: &str = "\
 Environment:
   COFFER_VAULT                 the vault, as --vault
+  COFFER_RUNTIME_DIR           where the control socket lies, and the only place that is looked in
   COFFER_MOUNTPOINT            the folder for “coffer mount”
   COFFER_PASSWORD_COMMAND      a command (for sh -c) whose first line of output is the password
   COFFER_NEW_PASSWORD_COMMAND  the same for the new password of “coffer passwd”

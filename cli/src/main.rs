@@ -46,6 +46,8 @@ fn main() -> ExitCode {
     for exposed in engine::harden() {
         ui::note(&format!("coffer: {exposed}"));
     }
+    // Started through /proc/self/exe, it would be “exe” in ps and top.
+    let _ = rustix::thread::set_name(c"coffer");
     let args: Vec<OsString> = std::env::args_os().collect();
     if helper::is_spelled(&args) {
         return mount_helper(&args[1..]);

@@ -100,7 +100,7 @@ fn from_file(path: &Path) -> Result<Secret, Failure> {
     let mut file = File::open(path).map_err(|error| Failure::io(what(), &error))?;
     let meta = file.metadata().map_err(|error| Failure::io(what(), &error))?;
     if meta.is_file() && meta.permissions().mode() & 0o077 != 0 {
-        ui::note(&format!(
+        ui::remark(&format!(
             "coffer: Others on this machine may read {}; close it with “chmod 600”.",
             path.display()
         ));
@@ -150,7 +150,7 @@ pub(crate) fn typed(prompt: &str) -> Result<Secret, Failure> {
 fn chosen(given: Option<Secret>) -> Result<Secret, Failure> {
     if let Some(password) = given {
         if let Some(advice) = weakness(&password) {
-            ui::note(&format!("coffer: This password is weak. {advice}"));
+            ui::remark(&format!("coffer: This password is weak. {advice}"));
         }
         return Ok(password);
     }

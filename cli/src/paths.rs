@@ -62,8 +62,16 @@ pub(crate) fn config_dir() -> Result<PathBuf, Failure> {
     Ok(config.join("coffer"))
 }
 
+/// The one folder for sockets, where somebody says so: no other is looked into, for any command.
+fn runtime_override() -> Option<PathBuf> {
+    xdg("COFFER_RUNTIME_DIR")
+}
+
 /// Folders in which this user's sockets may lie, the best one first.
 fn runtime_candidates() -> Vec<PathBuf> {
+    if let Some(only) = runtime_override() {
+        return vec![only];
+    }
     let uid = rustix::process::getuid().as_raw();
     let mut candidates: Vec<PathBuf> = xdg("XDG_RUNTIME_DIR").into_iter().collect();
     candidates.push(PathBuf::from(format!("/run/user/{uid}")));
@@ -108,7 +116,7 @@ pub(crate) fn runtime_dirs(everyone: bool) -> Vec<PathBuf> {
         .into_iter()
         .filter(|dir| is_private(dir, Some(uid)))
         .collect();
-    if everyone && uid == 0 {
+    if everyone && uid == 0 && runtime_override().is_none() {
         let users = names("/run/user").map(|dir| dir.join("coffer"));
         let strays = names("/tmp").filter(|dir| {
             dir.file_name()

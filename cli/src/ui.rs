@@ -10,6 +10,7 @@ use crate::wire::Progress;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where answers go.
@@ -22,6 +23,7 @@ pub(crate) struct Ui {
 impl Ui {
     /// Speaks JSON or to people.
     pub(crate) fn new(json: bool) -> Ui {
+        FOR_PROGRAMS.store(json, Ordering::Relaxed);
         Ui {
             json,
             quiet: false,
@@ -56,13 +58,6 @@ impl Ui {
         };
         // Nobody may be listening any more: `| head -1`.
         let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
-    }
-
-    /// Something worth knowing beside the answer; on standard error.
-    pub(crate) fn note(&self, text: &str) {
-        if !self.json {
-            note(text);
-        }
     }
 
     /// The failure, on standard error.
@@ -118,6 +113,16 @@ impl Drop for ClearLine {
         if self.0 {
             let _ = write!(io::stderr().lock(), "\r\x1b[K");
         }
+    }
+}
+
+/// Whether a program reads: then standard error holds failures only.
+static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+/// One line on standard error for people; programs are not told.
+pub(crate) fn remark(text: &str) {
+    if !FOR_PROGRAMS.load(Ordering::Relaxed) {
+        note(text);
     }
 }
 

@@ -75,6 +75,13 @@ fn json_is_json() {
         (&error["error"]["kind"], &error["error"]["code"]),
         (&"wrong_password".into(), &3.into())
     );
+    // Advice on a weak password is for people.
+    stage.init("other");
+    let weak = stage.run_with(
+        &["passwd", "--vault", "other", "--password-stdin", "--json"],
+        &format!("{PASSWORD}\n1234\n"),
+    );
+    assert_eq!(weak.gives(0).err, "");
     let usage = stage.run(&["lock", "--nonsense", "--json"]).gives(2);
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&usage.err).unwrap()["error"]["code"],
@@ -166,6 +173,36 @@ fn backup_is_a_vault() {
     stage.open(&["check", "--vault", "copy", "--read-data"]).gives(0);
     stage.open(&["backup", "copy"]).gives(0);
     stage.open(&["check", "--vault", "copy", "--read-data"]).gives(0);
+}
+
+/// Guards salvage: whole files come out plain, into an empty folder only, and what was damaged is
+/// found by `check` and told by its code.
+#[test]
+fn damage_is_found_and_the_rest_brought_out() {
+    let stage = Stage::with_vault();
+    stage.open(&["check", "--salvage", "home"]).gives(0);
+    assert!(
+        fs::read_to_string(stage.path("home/Notes/Welcome.md"))
+            .unwrap()
+            .starts_with("# Welcome")
+    );
+    stage.open(&["check", "--salvage", "home"]).gives(1);
+    stage
+        .run_with(&["check", "--salvage", "data", "--password-stdin"], "wrong\n")
+        .gives(3);
+    for file in common::files(&stage.vault()) {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.starts_with("vault") || name == "lock" {
+            continue;
+        }
+        let mut bytes = fs::read(&file).unwrap();
+        for byte in bytes.iter_mut().skip(64) {
+            *byte ^= 0x55;
+        }
+        fs::write(&file, bytes).unwrap();
+    }
+    let said = stage.open(&["check", "--read-data", "--json"]).gives(6);
+    assert!(!said.json()["problems"].as_array().unwrap().is_empty());
 }
 
 /// Guards that pages and completions exist for every command that people see.

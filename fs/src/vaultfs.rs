@@ -10,7 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use coffer_store::record::{Meta, NAME_MAX};
-use coffer_store::vault::{Change, OpError, Stat, Vault};
+use coffer_store::vault::{Change, OpError, Stat, Ticket, Vault};
 
 use crate::types::{
     Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode,
@@ -25,7 +25,7 @@ const LIST_STEP: usize = 256;
 /// An unlocked vault as a file system.
 pub struct CofferFs {
     vault: Arc<Vault>,
-    syncs: Sender<(Ino, Done<()>)>,
+    syncs: Sender<(Ino, Ticket, Done<()>)>,
     started: Instant,
     /// The next handle: each is its own, and its lowest bit says whether it may write.
     handles: AtomicU64,
@@ -39,11 +39,11 @@ impl CofferFs {
     /// # Errors
     /// If no thread can be started.
     pub fn new(vault: Arc<Vault>) -> std::io::Result<CofferFs> {
-        let (syncs, queue) = channel::<(Ino, Done<()>)>();
+        let (syncs, queue) = channel::<(Ino, Ticket, Done<()>)>();
         let syncing = vault.clone();
         std::thread::Builder::new().name("sync".into()).spawn(move || {
-            for (ino, done) in queue {
-                done(syncing.sync(ino).map_err(|e| Errno(e.errno())));
+            for (ino, ticket, done) in queue {
+                done(syncing.sync_by(ino, ticket).map_err(|e| Errno(e.errno())));
             }
         })?;
         Ok(CofferFs {
@@ -335,11 +335,11 @@ impl FileSystem for CofferFs {
     fn fsync(&self, ino: Ino, done: Done<()>) {
         self.touch();
         match self.vault.try_sync(ino) {
-            Some(result) => done(result.map_err(|e| Errno(e.errno()))),
+            Ok(result) => done(result.map_err(|e| Errno(e.errno()))),
             // A commit is under way: wait for the next one elsewhere.
-            None => {
-                if let Err(unsent) = self.syncs.send((ino, done)) {
-                    (unsent.0.1)(Err(Errno(libc::EIO)));
+            Err(ticket) => {
+                if let Err(unsent) = self.syncs.send((ino, ticket, done)) {
+                    (unsent.0.2)(Err(Errno(libc::EIO)));
                 }
             }
         }

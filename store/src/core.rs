@@ -5,17 +5,17 @@
 //! moment may both be written; one of them is then dead space); nothing that is read is
 //! returned unverified. It never decides when something is committed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::chunk::{Cutter, PackError, Packs, Place};
 use crate::codec::Malformed;
-use crate::content::pieces::ChunkRef;
+use crate::content::pieces::{ChunkRef, Data};
 use crate::content::pool::Pool;
 use crate::db::{Db, DbError, Table};
 use crate::ids::{Ino, number};
@@ -74,6 +74,14 @@ impl StoreError {
             _ => libc::EIO,
         }
     }
+    /// Whether this is damage of what is stored, and not a disk that refuses.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => true,
+            StoreError::Pack(e) => e.io_error().is_none() && !matches!(e, PackError::Doubtful { .. }),
+            _ => false,
+        }
+    }
     pub(crate) fn tampered(what: impl Into<String>) -> impl FnOnce(Tampered) -> StoreError {
         |_| StoreError::Tampered { what: what.into() }
     }
@@ -100,10 +108,16 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Chunks that are in packs and not yet in the database.
     pub(crate) fresh: Mutex<HashMap<ChunkId, ChunkRow>>,
+    /// Read by who appends a chunk, until it is among `fresh`.
+    pub(crate) appending: RwLock<()>,
+    /// While dead chunks are looked for: the chunks that were asked for since it began.
+    pub(crate) asked: Mutex<Option<HashSet<ChunkId>>>,
     /// Plaintext bytes that the packs did not have to take again since unlock.
     pub(crate) saved: AtomicU64,
     /// Bytes accepted into memory and not yet stored.
     pub(crate) dirty: AtomicU64,
+    /// Bytes of files that were removed or written over since dead chunks were last looked for.
+    pub(crate) dropped: AtomicU64,
     /// A background write has failed since the last commit that went well.
     pub(crate) failing: AtomicBool,
     space: Mutex<Option<(Instant, Space, u64)>>,
@@ -126,8 +140,11 @@ impl Core {
             cutter,
             pool: Pool::new(threads)?,
             fresh: Mutex::default(),
+            appending: RwLock::default(),
+            asked: Mutex::new(None),
             saved: AtomicU64::new(0),
             dirty: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             space: Mutex::new(None),
         })
@@ -136,8 +153,13 @@ impl Core {
     /// Seals and stores a chunk, unless the store has it.
     pub(crate) fn store_chunk(&self, kind: u8, plain: &[u8]) -> Result<ChunkRef, StoreError> {
         let id = self.chunks.id(plain);
+        // Before looking whether it is there: see `vault/gc.rs`.
+        if let Some(asked) = self.asked.lock().as_mut() {
+            asked.insert(id);
+        }
         if let Some(row) = self.chunk_row(&id)?
             && row.kind == kind
+            && self.packs.holds(row.place)
         {
             self.saved.fetch_add(plain.len() as u64, Ordering::Relaxed);
             return Ok(ChunkRef {
@@ -149,6 +171,7 @@ impl Core {
         let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(plain.len()));
         self.chunks.seal(kind, &id, plain, &mut sealed);
         let hash = *blake3::hash(&sealed).as_bytes();
+        let _appending = self.appending.read();
         let place = self.packs.append(kind, &id.0, &sealed)?;
         let row = ChunkRow {
             place,
@@ -162,6 +185,24 @@ impl Core {
             sealed: hash,
             len: row.len,
         })
+    }
+
+    /// A piece is taken over by another file: as good as asking for its chunk.
+    pub(crate) fn ask_again(&self, data: &Data) {
+        // The job is looked at first: a job that finishes asks while it is locked.
+        let sealed = match data {
+            Data::Sealing(job) => job.stored().map(|chunk| chunk.id),
+            _ => None,
+        };
+        if let Some(asked) = self.asked.lock().as_mut() {
+            match data {
+                Data::Hole => {}
+                Data::Chunk(chunk) => {
+                    asked.insert(chunk.id);
+                }
+                Data::Sealing(_) => asked.extend(sealed),
+            }
+        }
     }
 
     /// Where a chunk lies.

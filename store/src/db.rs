@@ -4,8 +4,8 @@
 //! Guarantees: a batch is applied whole or not at all; a returned commit is durable; a
 //! keyed hash over the set of all rows is kept in the same transaction, so that rows
 //! which are missing, foreign or of another day are found by [`Db::verify`]. After an
-//! I/O error the file is opened anew before the next call. A panic inside the library
-//! over a damaged file becomes [`DbError::Damaged`].
+//! I/O error the file is brought back to the last transaction and opened anew before the
+//! next call. A panic inside the library over a damaged file becomes [`DbError::Damaged`].
 //!
 //! It never looks into a value and never sees a key that is not sealed.
 
@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
-use crate::io::{Disk, DiskFile};
+use crate::anchor::Anchored;
+use crate::io::Disk;
 
 /// The database's file name.
 pub const FILE: &str = "vault.redb";
@@ -233,8 +234,6 @@ fn row_hash(key: &[u8; 32], table: Table, row: &[u8], value: &[u8]) -> [u64; 4] 
 struct Hashing {
     key: [u8; 32],
     sums: Sums,
-    /// Whether a commit failed, so that the file may hold either sum.
-    uncertain: bool,
 }
 
 impl Drop for Hashing {
@@ -246,6 +245,7 @@ impl Drop for Hashing {
 /// The open database.
 pub struct Db {
     disk: Arc<dyn Disk>,
+    file: Arc<Anchored>,
     inner: RwLock<Option<Database>>,
     /// Closed for good: another may have the file.
     closed: AtomicBool,
@@ -264,8 +264,9 @@ impl Db {
     /// # Errors
     /// If the file is there already, or cannot be written.
     pub fn create(disk: Arc<dyn Disk>) -> Result<Db, DbError> {
-        let file = disk.create(FILE).map_err(DbError::Io)?;
-        let database = build(file)?;
+        let file = disk.create(FILE).and_then(Anchored::new).map_err(DbError::Io)?;
+        let file = Arc::new(file);
+        let database = build(&file)?;
         let tx = database.begin_write()?;
         for table in Table::ALL {
             tx.open_table(table.definition())?;
@@ -274,6 +275,7 @@ impl Db {
         disk.sync_dir().map_err(DbError::Io)?;
         Ok(Db {
             disk,
+            file,
             inner: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
             hashing: Mutex::new(None),
@@ -285,9 +287,12 @@ impl Db {
     /// # Errors
     /// [`DbError::Damaged`] if it is no such file or a broken one.
     pub fn open(disk: Arc<dyn Disk>) -> Result<Db, DbError> {
-        let database = open(&disk)?;
+        let file = disk.open(FILE).and_then(Anchored::new).map_err(DbError::Io)?;
+        let file = Arc::new(file);
+        let database = open(&file)?;
         let db = Db {
             disk,
+            file,
             inner: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
             hashing: Mutex::new(None),
@@ -313,11 +318,7 @@ impl Db {
                 .and_then(|bytes| Sums::decode(&key, &bytes))
                 .ok_or_else(|| DbError::Damaged("the sum over all records is missing or altered".into()))?
         };
-        *self.hashing.lock() = Some(Hashing {
-            key,
-            sums,
-            uncertain: false,
-        });
+        *self.hashing.lock() = Some(Hashing { key, sums });
         Ok(())
     }
 
@@ -400,26 +401,16 @@ impl Db {
             return Ok(());
         }
         let mut hashing = self.hashing.lock();
-        if let Some(h) = hashing.as_mut()
-            && h.uncertain
-        {
-            // A commit that failed may have reached the disk all the same: ask the file.
-            let stored = self.get(Table::Meta, SUMS)?;
-            h.sums = stored
-                .and_then(|bytes| Sums::decode(&h.key, &bytes))
-                .ok_or_else(|| DbError::Damaged("the sum over all records is missing or altered".into()))?;
-            h.uncertain = false;
-        }
         let mut sums = hashing.as_ref().map(|h| h.sums);
         let key = hashing.as_ref().map(|h| h.key);
-        let result = self.with(|db| write(db, batch, key.as_ref(), sums.as_mut()));
+        self.with(|db| {
+            let mark = self.file.mark();
+            guarded(|| write(db, batch, key.as_ref(), sums.as_mut())).inspect_err(|_| self.file.fail(mark))
+        })?;
         if let (Some(h), Some(sums)) = (hashing.as_mut(), sums) {
-            match result {
-                Ok(()) => h.sums = sums,
-                Err(_) => h.uncertain = true,
-            }
+            h.sums = sums;
         }
-        result
+        Ok(())
     }
 
     /// Counts every row anew and compares with the sums that were kept: tables in which
@@ -446,7 +437,7 @@ impl Db {
     pub fn check_structure(&self) -> Result<(), DbError> {
         let mut guard = self.inner.write();
         if guard.is_none() && !self.closed.load(Ordering::SeqCst) {
-            *guard = Some(open(&self.disk)?);
+            *guard = Some(open(&self.file)?);
         }
         let Some(db) = guard.as_mut() else { return Ok(()) };
         match guarded(|| db.check_integrity().map_err(DbError::from)) {
@@ -470,6 +461,8 @@ impl Db {
         let database = slot.take();
         drop(slot);
         let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        // Whoever opens it next cannot know of a failure.
+        let _ = self.file.restore();
     }
 
     fn count(&self, key: &[u8; 32]) -> Result<Sums, DbError> {
@@ -495,7 +488,7 @@ impl Db {
                 return Err(DbError::Closed);
             }
             if slot.is_none() {
-                *slot = Some(open(&self.disk)?);
+                *slot = Some(open(&self.file)?);
             }
             guard = RwLockWriteGuard::downgrade(slot);
         }
@@ -586,32 +579,32 @@ fn write(
     Ok(())
 }
 
-fn open(disk: &Arc<dyn Disk>) -> Result<Database, DbError> {
-    let file = disk.open(FILE).map_err(DbError::Io)?;
-    if file.len().map_err(DbError::Io)? == 0 {
+fn open(file: &Arc<Anchored>) -> Result<Database, DbError> {
+    file.restore().map_err(DbError::Io)?;
+    if StorageBackend::len(&**file).map_err(DbError::Io)? == 0 {
         return Err(DbError::Damaged("its file is empty".into()));
     }
     build(file)
 }
 
-fn build(file: Arc<dyn DiskFile>) -> Result<Database, DbError> {
+fn build(file: &Arc<Anchored>) -> Result<Database, DbError> {
     guarded(|| {
         Ok(Database::builder()
             .set_cache_size(CACHE)
-            .create_with_backend(Backend(file))?)
+            .create_with_backend(Shared(file.clone()))?)
     })
 }
 
-/// A file of ours as the library wants it.
+/// The library wants to own its file.
 #[derive(Debug)]
-struct Backend(Arc<dyn DiskFile>);
+struct Shared(Arc<Anchored>);
 
-impl StorageBackend for Backend {
+impl StorageBackend for Shared {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(offset, out)
+        self.0.read(offset, out)
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
@@ -620,6 +613,6 @@ impl StorageBackend for Backend {
         self.0.sync_data()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, data)
+        self.0.write(offset, data)
     }
 }

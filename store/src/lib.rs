@@ -6,6 +6,7 @@
 pub mod io; // files behind a trait; a simulated disk
 pub mod keys; // secrets, sealing, derivation, the header
 
+mod anchor; // the database's file
 pub mod chunk; // where bytes are cut; packs
 mod codec; // fields of records
 pub mod db; // the database and its set hash

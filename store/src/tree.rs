@@ -444,14 +444,24 @@ impl Tree {
             .collect()
     }
 
-    /// An event has told where a node is: if it is still there, that is noted.
-    pub fn set_told(&mut self, no: NodeNo, record: &NodeRecord) {
-        if let Some(folder) = self.folders.get_mut(&record.parent)
-            && let Some(entry) = folder.entries.get_mut(&no)
-            && *entry.name == *record.name
-        {
-            entry.told = Told::Now;
-        }
+    /// An event has told where a node is; it may have moved since. False if it is gone.
+    pub fn set_told(&mut self, no: NodeNo, record: &NodeRecord) -> bool {
+        let at = self.dirty.get(&no).copied().unwrap_or(Some(record.parent));
+        let folder = at.and_then(|parent| self.folders.get_mut(&parent).map(|f| (parent, f)));
+        let Some((parent, folder)) = folder else {
+            return false;
+        };
+        let Some(entry) = folder.entries.get_mut(&no) else {
+            return false;
+        };
+        let there = parent == record.parent && *entry.name == *record.name;
+        entry.told = if there { Told::Now } else { Told::Before };
+        true
+    }
+
+    /// Node numbers up to this one are taken.
+    pub fn reserve(&mut self, no: NodeNo) {
+        self.next_node = self.next_node.max(no.saturating_add(1));
     }
 
     /// A folder's own attributes changed: its node is to be told again.

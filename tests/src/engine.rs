@@ -1,7 +1,7 @@
 //! The vault's file system without a kernel, on a disk in memory: what the suites play on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::io::Disk;
@@ -24,6 +24,18 @@ pub fn create(disk: &SimDisk) -> Arc<Vault> {
         .0
 }
 
+/// A disk with a vault that nothing was put in yet: a copy of the same one each time, so
+/// that suites which need thousands do not derive thousands of passwords.
+pub fn empty() -> SimDisk {
+    static EMPTY: OnceLock<SimDisk> = OnceLock::new();
+    let disk = EMPTY.get_or_init(|| {
+        let disk = SimDisk::new();
+        create(&disk).close().expect("a vault closes on a healthy disk");
+        disk
+    });
+    disk.crash_all_kept()
+}
+
 /// Opens it again.
 pub fn open(disk: &SimDisk) -> Arc<Vault> {
     try_open(disk).expect("the vault opens")
@@ -34,7 +46,14 @@ pub fn open(disk: &SimDisk) -> Arc<Vault> {
 /// # Errors
 /// What opening or unlocking said.
 pub fn try_open(disk: &SimDisk) -> Result<Arc<Vault>, String> {
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    try_open_on(Arc::new(disk.clone()))
+}
+
+/// The same on any disk.
+///
+/// # Errors
+/// What opening or unlocking said.
+pub fn try_open_on(disk: Arc<dyn Disk>) -> Result<Arc<Vault>, String> {
     let sealed = Sealed::open_on(disk, PathBuf::from("sim"), None).map_err(|e| e.to_string())?;
     sealed
         .unlock(&password(), Identity::Same)

@@ -16,6 +16,8 @@ pub mod broken;
 
 pub mod engine;
 
+pub mod crash;
+
 pub mod command;
 
 pub mod load;

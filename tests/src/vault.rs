@@ -183,6 +183,14 @@ impl Vault {
             .unwrap_or_else(|| panic!("no daemon in {status}")) as u32
     }
 
+    /// Waits until everything written so far is durable.
+    pub fn settle(&self) {
+        until("everything is durable", || {
+            let contents = &self.json(&args!["status", "--json"])["contents"];
+            (contents["pending_seconds"].is_null() && contents["pending_events"] == 0).then_some(())
+        });
+    }
+
     /// Changes the password.
     pub fn change_password(&mut self, new: &str) {
         let input = format!("{}\n{new}\n", self.password);
@@ -260,10 +268,11 @@ impl Vault {
             .collect()
     }
 
+    /// A process whose first thread is a zombie may still run others, and hold all its files.
     fn wait_for_end(&self, pid: u32) {
-        until(&format!("the daemon {pid} ends"), || match process_state(pid) {
-            None | Some('Z') => Some(()),
-            Some(_) => None,
+        until(&format!("the daemon {pid} ends"), || {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+            (threads == 0 || threads == 1 && process_state(pid) == Some('Z')).then_some(())
         });
     }
 }

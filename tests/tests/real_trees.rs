@@ -3,7 +3,7 @@
 //! password, and a restore from backup. A sample by default, all of it when asked for long.
 
 use coffer_tests::args;
-use coffer_tests::command::{run, until};
+use coffer_tests::command::run;
 use coffer_tests::settings::{long, skip};
 use coffer_tests::tree::{self, assert_same};
 use coffer_tests::vault::Vault;
@@ -84,10 +84,7 @@ fn real_trees_come_back_byte_for_byte() {
     // A second copy, so that the kill comes after writes.
     let again = vault.mountpoint.join("again");
     run(Command::new("cp").arg("-a").args([&kept, &again]), b"").ok();
-    until("everything is durable", || {
-        let status = vault.json(&args!["status", "--json"]);
-        (status["contents"]["pending_bytes"] == 0 && status["contents"]["pending_events"] == 0).then_some(())
-    });
+    vault.settle();
     vault.kill();
     vault.mount();
     assert_same(&kept, &inside, "after kill -9");

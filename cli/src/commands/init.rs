@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::instance::Markers;
 use crate::password;
 use crate::paths;
-use crate::ui::{Person, Ui};
+use crate::ui::{Person, Ui, remark};
 use crate::welcome;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) fn init(ui: &Ui, dir: &Path, args: &Init) -> Result<(), Failure> {
     engine::check_empty(dir)?;
     let kdf = args.kdf.over(engine::DEFAULT_KDF).unwrap_or(engine::DEFAULT_KDF);
     engine::check_kdf(kdf)?;
-    ui.note(&format!("Making a vault in {}.", paths::tilde(dir)));
+    remark(&format!("Making a vault in {}.", paths::tilde(dir)));
     let password = password::new(&args.password)?;
     let from_person = !args.password.password_stdin && args.password.password_file.is_none();
     let recovery = args.recovery
@@ -38,7 +38,7 @@ pub(super) fn init(ui: &Ui, dir: &Path, args: &Init) -> Result<(), Failure> {
     drop(password);
     let id = vault.facts().id;
     super::within(vault, Vault::welcome)?;
-    let tag = Sealed::open_again(dir)?.instance();
+    let tag = Sealed::open(dir)?.instance();
     Markers::load(&id)?.remember(&tag, dir, &engine::database(dir))?;
     let mut answer = serde_json::json!({
         "vault": crate::wire::WirePath(dir.to_owned()),

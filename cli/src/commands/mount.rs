@@ -3,7 +3,7 @@
 use super::retrying;
 use crate::args::Mount;
 use crate::client;
-use crate::daemon::{self, Config, background};
+use crate::daemon::{self, Config, Idle, background};
 use crate::engine::{self, Sealed, Standing};
 use crate::failure::{Failure, Kind};
 use crate::frame;
@@ -24,7 +24,10 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
     let options = args.options.join(",");
     engine::check_options(&options)?;
     let idle = match &args.idle {
-        Some(span) => Some(units::parse_span(span).map_err(|why| Failure::usage(format!("{why}.")))?),
+        Some(span) => {
+            let time = units::parse_span(span).map_err(|why| Failure::usage(format!("{why}.")))?;
+            Some(time.map_or(Idle::Never, Idle::After))
+        }
         None => None,
     };
     paths::identity(vault)?;
@@ -33,7 +36,17 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
     }
     check_mountpoint(&mountpoint)?;
     // What can be refused is refused before anybody types a password.
-    let sealed = Sealed::open(vault)?;
+    let sealed = match Sealed::open(vault) {
+        // Another “coffer mount” may have been a little faster.
+        Err(failure) if failure.kind == Kind::InUse => {
+            return if already(ui, vault, &mountpoint)? {
+                Ok(())
+            } else {
+                Err(failure)
+            };
+        }
+        opened => opened?,
+    };
     let origin = match (args.moved, args.copied) {
         (true, _) => Some(Origin::Moved),
         (_, true) => Some(Origin::Copied),

@@ -32,6 +32,26 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
+/// An idle time, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Idle {
+    /// Stay open.
+    Never,
+    /// Lock after this time without use.
+    After(Duration),
+}
+
+impl Idle {
+    /// The time, if any.
+    pub(crate) fn time(self) -> Option<Duration> {
+        match self {
+            Idle::Never => None,
+            Idle::After(time) => Some(time),
+        }
+    }
+}
+
 /// What a daemon is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Config {
@@ -41,8 +61,8 @@ pub(crate) struct Config {
     pub mountpoint: WirePath,
     /// Mount options as for mount(8), checked.
     pub options: String,
-    /// Idle time given at the mount: `Some(None)` is "never".
-    pub idle: Option<Option<Duration>>,
+    /// Idle time given at the mount.
+    pub idle: Option<Idle>,
     /// Moved or copied, where somebody said so.
     pub origin: Option<Origin>,
     /// Take a dead mount away when the daemon was killed.
@@ -103,9 +123,10 @@ pub(crate) fn run(
     let vault = open(config, &password)?;
     drop(password);
     let vault_id = paths::hex(&vault.facts().id);
-    let idle = config
-        .idle
-        .map_or_else(|| Settings::load(&vault_id).map(|known| known.idle()), Ok)?;
+    let idle = match config.idle {
+        Some(given) => given.time(),
+        None => Settings::load(&vault_id)?.idle(),
+    };
     let ended = events.clone();
     let mount = Arc::new(vault.mount(
         &config.mountpoint.0,
@@ -185,7 +206,7 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
         Some(Origin::Copied) => {
             // Its new tag stands at its head only once it is locked again.
             sealed.become_new_device(password)?;
-            sealed = Sealed::open_again(dir)?;
+            sealed = Sealed::open(dir)?;
         }
     }
     let tag = sealed.instance();

@@ -23,6 +23,8 @@ const FLUSH: Duration = Duration::from_secs(5);
 
 /// How long nothing must come to say that nothing more will.
 const QUIET: Duration = Duration::from_millis(100);
+/// How long a mount may be busy by nobody.
+const TRANSIENT: Duration = Duration::from_secs(2);
 /// How long a mount may take to say whether it lives.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -108,7 +110,17 @@ impl Mount {
     /// # Errors
     /// `InUse`, naming who uses it.
     pub(crate) fn unmount(&self) -> Result<(), Failure> {
-        self.mount.unmount().map_err(|error| match error {
+        let until = Instant::now() + TRANSIENT;
+        let unmounted = loop {
+            match self.mount.unmount() {
+                // Somebody who looks through /proc, say, holds a mount for a moment.
+                Err(UnmountError::Busy { users, .. }) if users.is_empty() && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                done => break done,
+            }
+        };
+        unmounted.map_err(|error| match error {
             UnmountError::Busy { point, users } => {
                 let mut failure = Failure::new(
                     Kind::InUse,
@@ -139,9 +151,9 @@ impl Mount {
     pub(crate) fn detach(&self) -> Result<bool, Failure> {
         let until = Instant::now() + FLUSH;
         flush(self.mount.point(), until);
-        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE: it has been
-        // sent; when nothing comes any more, it has been taken.
-        while self.idle() < QUIET && Instant::now() < until {
+        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE; it has been
+        // sent, and is waited for here.
+        while !self.is_drained() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
         // Cut first: without fusectl that takes the mount's name.
@@ -150,6 +162,17 @@ impl Mount {
             .unmount_lazily()
             .map_err(|error| Failure::failed(sentence(&error)))?;
         Ok(cut)
+    }
+
+    /// Whether all that was sent has been answered: by the kernel's count, or, where that cannot
+    /// be read (no fusectl), because nothing has come for a while.
+    fn is_drained(&self) -> bool {
+        let count =
+            std::fs::read_to_string(format!("/sys/fs/fuse/connections/{}/waiting", self.connection()));
+        match count.ok().and_then(|count| count.trim().parse::<u64>().ok()) {
+            Some(count) => count == 0,
+            None => self.idle() >= QUIET,
+        }
     }
 
     /// Waits until no thread serves it any more.

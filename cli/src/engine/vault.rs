@@ -9,13 +9,16 @@ use crate::welcome;
 use crate::wire::{Kdf, Progress, WirePath};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
-use coffer_store::vault::{self as store, CheckOptions, Identity};
+use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError};
 use parking_lot::Mutex;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How long a lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A vault held by this process alone, still locked.
 pub(crate) struct Sealed(Box<store::Sealed>);
@@ -37,27 +40,19 @@ fn shown(phrase: &RecoveryPhrase) -> Secret {
 }
 
 impl Sealed {
-    /// Takes the vault's lock and reads its head.
+    /// Takes the vault's lock and reads its head. A process that is just ending, killed perhaps,
+    /// holds the lock until its last thread is gone: that is waited for.
     ///
     /// # Errors
     /// `NoVault`, `InUse`, `TooNew`, `Damaged`, or an I/O failure.
     pub(crate) fn open(dir: &Path) -> Result<Sealed, Failure> {
-        Ok(Sealed(Box::new(store::Sealed::open(dir)?)))
-    }
-
-    /// The same for a vault that this process has just closed: its last thread may hold it for a
-    /// moment still.
-    ///
-    /// # Errors
-    /// As [`Sealed::open`].
-    pub(crate) fn open_again(dir: &Path) -> Result<Sealed, Failure> {
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + PATIENCE;
         loop {
-            match Sealed::open(dir) {
-                Err(failure) if failure.kind == Kind::InUse && Instant::now() < until => {
+            match store::Sealed::open(dir) {
+                Err(OpenError::Held(_)) if Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                opened => return opened,
+                opened => return Ok(Sealed(Box::new(opened?))),
             }
         }
     }

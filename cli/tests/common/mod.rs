@@ -110,6 +110,8 @@ impl Stage {
             .env("COFFER_VAULT", self.vault())
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
+            // As root, “--all” would reach the vaults of everybody on this machine.
+            .env("COFFER_RUNTIME_DIR", self.path("run/coffer"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_CONFIG_HOME", self.path("config"))

@@ -28,14 +28,19 @@ impl Content {
                 let pieces = manifest::load(owner.core, &root)?;
                 fresh.base_len = pieces.last().map_or(0, |p| p.end());
                 fresh.pieces = Arc::new(pieces);
+                fresh.recount();
             }
         }
         fresh.size = fresh.base_len + fresh.tail.len() as u64;
-        fresh.replay(owner)?;
+        if let Err(e) = fresh.replay(owner) {
+            // What was counted by the part that went well is not held after all.
+            fresh.forget(owner.core);
+            return Err(e);
+        }
         fresh.size = self.durable.size;
         fresh.changes = self.changes;
         fresh.persisted = self.changes;
-        fresh.counted = self.counted;
+        self.forget(owner.core);
         *self = fresh;
         self.count(owner.core);
         Ok(())

@@ -30,13 +30,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use load::read_body;
-pub(crate) use persist::{Plan, delete_log, log_aad};
+pub(crate) use persist::{Plan, delete_log, log_aad, log_key};
 pub(crate) use settle::Settled;
 
-use crate::chunk::Scan;
+use crate::chunk::{Place, Scan};
 use crate::core::Core;
 use crate::ids::{EntityId, Ino};
-use crate::keys::Key;
+use crate::keys::{ChunkId, Key};
 use crate::record::BaseRef;
 use over::Over;
 use pieces::Piece;
@@ -83,6 +83,8 @@ pub(crate) struct Content {
     /// The base as pieces; empty while it is a body that nobody has changed.
     pieces: Arc<Vec<Piece>>,
     base_len: u64,
+    /// Bytes of the pieces that are not holes.
+    base_data: u64,
     tail: Vec<u8>,
     scan: Scan,
     /// How much of the tail's front the log holds.
@@ -101,6 +103,8 @@ pub(crate) struct Content {
     open_end: bool,
     /// Counts changes, so that a caller sees whether there were any.
     changes: u64,
+    /// At how many rows the log is written anew.
+    relog_at: u64,
     /// What `changes` was when the durable state was taken.
     persisted: u64,
     /// What of `Core::dirty` is ours.
@@ -119,6 +123,7 @@ impl Content {
             size: durable.size,
             pieces: Arc::default(),
             base_len: 0,
+            base_data: 0,
             tail: Vec::new(),
             scan: Scan::default(),
             tail_logged: 0,
@@ -129,6 +134,7 @@ impl Content {
             durable,
             planned: None,
             open_end: true,
+            relog_at: 0,
             changes: 0,
             persisted: 0,
             counted: 0,
@@ -155,7 +161,7 @@ impl Content {
         if self.unloaded {
             return self.durable.allocated;
         }
-        let mut total = self.data_below(0, self.base_len) + self.tail.len() as u64;
+        let mut total = self.base_data + self.tail.len() as u64;
         for (offset, extent) in self.over.iter() {
             let hidden = self.data_below(offset, offset + extent.len);
             let shown = if matches!(extent.bytes, over::Bytes::Zero) {
@@ -180,6 +186,36 @@ impl Content {
             }
         }
         sum
+    }
+
+    /// Calls `chunk` with each stored chunk that the content in memory names, and `place`
+    /// with each sealed extent.
+    pub(crate) fn names(&self, chunk: &mut dyn FnMut(ChunkId), place: &mut dyn FnMut(Place)) {
+        for piece in self.pieces.iter() {
+            match &piece.data {
+                pieces::Data::Chunk(c) => chunk(c.id),
+                pieces::Data::Sealing(job) => {
+                    if let Some(c) = job.stored() {
+                        chunk(c.id);
+                    }
+                }
+                pieces::Data::Hole => {}
+            }
+        }
+        for (_, extent) in self.over.iter() {
+            if let over::Bytes::Stored { place: at, .. } = extent.bytes {
+                place(at);
+            }
+        }
+    }
+
+    /// The pieces are others now.
+    fn recount(&mut self) {
+        let data = self
+            .pieces
+            .iter()
+            .filter(|p| !matches!(p.data, pieces::Data::Hole));
+        self.base_data = data.map(|p| p.len).sum();
     }
 
     /// Whether pieces and log are still to be read.
@@ -214,8 +250,20 @@ impl Content {
         self.counted = now;
     }
 
+    /// Takes what this content holds off the store's count: it is about to be dropped.
+    fn forget(&mut self, core: &Core) {
+        core.dirty.fetch_sub(self.counted, Ordering::Relaxed);
+        self.counted = 0;
+    }
+
+    /// Bytes of extents in memory, logged ones too.
+    pub(crate) fn held(&self) -> usize {
+        self.over.held()
+    }
+
     /// Nothing of this content will be stored any more.
     pub(crate) fn discard(&mut self, core: &Core) {
+        core.dropped.fetch_add(self.size, Ordering::Relaxed);
         self.tail = Vec::new();
         self.tail_logged = 0;
         self.over = Over::default();

@@ -34,7 +34,8 @@ pub(crate) fn log_aad(ino: Ino, seq: u64) -> Aad {
     }
 }
 
-fn log_key(ino: Ino, seq: u64) -> [u8; 16] {
+/// A log row's key.
+pub(crate) fn log_key(ino: Ino, seq: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&ino.to_be_bytes());
     key[8..].copy_from_slice(&seq.to_be_bytes());
@@ -85,9 +86,10 @@ impl Content {
         self.finish_jobs(owner)?;
         let mut durable = self.basis();
         durable.size = self.size;
-        if durable.log_next - durable.log_first > LOG_MAX {
+        if durable.log_next - durable.log_first > self.relog_at.max(LOG_MAX) {
             self.relog = true;
         }
+        let relogs = self.relog;
         if self.relog {
             durable.base = if self.pieces.is_empty() {
                 BaseRef::Empty
@@ -119,6 +121,10 @@ impl Content {
         }
         if !matches!(durable.base, BaseRef::Body { .. }) {
             durable.base_len = self.base_len;
+        }
+        if relogs || self.relog_at == 0 {
+            // Twice as many as it takes to say it all, else each sync would say it all again.
+            self.relog_at = 2 * (durable.log_next - durable.log_first);
         }
         durable.allocated = self.allocated();
         Ok(Plan {
@@ -241,6 +247,41 @@ impl Content {
             );
         }
         self.count(owner.core);
+        Ok(())
+    }
+
+    /// Appends anew what a failed sync of a pack may have lost: extents that no
+    /// transaction names. See `vault/rescue.rs`.
+    pub(crate) fn rescue(&mut self, owner: Owner<'_>) -> Result<(), StoreError> {
+        if !self.is_dirty() {
+            return Ok(());
+        }
+        let packs = &owner.core.packs;
+        let unsure: Vec<u64> = self
+            .over
+            .iter()
+            .filter(|(_, e)| matches!(&e.bytes, Bytes::Stored { place, .. } if !packs.is_sure(*place)))
+            .map(|(offset, _)| offset)
+            .collect();
+        for offset in unsure {
+            let Some((_, extent)) = self.over.touching(offset..offset + 1).next() else {
+                continue;
+            };
+            let Bytes::Stored { place, serial, skip } = extent.bytes else {
+                continue;
+            };
+            let len = extent.len as usize;
+            let Ok(plain) = owner.core.read_extent(owner.key, owner.ino, serial, place) else {
+                continue; // lost: reading it says so
+            };
+            let Some(part) = plain.get(skip as usize..skip as usize + len) else {
+                continue;
+            };
+            let serial = u64::from_le_bytes(random_bytes());
+            let place = owner.core.store_extent(owner.key, owner.ino, serial, part)?;
+            let skip = 0;
+            self.over.replace(offset, Bytes::Stored { place, serial, skip });
+        }
         Ok(())
     }
 

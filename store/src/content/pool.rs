@@ -4,6 +4,7 @@
 //! failed one (disk full) can be tried again. The queue is bounded by bytes: who hands in
 //! more than [`IN_FLIGHT`] waits until some are stored.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use crossbeam_channel::{Sender, unbounded};
@@ -45,6 +46,14 @@ impl Job {
         self.len
     }
 
+    /// The chunk, if it is stored.
+    pub(crate) fn stored(&self) -> Option<ChunkRef> {
+        match &*self.state.lock() {
+            State::Stored(chunk) => Some(*chunk),
+            _ => None,
+        }
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         match &*self.state.lock() {
             State::Waiting(plain) | State::Failed(plain) => Progress::Plain(plain.clone()),
@@ -73,7 +82,15 @@ impl Job {
             State::Waiting(plain) => plain.clone(),
             _ => return,
         };
-        let result = core.store_chunk(crate::record::kind::CHUNK, &plain);
+        // A panic must not leave the job waiting for ever.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            core.store_chunk(crate::record::kind::CHUNK, &plain)
+        }))
+        .unwrap_or_else(|_| {
+            Err(StoreError::Tampered {
+                what: "a chunk".into(),
+            })
+        });
         let mut state = self.state.lock();
         *state = match result {
             Ok(chunk) => State::Stored(chunk),

@@ -112,6 +112,10 @@ impl Content {
             }
         };
         self.splice(owner, start, end, out);
+        owner
+            .core
+            .dropped
+            .fetch_add(end - start, std::sync::atomic::Ordering::Relaxed);
         Ok(end - start)
     }
 
@@ -183,6 +187,7 @@ impl Content {
             push(p.end() - p.start.max(end), p.data.clone());
         }
         self.pieces = Arc::new(pieces);
+        self.recount();
         self.over.cut(start..end);
         self.open_end = true;
         self.changes += 1;

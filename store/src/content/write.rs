@@ -88,6 +88,7 @@ impl Content {
         self.read(owner, start, len as usize, &mut plain)?;
         self.over.cut(start..start + len);
         Arc::make_mut(&mut self.pieces).pop();
+        self.base_data -= len;
         self.base_len = start;
         self.tail = plain;
         self.tail_logged = 0;
@@ -152,6 +153,9 @@ impl Content {
 
     /// Appends a piece to the base. The tail must be empty or about to be.
     pub(super) fn push_piece(&mut self, len: u64, data: Data) {
+        if !matches!(data, Data::Hole) {
+            self.base_data += len;
+        }
         let piece = Piece {
             start: self.base_len,
             len,
@@ -178,6 +182,7 @@ impl Content {
         self.finish_tail(owner);
         let mut total = 0;
         for (len, data) in from {
+            owner.core.ask_again(data);
             self.push_piece(*len, data.clone());
             total += len;
         }
@@ -248,6 +253,10 @@ impl Content {
         }
         let fresh = Content::stored(self.durable);
         let old = std::mem::replace(self, fresh);
+        owner
+            .core
+            .dropped
+            .fetch_add(old.size, std::sync::atomic::Ordering::Relaxed);
         self.size = 0;
         self.unloaded = false;
         self.relog = true;
@@ -278,6 +287,7 @@ impl Content {
             last.len = size - start;
         }
         self.base_len = pieces.last().map_or(0, Piece::end);
+        self.recount();
         self.over.cut(self.base_len.min(size)..u64::MAX);
         self.tail = tail;
         self.tail_logged = 0;

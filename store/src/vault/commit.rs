@@ -7,13 +7,14 @@
 //! the transaction that names them. If it fails, everything is dirty again as before.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::inode::Inode;
+use super::inode::{Inode, State};
 use super::open::{COUNTERS, seal_counters};
-use super::publish::{Publishing, ToldNow};
+use super::publish::{GoneNode, Publishing, ToldNow};
 use super::secrets::Counters;
 use super::{Vault, inode_aad, node_aad};
 use crate::content::{Durable, Plan, Settled};
@@ -21,8 +22,8 @@ use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::ids::{EventRef, Ino, NodeNo, number};
 use crate::keys::{ChunkId, seal};
-use crate::record::{ChunkRow, Meta, kind};
-use crate::tree::DirtyNode;
+use crate::record::{ChunkRow, Meta, NodeRecord, kind};
+use crate::tree::{DirtyNode, Kind};
 
 /// How long an unfinished save keeps its old content.
 const SAVE_MAX: Duration = Duration::from_secs(30);
@@ -39,6 +40,10 @@ pub(crate) enum Scope {
     /// The same, and no file is left out.
     All,
 }
+
+/// When a sync was asked for, among all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket(u64);
 
 /// An inode that this commit writes.
 pub(super) struct Item {
@@ -64,10 +69,21 @@ pub(super) struct Seen {
     pub(super) untold_row: bool,
 }
 
+impl Seen {
+    /// Whether the database must note that the other devices have not been told. What they
+    /// never heard of is found by its names, which say so; and a folder is told by its name.
+    fn needs_row(&self) -> bool {
+        let known = self.published.is_some() && self.meta.kind != Kind::Folder;
+        self.untold && known && !self.meta.kind.is_local()
+    }
+}
+
 /// What moves between commits; whoever holds it commits.
 pub(crate) struct Committer {
     pub(super) counters: Counters,
     served: u64,
+    /// What the last commit did not take along, though it was dirty.
+    left: HashSet<Ino>,
     /// When the last one went well.
     pub(crate) last: Instant,
 }
@@ -77,6 +93,7 @@ impl Committer {
         Committer {
             counters,
             served: 0,
+            left: HashSet::new(),
             last: Instant::now(),
         }
     }
@@ -88,19 +105,32 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says; then nothing is lost from memory, and the next call tries again.
     pub fn sync(&self, ino: Ino) -> Result<(), StoreError> {
-        let ticket = self.tickets.fetch_add(1, Ordering::SeqCst) + 1;
+        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::SeqCst) + 1);
+        self.sync_by(ino, ticket)
+    }
+
+    /// As [`Vault::sync`], for a request that was made when its ticket was.
+    ///
+    /// # Errors
+    /// As [`Vault::sync`].
+    pub fn sync_by(&self, ino: Ino, ticket: Ticket) -> Result<(), StoreError> {
         let mut committer = self.committer.lock();
-        if committer.served >= ticket {
+        if committer.served >= ticket.0 && !committer.left.contains(&ino) {
             return Ok(()); // a commit that began after the call has taken it along
         }
         self.commit_with(&mut committer, Scope::Sync(ino))
     }
 
-    /// As [`Vault::sync`], if no commit is under way.
-    pub fn try_sync(&self, ino: Ino) -> Option<Result<(), StoreError>> {
-        self.tickets.fetch_add(1, Ordering::SeqCst);
-        let mut committer = self.committer.try_lock()?;
-        Some(self.commit_with(&mut committer, Scope::Sync(ino)))
+    /// As [`Vault::sync`], if no commit is under way; else a ticket for [`Vault::sync_by`].
+    ///
+    /// # Errors
+    /// The ticket.
+    pub fn try_sync(&self, ino: Ino) -> Result<Result<(), StoreError>, Ticket> {
+        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::SeqCst) + 1);
+        match self.committer.try_lock() {
+            Some(mut committer) => Ok(self.commit_with(&mut committer, Scope::Sync(ino))),
+            None => Err(ticket),
+        }
     }
 
     /// Makes everything durable and tells the other devices of what is at rest.
@@ -112,11 +142,29 @@ impl Vault {
     }
 
     pub(crate) fn commit_with(&self, committer: &mut Committer, scope: Scope) -> Result<(), StoreError> {
+        if self.read_only.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let served = self.tickets.load(Ordering::SeqCst);
         let mut work = Work::new(scope);
-        let result = self
-            .gather(&mut work)
-            .and_then(|()| self.write_out(committer, &mut work));
+        let steps = || {
+            self.rescue()?;
+            self.gather(&mut work)?;
+            self.write_out(committer, &mut work)
+        };
+        // A panic half-way must not leave plans that no transaction will keep.
+        let result = catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|_| {
+            Err(StoreError::Tampered {
+                what: "what was to be committed".into(),
+            })
+        });
+        committer.left = work.later.iter().copied().collect();
+        committer
+            .left
+            .extend(work.items.values().filter(|i| i.left).map(|i| i.inode.ino));
+        for ino in std::mem::take(&mut work.later) {
+            self.mark_dirty(ino);
+        }
         match &result {
             Ok(()) => {
                 committer.served = served;
@@ -134,26 +182,46 @@ impl Vault {
     /// Takes what is dirty: contents first, each under its own lock, then the tree and
     /// all attributes at one instant.
     fn gather(&self, work: &mut Work) -> Result<(), StoreError> {
-        if !matches!(work.scope, Scope::Sync(_)) {
-            let untold: Vec<Ino> = self.untold.lock().inodes.iter().copied().collect();
-            self.prepare_all(work, untold)?;
-        }
+        let tells = !matches!(work.scope, Scope::Sync(_));
+        let mut next: Vec<Ino> = match work.scope {
+            Scope::Sync(ino) => vec![ino],
+            _ => self.untold.lock().inodes.iter().copied().collect(),
+        };
         let mut rounds = 0;
         loop {
-            let dirty: Vec<Ino> = self.dirty.lock().drain().collect();
-            self.prepare_all(work, dirty)?;
+            next.extend(self.dirty.lock().drain());
+            self.prepare_all(work, std::mem::take(&mut next))?;
             let mut tree = self.tree.write();
-            let late: Vec<Ino> = self.dirty.lock().iter().copied().collect();
+            next.extend(self.dirty.lock().drain());
             rounds += 1;
-            if !late.is_empty() && rounds < 4 {
+            if !next.is_empty() && rounds < 4 {
                 continue; // something was closed and perhaps moved meanwhile: it must come along
             }
-            if !late.is_empty() {
-                self.dirty.lock().clear();
-                self.prepare_all(work, late)?;
-            }
+            // The same for what was written since without being marked again: a file that is
+            // renamed now must not be committed as it was before its last bytes.
+            next.extend(
+                work.items
+                    .values()
+                    .filter(|item| item.has_moved_on())
+                    .map(|i| i.inode.ino),
+            );
+            self.prepare_all(work, std::mem::take(&mut next))?;
             work.dead = std::mem::take(&mut *self.dead.lock());
             work.nodes = tree.take_dirty();
+            if tells {
+                let untold = self.untold.lock();
+                let nodes = untold.nodes.iter();
+                work.untold = nodes
+                    .filter_map(|(no, parent)| Some((*no, tree.record(*parent, *no)?)))
+                    .collect();
+            }
+            work.gone = self
+                .untold
+                .lock()
+                .gone
+                .iter()
+                .map(|(no, gone)| (*no, *gone))
+                .collect();
             for item in work.items.values_mut() {
                 item.see();
             }
@@ -176,13 +244,31 @@ impl Vault {
 
     /// Brings one content to where a row can name it.
     fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
-        let Some(inode) = self.resident(ino)? else {
+        let inode = match self.resident(ino) {
+            Ok(inode) => inode,
+            Err(e) if e.is_damage() => {
+                // One damaged file must not keep all others from being committed.
+                self.note_damage(ino, &e);
+                None
+            }
+            Err(e) => return Err(e),
+        };
+        let Some(inode) = inode else {
+            self.untold.lock().inodes.remove(&ino);
             return Ok(());
         };
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        if state.meta.nlink == 0 && state.meta.kind != crate::tree::Kind::Folder {
-            return Ok(()); // nobody will find it after a crash; its rows go with the last handle
+        if state.meta.nlink == 0 {
+            // Nobody will find it after a crash; its rows go with the last handle.
+            self.untold.lock().inodes.remove(&ino);
+            return Ok(());
+        }
+        let other = matches!(work.scope, Scope::Sync(target) if target != ino);
+        if other && state.stored && state.meta.kind == Kind::Folder {
+            // Its entries are rows of their own; its times can wait for the keeper.
+            work.later.push(ino);
+            return Ok(());
         }
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
             inode: inode.clone(),
@@ -196,33 +282,64 @@ impl Vault {
         let resting = state.writers == 0 && !matches!(work.scope, Scope::Sync(_));
         let may_tell = resting && state.untold && !state.meta.kind.is_local();
         item.publish = may_tell;
-        let owner = inode.owner(&self.core, state.entity);
-        if let Some(content) = state.content.as_mut() {
-            let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
-            let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(ino);
-            if content.is_dirty() && saving && state.writers > 0 && !wanted {
+        let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
+        if let Err(e) = &result
+            && e.is_damage()
+        {
+            // It stays as it is, and is told no more until the vault is opened again.
+            self.note_damage(ino, e);
+            state.untold = false;
+            item.publish = false;
+            item.body = None;
+            result = self.prepare_content(work, &inode, state, &mut item, false);
+            if let Err(e) = &result
+                && e.is_damage()
+            {
                 item.left = true;
-                item.publish = false;
-                item.body = None;
-            } else {
-                item.body = None;
-                if may_tell && !content.is_settled() {
-                    content.load(owner)?;
-                    match content.settle(owner, SETTLE_STEP)? {
-                        Settled::Body(bytes) => item.body = Some(bytes),
-                        Settled::Pieces => {}
-                        Settled::More => item.publish = false,
-                    }
-                }
-                // A body is stored with its event: nothing else of it needs to be.
-                item.plan = Some(match &item.body {
-                    Some(_) => content.plan_body(),
-                    None => content.persist(owner, &mut work.batch)?,
-                });
+                result = Ok(());
             }
         }
         drop(guard);
-        work.items.insert(ino, item);
+        // What an earlier round has planned must be undone, should the commit fail.
+        if result.is_ok() || item.plan.is_some() {
+            work.items.insert(ino, item);
+        }
+        result
+    }
+
+    fn prepare_content(
+        &self,
+        work: &mut Work,
+        inode: &Inode,
+        state: &mut State,
+        item: &mut Item,
+        may_tell: bool,
+    ) -> Result<(), StoreError> {
+        let owner = inode.owner(&self.core, state.entity);
+        let Some(content) = state.content.as_mut() else {
+            return Ok(());
+        };
+        let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
+        let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(inode.ino);
+        item.body = None;
+        if content.is_dirty() && saving && state.writers > 0 && !wanted {
+            item.left = true;
+            item.publish = false;
+            return Ok(());
+        }
+        if may_tell && !content.is_settled() {
+            content.load(owner)?;
+            match content.settle(owner, SETTLE_STEP)? {
+                Settled::Body(bytes) => item.body = Some(bytes),
+                Settled::Pieces => {}
+                Settled::More => item.publish = false,
+            }
+        }
+        // A body is stored with its event: nothing else of it needs to be.
+        item.plan = Some(match &item.body {
+            Some(_) => content.plan_body(),
+            None => content.persist(owner, &mut work.batch)?,
+        });
         Ok(())
     }
 
@@ -252,7 +369,9 @@ impl Vault {
         for dead in &work.dead {
             work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
             work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());
-            work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            if dead.noted {
+                work.batch.delete(Table::Pending, pending_inode(dead.ino));
+            }
             let prefix = dead.ino.to_be_bytes();
             let batch = &mut work.batch;
             self.core.db.scan(Table::Log, &prefix, &mut |key, _| {
@@ -324,7 +443,7 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.untold && !told.entities.contains_key(&ino) && !seen.meta.kind.is_local();
+        let untold = seen.needs_row() && !told.entities.contains_key(&ino);
         match (untold, seen.untold_row) {
             (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
             (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
@@ -334,7 +453,7 @@ impl Vault {
 
     /// The transaction is through: memory learns it.
     fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
-        let mut untold = self.untold.lock();
+        let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
@@ -366,7 +485,7 @@ impl Vault {
                     );
                 }
             } else {
-                state.untold_row = seen.untold && !seen.meta.kind.is_local();
+                state.untold_row = seen.needs_row();
                 let owner = item.inode.owner(&self.core, state.entity);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
                     content.done(plan, owner);
@@ -377,15 +496,19 @@ impl Vault {
             {
                 content.unload(&self.core);
             }
-            if state.untold && !state.meta.kind.is_local() {
-                untold.inodes.insert(*ino);
-            } else {
-                untold.inodes.remove(ino);
-            }
+            still.push((*ino, state.untold && !state.meta.kind.is_local()));
             let again = state.meta_dirty || item.left || state.content_dirty();
             drop(guard);
             if again {
                 self.mark_dirty(*ino);
+            }
+        }
+        let mut untold = self.untold.lock();
+        for (ino, yes) in still {
+            if yes {
+                untold.inodes.insert(ino);
+            } else {
+                untold.inodes.remove(&ino);
             }
         }
         for (no, state) in &work.nodes {
@@ -398,6 +521,8 @@ impl Vault {
                 untold.nodes.remove(no);
             }
         }
+        untold.gone_rows.extend(work.gone_rows.drain(..));
+        untold.gone_rows.extend(work.noted.iter().copied());
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
@@ -406,7 +531,12 @@ impl Vault {
         if !told.nodes.is_empty() {
             let mut tree = self.tree.write();
             for (no, record) in &told.nodes {
-                tree.set_told(*no, record);
+                if !tree.set_told(*no, record) {
+                    // It was removed while it was being told: that is to be told too.
+                    let saw = told.entities.get(&record.ino).and_then(|(_, at)| *at);
+                    let gone = GoneNode { id: record.id, saw };
+                    self.untold.lock().gone.entry(*no).or_insert(gone);
+                }
             }
         }
         let mut map = self.inodes.lock();
@@ -453,6 +583,15 @@ fn pending(tag: u8, n: u64) -> [u8; 9] {
 }
 
 impl Item {
+    /// Whether the content has changed since it was prepared.
+    fn has_moved_on(&self) -> bool {
+        let state = self.inode.state.read();
+        match (&self.plan, &state.content) {
+            (Some(plan), Some(content)) => content.changes() != plan.changes,
+            _ => false,
+        }
+    }
+
     /// Its bytes were to go with an event that was not made: its last name went, or it was
     /// damaged, while it was being prepared. Then its row stays as it is.
     fn is_unwritten(&self, told: &ToldNow) -> bool {
@@ -485,13 +624,25 @@ pub(super) struct Work {
     pub(super) items: HashMap<Ino, Item>,
     pub(super) nodes: Vec<(NodeNo, DirtyNode)>,
     pub(super) dead: Vec<Dead>,
+    /// Inodes that stay dirty.
+    later: Vec<Ino>,
+    /// Nodes that were told nowhere, or of an earlier place, at the commit's instant.
+    pub(super) untold: Vec<(NodeNo, NodeRecord)>,
+    /// Removals that were not told, at the same.
+    pub(super) gone: Vec<(NodeNo, GoneNode)>,
+    /// Of those, what this commit notes in rows.
+    pub(super) noted: Vec<NodeNo>,
     pub(super) batch: Batch,
+    /// Removals that the batch notes.
+    pub(super) gone_rows: Vec<NodeNo>,
 }
 
 /// An inode whose rows go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dead {
     pub(crate) ino: Ino,
+    /// There may be a note that it is untold.
+    pub(crate) noted: bool,
 }
 
 impl Work {
@@ -501,7 +652,12 @@ impl Work {
             items: HashMap::new(),
             nodes: Vec::new(),
             dead: Vec::new(),
+            later: Vec::new(),
+            untold: Vec::new(),
+            gone: Vec::new(),
+            noted: Vec::new(),
             batch: Batch::new(),
+            gone_rows: Vec::new(),
         }
     }
 }

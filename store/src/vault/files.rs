@@ -91,6 +91,7 @@ impl Vault {
         let mut state = inode.state.write();
         let state_ref = &mut *state;
         if let Some(size) = change.size {
+            let shrinks = size < state_ref.size();
             let Some(content) = state_ref
                 .content
                 .as_mut()
@@ -109,7 +110,7 @@ impl Vault {
                 content.load(owner)?;
                 content.truncate(owner, size)?;
             }
-            if state_ref.writers > 0 {
+            if shrinks && state_ref.writers > 0 {
                 state_ref.saving_since.get_or_insert_with(Instant::now);
             }
             if change.mtime.is_none() {
@@ -257,7 +258,7 @@ impl Vault {
         self.edit(ino, suid, |content, owner| {
             let offset = offset.unwrap_or(content.size());
             content.write(owner, offset, data)?;
-            if content.memory() > SPILL {
+            if content.memory().max(content.held()) > SPILL {
                 content.spill_over(owner)?;
             }
             Ok(())
@@ -391,7 +392,11 @@ impl Vault {
         };
         let owner = inode.owner(&self.core, state.entity);
         content.load(owner)?;
-        let result = change(content, owner)?;
+        let before = content.changes();
+        let result = change(content, owner);
+        if result.is_err() && content.changes() == before {
+            return result;
+        }
         let now = Time::now();
         (state.meta.mtime, state.meta.ctime) = (now, now);
         if suid {
@@ -404,7 +409,7 @@ impl Vault {
         if first {
             self.mark_dirty(ino);
         }
-        Ok(result)
+        result
     }
 
     /// One xattr's value.

@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Vault;
 use super::commit::Scope;
+use super::gc::GRACE;
 use crate::core::StoreError;
 
 /// Age at which changes are committed.
@@ -21,6 +22,8 @@ const HIGH: u64 = 24 << 20;
 const FULL: u64 = 64 << 20;
 /// How long a writer waits before it is told that there is no room.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes of removed content for which dead chunks are looked for, once it is quiet.
+const DROPPED: u64 = 64 << 20;
 /// How long the vault must be quiet before large files are chunked anew.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -84,6 +87,40 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Ends the keeper: from now on only calls commit. For tests, which must know when.
+    #[doc(hidden)]
+    pub fn stop_keeper(&self) {
+        self.signals.stop();
+    }
+
+    /// What the keeper does when it is due. For tests that have ended it.
+    ///
+    /// # Errors
+    /// As [`Vault::commit`].
+    #[doc(hidden)]
+    pub fn tick(&self) -> Result<(), StoreError> {
+        self.commit_with(&mut self.committer.lock(), Scope::Timer)
+    }
+
+    /// From now on, packs end at this size, in bytes. For tests, which need several.
+    #[doc(hidden)]
+    pub fn limit_packs(&self, bytes: u64) {
+        self.core.packs.set_limit(bytes);
+    }
+
+    /// Whether to look for dead chunks: much was removed and it is quiet, or room is short.
+    fn should_collect(&self, quiet: bool) -> bool {
+        use std::sync::atomic::Ordering::Relaxed;
+        let dropped = self.core.dropped.load(Relaxed);
+        let due = (quiet && dropped >= DROPPED) || (dropped > 0 && self.core.failing.load(Relaxed));
+        if due {
+            self.core.dropped.store(0, Relaxed);
+        }
+        due
+    }
+}
+
 /// Starts the thread. It ends with the vault.
 pub(crate) fn start(vault: &Arc<Vault>) -> std::io::Result<()> {
     let weak = Arc::downgrade(vault);
@@ -112,6 +149,11 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
             (due, state.last_change.is_none_or(|t| t.elapsed() >= QUIET))
         };
         let Some(vault) = vault.upgrade() else { return };
+        vault.remove_replaced(GRACE);
+        if vault.should_collect(quiet) {
+            // What fails is tried again when more has been dropped.
+            let _ = vault.collect();
+        }
         let backlog = quiet && vault.untold.lock().len() > 0;
         if !due && !backlog {
             continue;

@@ -17,6 +17,8 @@ const KEEP: usize = 24_000;
 pub(crate) struct Map {
     inodes: HashMap<Ino, Arc<Inode>>,
     holds: HashMap<Ino, u64>,
+    /// Counts how often something was forgotten.
+    forgotten: u64,
     /// Size at which to look for what can be forgotten.
     limit: usize,
 }
@@ -32,14 +34,29 @@ impl Map {
         self.inodes.insert(inode.ino, inode);
     }
 
-    /// Adds one that was read, unless another did so meanwhile; returns the one that counts.
-    pub(crate) fn put_read(&mut self, inode: Arc<Inode>) -> Arc<Inode> {
+    /// Where the map stands, for [`Map::put_read`].
+    pub(crate) fn stand(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Adds one that was read, unless another did so meanwhile; returns the one that
+    /// counts. `None` if something was forgotten since `stand`: it may have been this
+    /// inode, changed in between, and it must be read again.
+    pub(crate) fn put_read(&mut self, stand: u64, inode: Arc<Inode>) -> Option<Arc<Inode>> {
+        if let Some(known) = self.inodes.get(&inode.ino) {
+            return Some(known.clone());
+        }
+        if self.forgotten != stand {
+            return None;
+        }
         self.make_room();
-        self.inodes.entry(inode.ino).or_insert(inode).clone()
+        self.inodes.insert(inode.ino, inode.clone());
+        Some(inode)
     }
 
     pub(crate) fn remove(&mut self, ino: Ino) {
         self.inodes.remove(&ino);
+        self.forgotten += 1;
     }
 
     pub(crate) fn hold(&mut self, ino: Ino) {
@@ -64,6 +81,11 @@ impl Map {
         self.holds.contains_key(&ino)
     }
 
+    /// All that are in memory.
+    pub(crate) fn all(&self) -> Vec<Arc<Inode>> {
+        self.inodes.values().cloned().collect()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.inodes.clear();
         self.holds.clear();
@@ -73,6 +95,7 @@ impl Map {
         if self.inodes.len() < self.limit.max(KEEP) {
             return;
         }
+        self.forgotten += 1;
         self.inodes.retain(|_, inode| {
             Arc::strong_count(inode) > 1
                 || inode

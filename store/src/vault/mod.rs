@@ -14,6 +14,7 @@ mod check;
 mod commit;
 mod feed;
 mod files;
+mod gc;
 mod inode;
 mod keeper;
 mod map;
@@ -21,6 +22,7 @@ mod names;
 pub(crate) mod open;
 mod passwd;
 pub(crate) mod publish;
+mod rescue;
 mod salvage;
 pub(crate) mod secrets;
 mod status;
@@ -34,8 +36,10 @@ use parking_lot::{Mutex, RwLock};
 
 pub use backup::{BackupError, BackupReport};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
+pub use commit::Ticket;
 pub use feed::Changes;
 pub use files::{Change, Stat};
+pub use gc::Freed;
 pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{SalvageError, SalvageReport, salvage};
@@ -54,6 +58,9 @@ use keeper::Signals;
 use map::Map;
 use publish::Untold;
 use secrets::Secrets;
+
+/// Called with a folder's entries: cookie, inode, kind, name. False: enough.
+pub type EachEntry<'a> = &'a mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool;
 
 /// Why a call on the vault failed.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +113,7 @@ pub struct Vault {
     committer: Mutex<Committer>,
     signals: Arc<Signals>,
     feed: Feed,
+    replaced: Mutex<gc::Replaced>,
     read_only: AtomicBool,
     /// Damage that was met on opening, for `check` and `status`.
     met: Mutex<Vec<Problem>>,
@@ -153,12 +161,7 @@ impl Vault {
     ///
     /// # Errors
     /// ENOENT if the folder is gone.
-    pub fn list(
-        &self,
-        folder: Ino,
-        cookie: NodeNo,
-        each: &mut dyn FnMut(NodeNo, Ino, Kind, &[u8]) -> bool,
-    ) -> Result<(), OpError> {
+    pub fn list(&self, folder: Ino, cookie: NodeNo, each: EachEntry<'_>) -> Result<(), OpError> {
         let tree = self.tree.read();
         let Some(folder) = tree.folder(folder) else {
             return Err(TreeError::NotFound.into());
@@ -192,6 +195,7 @@ impl Vault {
             }
             Ok(())
         });
+        self.remove_replaced(std::time::Duration::ZERO);
         self.read_only.store(true, Ordering::Relaxed);
         self.inodes.lock().clear();
         self.core.db.close();
@@ -220,7 +224,9 @@ impl Vault {
     fn is_settling(&self) -> bool {
         let untold: Vec<Ino> = self.untold.lock().inodes.iter().copied().collect();
         untold.into_iter().any(|ino| {
-            self.inodes.lock().get(ino).is_some_and(|inode| {
+            // The map is let go before the inode is locked: see the order of locks above.
+            let inode = self.inodes.lock().get(ino);
+            inode.is_some_and(|inode| {
                 let state = inode.state.read();
                 state.writers == 0 && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
@@ -229,11 +235,19 @@ impl Vault {
 
     /// An inode, from memory or the database.
     fn get(&self, ino: Ino) -> Result<Arc<Inode>, OpError> {
-        if let Some(inode) = self.inodes.lock().get(ino) {
-            return Ok(inode);
+        loop {
+            let stand = {
+                let map = self.inodes.lock();
+                if let Some(inode) = map.get(ino) {
+                    return Ok(inode);
+                }
+                map.stand()
+            };
+            let inode = self.read_inode(ino)?.ok_or(TreeError::NotFound)?;
+            if let Some(inode) = self.inodes.lock().put_read(stand, Arc::new(inode)) {
+                return Ok(inode);
+            }
         }
-        let inode = self.read_inode(ino)?.ok_or(TreeError::NotFound)?;
-        Ok(self.inodes.lock().put_read(Arc::new(inode)))
     }
 
     /// The same, `None` if there is no such inode (any more).
@@ -246,44 +260,67 @@ impl Vault {
     }
 
     fn read_inode(&self, ino: Ino) -> Result<Option<Inode>, StoreError> {
-        let key = ino.to_be_bytes();
-        let Some(sealed) = self.core.db.get(Table::Inodes, &key)? else {
+        let Some((key, record)) = self.read_record(ino)? else {
+            return Ok(None);
+        };
+        let untold = self.untold.lock().inodes.contains(&ino);
+        let with_content = matches!(record.meta.kind, Kind::File | Kind::Symlink);
+        Ok(Some(Inode::loaded(ino, key, record, untold, with_content)))
+    }
+
+    /// An inode's key and row.
+    fn read_record(&self, ino: Ino) -> Result<Option<(Key, InodeRecord)>, StoreError> {
+        let row = ino.to_be_bytes();
+        let Some(sealed) = self.core.db.get(Table::Inodes, &row)? else {
             return Ok(None);
         };
         let what = || format!("the record of file number {ino}");
+        let its_key = || format!("the key of file number {ino}");
         let wrapped = self
             .core
             .db
-            .get(Table::Wraps, &key)?
-            .ok_or_else(|| StoreError::Missing {
-                what: format!("the key of file number {ino}"),
-            })?;
-        let entity_key = self
-            .master
-            .read()
+            .get(Table::Wraps, &row)?
+            .ok_or_else(|| StoreError::Missing { what: its_key() })?;
+        let master = self.master.read();
+        let key = master
             .unwrap(kind::WRAP_ENTITY, &number(ino), &wrapped)
-            .map_err(StoreError::tampered(format!("the key of file number {ino}")))?;
-        let plain =
-            open_sealed(&entity_key, &inode_aad(ino), &sealed).map_err(StoreError::tampered(what()))?;
+            .map_err(StoreError::tampered(its_key()))?;
+        drop(master);
+        let plain = open_sealed(&key, &inode_aad(ino), &sealed).map_err(StoreError::tampered(what()))?;
         let record = InodeRecord::decode(&plain).map_err(StoreError::malformed(what()))?;
-        let untold = self.untold.lock().inodes.contains(&ino);
-        let with_content = matches!(record.meta.kind, Kind::File | Kind::Symlink);
-        Ok(Some(Inode::loaded(ino, entity_key, record, untold, with_content)))
+        Ok(Some((key, record)))
+    }
+
+    /// Damage that was met while the vault is in use.
+    fn note_damage(&self, ino: Ino, error: &StoreError) {
+        let what = format!("file number {ino}: {error}");
+        let mut met = self.met.lock();
+        if met.len() < 1000 && !met.iter().any(|p| p.what == what) {
+            met.push(Problem::new(None, what));
+        }
     }
 
     /// Lets a file without names go, once nobody holds it.
     fn reap(&self, inode: &Arc<Inode>) {
+        if self.inodes.lock().is_held(inode.ino) {
+            return;
+        }
         let mut state = inode.state.write();
-        if state.meta.nlink > 0 || state.opens > 0 || self.inodes.lock().is_held(inode.ino) {
+        if state.meta.nlink > 0 || state.opens > 0 {
             return;
         }
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
+        // A commit under way may be noting it just now, if it was told before.
+        let noted = state.untold_row || state.published.is_some();
         drop(state);
         let mut dead = self.dead.lock();
         if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {
-            dead.push(Dead { ino: inode.ino });
+            dead.push(Dead {
+                ino: inode.ino,
+                noted,
+            });
         }
         drop(dead);
         self.untold.lock().inodes.remove(&inode.ino);

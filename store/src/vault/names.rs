@@ -64,13 +64,16 @@ impl Vault {
         let above = self.get(parent)?;
         loop {
             let ino = self.lookup(parent, name)?;
-            let inode = self.get(ino)?;
+            // One whose record is damaged or missing can still be removed.
+            let inode = self.get(ino).ok();
             let mut tree = self.tree.write();
             if tree.lookup(parent, name)?.1.ino != ino {
                 continue; // another took its place: look again
             }
             let gone = tree.remove(parent, name, folder)?;
-            self.unlinked(&inode, &gone, now);
+            if let Some(inode) = &inode {
+                self.unlinked(inode, &gone, now);
+            }
             self.touch_folder(&above, now);
             return Ok(());
         }

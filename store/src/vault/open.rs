@@ -372,10 +372,28 @@ impl Sealed {
         Ok(vault)
     }
 
+    /// Unlocks for reading only: nothing is removed, mended or committed, whatever is found.
+    ///
+    /// # Errors
+    /// As [`UnlockVaultError`] says.
+    pub fn unlock_quietly(self, password: &Password) -> Result<Arc<Vault>, UnlockVaultError> {
+        let master = self.header.unlock(password)?;
+        self.unlock_as(master, Identity::Same, true)
+    }
+
     pub(crate) fn unlock_with(
         self,
         master: MasterKey,
         identity: Identity,
+    ) -> Result<Arc<Vault>, UnlockVaultError> {
+        self.unlock_as(master, identity, false)
+    }
+
+    fn unlock_as(
+        self,
+        master: MasterKey,
+        identity: Identity,
+        quiet: bool,
     ) -> Result<Arc<Vault>, UnlockVaultError> {
         let meta = |row: &[u8], what: &str| -> Result<Vec<u8>, StoreError> {
             self.db
@@ -411,8 +429,15 @@ impl Sealed {
             if row.told != Told::Now && !row.kind.is_local() {
                 untold.nodes.insert(*no, row.parent);
             }
+            if row.told == Told::Never && matches!(row.kind, Kind::File | Kind::Symlink) {
+                // Perhaps the file was never told either; to tell it again does no harm.
+                untold.inodes.insert(row.ino);
+            }
         }
-        let (tree, strays) = Tree::load(rows);
+        let (mut tree, strays) = Tree::load(rows);
+        for no in untold.gone.keys() {
+            tree.reserve(*no);
+        }
         for (no, row) in strays {
             untold.nodes.remove(&no);
             met.push(Problem::new(
@@ -450,7 +475,11 @@ impl Sealed {
             met,
             lock: self.lock,
         })?;
-        vault.drop_orphans(&referenced)?;
+        if quiet {
+            vault.set_read_only(true);
+            return Ok(vault);
+        }
+        vault.drop_leftovers(&referenced)?;
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
     }
@@ -541,6 +570,7 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         committer: Mutex::new(Committer::new(p.counters)),
         signals: Arc::new(Signals::default()),
         feed: super::feed::Feed::default(),
+        replaced: Mutex::default(),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),
         _lock: p.lock,
@@ -548,12 +578,10 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
 }
 
 impl Vault {
-    /// Removes inodes that a crash left without a name. If names were damaged, nothing
-    /// is removed: the file may be one of theirs.
-    fn drop_orphans(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
-        if !self.met.lock().is_empty() {
-            return Ok(());
-        }
+    /// Removes what a crash left: inodes without a name, and packs that no transaction
+    /// names. If any record is lost or damaged nothing is removed, for the loss may be why
+    /// they seem to be left over.
+    fn drop_leftovers(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
         let mut orphans = Vec::new();
         self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
             if let Ok(ino) = <[u8; 8]>::try_from(key).map(u64::from_be_bytes)
@@ -564,14 +592,33 @@ impl Vault {
             }
             true
         })?;
+        let strays = self.core.packs.strays();
+        if orphans.is_empty() && strays.is_empty() {
+            return Ok(());
+        }
+        if !self.met.lock().is_empty() {
+            return Ok(());
+        }
+        for table in self.core.db.verify()? {
+            let what = format!("records are missing or altered in the table `{}`", table.name());
+            self.met.lock().push(Problem::new(None, what));
+        }
+        if !self.met.lock().is_empty() {
+            return Ok(());
+        }
+        for pack in strays {
+            self.core.packs.remove(pack).map_err(StoreError::Pack)?;
+        }
         let mut untold = self.untold.lock();
         for ino in &orphans {
             untold.inodes.remove(ino);
         }
         drop(untold);
-        self.dead
-            .lock()
-            .extend(orphans.into_iter().map(|ino| super::commit::Dead { ino }));
+        self.dead.lock().extend(
+            orphans
+                .into_iter()
+                .map(|ino| super::commit::Dead { ino, noted: true }),
+        );
         Ok(())
     }
 

@@ -9,6 +9,9 @@ use crate::ids::number;
 use crate::keys::{KdfError, KdfParams, MasterKey, Password, RecoveryPhrase, UnlockError};
 use crate::record::kind;
 
+/// A wrap's key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// Why a password was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswdError {
@@ -97,7 +100,7 @@ impl Vault {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(4);
         let share = rows.len().div_ceil(threads).max(1);
         let old: &MasterKey = &old;
-        let parts: Vec<Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>> = std::thread::scope(|scope| {
+        let parts: Vec<Result<Vec<Row>, StoreError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = rows
                 .chunks(share)
                 .map(|part| scope.spawn(move || part.iter().map(|row| rewrap_row(old, new, row)).collect()))
@@ -120,11 +123,7 @@ impl Vault {
     }
 }
 
-fn rewrap_row(
-    old: &MasterKey,
-    new: &MasterKey,
-    (key, wrapped): &(Vec<u8>, Vec<u8>),
-) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+fn rewrap_row(old: &MasterKey, new: &MasterKey, (key, wrapped): &Row) -> Result<Row, StoreError> {
     let ino = <[u8; 8]>::try_from(key.as_slice())
         .map(u64::from_be_bytes)
         .unwrap_or(0);

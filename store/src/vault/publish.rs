@@ -86,7 +86,7 @@ impl Untold {
 pub(super) struct ToldNow {
     pub(super) entities: HashMap<Ino, (Durable, Option<EventRef>)>,
     pub(super) nodes: Vec<(NodeNo, NodeRecord)>,
-    pub(super) gone: Vec<NodeNo>,
+    pub(super) gone: HashSet<NodeNo>,
     pub(super) first: u64,
     pub(super) count: u32,
 }
@@ -262,33 +262,21 @@ impl<'a> Publishing<'a> {
 
     /// Tells nodes whose targets have been told, and those that are gone.
     pub(super) fn nodes(&mut self, work: &mut Work) {
-        let mut nodes: HashMap<NodeNo, Ino> = self.vault.untold.lock().nodes.clone();
-        for (no, state) in &work.nodes {
-            match state {
-                DirtyNode::Is(record) => nodes.insert(*no, record.parent),
-                DirtyNode::Gone => nodes.remove(no),
-            };
-        }
-        let mut nodes: Vec<(NodeNo, Ino)> = nodes.into_iter().collect();
-        nodes.sort_unstable();
         let dirty: HashMap<NodeNo, usize> = work
             .nodes
             .iter()
             .enumerate()
             .map(|(i, (no, _))| (*no, i))
             .collect();
-        for (no, parent) in nodes {
-            let mut record = match dirty.get(&no) {
-                Some(i) => match &work.nodes[*i].1 {
-                    DirtyNode::Is(record) => record.clone(),
-                    DirtyNode::Gone => continue,
-                },
-                None => match self.vault.tree.read().record(parent, no) {
-                    Some(record) => record,
-                    None => continue,
-                },
-            };
-            if record.told == Told::Now || record.kind.is_local() || !self.node(&record, no) {
+        let mut nodes: Vec<(NodeNo, NodeRecord)> = std::mem::take(&mut work.untold);
+        nodes.retain(|(no, _)| !dirty.contains_key(no));
+        nodes.extend(work.nodes.iter().filter_map(|(no, state)| match state {
+            DirtyNode::Is(record) => Some((*no, record.clone())),
+            DirtyNode::Gone => None,
+        }));
+        nodes.sort_unstable_by_key(|(no, _)| *no);
+        for (no, mut record) in nodes {
+            if record.told == Told::Now || record.kind.is_local() || !self.node(&record) {
                 continue;
             }
             record.told = Told::Now;
@@ -298,35 +286,23 @@ impl<'a> Publishing<'a> {
             }
             self.told.nodes.push((no, record));
         }
-        let gone: Vec<(NodeNo, GoneNode)> = self
-            .vault
-            .untold
-            .lock()
-            .gone
-            .iter()
-            .map(|(no, gone)| (*no, *gone))
-            .collect();
-        for (no, gone) in gone {
+        for (no, gone) in &work.gone {
             let mut w = Writer::new();
             w.u8(0);
             let aad = tree_aad(&gone.id, self.seq + 1, self.vault.secrets.epoch);
             let sealed = seal(self.tree_key(), &aad, &w.0);
-            let replaces = gone.saw.into_iter().collect();
-            self.push(
-                EventKind::NodeGone,
-                gone.id.0,
-                Draft {
-                    replaces,
-                    wrapped: None,
-                    sealed,
-                },
-            );
-            self.told.gone.push(no);
+            let draft = Draft {
+                replaces: gone.saw.into_iter().collect(),
+                wrapped: None,
+                sealed,
+            };
+            self.push(EventKind::NodeGone, gone.id.0, draft);
+            self.told.gone.insert(*no);
         }
     }
 
     /// Tells one node; false if what it names has not been told yet.
-    fn node(&mut self, record: &NodeRecord, _no: NodeNo) -> bool {
+    fn node(&mut self, record: &NodeRecord) -> bool {
         let Ok(inode) = self.vault.get(record.ino) else {
             return false;
         };
@@ -459,25 +435,23 @@ struct Draft {
 
 impl Vault {
     /// Rows for removals that are not told yet, and none for those that are.
-    pub(super) fn write_gone(&self, work: &mut Work, told: &[NodeNo]) {
-        let mut untold = self.untold.lock();
-        let new: Vec<(NodeNo, GoneNode)> = untold
-            .gone
-            .iter()
-            .filter(|(no, _)| !told.contains(no) && !untold.gone_rows.contains(no))
-            .map(|(no, gone)| (*no, *gone))
-            .collect();
-        for (no, gone) in new {
-            work.batch.put(
-                Table::Pending,
-                pending_gone(no),
-                seal(&self.local, &gone_aad(no), &gone.encode()),
-            );
-            untold.gone_rows.insert(no);
-        }
-        for no in told {
-            if untold.gone_rows.contains(no) {
-                work.batch.delete(Table::Pending, pending_gone(*no));
+    pub(super) fn write_gone(&self, work: &mut Work, told: &HashSet<NodeNo>) {
+        let rows = self.untold.lock().gone_rows.clone();
+        for (no, gone) in &work.gone {
+            match (told.contains(no), rows.contains(no)) {
+                (false, false) => {
+                    let mut w = Writer::new();
+                    w.u8(0).raw(&gone.id.0);
+                    match &gone.saw {
+                        Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
+                        None => w.u8(0),
+                    };
+                    let sealed = seal(&self.local, &gone_aad(*no), &w.0);
+                    work.batch.put(Table::Pending, pending_gone(*no), sealed);
+                    work.noted.push(*no);
+                }
+                (true, true) => work.batch.delete(Table::Pending, pending_gone(*no)),
+                _ => {}
             }
         }
     }

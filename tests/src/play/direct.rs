@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 mod act;
 mod look;
+mod rename;
 
 /// The largest write that the kernel sends at once, in bytes.
 const MAX_WRITE: usize = 1 << 20;

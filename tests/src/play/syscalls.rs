@@ -215,7 +215,7 @@ impl<S: Site> Syscalls<S> {
                 let old = self.parent(from)?;
                 let (old, old_name) = match &old {
                     Some((above, name)) => (above.as_fd(), *name),
-                    None => (fs::CWD, OsStr::from_bytes(b"/")),
+                    None => (fs::CWD, self.site.root().as_os_str()),
                 };
                 let Some((above, name)) = self.parent(to)? else {
                     return Ok(Outcome::Skipped);

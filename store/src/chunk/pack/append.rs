@@ -7,6 +7,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
@@ -130,7 +131,7 @@ impl Packs {
                 .get_mut(&number)
                 .ok_or(PackError::Unknown { pack: number })?;
             let offset = pack.end;
-            if offset == 0 || offset + total <= self.limit {
+            if offset == 0 || offset + total <= self.limit.load(Ordering::Relaxed) {
                 pack.end += total;
                 return Ok((number, offset));
             }

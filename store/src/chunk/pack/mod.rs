@@ -55,6 +55,7 @@ mod sync;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -117,7 +118,7 @@ pub struct PackInfo {
 /// The packs of one vault. All methods may be called from several threads at once.
 pub struct Packs {
     disk: Arc<dyn Disk>,
-    limit: u64,
+    limit: AtomicU64,
     state: Mutex<State>,
     /// One sync at a time: the second finds most of its work done.
     syncing: Mutex<()>,
@@ -187,10 +188,16 @@ impl Packs {
             .map_or(Some(1), |(number, _)| number.checked_add(1));
         Ok(Packs {
             disk,
-            limit,
+            limit: AtomicU64::new(limit),
             state: Mutex::new(state),
             syncing: Mutex::new(()),
         })
+    }
+
+    /// From now on, packs end at another size, in bytes (for tests).
+    #[doc(hidden)]
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Removes a pack that no transaction lists any more: commit that first.

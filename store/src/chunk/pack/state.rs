@@ -24,6 +24,8 @@ pub(super) struct Pack {
     pub(super) end: u64,
     /// The start of the lowest write that no sync has covered yet.
     pub(super) dirty_from: Option<u64>,
+    /// From this byte on, a failed sync may have lost what was appended. Stays.
+    pub(super) lost_from: Option<u64>,
     /// Its name is not durable yet.
     pub(super) nameless: bool,
     pub(super) file: Option<Arc<dyn DiskFile>>,
@@ -40,6 +42,7 @@ impl Pack {
             written: len,
             end: len,
             dirty_from: None,
+            lost_from: None,
             nameless: false,
             file: None,
             used: 0,
@@ -159,6 +162,7 @@ impl State {
         if let Some(pack) = self.packs.get_mut(&number) {
             let from = pack.dirty_from.map_or(from, |dirty| dirty.min(from));
             pack.condition = Condition::Doubtful { from };
+            pack.lost_from = Some(pack.lost_from.map_or(from, |lost| lost.min(from)));
         }
     }
 

@@ -4,7 +4,7 @@
 //! it gives is backed by the file. Never takes a failed fdatasync for a passing matter.
 
 use super::state::{Pack, State};
-use super::{Condition, PackError, Packs};
+use super::{Condition, PackError, Packs, Place};
 
 /// A pack with writes to make durable.
 struct Dirty {
@@ -125,6 +125,31 @@ impl Packs {
             _ => None,
         };
         self.state.lock().packs.iter().filter_map(part).collect()
+    }
+
+    /// Whether no failed sync can have lost the record at this place.
+    pub fn is_sure(&self, place: Place) -> bool {
+        let state = self.state.lock();
+        let lost_from = state.packs.get(&place.pack).and_then(|pack| pack.lost_from);
+        lost_from.is_none_or(|from| place.offset < from)
+    }
+
+    /// Whether the pack is there up to the place's end, as far as can be told without
+    /// reading: what is appended again by its name need not be, if so.
+    pub fn holds(&self, place: Place) -> bool {
+        let end = place.offset.saturating_add(u64::from(place.len));
+        match self.state.lock().packs.get(&place.pack) {
+            Some(pack) => match pack.condition {
+                Condition::Damaged { have } => have.is_some_and(|have| have >= end),
+                _ => pack.end >= end,
+            },
+            None => false,
+        }
+    }
+
+    /// The pack that is appended to.
+    pub fn current(&self) -> Option<u32> {
+        self.state.lock().current
     }
 
     /// Declares that no later transaction will name a place in the doubtful part of this

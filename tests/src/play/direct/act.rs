@@ -104,32 +104,6 @@ impl<B: Bench> Direct<B> {
         }
     }
 
-    fn rename(&mut self, from: &Path, to: &Path, mode: RenameMode) -> Played {
-        let from = self.parent(from)?;
-        let to = self.parent(to)?;
-        let (Some(from), Some(to)) = (from, to) else {
-            return Ok(Outcome::Skipped);
-        };
-        self.lookup(from.0, from.1)?;
-        self.peek(to.0, to.1)?;
-        self.fs().rename(from.0, from.1, to.0, to.1, mode)?;
-        Ok(Outcome::Done)
-    }
-
-    fn link(&mut self, from: &Path, to: &Path) -> Played {
-        let ino = self.find(from)?.ino;
-        let Some((parent, name)) = self.parent(to)? else {
-            return Ok(Outcome::Skipped);
-        };
-        self.peek(parent, name)?;
-        let attr = self.fs().link(ino, parent, name)?;
-        if attr.ino != ino {
-            return Ok(Outcome::Broken("a hard link answers another inode".into()));
-        }
-        self.counted(attr);
-        Ok(Outcome::Done)
-    }
-
     fn fsync(&mut self, ino: Ino) -> Played {
         let (answer, answered) = std::sync::mpsc::channel();
         self.fs().fsync(

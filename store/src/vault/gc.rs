@@ -1,0 +1,361 @@
+//! Giving room back: chunks that no file names any more, and packs that are mostly such.
+//!
+//! A chunk is dead if no row of the database, and no content in memory, names it. It is
+//! found by marking what is alive; what is asked for while that goes on is alive too. A
+//! pack of which less than half is alive is written anew, without what is dead, and
+//! removed; not at once, since a reader may just have looked up a place in it.
+//!
+//! Guarantees: what is alive can be read at every moment, and after a crash at any point.
+//! Events are never dead here: they are the vault's history.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::Vault;
+use super::commit::Scope;
+use crate::chunk::Place;
+use crate::content::manifest;
+use crate::content::pieces::LeafEntry;
+use crate::core::StoreError;
+use crate::db::{Batch, Table};
+use crate::event::BatchRow;
+use crate::ids::Ino;
+use crate::keys::{ChunkId, open as open_sealed};
+use crate::record::{BaseRef, ChunkRow, InodeRecord, LogRecord, kind};
+
+/// A pack is written anew if less than this part of it is alive: 1 / 2.
+const SPARSE: u64 = 2;
+/// How long a replaced pack is kept for readers that are under way.
+pub(super) const GRACE: Duration = Duration::from_secs(30);
+/// Bytes of a pack that are moved in one transaction.
+const MOVE: u64 = 64 << 20;
+
+/// What was given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Chunks that nothing named.
+    pub chunks: u64,
+    /// Packs that were removed, or will be in a moment.
+    pub packs: u64,
+    /// Their bytes, less what was written anew.
+    pub bytes: u64,
+}
+
+/// Packs that are replaced and not yet removed.
+#[derive(Default)]
+pub(crate) struct Replaced(Vec<(Instant, u32)>, usize);
+
+/// While it lives, no pack is removed.
+pub(crate) struct Pin<'a>(&'a Vault);
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        self.0.replaced.lock().1 -= 1;
+    }
+}
+
+/// What is alive.
+#[derive(Default)]
+struct Alive {
+    chunks: HashSet<ChunkId>,
+    /// Bytes of each pack.
+    packs: HashMap<u32, u64>,
+}
+
+impl Alive {
+    fn place(&mut self, place: Place) {
+        *self.packs.entry(place.pack).or_insert(0) += u64::from(place.len) + 45;
+    }
+}
+
+impl Vault {
+    /// Finds what is dead and gives its room back.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says: then what was not done is done another time.
+    pub fn collect(&self) -> Result<Freed, StoreError> {
+        self.remove_replaced(GRACE);
+        *self.core.asked.lock() = Some(HashSet::new());
+        let result = self.sweep();
+        *self.core.asked.lock() = None;
+        let (mut freed, alive) = result?;
+        self.compact(&alive, &mut freed)?;
+        Ok(freed)
+    }
+
+    /// Keeps all packs where they are, for who copies them.
+    #[allow(dead_code, reason = "for backups")]
+    pub(super) fn pin_packs(&self) -> Pin<'_> {
+        self.replaced.lock().1 += 1;
+        Pin(self)
+    }
+
+    /// Removes packs that were replaced so long ago.
+    pub(super) fn remove_replaced(&self, age: Duration) {
+        let mut replaced = self.replaced.lock();
+        if replaced.1 > 0 {
+            return; // a backup is being made of them
+        }
+        replaced
+            .0
+            .retain(|(at, pack)| at.elapsed() < age || self.core.packs.remove(*pack).is_err());
+    }
+
+    fn sweep(&self) -> Result<(Freed, Alive), StoreError> {
+        // As the keeper does, so that no save is cut in half by it.
+        let mut committer = self.committer.lock();
+        self.commit_with(&mut committer, Scope::Timer)?;
+        // What rows are lost cannot be known here, nor what they named: then nothing is dead.
+        if !self.met.lock().is_empty() || !self.core.db.verify()?.is_empty() {
+            return Err(StoreError::Missing {
+                what: "a part of the database".into(),
+            });
+        }
+        let mut alive = Alive::default();
+        self.mark_stored(&mut alive)?;
+        self.mark_memory(&mut alive);
+        let mut rows = Vec::new();
+        let mut bad = 0u64;
+        self.core.db.scan(Table::Chunks, b"", &mut |key, value| {
+            match (<[u8; 32]>::try_from(key), ChunkRow::decode(value)) {
+                (Ok(id), Ok(row)) => rows.push((ChunkId(id), row)),
+                _ => bad += 1,
+            }
+            true
+        })?;
+        let mut freed = Freed::default();
+        if bad > 0 {
+            return Err(StoreError::Missing {
+                what: format!("{bad} rows of chunks"),
+            });
+        }
+        let mut batch = Batch::new();
+        // From here on nobody can ask for a chunk until the dead ones are gone.
+        let asked = self.core.asked.lock();
+        let asked_for = |id: &ChunkId| asked.as_ref().is_some_and(|a| a.contains(id));
+        for (id, row) in &rows {
+            if alive.chunks.contains(id) || asked_for(id) {
+                alive.place(row.place);
+            } else {
+                batch.delete(Table::Chunks, id.0);
+                freed.chunks += 1;
+            }
+        }
+        for row in self.core.fresh.lock().values() {
+            alive.place(row.place);
+        }
+        self.core.db.apply(&batch)?;
+        drop(asked);
+        drop(committer);
+        Ok((freed, alive))
+    }
+
+    /// Marks what rows name. A row that cannot be read stops it all: what it names is not known.
+    fn mark_stored(&self, alive: &mut Alive) -> Result<(), StoreError> {
+        let mut inos: Vec<Ino> = Vec::new();
+        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
+            inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
+            true
+        })?;
+        let mut roots: HashSet<ChunkId> = HashSet::new();
+        for ino in inos {
+            let Some((entity_key, record)) = self.read_record(ino)? else {
+                continue;
+            };
+            if let BaseRef::Manifest(root) = record.base
+                && roots.insert(root.id)
+            {
+                let mut found = Vec::new();
+                let mut nodes = Vec::new();
+                manifest::walk(&self.core, &root, &mut |node| nodes.push(node.id), &mut |entry| {
+                    if let LeafEntry::Chunk(chunk) = entry {
+                        found.push(chunk.id);
+                    }
+                })?;
+                alive.chunks.extend(nodes);
+                alive.chunks.extend(found);
+            }
+            if record.log_first != record.log_next {
+                self.mark_log(ino, &entity_key, &record, alive)?;
+            }
+        }
+        let mut bad = None;
+        self.core.db.scan(
+            Table::Batches,
+            b"",
+            &mut |_, value| match BatchRow::decode(value) {
+                Ok(row) => {
+                    alive.place(row.place);
+                    true
+                }
+                Err(why) => {
+                    bad = Some(StoreError::Malformed {
+                        what: "a batch of events".into(),
+                        why,
+                    });
+                    false
+                }
+            },
+        )?;
+        bad.map_or(Ok(()), Err)
+    }
+
+    fn mark_log(
+        &self,
+        ino: Ino,
+        key: &crate::keys::Key,
+        record: &InodeRecord,
+        alive: &mut Alive,
+    ) -> Result<(), StoreError> {
+        let what = || format!("the log of file number {ino}");
+        for seq in record.log_first..record.log_next {
+            let row = crate::content::log_key(ino, seq);
+            let sealed = self
+                .core
+                .db
+                .get(Table::Log, &row)?
+                .ok_or_else(|| StoreError::Missing { what: what() })?;
+            let plain = open_sealed(key, &crate::content::log_aad(ino, seq), &sealed)
+                .map_err(StoreError::tampered(what()))?;
+            let entry = LogRecord::decode(&plain).map_err(StoreError::malformed(what()))?;
+            if let LogRecord::Stored { place, .. } = entry {
+                alive.place(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks what contents in memory name: an open file may name more than its row.
+    fn mark_memory(&self, alive: &mut Alive) {
+        let resident = self.inodes.lock().all();
+        for inode in resident {
+            let state = inode.state.read();
+            if let Some(content) = &state.content {
+                let (mut chunks, mut places) = (Vec::new(), Vec::new());
+                content.names(&mut |id| chunks.push(id), &mut |place| places.push(place));
+                alive.chunks.extend(chunks);
+                places.into_iter().for_each(|place| alive.place(place));
+            }
+        }
+    }
+
+    /// Empties packs that are mostly dead.
+    fn compact(&self, alive: &Alive, freed: &mut Freed) -> Result<(), StoreError> {
+        for info in self.core.packs.list() {
+            let living = alive.packs.get(&info.pack).copied().unwrap_or(0);
+            let whole = info.condition == crate::chunk::pack::Condition::Whole;
+            let appended_to = self.core.packs.current() == Some(info.pack);
+            if appended_to || !whole || living * SPARSE > info.len {
+                continue;
+            }
+            if !self.empty(info.pack)? {
+                continue;
+            }
+            freed.packs += 1;
+            freed.bytes += info.len.saturating_sub(living);
+            self.replaced.lock().0.push((Instant::now(), info.pack));
+        }
+        Ok(())
+    }
+
+    /// Moves what is alive out of a pack, and takes it off the list; false if something
+    /// in it cannot be moved now.
+    fn empty(&self, pack: u32) -> Result<bool, StoreError> {
+        loop {
+            let committer = self.committer.lock();
+            if self.has_extents(pack)? {
+                return Ok(false);
+            }
+            let mut batch = Batch::new();
+            let mut moved = 0;
+            let mut left = false;
+            let mut rows = Vec::new();
+            self.core.db.scan(Table::Chunks, b"", &mut |key, value| {
+                if let (Ok(id), Ok(row)) = (<[u8; 32]>::try_from(key), ChunkRow::decode(value))
+                    && row.place.pack == pack
+                {
+                    rows.push((id, row));
+                }
+                true
+            })?;
+            for (id, mut row) in rows {
+                if moved > MOVE {
+                    left = true;
+                    break;
+                }
+                row.place = self.move_record(row.kind, &id, row.place)?;
+                moved += u64::from(row.place.len);
+                batch.put(Table::Chunks, id, row.encode());
+            }
+            let mut batches = Vec::new();
+            self.core.db.scan(Table::Batches, b"", &mut |key, value| {
+                if let Ok(row) = BatchRow::decode(value)
+                    && row.place.pack == pack
+                {
+                    batches.push((key.to_vec(), row));
+                }
+                true
+            })?;
+            for (key, mut row) in batches {
+                if moved > MOVE {
+                    left = true;
+                    break;
+                }
+                row.place = self.move_record(kind::BATCH, &row.head, row.place)?;
+                moved += u64::from(row.place.len);
+                batch.put(Table::Batches, key, row.encode());
+            }
+            let fresh = self.core.fresh.lock().values().any(|row| row.place.pack == pack);
+            if !left && fresh {
+                return Ok(false);
+            }
+            if !left {
+                batch.delete(Table::Packs, pack.to_be_bytes());
+            }
+            let mut lengths = self.core.packs.sync()?;
+            lengths.retain(|(grown, _)| *grown != pack);
+            for (pack, len) in &lengths {
+                batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
+            }
+            self.core.db.apply(&batch)?;
+            self.core.packs.committed(&lengths);
+            drop(committer);
+            if !left {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn move_record(&self, kind: u8, id: &[u8; 32], place: Place) -> Result<Place, StoreError> {
+        let mut bytes = vec![0; place.len as usize];
+        self.core.packs.read(place, 0, &mut bytes)?;
+        Ok(self.core.packs.append(kind, id, &bytes)?)
+    }
+
+    /// Whether a part of a file that is not yet a version lies in this pack. Such parts go
+    /// when the file is chunked anew.
+    fn has_extents(&self, pack: u32) -> Result<bool, StoreError> {
+        let mut inos: HashSet<Ino> = HashSet::new();
+        self.core.db.scan(Table::Log, b"", &mut |key, _| {
+            inos.extend(
+                key.get(..8)
+                    .and_then(|k| <[u8; 8]>::try_from(k).ok())
+                    .map(u64::from_be_bytes),
+            );
+            true
+        })?;
+        let mut alive = Alive::default();
+        for ino in inos {
+            if let Some((key, record)) = self.read_record(ino)? {
+                self.mark_log(ino, &key, &record, &mut alive)?;
+            }
+        }
+        for inode in self.inodes.lock().all() {
+            let state = inode.state.read();
+            if let Some(content) = &state.content {
+                content.names(&mut |_| {}, &mut |place| alive.place(place));
+            }
+        }
+        Ok(alive.packs.contains_key(&pack))
+    }
+}

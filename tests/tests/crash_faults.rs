@@ -1,0 +1,183 @@
+//! Guards what happens when the disk refuses: at whatever call it says that it is full
+//! or broken, once or until it is mended, calls fail with that errno, what fsync
+//! acknowledged stays, and once the disk is mended everything that was accepted is
+//! committed and reads back.
+//!
+//! `COFFER_LONG=1` lets every call fail; else some, from `COFFER_SEED` on.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use coffer_fs::types::Errno;
+use coffer_store::io::sim::{Fault, SimDisk, SplitMix64};
+use coffer_tests::crash::image::{serve, sound, which, write_file};
+use coffer_tests::crash::look::{difference, look};
+use coffer_tests::crash::player::{Player, Step, locked};
+use coffer_tests::crash::workload;
+use coffer_tests::engine;
+use coffer_tests::settings::{long, seeds};
+
+/// One way in which a disk fails.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    /// At which call after opening.
+    k: u64,
+    fault: Fault,
+    sticky: bool,
+}
+
+impl Failing {
+    fn errno(self) -> Errno {
+        match self.fault {
+            Fault::NoSpace => Errno(libc::ENOSPC),
+            Fault::Io => Errno(libc::EIO),
+        }
+    }
+}
+
+fn player(disk: &SimDisk) -> Result<Player, String> {
+    let disk = disk.clone();
+    Player::new(Box::new(move || serve(&disk)))
+}
+
+/// Plays the steps that are still possible; those that fail must say why.
+fn play(player: &mut Player, steps: &[Step], disk: &SimDisk, failing: Failing) -> Result<u64, String> {
+    let (mut failed, errno) = (0, failing.errno());
+    for (i, step) in steps.iter().enumerate() {
+        // Closing gives up what cannot be committed: that is another promise.
+        if matches!(step, Step::Reopen) || !player.is_possible(step) {
+            continue;
+        }
+        if let Err(e) = player.play(step) {
+            failed += 1;
+            if e != errno {
+                return Err(format!("step {i} {step:?} fails with {e:?}, not {errno:?}"));
+            }
+            if let Step::Copy { to, offset, .. } = step {
+                disk.heal();
+                copied_in_part(player, *to, *offset)?;
+                if failing.sticky {
+                    disk.fail_at(disk.ops() + 1, failing.fault, true);
+                }
+            }
+        }
+    }
+    Ok(failed)
+}
+
+/// A copy may fail in the middle: what it did before stays, and nothing else changes.
+fn copied_in_part(player: &mut Player, slot: u32, offset: usize) -> Result<(), String> {
+    let now = player
+        .read(slot)
+        .map_err(|e| format!("the target of a failed copy cannot be read: {e:?}"))?;
+    if now.len() < offset {
+        return Err("a failed copy has shortened its target".into());
+    }
+    player.learn(slot, now);
+    Ok(())
+}
+
+fn fail(steps: &[Step], failing: Failing, seed: u64) -> Result<u64, String> {
+    let disk = engine::empty();
+    let mut player = player(&disk)?;
+    disk.fail_at(disk.ops() + failing.k, failing.fault, failing.sticky);
+    let failed = play(&mut player, steps, &disk, failing)?;
+
+    // The power goes while the disk still fails.
+    let history = player.history();
+    let views = {
+        let history = locked(&history);
+        history.views[history.acknowledged..].to_vec()
+    };
+    let cut = serve(&disk.crash(seed)).map_err(|e| format!("a power cut on the failing disk: {e}"))?;
+    which(&views, &look(&cut)?).map_err(|e| format!("a power cut on the failing disk: {e}"))?;
+    sound(cut.vault()).map_err(|e| format!("a power cut on the failing disk: {e}"))?;
+
+    // Or the disk is mended.
+    disk.heal();
+    let expected = player.model().present();
+    if let Some(what) = difference(&expected, &look(player.fs())?) {
+        return Err(format!("on the mended disk: {what}"));
+    }
+    let commit = player.fs().vault().commit();
+    commit.map_err(|e| format!("the commit on the mended disk: {e}"))?;
+    write_file(player.fs(), b"later", &[7; 100_000]).map_err(|e| format!("on the mended disk: {e}"))?;
+    sound(player.fs().vault()).map_err(|e| format!("on the mended disk: {e}"))?;
+    let after =
+        serve(&disk.crash_all_lost()).map_err(|e| format!("after a power cut on the mended disk: {e}"))?;
+    let mut found = look(&after)?;
+    if found.remove("/later").is_none() {
+        return Err("a file that was synced on the mended disk is lost".into());
+    }
+    if let Some(what) = difference(&expected, &found) {
+        return Err(format!("after a power cut on the mended disk: {what}"));
+    }
+    sound(after.vault()).map_err(|e| format!("after a power cut on the mended disk: {e}"))?;
+    Ok(failed)
+}
+
+/// Lets calls fail, of all that the steps make: every `stride`-th, by chance.
+fn fail_everywhere(steps: &[Step], seed: u64, stride: u64) {
+    let disk = engine::empty();
+    let mut player = player(&disk).expect("the vault opens");
+    let before = disk.ops();
+    for step in steps.iter().filter(|step| !matches!(step, Step::Reopen)) {
+        player.play(step).expect("a step on a healthy disk");
+    }
+    let calls = disk.ops() - before;
+    let mut rng = SplitMix64(seed);
+    let mut cases = Vec::new();
+    let mut k = 1 + rng.below(stride);
+    while k <= calls {
+        for fault in [Fault::NoSpace, Fault::Io] {
+            for sticky in [false, true] {
+                if long() || rng.below(2) == 0 {
+                    cases.push(Failing { k, fault, sticky });
+                }
+            }
+        }
+        k += 1 + if stride > 1 { rng.below(2 * stride - 1) } else { 0 };
+    }
+    let next = AtomicU64::new(0);
+    let problems = std::sync::Mutex::new(Vec::new());
+    let failed = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let run = std::panic::AssertUnwindSafe(|| fail(steps, *case, seed ^ case.k));
+                    match std::panic::catch_unwind(run).unwrap_or_else(|_| Err("a panic".into())) {
+                        Ok(n) => {
+                            failed.fetch_add(n, Ordering::Relaxed);
+                        }
+                        Err(what) => locked(&problems).push(format!("COFFER_SEED={seed} {case:?}: {what}")),
+                    }
+                }
+            });
+        }
+    });
+    let problems = locked(&problems);
+    assert!(
+        problems.is_empty(),
+        "{} of {} cases, the first:\n{}",
+        problems.len(),
+        cases.len(),
+        problems[..problems.len().min(8)].join("\n")
+    );
+    assert!(failed.load(Ordering::Relaxed) > 0, "no call failed");
+}
+
+/// A day's work on a disk that fails.
+#[test]
+fn a_failing_disk_loses_nothing_in_a_days_work() {
+    for seed in seeds(1, 2) {
+        fail_everywhere(&workload::day(seed, 2), seed, if long() { 1 } else { 12 });
+    }
+}
+
+/// Random work on a disk that fails.
+#[test]
+fn a_failing_disk_loses_nothing_in_random_work() {
+    for seed in seeds(3, 20) {
+        fail_everywhere(&workload::random(seed, 90), seed, if long() { 1 } else { 12 });
+    }
+}
