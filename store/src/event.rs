@@ -415,12 +415,19 @@ impl BatchRow {
             signature: r.array()?,
         };
         r.end()?;
-        // The last sequence number, and the one after it, can then be counted with.
-        let next = row.first.checked_add(u64::from(row.count));
-        if row.first == 0 || row.count == 0 || next.is_none() {
-            return Err(Malformed("a batch row contradicts itself"));
-        }
+        row.last()?;
         Ok(row)
+    }
+
+    /// The last event's sequence number. One more can be counted, too.
+    ///
+    /// # Errors
+    /// [`Malformed`] if there is no event, or no number for it or for the next.
+    pub fn last(&self) -> Result<u64, Malformed> {
+        match self.first.checked_add(u64::from(self.count)) {
+            Some(next) if self.first > 0 && self.count > 0 => Ok(next - 1),
+            _ => Err(Malformed("a batch row contradicts itself")),
+        }
     }
 
     /// What the signature is over.
@@ -471,13 +478,14 @@ impl Unverified<'_> {
     /// What is wrong first.
     pub fn verify(&self, device: &VerifyingKey) -> Result<Vec<Verified>, VerifyError> {
         let row = self.row;
+        // Whoever made the row may not have decoded it.
+        let last = row.last()?;
         let mut r = Reader::new(self.bytes);
         let mut head = row.prev;
         let mut events = Vec::new();
-        for i in 0..u64::from(row.count) {
+        for seq in row.first..=last {
             let bytes = r.bytes(EVENT_MAX)?;
             let event = Event::decode(bytes)?;
-            let seq = row.first.saturating_add(i);
             if event.at
                 != (EventRef {
                     chain: row.chain,
@@ -491,7 +499,6 @@ impl Unverified<'_> {
             events.push(Verified(event));
         }
         r.end()?;
-        let last = row.first.saturating_add(u64::from(row.count)).saturating_sub(1);
         if head != row.head {
             return Err(VerifyError::Broken(last));
         }

@@ -8,12 +8,17 @@ mod format_samples;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use coffer_store::event::{BatchRow, EVENT_MAX, Event, Unverified, VerifyError, Version};
+use coffer_store::Malformed;
+use coffer_store::event::{BatchRow, EVENT_MAX, Event, Unverified, VerifyError, Version, hash};
+use coffer_store::keys::labels;
 use coffer_store::record::{InodeRecord, LogRecord};
 use coffer_store::testing::{self, Again};
 use format_samples::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+/// What is said of a batch whose events have no numbers.
+const UNCOUNTABLE: Malformed = Malformed("a batch row contradicts itself");
 
 /// Notes the largest allocation of each thread.
 struct Watched;
@@ -222,6 +227,9 @@ fn contradictions_are_refused() {
             BatchRow::decode(&row.encode()).is_err(),
             "{first} and {count} more"
         );
+        let bytes = b"not looked at";
+        let believed = Unverified { row: &row, bytes }.verify(&device_public());
+        assert_eq!(believed, Err(VerifyError::Malformed(UNCOUNTABLE)));
     }
     for (skip, take) in [(u32::MAX, u32::MAX), (0, place().len + 1), (place().len, 1)] {
         let record = LogRecord::Stored {
@@ -273,8 +281,8 @@ fn xattrs_ascend() {
 #[test]
 fn an_altered_batch_does_not_verify() {
     let (bytes, row) = batch();
-    let device = device_public();
-    let verify = |row: &BatchRow, bytes: &[u8]| Unverified { row, bytes }.verify(&device);
+    let public = device_public();
+    let verify = |row: &BatchRow, bytes: &[u8]| Unverified { row, bytes }.verify(&public);
     assert_eq!(verify(&row, &bytes).unwrap().len(), 4);
     for at in 0..bytes.len() {
         let mut copy = bytes.clone();
@@ -292,6 +300,21 @@ fn an_altered_batch_does_not_verify() {
             assert!(verify(&row, &bytes).is_err(), "row's byte {at}");
         }
     }
+    // A member signs an event whose number has no next.
+    let (_, mut event) = events().swap_remove(0);
+    event.at.seq = u64::MAX;
+    let event = event.encode();
+    let (head, chain) = (hash(&event), row.chain);
+    let signed = BatchRow::signed(chain, u64::MAX, &head);
+    let last = BatchRow {
+        first: u64::MAX,
+        count: 1,
+        head,
+        signature: device().sign(labels::SIGN_HEAD, &signed),
+        ..row.clone()
+    };
+    let one = [&(event.len() as u32).to_le_bytes(), &event[..]].concat();
+    assert_eq!(verify(&last, &one), Err(VerifyError::Malformed(UNCOUNTABLE)));
     // Events in another order, each whole.
     let ends: Vec<usize> = events().iter().map(|(_, e)| 4 + e.encode().len()).collect();
     let (one, rest) = bytes.split_at(ends[0]);
