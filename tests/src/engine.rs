@@ -1,6 +1,6 @@
 //! The vault's file system without a kernel, on a disk in memory: what the suites play on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use coffer_fs::vaultfs::CofferFs;
@@ -58,6 +58,17 @@ pub fn try_open_on(disk: Arc<dyn Disk>) -> Result<Arc<Vault>, String> {
     sealed
         .unlock(&password(), Identity::Same)
         .map_err(|e| e.to_string())
+}
+
+/// Writes a disk's files, as they are now, into a new folder.
+pub fn write_out(disk: &SimDisk, folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder can be made");
+    for name in disk.list().expect("a simulated disk lists its files") {
+        let file = disk.open(&name).expect("it was just listed");
+        let mut bytes = vec![0; file.len().expect("it has a length") as usize];
+        file.read_at(0, &mut bytes).expect("it is as long as it says");
+        std::fs::write(folder.join(name), bytes).expect("a file can be written");
+    }
 }
 
 /// Checks a vault, every byte of it.

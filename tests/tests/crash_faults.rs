@@ -5,6 +5,7 @@
 //!
 //! `COFFER_LONG=1` lets every call fail; else some, from `COFFER_SEED` on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use coffer_fs::types::Errno;
@@ -180,4 +181,81 @@ fn a_failing_disk_loses_nothing_in_random_work() {
     for seed in seeds(3, 20) {
         fail_everywhere(&workload::random(seed, 90), seed, if long() { 1 } else { 12 });
     }
+}
+
+/// Writes files of 1 MiB until there is no room; how many.
+fn fill(player: &mut Player, rng: &mut SplitMix64, from: u32) -> u32 {
+    for n in 0..200 {
+        let slot = 1000 + from + n;
+        let (open, write, close) = (
+            Step::Open {
+                slot,
+                path: format!("/fill {}", from + n),
+                truncate: false,
+            },
+            Step::Write {
+                slot,
+                offset: 0,
+                data: Arc::new(rng.bytes(1 << 20)),
+            },
+            Step::Close { slot },
+        );
+        let done = player.play(&open).and_then(|()| player.play(&write));
+        if player.is_possible(&close) {
+            player.play(&close).expect("closing needs no room");
+        }
+        if let Err(e) = done {
+            assert_eq!(e, Errno(libc::ENOSPC));
+            return n;
+        }
+    }
+    panic!("there was room for 200 MiB where there are only 24");
+}
+
+fn same(player: &Player, disk: &SimDisk, when: &str) {
+    let expected = player.model().present();
+    let shown = look(player.fs()).expect("it can be listed");
+    assert_eq!(difference(&expected, &shown), None, "{when}");
+    let after = serve(&disk.crash_all_lost()).expect("it opens on the full disk");
+    let shown = look(&after).expect("it can be listed");
+    assert_eq!(difference(&expected, &shown), None, "{when}, after a power cut");
+    sound(after.vault()).expect("its check passes");
+}
+
+/// A disk that runs full refuses writes, but never a commit of what was accepted, nor a
+/// removal; what is removed gives room again, and so does whoever frees some elsewhere.
+#[test]
+fn a_full_disk_refuses_writes_and_nothing_else() {
+    let disk = engine::empty();
+    let mut player = player(&disk).expect("the vault opens");
+    let mut rng = SplitMix64(7);
+    disk.set_free(Some(24 << 20));
+    let filled = fill(&mut player, &mut rng, 0);
+    assert!(filled >= 8, "only {filled} MiB of 24 could be written");
+    player.play(&Step::Tick).expect("what was accepted can be stored");
+    same(&player, &disk, "full");
+    for n in 0..filled {
+        player
+            .play(&Step::Remove(format!("/fill {n}")))
+            .expect("removing needs no room");
+    }
+    player.play(&Step::Tick).expect("removals can be stored");
+    same(&player, &disk, "emptied");
+    player
+        .play(&Step::Collect)
+        .expect("dead chunks can be given back");
+    player
+        .play(&Step::Reopen)
+        .expect("it closes, which removes what was replaced");
+    let again = fill(&mut player, &mut rng, 100);
+    assert!(
+        again >= filled / 2,
+        "{again} MiB of the {filled} that were removed can be used again"
+    );
+    player.play(&Step::Tick).expect("what was accepted can be stored");
+    same(&player, &disk, "full again");
+    disk.set_free(Some(24 << 20));
+    assert!(fill(&mut player, &mut rng, 200) >= 8, "new room is found");
+    player.play(&Step::Tick).expect("what was accepted can be stored");
+    same(&player, &disk, "full for the third time");
 }

@@ -15,7 +15,7 @@ use super::model::{Shown, View};
 use crate::engine;
 
 /// Where packs end, in bytes, so that there are several.
-const PACK: u64 = 2 << 20;
+const PACK: u64 = 512 << 10;
 
 /// A disk as a power cut left it.
 pub struct Image {

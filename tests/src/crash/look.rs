@@ -23,6 +23,19 @@ pub struct Found {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
+impl Found {
+    /// A name whose file cannot be looked at.
+    fn unreadable(kind: Kind, ino: Ino, errno: i32) -> Found {
+        Found {
+            kind,
+            ino,
+            nlink: 0,
+            bytes: Err(errno),
+            xattrs: BTreeMap::new(),
+        }
+    }
+}
+
 /// Reads everything.
 ///
 /// # Errors
@@ -34,16 +47,20 @@ pub fn look(fs: &CofferFs) -> Result<BTreeMap<String, Found>, String> {
         let mut names = Vec::new();
         fs.readdir(folder, 0, &mut |entry| {
             if entry.name != b"." && entry.name != b".." {
-                names.push(entry.name.to_vec());
+                names.push((entry.name.to_vec(), entry.kind, entry.ino));
             }
             true
         })
         .map_err(|e| format!("readdir of “{path}”: {e:?}"))?;
-        for name in names {
+        for (name, kind, ino) in names {
             let full = format!("{path}/{}", String::from_utf8_lossy(&name));
-            let attr = fs
-                .lookup(folder, &name)
-                .map_err(|e| format!("lookup of {full}, which readdir lists: {e:?}"))?;
+            let attr = match fs.lookup(folder, &name) {
+                Ok(attr) => attr,
+                Err(e) => {
+                    found.insert(full, Found::unreadable(kind, ino, e.0));
+                    continue;
+                }
+            };
             let bytes = match attr.kind {
                 Kind::Folder => {
                     folders.push((attr.ino, full.clone()));
@@ -109,7 +126,7 @@ pub fn difference(expected: &View, found: &BTreeMap<String, Found>) -> Option<St
             return Some(format!("{path} should not be there"));
         };
         match (shown, found.kind) {
-            (Shown::Folder, Kind::Folder) => {}
+            (Shown::Folder, Kind::Folder) if found.bytes.is_ok() => {}
             (Shown::Symlink(target), Kind::Symlink) if found.bytes.as_ref() == Ok(target) => {}
             (Shown::File { id, bytes, xattrs }, Kind::File) => {
                 match &found.bytes {

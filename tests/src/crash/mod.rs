@@ -3,9 +3,11 @@
 //!
 //! Modules, each importing only those above it:
 
+pub mod harm; // what somebody may do to a store at rest
 pub mod image;
+pub mod judge;
 pub mod look; // what a vault shows
 pub mod model; // what there is, and what a crash may leave of it
 pub mod player; // steps, played to both
 pub mod watched; // a simulated disk that tells before each change
-pub mod workload; // what people and programs do // one power cut, examined
+pub mod workload; // what people and programs do // one power cut, examined // what a harmed store may show
