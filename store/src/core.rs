@@ -315,28 +315,34 @@ impl Core {
     /// Whether `more` bytes can be accepted and still be stored later.
     pub(crate) fn room_for(&self, more: u64) -> Result<(), StoreError> {
         let mut cached = self.space.lock();
-        let fresh = cached.as_ref().filter(|(at, ..)| at.elapsed() < SPACE_AGE);
-        let available = match fresh {
-            Some((_, space, spent)) => space.available.saturating_sub(*spent),
-            None => {
-                let space = self.disk.space().map_err(|e| StoreError::Db(DbError::Io(e)))?;
-                *cached = Some((Instant::now(), space, 0));
-                space.available
-            }
-        };
-        if available
-            < self
+        if cached.as_ref().is_some_and(|(at, ..)| at.elapsed() >= SPACE_AGE) {
+            *cached = None;
+        }
+        loop {
+            let measured = cached.is_none();
+            let (_, space, spent) = match cached.as_mut() {
+                Some(known) => known,
+                None => {
+                    let space = self.disk.space().map_err(|e| StoreError::Db(DbError::Io(e)))?;
+                    cached.insert((Instant::now(), space, 0))
+                }
+            };
+            let needed = self
                 .dirty
                 .load(Ordering::Relaxed)
+                .saturating_add(self.pool.in_flight())
                 .saturating_add(more)
-                .saturating_add(RESERVE)
-        {
-            return Err(StoreError::NoSpace);
+                .saturating_add(RESERVE);
+            if space.available.saturating_sub(*spent) >= needed {
+                *spent += more;
+                return Ok(());
+            }
+            if measured {
+                return Err(StoreError::NoSpace);
+            }
+            // Somebody may have made room since: a refusal is always measured.
+            *cached = None;
         }
-        if let Some((_, _, spent)) = cached.as_mut() {
-            *spent += more;
-        }
-        Ok(())
     }
 
     pub(crate) fn note_failure(&self, _error: &StoreError) {

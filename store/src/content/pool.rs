@@ -130,6 +130,11 @@ impl Pool {
         Ok(Pool { queue, bytes })
     }
 
+    /// Bytes of plaintext that are with the threads.
+    pub(crate) fn in_flight(&self) -> u64 {
+        *self.bytes.0.lock() as u64
+    }
+
     /// Hands a chunk in; waits while too much is on its way.
     pub(crate) fn submit(&self, core: &Arc<Core>, plain: Vec<u8>) -> Arc<Job> {
         let len = plain.len();
