@@ -108,7 +108,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Chunks that are in packs and not yet in the database.
     pub(crate) fresh: Mutex<HashMap<ChunkId, ChunkRow>>,
-    /// Read by who appends a chunk, until it is among `fresh`.
+    /// Read by who stores a chunk, from before it asks whether it is there until whoever
+    /// looks for living chunks can see it. Held for writing, there is nobody in between.
     pub(crate) appending: RwLock<()>,
     /// While dead chunks are looked for: the chunks that were asked for since it began.
     pub(crate) asked: Mutex<Option<HashSet<ChunkId>>>,
@@ -152,6 +153,7 @@ impl Core {
 
     /// Seals and stores a chunk, unless the store has it.
     pub(crate) fn store_chunk(&self, kind: u8, plain: &[u8]) -> Result<ChunkRef, StoreError> {
+        let _appending = self.appending.read_recursive();
         let id = self.chunks.id(plain);
         // Before looking whether it is there: see `vault/gc.rs`.
         if let Some(asked) = self.asked.lock().as_mut() {
@@ -171,7 +173,6 @@ impl Core {
         let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(plain.len()));
         self.chunks.seal(kind, &id, plain, &mut sealed);
         let hash = *blake3::hash(&sealed).as_bytes();
-        let _appending = self.appending.read();
         let place = self.packs.append(kind, &id.0, &sealed)?;
         let row = ChunkRow {
             place,

@@ -5,7 +5,8 @@ mod pack_support;
 
 use std::collections::BTreeMap;
 
-use coffer_store::chunk::pack::{Condition, PackError, Packs, Place};
+use coffer_store::chunk::pack::{Condition, PackError, Packs, Place, pack_name};
+use coffer_store::io::Disk;
 use coffer_store::io::sim::{Fault, SimDisk};
 use pack_support::{Database, append, id, payload, read};
 
@@ -202,4 +203,33 @@ fn a_failed_directory_sync_is_remembered() {
     assert!(matches!(packs.sync(), Err(PackError::Doubtful { pack: 1 })));
     packs.remove(1).unwrap();
     assert_eq!(packs.sync().unwrap(), [], "removing it settles it too");
+}
+
+/// A pack that was created, and written to by nobody yet, when the directory could not be
+/// saved: its name is lost for good, though saving the directory works again. What goes
+/// into a pack after that must not be in that one.
+#[test]
+fn a_pack_still_empty_when_the_directory_fails_is_not_relied_on() {
+    let disk = SimDisk::new();
+    let mut db = Database::default();
+    let packs = Packs::with_limit(std::sync::Arc::new(disk.clone()), &[], 256 << 10).unwrap();
+    let big = vec![7; 200 << 10];
+    packs.append(1, &[1; 32], &big).unwrap();
+    disk.fail_at(disk.ops() + 2, Fault::NoSpace, true); // after the creation of pack 2
+    packs.append(1, &[2; 32], &big).unwrap_err();
+    assert_eq!(packs.current(), Some(2));
+    packs.sync().unwrap_err();
+    disk.heal();
+    for (pack, ..) in packs.doubtful() {
+        packs.abandon(pack);
+    }
+    let place = packs.append(1, &[3; 32], &big).unwrap();
+    let lengths = packs.sync().unwrap();
+    let named: Vec<u32> = lengths.iter().map(|(pack, _)| *pack).collect();
+    assert!(named.contains(&place.pack));
+    db.commit(&packs, lengths, &BTreeMap::new());
+    let found = disk.crash_all_lost().list().unwrap();
+    for pack in named {
+        assert!(found.contains(&pack_name(pack)), "{found:?}");
+    }
 }

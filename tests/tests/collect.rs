@@ -1,12 +1,19 @@
 //! Guards that room comes back: what no file names any more goes from the packs, and
 //! everything that a file does name stays readable, open files and clones too.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use coffer_store::ids::ROOT;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
+use coffer_store::keys::KdfParams;
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
 use coffer_store::vault::Vault;
-use coffer_tests::engine::{check, create, open};
+use coffer_tests::crash::watched::Watched;
+use coffer_tests::engine::{check, create, open, password};
 
 fn file(vault: &Vault, name: &[u8], bytes: &[u8]) -> u64 {
     let now = Time::now();
@@ -81,5 +88,69 @@ fn room_comes_back_and_what_is_alive_stays() {
     }
     assert_eq!(read(&vault, clone), contents[1]);
     let report = check(&vault);
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+/// A chunk whose writing had begun when its pack was found to be mostly dead: it was noted
+/// after the pack had been taken off the list, and went with it.
+#[test]
+fn a_chunk_being_written_is_not_lost_with_its_pack() {
+    let disk = SimDisk::new();
+    let (held, is_held) = channel::<()>();
+    let (release, released) = channel::<()>();
+    let (released, calls) = (Mutex::new(released), AtomicU32::new(0));
+    let watched = Watched::new(disk.clone(), move || {
+        let sealing = std::thread::current()
+            .name()
+            .is_some_and(|n| n.starts_with("seal-"));
+        // The first makes the pack, which nobody else can meanwhile; the second writes to it.
+        if sealing && calls.fetch_add(1, Ordering::SeqCst) == 1 {
+            held.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+        }
+    });
+    let vault = Vault::create_on(Arc::new(watched), &password(), KdfParams::FLOOR, false, None)
+        .unwrap()
+        .0;
+    vault.stop_keeper();
+    vault.limit_packs(512 << 10);
+    let mut rng = SplitMix64(3);
+    // Without a place to cut at: chunks of the largest size, which are written by themselves.
+    file(&vault, b"on its way", &[7; 1 << 20]);
+    is_held.recv().unwrap();
+    vault.remove(ROOT, b"on its way", false).unwrap();
+    // Small ones: whoever commits stores them, though a thread that seals is held.
+    let name = |i: u32| format!("small {i}").into_bytes();
+    for i in 0..16 {
+        file(&vault, &name(i), &rng.bytes(100_000));
+    }
+    vault.commit().unwrap();
+    for i in 0..16 {
+        vault.remove(ROOT, &name(i), false).unwrap();
+    }
+    vault.commit().unwrap();
+    let (done, is_done) = channel();
+    let collecting = vault.clone();
+    let collector = std::thread::spawn(move || {
+        let freed = collecting.collect();
+        let _ = done.send(());
+        freed
+    });
+    // It ends, or waits for the chunk.
+    let _ = is_done.recv_timeout(Duration::from_secs(1));
+    release.send(()).unwrap();
+    let freed = collector.join().unwrap().unwrap();
+    assert!(freed.packs > 0, "{freed:?}");
+    // The chunk that came late gets its row, unless it was found dead with the others.
+    for _ in 0..400 {
+        vault.commit().unwrap();
+        if vault.status().unwrap().chunks > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    vault.close().unwrap();
+    drop(vault);
+    let report = check(&open(&disk));
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }

@@ -29,6 +29,8 @@ fn git_works_in_it() {
         &format!(
             "{git}
             git init -q -b main .
+            # In the background it locks HEAD now and then, on any file system.
+            git config gc.autoDetach false; git config maintenance.autoDetach false
             for i in $(seq {commits}); do
                 d=d$((i % 7)); mkdir -p $d
                 echo \"line $i\" >> $d/f$((i % 23)); seq $i > $d/new$((i % 41))

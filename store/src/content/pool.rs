@@ -82,6 +82,8 @@ impl Job {
             State::Waiting(plain) => plain.clone(),
             _ => return,
         };
+        // Until the job says what it has come to: see `vault/gc.rs`.
+        let _appending = core.appending.read_recursive();
         // A panic must not leave the job waiting for ever.
         let result = catch_unwind(AssertUnwindSafe(|| {
             core.store_chunk(crate::record::kind::CHUNK, &plain)

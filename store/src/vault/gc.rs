@@ -76,6 +76,8 @@ impl Vault {
     pub fn collect(&self) -> Result<Freed, StoreError> {
         self.remove_replaced(GRACE);
         *self.core.asked.lock() = Some(HashSet::new());
+        // Who asked before that is waited for: then its chunk is named in memory.
+        drop(self.core.appending.write());
         let result = self.sweep();
         *self.core.asked.lock() = None;
         let (mut freed, alive) = result?;
@@ -252,6 +254,8 @@ impl Vault {
             if appended_to || !whole || living * SPARSE > info.len {
                 continue;
             }
+            // Who has reserved a place in it, and goes on writing there, notes it first.
+            drop(self.core.appending.write());
             if !self.empty(info.pack)? {
                 continue;
             }
@@ -266,7 +270,7 @@ impl Vault {
     /// in it cannot be moved now.
     fn empty(&self, pack: u32) -> Result<bool, StoreError> {
         loop {
-            let committer = self.committer.lock();
+            let _committer = self.committer.lock();
             if self.has_extents(pack)? {
                 return Ok(false);
             }
@@ -323,8 +327,8 @@ impl Vault {
             }
             self.core.db.apply(&batch)?;
             self.core.packs.committed(&lengths);
-            drop(committer);
             if !left {
+                self.core.packs.retire(pack);
                 return Ok(true);
             }
         }

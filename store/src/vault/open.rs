@@ -648,7 +648,10 @@ impl Vault {
         file.write_at(0, &bytes).map_err(io)?;
         file.sync_data().map_err(io)?;
         disk.rename(next, KEY_FILE).map_err(io)?;
-        disk.sync_dir().map_err(io)
+        // What this fails to save, a later attempt may not save either.
+        disk.sync_dir()
+            .inspect_err(|_| self.core.packs.doubt_names())
+            .map_err(io)
     }
 }
 

@@ -102,6 +102,8 @@ pub enum Condition {
     },
     /// It was doubtful, and nothing in doubt is needed any more.
     Abandoned,
+    /// No transaction lists it any more; who looked up a place in it may still read.
+    Retired,
 }
 
 /// One pack, as [`Packs::list`] tells it.
@@ -192,6 +194,16 @@ impl Packs {
             state: Mutex::new(state),
             syncing: Mutex::new(()),
         })
+    }
+
+    /// A transaction has taken this pack off the list: no later one may put it back.
+    pub fn retire(&self, pack: u32) {
+        let mut state = self.state.lock();
+        state.drop_regions(pack);
+        if let Some(known) = state.packs.get_mut(&pack) {
+            known.condition = Condition::Retired;
+            known.dirty_from = None;
+        }
     }
 
     /// From now on, packs end at another size, in bytes (for tests).

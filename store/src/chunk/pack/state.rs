@@ -166,6 +166,18 @@ impl State {
         }
     }
 
+    /// The names of new packs may be lost for good, also of those that nothing has been
+    /// written to yet: whatever is in them is in doubt.
+    pub(super) fn doubt_names(&mut self) {
+        let appended = |pack: &Pack| matches!(pack.condition, Condition::Whole | Condition::Doubtful { .. });
+        let needed = |pack: &Pack| pack.nameless && appended(pack);
+        let nameless = self.packs.iter().filter(|(_, pack)| needed(pack));
+        let numbers: Vec<u32> = nameless.map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.doubt(number, 0);
+        }
+    }
+
     /// Appends no more to this pack.
     pub(super) fn leave(&mut self, number: u32) {
         if self.current == Some(number) {

@@ -75,10 +75,7 @@ impl Packs {
         if dirty.iter().any(|dirty| dirty.nameless)
             && let Err(source) = self.disk.sync_dir()
         {
-            let mut state = self.state.lock();
-            for Dirty { number, from, .. } in dirty.iter().filter(|dirty| dirty.nameless) {
-                state.doubt(*number, *from);
-            }
+            self.state.lock().doubt_names();
             first_error.get_or_insert(PackError::Folder {
                 action: "save",
                 source,
@@ -94,6 +91,13 @@ impl Packs {
             }
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Notes that saving the directory failed elsewhere: a later attempt may succeed without
+    /// having saved the names of new packs.
+    pub fn doubt_names(&self) {
+        let _one = self.syncing.lock();
+        self.state.lock().doubt_names();
     }
 
     fn sync_file(&self, pack: u32) -> Result<(), PackError> {
@@ -141,6 +145,7 @@ impl Packs {
         match self.state.lock().packs.get(&place.pack) {
             Some(pack) => match pack.condition {
                 Condition::Damaged { have } => have.is_some_and(|have| have >= end),
+                Condition::Retired => false,
                 _ => pack.end >= end,
             },
             None => false,
