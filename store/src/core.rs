@@ -355,6 +355,7 @@ pub(crate) fn extent_aad(ino: Ino, serial: u64) -> Aad {
     Aad {
         kind: kind::EXTENT,
         id: number(ino),
+        chain: [0; 16],
         version: serial,
         generation: 0,
     }

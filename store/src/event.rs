@@ -159,24 +159,36 @@ pub fn hash(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
 }
 
-/// Associated data of an entity's sealed version: entity and event.
-pub(crate) fn content_aad(entity: &EntityId, seq: u64) -> Aad {
+/// The place of what is sealed in an event: a number alone would be one in every chain.
+fn place(kind: u8, id: [u8; 16], at: EventRef, generation: u32) -> Aad {
     Aad {
-        kind: kind::CONTENT,
-        id: entity.0,
-        version: seq,
-        generation: 0,
+        kind,
+        id,
+        chain: at.chain.0,
+        version: at.seq,
+        generation,
     }
 }
 
-/// Associated data of a tree event's payload.
-pub(crate) fn tree_aad(node: &NodeId, seq: u64, generation: u32) -> Aad {
-    Aad {
-        kind: kind::TREE,
-        id: node.0,
-        version: seq,
-        generation,
-    }
+/// Associated data of a Create or Version event's payload: the entity's version.
+pub(crate) fn content_aad(entity: &EntityId, at: EventRef, generation: u32) -> Aad {
+    place(kind::CONTENT, entity.0, at, generation)
+}
+
+/// Associated data of a Node event's payload.
+pub(crate) fn node_aad(node: &NodeId, at: EventRef, generation: u32) -> Aad {
+    place(kind::TREE, node.0, at, generation)
+}
+
+/// Associated data of a NodeGone event's payload: of a kind of its own, so that no one who
+/// alters an event's kind makes a removal of a move.
+pub(crate) fn gone_aad(node: &NodeId, at: EventRef, generation: u32) -> Aad {
+    place(kind::TREE_GONE, node.0, at, generation)
+}
+
+/// Associated data of the entity's key in a Create event.
+pub(crate) fn key_aad(entity: &EntityId, at: EventRef, generation: u32) -> Aad {
+    place(kind::WRAP_EPOCH, entity.0, at, generation)
 }
 
 /// Where a version's bytes are.

@@ -40,6 +40,7 @@ pub(crate) mod kind {
     pub(crate) const CHUNK: u8 = 12;
     pub(crate) const MANIFEST: u8 = 13;
     pub(crate) const BATCH: u8 = 14;
+    pub(crate) const TREE_GONE: u8 = 15;
 }
 
 /// Seconds since 1970 (floor) and nanoseconds to add.
@@ -106,8 +107,10 @@ pub enum BaseRef {
         offset: u32,
         /// The sealed payload's length.
         len: u32,
-        /// The event's sequence number, which its associated data names.
-        seq: u64,
+        /// Its event, and the event's key generation: its associated data names both.
+        at: EventRef,
+        /// See `at`.
+        generation: u32,
     },
     /// Chunks.
     Manifest(ManifestRef),
@@ -237,8 +240,12 @@ impl InodeRecord {
                 batch,
                 offset,
                 len,
-                seq,
-            } => w.u8(1).u64(*batch).u32(*offset).u32(*len).u64(*seq),
+                at,
+                generation,
+            } => {
+                w.u8(1).u64(*batch).u32(*offset).u32(*len);
+                w.raw(&at.chain.0).u64(at.seq).u32(*generation)
+            }
             BaseRef::Manifest(root) => {
                 w.u8(2);
                 put_manifest(&mut w, root);
@@ -283,7 +290,11 @@ impl InodeRecord {
                 batch: r.u64()?,
                 offset: r.u32()?,
                 len: r.u32()?,
-                seq: r.u64()?,
+                at: EventRef {
+                    chain: ChainId(r.array()?),
+                    seq: r.u64()?,
+                },
+                generation: r.u32()?,
             },
             2 => BaseRef::Manifest(get_manifest(&mut r)?),
             _ => return Err(Malformed("a content of an unknown kind")),
