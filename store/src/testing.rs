@@ -7,13 +7,13 @@
 use crate::chunk::pack;
 use crate::content::log_aad;
 use crate::content::pieces::{
-    ChunkRef, Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
+    Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
 };
 use crate::core::extent_aad;
 use crate::event::{self, BatchRow, Event, NodeState, Version};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
-use crate::record::{ChunkRow, InodeRecord, LogRecord, NodeRecord};
+use crate::record::{ChunkRef, ChunkRow, InodeRecord, LogRecord, NodeRecord};
 use crate::vault::open::{KeyFile, local_aad};
 use crate::vault::publish::GoneNode;
 use crate::vault::secrets::{Counters, Secrets};

@@ -126,9 +126,10 @@ fn sealed_versions(disk: &SimDisk) -> Vec<(EventRef, u64, usize)> {
     let packs = Packs::open(Arc::new(disk.clone()), &[]).unwrap();
     let mut batches = Vec::new();
     packs
-        .scan(1, &mut |item| match item {
-            ScanItem::Record { kind: 14, place, .. } => batches.push(place),
-            _ => {}
+        .scan(1, &mut |item| {
+            if let ScanItem::Record { kind: 14, place, .. } = item {
+                batches.push(place);
+            }
         })
         .unwrap();
     let mut found = Vec::new();
