@@ -26,7 +26,7 @@ pub struct Attr {
     pub size: u64,
     /// 512-byte blocks that hold data (holes left out).
     pub blocks: u64,
-    /// Last read; local, as `relatime` would keep it.
+    /// When the file was made, or what was set: reading does not change it. Local.
     pub atime: Time,
     /// Last change of content.
     pub mtime: Time,

@@ -1,7 +1,7 @@
 //! The vault: keys, sealing, chunks, events, tree, and the database under them.
 //! No network, no FUSE, no SQL.
 //!
-//! Modules, each importing only those in groups above its own; `scripts/check-deps` sees to it:
+//! Modules, each importing only from groups above its own; `scripts/check-deps` sees to it:
 
 pub mod io; // files behind a trait; a simulated disk
 pub mod keys; // secrets, sealing, derivation, the header
@@ -9,16 +9,17 @@ pub mod keys; // secrets, sealing, derivation, the header
 mod anchor; // the database's file
 pub mod chunk; // where bytes are cut; packs
 mod codec; // fields of records
-pub mod db; // the database and its set hash
 pub mod ids; // names of things
 
-pub mod record; // local records
-pub mod tree; // names in memory
+pub mod db; // the database and its set hash
+pub mod record; // local records, and what they are made of
 
 pub mod event; // events and their chains
+pub mod tree; // names in memory
+
+mod core; // what the parts of an open vault share
 
 mod content; // one file's bytes
-mod core; // what the parts of an open vault share
 
 pub mod vault; // the open vault
 

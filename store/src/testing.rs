@@ -7,13 +7,13 @@
 use crate::chunk::pack;
 use crate::content::log_aad;
 use crate::content::pieces::{
-    ChunkRef, Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
+    Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
 };
 use crate::core::extent_aad;
-use crate::event::{BatchRow, Event, NodeState, Version, content_aad, tree_aad};
+use crate::event::{self, BatchRow, Event, NodeState, Version};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
-use crate::record::{ChunkRow, InodeRecord, LogRecord, NodeRecord};
+use crate::record::{ChunkRef, ChunkRow, InodeRecord, LogRecord, NodeRecord};
 use crate::vault::open::{KeyFile, local_aad};
 use crate::vault::publish::GoneNode;
 use crate::vault::secrets::{Counters, Secrets};
@@ -143,9 +143,10 @@ pub fn key_file(header: Header, wrapped: Vec<u8>, secrets: Vec<u8>) -> Vec<u8> {
     file.encode()
 }
 
-/// Associated data of every kind of sealed record, of the entity or node `id` or the local
-/// number `no`, with this version (or sequence number) and generation where there is one.
-pub fn aads(id: [u8; 16], no: u64, version: u64, generation: u32) -> [(&'static str, Aad); 9] {
+/// Associated data of every kind of sealed record: of the entity or node `id` in the event
+/// `at` with this generation, or of the local number `no` with `at`'s sequence number.
+pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static str, Aad); 11] {
+    let (entity, node, version) = (EntityId(id), NodeId(id), at.seq);
     [
         ("inode", inode_aad(no)),
         ("node", node_aad(no)),
@@ -154,7 +155,9 @@ pub fn aads(id: [u8; 16], no: u64, version: u64, generation: u32) -> [(&'static 
         ("gone", gone_aad(no)),
         ("counters", local_aad(1)),
         ("secrets", local_aad(2)),
-        ("content", content_aad(&EntityId(id), version)),
-        ("tree", tree_aad(&NodeId(id), version, generation)),
+        ("version-event", event::content_aad(&entity, at, generation)),
+        ("node-event", event::node_aad(&node, at, generation)),
+        ("gone-event", event::gone_aad(&node, at, generation)),
+        ("key-event", event::key_aad(&entity, at, generation)),
     ]
 }

@@ -127,7 +127,8 @@ fn inodes() {
             batch: any.u64(),
             offset: any.u32(),
             len: any.u32(),
-            seq: any.u64(),
+            at: any.at(),
+            generation: any.u32(),
         };
         let manifest = BaseRef::Manifest(any.manifest());
         let (a, b) = (any.u64(), any.u64());

@@ -18,18 +18,13 @@ use format_samples::*;
 /// Everything that is frozen, made anew, as it stands in the file.
 fn text() -> String {
     let records = made().into_iter().map(|(name, bytes)| (name, hex(&bytes)));
-    let aads = testing::aads(up(0xe0), 0x0102_0304, 0x1112_1314, 0x2122_2324);
-    let aads = aads.into_iter().map(|(name, aad)| {
-        let text = [
-            hex(&[aad.kind]),
-            hex(&aad.id),
-            hex(&aad.version.to_le_bytes()),
-            hex(&aad.generation.to_le_bytes()),
-        ];
-        (format!("aad/{name}"), text.concat())
-    });
+    let aads = testing::aads(up(0xe0), 0x0102_0304, at(0x1112_1314), 0x2122_2324);
+    let aads = aads.map(|(name, aad)| (format!("aad/{name}"), hex(&aad.encode())));
+    let sealed = sealed::made()
+        .into_iter()
+        .map(|(name, bytes)| (name, hex(&bytes)));
     let sums = [("sums/rows".to_string(), hex(&sums()))];
-    let all = records.chain(aads).chain(sums);
+    let all = records.chain(aads).chain(sealed).chain(sums);
     all.map(|(name, hex)| format!("{name} {hex}\n")).collect()
 }
 

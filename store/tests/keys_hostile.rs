@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 const PLACE: Aad = Aad {
     kind: 1,
     id: [2; 16],
+    chain: [5; 16],
     version: 3,
     generation: 4,
 };

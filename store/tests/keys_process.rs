@@ -11,6 +11,7 @@ use coffer_store::keys::*;
 const PLACE: Aad = Aad {
     kind: 0,
     id: [0; 16],
+    chain: [0; 16],
     version: 0,
     generation: 0,
 };

@@ -51,7 +51,8 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// Reads, writes, truncations, holes, copies, and closing and opening again.
+/// By calls alone: reads, writes, truncations, fallocate, holes, sendfile, copies within the file,
+/// syncs, and closing and opening again.
 #[test]
 fn fsx_buffered() {
     let Some(vault) = Vault::mounted() else { return };
@@ -77,7 +78,7 @@ fn fsx_buffered() {
     exercise(&vault, "buffered", config, pick(100_000, 250_000));
 }
 
-/// The same with shared mappings beside reads and writes.
+/// Shared mappings, not synced after a write, beside reads, writes, truncations, holes and copies.
 #[test]
 fn fsx_mapped() {
     let Some(vault) = Vault::mounted() else { return };

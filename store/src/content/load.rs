@@ -126,7 +126,8 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
         batch,
         offset,
         len,
-        seq,
+        at,
+        generation,
     } = base
     else {
         return Ok(Vec::new());
@@ -145,7 +146,7 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
     }
     let mut sealed = vec![0; len as usize];
     owner.core.packs.read(place, offset, &mut sealed)?;
-    let aad = event::content_aad(&owner.entity, seq);
+    let aad = event::content_aad(&owner.entity, at, generation);
     let payload = open(owner.key, &aad, &sealed).map_err(StoreError::tampered(what))?;
     let version = event::Version::decode(&payload).map_err(StoreError::malformed(what))?;
     match version.body {

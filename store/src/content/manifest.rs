@@ -1,10 +1,8 @@
 //! Pieces to a stored manifest, and back.
 
-use super::pieces::{
-    ChunkRef, DEPTH_MAX, Data, FANOUT, LeafEntry, Node, Piece, decode, encode_branch, encode_leaf,
-};
+use super::pieces::{DEPTH_MAX, Data, FANOUT, LeafEntry, Node, Piece, decode, encode_branch, encode_leaf};
 use crate::core::{Core, StoreError};
-use crate::record::{ManifestRef, kind};
+use crate::record::{ChunkRef, ManifestRef, kind};
 
 /// Stores the nodes over these pieces (all of them stored chunks or holes).
 pub(crate) fn store(core: &Core, pieces: &[Piece]) -> Result<ManifestRef, StoreError> {

@@ -21,7 +21,6 @@ pub(crate) mod manifest;
 mod over;
 mod persist;
 pub(crate) mod pieces;
-pub(crate) mod pool;
 mod read;
 mod settle;
 mod write;

@@ -29,6 +29,7 @@ pub(crate) fn log_aad(ino: Ino, seq: u64) -> Aad {
     Aad {
         kind: kind::LOG,
         id: number(ino),
+        chain: [0; 16],
         version: seq,
         generation: 0,
     }

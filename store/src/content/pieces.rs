@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::chunk::MAX;
 use crate::codec::{Malformed, Reader, Writer};
-use crate::content::pool::Job;
+use crate::core::pool::Job;
 use crate::keys::ChunkId;
+use crate::record::ChunkRef;
 
 /// Most entries of a manifest's node.
 pub(crate) const FANOUT: usize = 512;
@@ -18,16 +19,6 @@ pub(crate) const NODE_MAX: usize = 4 + FANOUT * 69;
 /// Deepest manifest: 512^4 chunks of 256 KiB are more than a file can have bytes.
 pub(crate) const DEPTH_MAX: u8 = 5;
 
-/// A stored chunk, as a manifest names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ChunkRef {
-    pub(crate) id: ChunkId,
-    /// BLAKE3 of the sealed bytes.
-    pub(crate) sealed: [u8; 32],
-    /// Plaintext length in bytes.
-    pub(crate) len: u32,
-}
-
 /// What a piece is.
 #[derive(Clone, Debug)]
 pub(crate) enum Data {
@@ -35,6 +26,17 @@ pub(crate) enum Data {
     Chunk(ChunkRef),
     /// Handed to the sealing threads.
     Sealing(Arc<Job>),
+}
+
+impl Data {
+    /// The chunk, if it is stored.
+    pub(crate) fn stored(&self) -> Option<ChunkRef> {
+        match self {
+            Data::Hole => None,
+            Data::Chunk(chunk) => Some(*chunk),
+            Data::Sealing(job) => job.stored(),
+        }
+    }
 }
 
 /// One piece of a file. `len` may be less than the chunk's: cut by a truncation.

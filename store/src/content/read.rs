@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::over::{Bytes, Extent};
 use super::pieces::{Data, Piece, find};
-use super::pool::Progress;
 use super::{Content, Owner};
+use crate::core::pool::Progress;
 use crate::core::{Core, StoreError};
 use crate::record::kind;
 

@@ -182,7 +182,10 @@ impl Content {
         self.finish_tail(owner);
         let mut total = 0;
         for (len, data) in from {
-            owner.core.ask_again(data);
+            // Looked at before it asks: a job that finishes asks while it is locked.
+            if let Some(chunk) = data.stored() {
+                owner.core.ask_again(chunk.id);
+            }
             self.push_piece(*len, data.clone());
             total += len;
         }

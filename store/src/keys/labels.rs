@@ -23,7 +23,7 @@ pub const CHUNK_ID: &str = "coffer v0 chunk id";
 pub const CHUNK_SEAL: &str = "coffer v0 chunk seal";
 /// A space's id secret → the key of the content-defined chunker's gear table.
 pub const CHUNK_GEAR: &str = "coffer v0 chunk gear";
-/// Master key → the key of the set-hash over all records.
+/// Local key (the store's own, random) → the key of the set-hash over all records.
 pub const SET_HASH: &str = "coffer v0 set hash";
 /// Epoch key → the key that wraps entities' keys in events.
 pub const EPOCH_WRAP: &str = "coffer v0 epoch key wrap";

@@ -63,6 +63,7 @@ fn place(kind: u8, id: &[u8; 16]) -> Aad {
     Aad {
         kind,
         id: *id,
+        chain: [0; 16],
         version: 0,
         generation: 0,
     }

@@ -215,6 +215,7 @@ fn aad(vault: &[u8; 16]) -> Aad {
     Aad {
         kind: 0,
         id: *vault,
+        chain: [0; 16],
         version: 0,
         generation: 0,
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! sealed = nonce (24) ‖ ciphertext (as long as the plaintext) ‖ tag (16)
-//! associated data (30) = FORMAT (1) ‖ kind (1) ‖ id (16) ‖ version (8 LE) ‖ generation (4 LE)
+//! associated data (46) = FORMAT (1) ‖ kind (1) ‖ id (16) ‖ chain (16) ‖ version (8 LE) ‖ generation (4 LE)
 //! ```
 //!
 //! Guarantees: what opens was sealed under this key, for this very [`Aad`]; nothing of a
@@ -24,7 +24,6 @@ pub const FORMAT: u8 = 0;
 pub const SEAL_OVERHEAD: usize = NONCE + TAG;
 
 const NONCE: usize = nonce::NONCE;
-const AAD: usize = 30;
 
 /// What a sealed record is: known to whoever opens it, and bound to it by the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +32,9 @@ pub struct Aad {
     pub kind: u8,
     /// What it belongs to.
     pub id: [u8; 16],
+    /// In which chain its version is counted: two chains have the same numbers. Zeros for what
+    /// is this store's alone.
+    pub chain: [u8; 16],
     /// Which version of it.
     pub version: u64,
     /// Which generation of its key.
@@ -40,13 +42,18 @@ pub struct Aad {
 }
 
 impl Aad {
-    fn encode(&self) -> [u8; AAD] {
-        let mut bytes = [0; AAD];
+    /// How many bytes the cipher is given of it.
+    pub const LEN: usize = 46;
+
+    /// The bytes that the cipher is given.
+    pub fn encode(&self) -> [u8; Aad::LEN] {
+        let mut bytes = [0; Aad::LEN];
         bytes[0] = FORMAT;
         bytes[1] = self.kind;
         bytes[2..18].copy_from_slice(&self.id);
-        bytes[18..26].copy_from_slice(&self.version.to_le_bytes());
-        bytes[26..].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[18..34].copy_from_slice(&self.chain);
+        bytes[34..42].copy_from_slice(&self.version.to_le_bytes());
+        bytes[42..].copy_from_slice(&self.generation.to_le_bytes());
         bytes
     }
 }
@@ -122,6 +129,7 @@ mod tests {
     const PLACE: Aad = Aad {
         kind: 1,
         id: [2; 16],
+        chain: [5; 16],
         version: 3,
         generation: 4,
     };
@@ -150,6 +158,15 @@ mod tests {
         let others = [
             Aad { kind: 2, ..PLACE },
             Aad { id: [3; 16], ..PLACE },
+            Aad {
+                chain: [6; 16],
+                ..PLACE
+            },
+            Aad {
+                id: PLACE.chain,
+                chain: PLACE.id,
+                ..PLACE
+            },
             Aad { version: 4, ..PLACE },
             Aad {
                 generation: 5,

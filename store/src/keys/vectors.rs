@@ -13,6 +13,7 @@ const VAULT: [u8; 16] = *b"a vault's own id";
 const PLACE: Aad = Aad {
     kind: 7,
     id: [0xa1; 16],
+    chain: [0xb2; 16],
     version: 0x0102_0304_0506_0708,
     generation: 0x090a_0b0c,
 };

@@ -11,13 +11,13 @@ use std::fmt;
 use super::inode::Inode;
 use super::{Vault, inode_aad, node_aad};
 use crate::content::manifest;
-use crate::content::pieces::{ChunkRef, LeafEntry};
+use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::Table;
 use crate::event::{BatchRow, Unverified};
 use crate::ids::{ChainId, Ino, NodeNo, ROOT, number};
 use crate::keys::{ChunkId, Key, MasterKey, open as open_sealed, open_into};
-use crate::record::{BaseRef, ChunkRow, InodeRecord, NodeRecord, kind};
+use crate::record::{BaseRef, ChunkRef, ChunkRow, InodeRecord, NodeRecord, kind};
 use crate::tree::Kind;
 
 /// Something that is damaged.

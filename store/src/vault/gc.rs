@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::Vault;
 use super::commit::Scope;
 use crate::chunk::Place;
+use crate::chunk::pack::HEADER;
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
@@ -64,7 +65,7 @@ struct Alive {
 
 impl Alive {
     fn place(&mut self, place: Place) {
-        *self.packs.entry(place.pack).or_insert(0) += u64::from(place.len) + 45;
+        *self.packs.entry(place.pack).or_insert(0) += u64::from(place.len) + HEADER as u64;
     }
 }
 

@@ -340,6 +340,7 @@ pub(crate) fn inode_aad(ino: Ino) -> Aad {
     Aad {
         kind: kind::INODE,
         id: number(ino),
+        chain: [0; 16],
         version: 0,
         generation: 0,
     }
@@ -349,6 +350,7 @@ pub(crate) fn node_aad(no: NodeNo) -> Aad {
     Aad {
         kind: kind::NODE,
         id: number(no),
+        chain: [0; 16],
         version: 0,
         generation: 0,
     }
@@ -358,6 +360,7 @@ pub(crate) fn gone_aad(no: NodeNo) -> Aad {
     Aad {
         kind: kind::PENDING,
         id: number(no),
+        chain: [0; 16],
         version: 0,
         generation: 0,
     }

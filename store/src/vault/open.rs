@@ -140,6 +140,7 @@ pub(crate) fn local_aad(row: u8) -> Aad {
     Aad {
         kind: kind::LOCAL,
         id: number(u64::from(row)),
+        chain: [0; 16],
         version: 0,
         generation: 0,
     }

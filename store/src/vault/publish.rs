@@ -15,7 +15,7 @@ use crate::content::{Durable, delete_log};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{
-    BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash, tree_aad,
+    self, BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash,
 };
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, labels, seal};
@@ -126,18 +126,24 @@ impl<'a> Publishing<'a> {
         }
     }
 
+    /// The place of the event that is pushed next.
+    fn next(&self) -> EventRef {
+        EventRef {
+            chain: self.vault.secrets.chain(),
+            seq: self.seq + 1,
+        }
+    }
+
     /// Appends an event; returns its batch, and where in it its sealed payload begins.
     fn push(&mut self, kind: EventKind, subject: [u8; 16], event: Draft) -> (u64, u32) {
         let secrets = &self.vault.secrets;
-        self.seq += 1;
+        let at = self.next();
+        self.seq = at.seq;
         self.lamport += 1;
         let event = Event {
             kind,
             space: secrets.space,
-            at: EventRef {
-                chain: secrets.chain(),
-                seq: self.seq,
-            },
+            at,
             lamport: self.lamport,
             prev: self.head,
             subject,
@@ -208,15 +214,14 @@ impl<'a> Publishing<'a> {
             body,
         };
         let entity = item.inode.state.read().entity;
-        let seq = self.seq + 1;
+        let (at, generation) = (self.next(), self.vault.secrets.epoch);
         let mut plain = version.encode();
-        let sealed = seal(item.inode.key(), &content_aad(&entity, seq), &plain);
+        let sealed = seal(item.inode.key(), &content_aad(&entity, at, generation), &plain);
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
-        let chain = self.vault.secrets.chain();
         let (kind, draft) = match seen.published {
             None => {
-                let wrapped = self.wrap(&entity, item.inode.key());
+                let wrapped = self.wrap(&entity, at, item.inode.key());
                 (
                     EventKind::Create,
                     Draft {
@@ -243,7 +248,8 @@ impl<'a> Publishing<'a> {
                 batch,
                 offset,
                 len,
-                seq,
+                at,
+                generation,
             };
             durable.base_len = durable.size;
             durable.log_first = durable.log_next;
@@ -255,9 +261,7 @@ impl<'a> Publishing<'a> {
                 ..Durable::default()
             };
         }
-        self.told
-            .entities
-            .insert(ino, (durable, Some(EventRef { chain, seq })));
+        self.told.entities.insert(ino, (durable, Some(at)));
     }
 
     /// Tells nodes whose targets have been told, and those that are gone.
@@ -289,7 +293,7 @@ impl<'a> Publishing<'a> {
         for (no, gone) in &work.gone {
             let mut w = Writer::new();
             w.u8(0);
-            let aad = tree_aad(&gone.id, self.seq + 1, self.vault.secrets.epoch);
+            let aad = event::gone_aad(&gone.id, self.next(), self.vault.secrets.epoch);
             let sealed = seal(self.tree_key(), &aad, &w.0);
             let draft = Draft {
                 replaces: gone.saw.into_iter().collect(),
@@ -333,7 +337,7 @@ impl<'a> Publishing<'a> {
             name: record.name.clone(),
         }
         .encode();
-        let aad = tree_aad(&record.id, self.seq + 1, self.vault.secrets.epoch);
+        let aad = event::node_aad(&record.id, self.next(), self.vault.secrets.epoch);
         let sealed = seal(self.tree_key(), &aad, &plain);
         self.push(
             EventKind::Node,
@@ -347,15 +351,10 @@ impl<'a> Publishing<'a> {
         true
     }
 
-    fn wrap(&mut self, entity: &EntityId, key: &Key) -> [u8; crate::keys::WRAPPED] {
+    fn wrap(&mut self, entity: &EntityId, at: EventRef, key: &Key) -> [u8; crate::keys::WRAPPED] {
         let secrets = &self.vault.secrets;
         let wrap_key = self.wrap_key.get_or_insert_with(|| secrets.wrap_key());
-        let aad = crate::keys::Aad {
-            kind: kind::WRAP_EPOCH,
-            id: entity.0,
-            version: 0,
-            generation: secrets.epoch,
-        };
+        let aad = event::key_aad(entity, at, secrets.epoch);
         let sealed = seal(wrap_key, &aad, key.expose());
         sealed
             .try_into()

@@ -23,11 +23,13 @@ use crate::chunk::pack::{ScanItem, pack_number};
 use crate::chunk::{Packs, Place};
 use crate::codec::Reader;
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
-use crate::event::{Body, EVENT_MAX, Event, EventKind, NodeState, Version, content_aad, tree_aad};
+use crate::event::{
+    Body, EVENT_MAX, Event, EventKind, EventRef, NodeState, Version, content_aad, gone_aad, key_aad, node_aad,
+};
 use crate::ids::{EntityId, Ino, NodeId, ROOT, ROOT_NODE};
 use crate::io::Disk;
 use crate::io::real::RealDisk;
-use crate::keys::{Aad, ChunkId, ChunkKeys, Key, Password, UnlockError, WRAPPED, open};
+use crate::keys::{ChunkId, ChunkKeys, Key, Password, UnlockError, WRAPPED, open};
 use crate::record::{ManifestRef, kind};
 use crate::tree::Kind;
 
@@ -407,7 +409,8 @@ fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
 /// sealed payload's place in a batch: first byte and length.
 struct Newest {
     lamport: u64,
-    seq: u64,
+    at: EventRef,
+    generation: u32,
     batch: Place,
     from: u32,
     len: u32,
@@ -420,7 +423,7 @@ struct Told {
     tree_key: Key,
     wrap_key: Key,
     /// Each entity's key, wrapped under the epoch of this generation.
-    keys: HashMap<EntityId, (u32, [u8; WRAPPED])>,
+    keys: HashMap<EntityId, (EventRef, u32, [u8; WRAPPED])>,
     versions: HashMap<EntityId, Newest>,
     /// Newest state of each node; `None`: gone.
     nodes: HashMap<NodeId, (u64, Option<NodeState>)>,
@@ -493,12 +496,13 @@ impl Told {
                 EventKind::Create | EventKind::Version => {
                     let entity = EntityId(event.subject);
                     if let Some(wrapped) = event.wrapped {
-                        self.keys.insert(entity, (event.generation, wrapped));
+                        self.keys.insert(entity, (event.at, event.generation, wrapped));
                     }
                     if newer(self.versions.get(&entity).map(|v| v.lamport)) {
                         let newest = Newest {
                             lamport: event.lamport,
-                            seq: event.at.seq,
+                            at: event.at,
+                            generation: event.generation,
                             batch,
                             from: (end - event.sealed.len()) as u32,
                             len: event.sealed.len() as u32,
@@ -508,7 +512,10 @@ impl Told {
                 }
                 EventKind::Node | EventKind::NodeGone => {
                     let node = NodeId(event.subject);
-                    let aad = tree_aad(&node, event.at.seq, event.generation);
+                    let aad = match event.kind {
+                        EventKind::NodeGone => gone_aad(&node, event.at, event.generation),
+                        _ => node_aad(&node, event.at, event.generation),
+                    };
                     let Ok(plain) = open(&self.tree_key, &aad, &event.sealed) else {
                         continue;
                     };
@@ -552,20 +559,15 @@ impl Told {
     fn restore(&self, entity: EntityId, to: &Path) -> Result<(u64, PathBuf), BringError> {
         let lost = |what: &str| BringError::Vault(format!("{what} is missing or damaged"));
         let newest = self.versions.get(&entity).ok_or_else(|| lost("its content"))?;
-        let (generation, wrapped) = self.keys.get(&entity).ok_or_else(|| lost("its key"))?;
-        let aad = Aad {
-            kind: kind::WRAP_EPOCH,
-            id: entity.0,
-            version: 0,
-            generation: *generation,
-        };
+        let (at, generation, wrapped) = self.keys.get(&entity).ok_or_else(|| lost("its key"))?;
+        let aad = key_aad(&entity, *at, *generation);
         let bytes = open(&self.wrap_key, &aad, wrapped).map_err(|_| lost("its key"))?;
         let mut bytes: [u8; 32] = bytes.try_into().map_err(|_| lost("its key"))?;
         let key = Key::take(&mut bytes);
         let mut sealed = vec![0; newest.len as usize];
         let read = self.packs.read(newest.batch, newest.from, &mut sealed);
         read.map_err(|_| lost("its content"))?;
-        let plain = open(&key, &content_aad(&entity, newest.seq), &sealed);
+        let plain = open(&key, &content_aad(&entity, newest.at, newest.generation), &sealed);
         let plain = plain.map_err(|_| lost("its content"))?;
         let version = Version::decode(&plain).map_err(|_| lost("its content"))?;
         if version.kind == Kind::Symlink {

@@ -3,6 +3,8 @@
 
 #![allow(unreachable_pub, dead_code)] // a module of each test program; each uses a part
 
+pub mod sealed;
+
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::Header as PackHeader;
 use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, hash};
@@ -89,7 +91,7 @@ fn time(sec: i64, nsec: u32) -> Time {
     Time { sec, nsec }
 }
 
-fn at(seq: u64) -> EventRef {
+pub fn at(seq: u64) -> EventRef {
     EventRef {
         chain: ChainId(up(0xc0)),
         seq,
@@ -126,7 +128,8 @@ pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
         batch: 9,
         offset: 200,
         len: 90,
-        seq: 17,
+        at: at(17),
+        generation: 3,
     };
     (body.size, body.allocated, body.base_len) = (50, 50, 50);
     body.published = Some(at(17));

@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use crossbeam_channel::{Sender, unbounded};
 use parking_lot::{Condvar, Mutex};
 
-use crate::content::pieces::ChunkRef;
-use crate::core::{Core, StoreError};
+use super::{Core, StoreError};
+use crate::record::{ChunkRef, kind};
 
 /// Bytes of plaintext that may be with the sealing threads.
 pub(crate) const IN_FLIGHT: usize = 24 << 20;
@@ -69,7 +69,7 @@ impl Job {
                 State::Stored(chunk) => return Ok(*chunk),
                 State::Waiting(_) => self.changed.wait(&mut state),
                 State::Failed(plain) => {
-                    let chunk = core.store_chunk(crate::record::kind::CHUNK, plain)?;
+                    let chunk = core.store_chunk(kind::CHUNK, plain)?;
                     *state = State::Stored(chunk);
                     return Ok(chunk);
                 }
@@ -85,14 +85,12 @@ impl Job {
         // Until the job says what it has come to: see `vault/gc.rs`.
         let _appending = core.appending.read_recursive();
         // A panic must not leave the job waiting for ever.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            core.store_chunk(crate::record::kind::CHUNK, &plain)
-        }))
-        .unwrap_or_else(|_| {
-            Err(StoreError::Tampered {
-                what: "a chunk".into(),
-            })
-        });
+        let result =
+            catch_unwind(AssertUnwindSafe(|| core.store_chunk(kind::CHUNK, &plain))).unwrap_or_else(|_| {
+                Err(StoreError::Tampered {
+                    what: "a chunk".into(),
+                })
+            });
         let mut state = self.state.lock();
         *state = match result {
             Ok(chunk) => State::Stored(chunk),

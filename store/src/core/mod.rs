@@ -5,6 +5,9 @@
 //! moment may both be written; one of them is then dead space); nothing that is read is
 //! returned unverified. It never decides when something is committed.
 
+mod error;
+pub(crate) mod pool;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
@@ -13,85 +16,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::chunk::{Cutter, PackError, Packs, Place};
-use crate::codec::Malformed;
-use crate::content::pieces::{ChunkRef, Data};
-use crate::content::pool::Pool;
+use crate::chunk::{Cutter, Packs, Place};
 use crate::db::{Db, DbError, Table};
 use crate::ids::{Ino, number};
 use crate::io::{Disk, Space};
-use crate::keys::{Aad, ChunkId, ChunkKeys, Key, SEGMENT, TAG, Tampered, open, seal};
-use crate::record::{ChunkRow, kind};
-
-/// What can go wrong while the store does what it is asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The packs.
-    #[error(transparent)]
-    Pack(#[from] PackError),
-    /// Sealed bytes that do not open.
-    #[error("{what} was altered or damaged")]
-    Tampered {
-        /// What it was meant to be.
-        what: String,
-    },
-    /// Opened bytes that say nothing that we know.
-    #[error("{what} cannot be read: {why}")]
-    Malformed {
-        /// What it was meant to be.
-        what: String,
-        /// What is wrong.
-        why: Malformed,
-    },
-    /// Something that is named and is not there.
-    #[error("{what} is missing from the vault")]
-    Missing {
-        /// What.
-        what: String,
-    },
-    /// The disk has no room.
-    #[error("there is no space left on the disk that holds the vault")]
-    NoSpace,
-    /// The file would be too large.
-    #[error("no file can be that large")]
-    TooBig,
-    /// The vault is locked.
-    #[error("the vault is locked")]
-    Closed,
-}
-
-impl StoreError {
-    /// The errno that a program using the folder should see.
-    pub fn errno(&self) -> i32 {
-        match self {
-            StoreError::Db(e) => e.errno(),
-            StoreError::Pack(e) => e.errno(),
-            StoreError::NoSpace => libc::ENOSPC,
-            StoreError::TooBig => libc::EFBIG,
-            _ => libc::EIO,
-        }
-    }
-    /// Whether this is damage of what is stored, and not a disk that refuses.
-    pub(crate) fn is_damage(&self) -> bool {
-        match self {
-            StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => true,
-            StoreError::Pack(e) => e.io_error().is_none() && !matches!(e, PackError::Doubtful { .. }),
-            _ => false,
-        }
-    }
-    pub(crate) fn tampered(what: impl Into<String>) -> impl FnOnce(Tampered) -> StoreError {
-        |_| StoreError::Tampered { what: what.into() }
-    }
-    pub(crate) fn malformed(what: impl Into<String>) -> impl FnOnce(Malformed) -> StoreError {
-        |why| StoreError::Malformed {
-            what: what.into(),
-            why,
-        }
-    }
-}
+use crate::keys::{Aad, ChunkId, ChunkKeys, Key, SEGMENT, TAG, open, seal};
+use crate::record::{ChunkRef, ChunkRow, kind};
+pub use error::StoreError;
+use pool::Pool;
 
 /// Room that is kept for what was accepted but is not stored yet, in bytes.
 const RESERVE: u64 = 8 << 20;
@@ -188,21 +120,10 @@ impl Core {
         })
     }
 
-    /// A piece is taken over by another file: as good as asking for its chunk.
-    pub(crate) fn ask_again(&self, data: &Data) {
-        // The job is looked at first: a job that finishes asks while it is locked.
-        let sealed = match data {
-            Data::Sealing(job) => job.stored().map(|chunk| chunk.id),
-            _ => None,
-        };
+    /// A chunk is taken over by another file: as good as storing it again.
+    pub(crate) fn ask_again(&self, id: ChunkId) {
         if let Some(asked) = self.asked.lock().as_mut() {
-            match data {
-                Data::Hole => {}
-                Data::Chunk(chunk) => {
-                    asked.insert(chunk.id);
-                }
-                Data::Sealing(_) => asked.extend(sealed),
-            }
+            asked.insert(id);
         }
     }
 
@@ -356,6 +277,7 @@ pub(crate) fn extent_aad(ino: Ino, serial: u64) -> Aad {
     Aad {
         kind: kind::EXTENT,
         id: number(ino),
+        chain: [0; 16],
         version: serial,
         generation: 0,
     }

@@ -1,0 +1,76 @@
+//! What can go wrong while the store does what it is asked, in words for a person.
+
+use crate::chunk::PackError;
+use crate::codec::Malformed;
+use crate::db::DbError;
+use crate::keys::Tampered;
+
+/// What can go wrong while the store does what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The packs.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// Sealed bytes that do not open.
+    #[error("{what} was altered or damaged")]
+    Tampered {
+        /// What it was meant to be.
+        what: String,
+    },
+    /// Opened bytes that say nothing that we know.
+    #[error("{what} cannot be read: {why}")]
+    Malformed {
+        /// What it was meant to be.
+        what: String,
+        /// What is wrong.
+        why: Malformed,
+    },
+    /// Something that is named and is not there.
+    #[error("{what} is missing from the vault")]
+    Missing {
+        /// What.
+        what: String,
+    },
+    /// The disk has no room.
+    #[error("there is no space left on the disk that holds the vault")]
+    NoSpace,
+    /// The file would be too large.
+    #[error("no file can be that large")]
+    TooBig,
+    /// The vault is locked.
+    #[error("the vault is locked")]
+    Closed,
+}
+
+impl StoreError {
+    /// The errno that a program using the folder should see.
+    pub fn errno(&self) -> i32 {
+        match self {
+            StoreError::Db(e) => e.errno(),
+            StoreError::Pack(e) => e.errno(),
+            StoreError::NoSpace => libc::ENOSPC,
+            StoreError::TooBig => libc::EFBIG,
+            _ => libc::EIO,
+        }
+    }
+    /// Whether this is damage of what is stored, and not a disk that refuses.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => true,
+            StoreError::Pack(e) => e.io_error().is_none() && !matches!(e, PackError::Doubtful { .. }),
+            _ => false,
+        }
+    }
+    pub(crate) fn tampered(what: impl Into<String>) -> impl FnOnce(Tampered) -> StoreError {
+        |_| StoreError::Tampered { what: what.into() }
+    }
+    pub(crate) fn malformed(what: impl Into<String>) -> impl FnOnce(Malformed) -> StoreError {
+        |why| StoreError::Malformed {
+            what: what.into(),
+            why,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What events say once opened: a version of an entity, the state of a node.
+
+use super::VERSION;
+use crate::codec::{Malformed, Reader, Writer};
+use crate::ids::{EntityId, NodeId};
+use crate::record::{
+    Kind, ManifestRef, NAME_MAX, Time, Xattrs, get_manifest, get_time, get_xattrs, put_manifest, put_time,
+    put_xattrs, valid_name,
+};
+
+/// Where a version's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Here.
+    Inline(Vec<u8>),
+    /// In chunks.
+    Manifest(ManifestRef),
+}
+
+/// How versions of it merge; chosen by the version's author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Form {
+    /// A version replaces its ancestors.
+    Blob = 1,
+    /// Concurrent versions merge as text.
+    Text = 2,
+}
+
+/// The payload of a Create or Version event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// What the file is: a regular file or a symlink.
+    pub kind: Kind,
+    /// How it merges.
+    pub form: Form,
+    /// Permission bits.
+    pub perm: u16,
+    /// Modification time.
+    pub mtime: Time,
+    /// Creation time.
+    pub btime: Time,
+    /// Size in bytes.
+    pub size: u64,
+    /// User xattrs.
+    pub xattrs: Option<Box<Xattrs>>,
+    /// The bytes.
+    pub body: Body,
+}
+
+impl Version {
+    /// The payload's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(VERSION)
+            .u8(self.kind as u8)
+            .u8(self.form as u8)
+            .u16(self.perm);
+        put_time(&mut w, self.mtime);
+        put_time(&mut w, self.btime);
+        w.u64(self.size);
+        put_xattrs(&mut w, self.xattrs.as_deref());
+        match &self.body {
+            Body::Inline(bytes) => w.u8(0).raw(bytes),
+            Body::Manifest(root) => {
+                w.u8(1);
+                put_manifest(&mut w, root);
+                &mut w
+            }
+        };
+        w.0
+    }
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a payload of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Version, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != VERSION {
+            return Err(Malformed("a version of an unknown version"));
+        }
+        let kind = Kind::from_byte(r.u8()?)?;
+        let form = match r.u8()? {
+            1 => Form::Blob,
+            2 => Form::Text,
+            _ => return Err(Malformed("a version of an unknown form")),
+        };
+        let (perm, mtime, btime, size) = (r.u16()?, get_time(&mut r)?, get_time(&mut r)?, r.u64()?);
+        let xattrs = get_xattrs(&mut r)?;
+        let body = match r.u8()? {
+            0 => Body::Inline(r.rest().to_vec()),
+            1 => Body::Manifest(get_manifest(&mut r)?),
+            _ => return Err(Malformed("a body of an unknown kind")),
+        };
+        r.end()?;
+        if !matches!(kind, Kind::File | Kind::Symlink) {
+            return Err(Malformed("a version of something that has no content"));
+        }
+        let fits = match &body {
+            Body::Inline(bytes) => bytes.len() as u64 == size,
+            Body::Manifest(_) => size <= i64::MAX as u64,
+        };
+        if !fits {
+            return Err(Malformed("a body of another size than its version says"));
+        }
+        Ok(Version {
+            kind,
+            form,
+            perm,
+            mtime,
+            btime,
+            size,
+            xattrs,
+            body,
+        })
+    }
+}
+
+/// The payload of a Node event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// The folder's node that it lies in.
+    pub parent: NodeId,
+    /// The entity that it names, or none: a folder.
+    pub entity: Option<EntityId>,
+    /// A folder's permission bits.
+    pub perm: u16,
+    /// A folder's user xattrs.
+    pub xattrs: Option<Box<Xattrs>>,
+    /// Its name.
+    pub name: Vec<u8>,
+}
+
+impl NodeState {
+    /// The payload's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(VERSION).raw(&self.parent.0);
+        match &self.entity {
+            Some(entity) => w.u8(1).raw(&entity.0),
+            None => w.u8(0),
+        };
+        w.u16(self.perm);
+        put_xattrs(&mut w, self.xattrs.as_deref());
+        w.bytes(&self.name);
+        w.0
+    }
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a payload of this version.
+    pub fn decode(bytes: &[u8]) -> Result<NodeState, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != VERSION {
+            return Err(Malformed("a node of an unknown version"));
+        }
+        let parent = NodeId(r.array()?);
+        let entity = match r.u8()? {
+            0 => None,
+            1 => Some(EntityId(r.array()?)),
+            _ => return Err(Malformed("a node that names something unknown")),
+        };
+        let perm = r.u16()?;
+        let xattrs = get_xattrs(&mut r)?;
+        let name = r.bytes(NAME_MAX)?.to_vec();
+        r.end()?;
+        if !valid_name(&name) {
+            return Err(Malformed("a name that no file can have"));
+        }
+        Ok(NodeState {
+            parent,
+            entity,
+            perm,
+            xattrs,
+            name,
+        })
+    }
+}

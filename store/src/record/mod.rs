@@ -1,0 +1,41 @@
+//! The local records: what a row of the inode, node, log and chunk tables says once opened,
+//! and what it is made of. The byte tables stand in `docs/format.md`.
+//!
+//! Guarantees: `decode(encode(x)) == x`; a decoder refuses unknown versions and tags,
+//! bytes left over, and lengths beyond their kind. Nothing here touches a disk.
+
+mod chunk;
+mod inode;
+mod log;
+mod meta;
+mod node;
+
+pub(crate) use chunk::{ChunkRef, get_manifest, get_place, put_manifest, put_place};
+pub use chunk::{ChunkRow, ManifestRef};
+pub use inode::{BaseRef, InodeRecord};
+pub use log::LogRecord;
+pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, Xattrs, xattrs_len};
+pub(crate) use meta::{get_time, get_xattrs, put_time, put_xattrs};
+pub use node::{NAME_MAX, NodeRecord, Told, valid_name};
+
+/// The version of each record.
+const VERSION: u8 = 0;
+
+/// Kinds of sealed things, bound into their associated data.
+pub(crate) mod kind {
+    pub(crate) const INODE: u8 = 1;
+    pub(crate) const NODE: u8 = 2;
+    pub(crate) const LOG: u8 = 3;
+    pub(crate) const EXTENT: u8 = 4;
+    pub(crate) const LOCAL: u8 = 5;
+    pub(crate) const PENDING: u8 = 6;
+    pub(crate) const CONTENT: u8 = 7;
+    pub(crate) const TREE: u8 = 8;
+    pub(crate) const WRAP_ENTITY: u8 = 9;
+    pub(crate) const WRAP_LOCAL: u8 = 10;
+    pub(crate) const WRAP_EPOCH: u8 = 11;
+    pub(crate) const CHUNK: u8 = 12;
+    pub(crate) const MANIFEST: u8 = 13;
+    pub(crate) const BATCH: u8 = 14;
+    pub(crate) const TREE_GONE: u8 = 15;
+}
