@@ -113,7 +113,9 @@ impl OverlayFile {
         }
         let start = number * PAGE;
         let have = state.below.saturating_sub(start).min(PAGE) as usize;
-        self.below.read_at(start, &mut out[..have])?;
+        if have > 0 {
+            self.below.read_at(start, &mut out[..have])?;
+        }
         out[have..].fill(0);
         Ok(())
     }
