@@ -8,6 +8,7 @@ use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Progress, WirePath};
 use coffer_fs::vaultfs::CofferFs;
+use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
 use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError};
 use parking_lot::Mutex;
@@ -41,20 +42,31 @@ fn shown(phrase: &RecoveryPhrase) -> Secret {
 
 impl Sealed {
     /// Takes the vault's lock and reads its head. A process that is just ending, killed perhaps,
-    /// holds the lock until its last thread is gone: that is waited for.
+    /// holds the lock until its last thread is gone: that is waited for. One that lies where
+    /// nothing can be written is opened to be read only.
     ///
     /// # Errors
     /// `NoVault`, `InUse`, `TooNew`, `Damaged`, or an I/O failure.
     pub(crate) fn open(dir: &Path) -> Result<Sealed, Failure> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match store::Sealed::open(dir) {
-                Err(OpenError::Held(_)) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                opened => return Ok(Sealed(Box::new(opened?))),
-            }
+        match patiently(|| store::Sealed::open(dir)) {
+            Err(error) if cannot_write(&error) => Sealed::open_read_only(dir),
+            opened => Ok(Sealed(Box::new(opened?))),
         }
+    }
+
+    /// The same to be read only: not a byte of it is changed, and its folder need not be writable.
+    ///
+    /// # Errors
+    /// As [`Sealed::open`].
+    pub(crate) fn open_read_only(dir: &Path) -> Result<Sealed, Failure> {
+        Ok(Sealed(Box::new(patiently(|| {
+            store::Sealed::open_read_only(dir)
+        })?)))
+    }
+
+    /// Whether it can only be read.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.0.is_read_only()
     }
 
     /// What stands readable at its head.
@@ -102,6 +114,29 @@ impl Sealed {
     }
 }
 
+/// Tries again while somebody holds the vault, for a while.
+fn patiently(mut open: impl FnMut() -> Result<store::Sealed, OpenError>) -> Result<store::Sealed, OpenError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open() {
+            Err(OpenError::Held(_)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn cannot_write(error: &OpenError) -> bool {
+    let (OpenError::Io(_, error) | OpenError::Db(DbError::Io(error))) = error else {
+        return false;
+    };
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EROFS | libc::EACCES | libc::EPERM)
+    )
+}
+
 /// Brings out what is whole of the vault in `dir`, as plain files under `dest`, reading around
 /// damage. Nobody may hold the vault.
 ///
@@ -127,6 +162,7 @@ pub(crate) fn salvage(
         files: report.files,
         bytes: report.bytes,
         problems: problems(report.problems),
+        notes: problems(report.notes),
     })
 }
 
@@ -243,6 +279,7 @@ impl Vault {
             events: report.events,
             bytes: report.bytes,
             problems: problems(report.problems),
+            skipped: report.skipped,
         })
     }
 
@@ -263,6 +300,7 @@ impl Vault {
             copied_bytes: report.copied,
             kept_bytes: report.kept,
             records: report.records,
+            problems: problems(report.problems),
         })
     }
 
@@ -284,8 +322,8 @@ impl Vault {
     /// `WrongPassword` if `current` does not fit.
     pub(crate) fn add_recovery(&self, current: &Secret) -> Result<Secret, Failure> {
         // A phrase opens the vault for ever: whoever finds it open must not get one without the
-        // password. The store judges a password only where it changes it, so it is changed to itself.
-        self.change_password(current, current, self.facts().kdf)?;
+        // password.
+        self.0.vault.verify_password(&typed(current))?;
         let phrase = self.0.vault.add_recovery()?;
         self.0.facts.lock().recovery = true;
         Ok(shown(&phrase))
