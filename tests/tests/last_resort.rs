@@ -571,6 +571,66 @@ fn a_read_only_vault_changes_nothing_and_says_so() {
     assert_eq!(check(&open_in(&scene.path("backup"))).problems, []);
 }
 
+/// The power goes while a backup of another history takes the earlier one's place: whatever
+/// was moved by then, it is the new one, and whole.
+#[test]
+fn a_backup_that_took_half_its_place_is_whole() {
+    let scene = Scene::new();
+    let (x, y) = (SplitMix64(7).bytes(1 << 20), SplitMix64(8).bytes(1 << 20));
+    scene.filled(|vault| assert!(file(vault, ROOT, "common", b"common") > ROOT));
+    let other = scene.path("other");
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir_all(to).unwrap();
+        for (path, bytes) in all_bytes(from) {
+            fs::write(to.join(path.file_name().unwrap()), bytes).unwrap();
+        }
+    };
+    copy(&scene.vault(), &other);
+    let [earlier, new] = ["earlier", "new"].map(|name| scene.path(name));
+    let vault = open_in(&scene.vault());
+    file(&vault, ROOT, "x", &x);
+    vault.backup(&earlier, &mut |_, _| {}).unwrap();
+    let vault = open_in(&other);
+    file(&vault, ROOT, "y", &y);
+    vault.backup(&new, &mut |_, _| {}).unwrap();
+    fs::remove_file(new.join("lock")).unwrap();
+    let names: Vec<PathBuf> = all_bytes(&new).into_keys().collect();
+    assert_eq!(names.len(), 3, "a pack, the database, the key file: {names:?}");
+    // Any part of them may have been moved; none of a first backup, too.
+    for (moved, first) in (0..8).map(|moved| (moved, false)).chain([(0, true)]) {
+        let dest = scene.path(&format!("dest {moved} {first}"));
+        match first {
+            true => fs::create_dir(&dest).unwrap(),
+            false => copy(&earlier, &dest),
+        }
+        copy(&new, &dest.join("ready"));
+        for (i, path) in names.iter().enumerate().filter(|(i, _)| moved >> i & 1 == 1) {
+            let name = path.file_name().unwrap();
+            fs::rename(dest.join("ready").join(name), dest.join(name)).unwrap();
+            assert!(i < 3);
+        }
+        let verify = |vault: Arc<Vault>| {
+            assert_eq!(check(&vault).problems, [], "{moved}");
+            let (mut out, ino) = (Vec::new(), vault.lookup(ROOT, b"y").unwrap());
+            vault.read(ino, 0, y.len(), &mut out).unwrap();
+            assert!(out == y);
+            assert!(vault.lookup(ROOT, b"x").is_err());
+        };
+        let sealed = Sealed::open_read_only(&dest).unwrap();
+        verify(sealed.unlock(&password(), Identity::Same).unwrap());
+        assert!(dest.join("ready").is_dir(), "reading has moved something");
+        let report = salvage(
+            &dest,
+            &password(),
+            &scene.path(&format!("out {moved} {first}")),
+            &mut |_| {},
+        );
+        assert_eq!(report.unwrap().files, 2);
+        verify(open_in(&dest));
+        assert!(!dest.join("ready").exists());
+    }
+}
+
 #[test]
 fn a_link_in_a_backups_place_is_not_followed() {
     let scene = Scene::new();

@@ -7,7 +7,7 @@
 //! are refused (EROFS): nobody shall believe that something was kept.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -20,15 +20,15 @@ const PAGE: u64 = 4096;
 /// See the module.
 #[derive(Debug)]
 pub struct Overlay {
-    below: Arc<dyn Disk>,
+    layers: Vec<Arc<dyn Disk>>,
     open: Mutex<HashMap<String, Weak<OverlayFile>>>,
 }
 
 impl Overlay {
-    /// Over this disk.
-    pub fn new(below: Arc<dyn Disk>) -> Overlay {
+    /// Over these disks, of which there is one at least: what is in an earlier one counts.
+    pub fn new(layers: Vec<Arc<dyn Disk>>) -> Overlay {
         Overlay {
-            below,
+            layers,
             open: Mutex::default(),
         }
     }
@@ -44,7 +44,14 @@ impl Disk for Overlay {
         if let Some(file) = open.get(name).and_then(Weak::upgrade) {
             return Ok(file);
         }
-        let below = self.below.open(name)?;
+        let mut found = Err(ErrorKind::NotFound.into());
+        for layer in &self.layers {
+            found = layer.open(name);
+            if !matches!(&found, Err(e) if e.kind() == ErrorKind::NotFound) {
+                break;
+            }
+        }
+        let below = found?;
         let len = below.len()?;
         let state = Mutex::new(Written {
             pages: BTreeMap::new(),
@@ -69,7 +76,13 @@ impl Disk for Overlay {
     }
 
     fn list(&self) -> Result<Vec<String>> {
-        self.below.list()
+        let mut names = Vec::new();
+        for layer in &self.layers {
+            names.extend(layer.list()?);
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
     }
 
     fn sync_dir(&self) -> Result<()> {
@@ -77,7 +90,7 @@ impl Disk for Overlay {
     }
 
     fn space(&self) -> Result<Space> {
-        let space = self.below.space()?;
+        let space = self.layers.last().ok_or(ErrorKind::NotFound)?.space()?;
         Ok(Space {
             free: 0,
             available: 0,
@@ -130,7 +143,7 @@ impl DiskFile for OverlayFile {
         let state = self.state.lock();
         let end = offset.checked_add(out.len() as u64);
         if end.is_none_or(|end| end > state.len) {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(ErrorKind::UnexpectedEof.into());
         }
         if state.pages.is_empty() && end.is_some_and(|end| end <= state.below) {
             drop(state);
@@ -197,7 +210,7 @@ mod tests {
         let below = SimDisk::new();
         let bytes = rng.bytes(30_000);
         below.create("f").unwrap().write_at(0, &bytes).unwrap();
-        let over = Overlay::new(Arc::new(below.clone()));
+        let over = Overlay::new(vec![Arc::new(below.clone())]);
         let (file, mut model) = (over.open("f").unwrap(), bytes.clone());
         for _ in 0..400 {
             let at = rng.next_u64() as usize % 40_000;

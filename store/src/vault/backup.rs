@@ -4,8 +4,8 @@
 //! The database is written anew from one instant's view, and compared with its own sums
 //! before it counts; packs only grow, so a later backup to the same place copies what is
 //! new of them. Nothing that the earlier backup's database names is touched until all of
-//! the new one is there: a pack of another history is copied beside and renamed last,
-//! just before the database. What of the vault is damaged is left out and reported.
+//! the new one is there: a pack of another history is copied beside, and takes its place
+//! together with the database (see `handover`). What of the vault is damaged is left out and reported.
 //!
 //! The backup's lock is held from before the first byte to the last: nobody opens it, or
 //! backs up to it, meanwhile. All in it is closed to others, whatever it was before.
@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::gc::Pin;
-use super::open::{KEY_FILE, LOCK_FILE, OpenError, Sealed, sums_key, take_lock};
+use super::handover::{self, NEXT, READY};
+use super::hold::{LOCK_FILE, take_lock};
+use super::key_file::KEY_FILE;
+use super::open::{OpenError, Sealed, sums_key};
 use super::{Problem, Vault};
 use crate::chunk::pack::pack_name;
 use crate::core::StoreError;
@@ -59,8 +62,6 @@ pub struct BackupReport {
     pub problems: Vec<Problem>,
 }
 
-/// Where the new database is made, and packs that will replace others.
-const NEXT: &str = "next";
 /// Bytes of rows that one transaction of the new database takes.
 const STEP: usize = 16 << 20;
 /// How often the database is copied, should one copy not agree with its sums.
@@ -76,12 +77,14 @@ pub(super) struct View<'a> {
     _pin: Pin<'a>,
 }
 
+/// Packs, with their lengths in bytes.
+type PackLengths = Vec<(u32, u64)>;
+
 /// What a pack at the destination became.
 struct Copied {
     new: u64,
     /// Bytes that the source should have and does not.
     lost: u64,
-    beside: bool,
 }
 
 impl Vault {
@@ -128,7 +131,6 @@ impl Vault {
         let _pin = self.pin_packs();
         let (packs, key_file) = self.copy_database(&next, dest, &mut report)?;
         let total: u64 = packs.iter().fold(0, |sum, (_, len)| sum.saturating_add(*len));
-        let mut beside = Vec::new();
         let mut done = 0;
         for (pack, len) in packs {
             let name = pack_name(pack);
@@ -138,22 +140,14 @@ impl Vault {
                 let what = format!("{name} lacks {} of {len} bytes; the rest was copied", copied.lost);
                 report.problems.push(Problem::new(None, what));
             }
-            if copied.beside {
-                beside.push(name);
-            }
             report.copied += copied.new;
             report.kept += len - copied.new - copied.lost;
             done += len;
             progress(done, total);
         }
         write_file(&next.join(KEY_FILE), &key_file).map_err(at)?;
-        sync_dir(&next).map_err(at)?;
-        // All of it is durable: from here on it is renames.
-        for name in beside.iter().map(String::as_str).chain([FILE, KEY_FILE]) {
-            fs::rename(next.join(name), dest.join(name)).map_err(at)?;
-        }
-        sync_dir(dest).map_err(at)?;
-        fs::remove_dir_all(&next).map_err(at)?;
+        // All of it is durable: from here on it is the backup.
+        handover::hand_over(dest).map_err(at)?;
         Ok(report)
     }
 
@@ -164,7 +158,7 @@ impl Vault {
         next: &Path,
         dest: &Path,
         report: &mut BackupReport,
-    ) -> Result<(Vec<(u32, u64)>, Vec<u8>), BackupError> {
+    ) -> Result<(PackLengths, Vec<u8>), BackupError> {
         let theirs = |e: DbError| match e {
             DbError::Io(e) => BackupError::Io(dest.to_path_buf(), e),
             e => BackupError::Store(e.into()),
@@ -226,12 +220,13 @@ impl Vault {
         let mut only_ours = true;
         for entry in fs::read_dir(dest).map_err(at)? {
             let name = entry.map_err(at)?.file_name().to_string_lossy().into_owned();
-            only_ours &= [NEXT, KEY_FILE, LOCK_FILE].contains(&name.as_str())
+            only_ours &= [NEXT, READY, KEY_FILE, LOCK_FILE].contains(&name.as_str())
                 || crate::chunk::pack::pack_number(&name).is_some();
         }
         if only_ours {
             // Nothing, or a first backup that was broken off.
             let lock = take_lock(dest, false).map_err(opening)?;
+            handover::finish(dest).map_err(at)?;
             // Nobody can have finished one in between but who had the lock before.
             if !dest.join(FILE).exists() {
                 closed().map_err(at)?;
@@ -280,7 +275,6 @@ impl Vault {
             return Ok(Copied {
                 new: 0,
                 lost: len - have,
-                beside: false,
             });
         };
         let beside = !same;
@@ -311,7 +305,7 @@ impl Vault {
             target.sync_data().map_err(at)?;
         }
         let new = (len - have).saturating_sub(lost);
-        Ok(Copied { new, lost, beside })
+        Ok(Copied { new, lost })
     }
 }
 
@@ -382,8 +376,4 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -11,14 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use parking_lot::{Mutex, RwLock};
 
 use super::commit::Committer;
+use super::handover;
+use super::hold::{find_database, take_lock};
 use super::inode::Inode;
 use super::keeper::{self, Signals};
+use super::key_file::KeyFile;
 use super::map::Map;
 use super::publish::{GoneNode, Untold};
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault, gone_aad, node_aad};
 use crate::chunk::Packs;
-use crate::codec::{Malformed, Reader, Writer};
 use crate::core::{Core, StoreError};
 use crate::db::{Batch, Db, DbError, Table};
 use crate::ids::{ChainId, EntityId, Ino, NodeNo, ROOT, ROOT_NODE, number};
@@ -27,7 +29,7 @@ use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
 use crate::keys::{
     Aad, ChunkKeys, Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError,
-    RecoveryPhrase, SigningKey, UnlockError, WRAPPED, derive, labels, open, random_bytes, seal,
+    RecoveryPhrase, SigningKey, UnlockError, derive, labels, open, random_bytes, seal,
 };
 use crate::record::{Meta, NodeRecord, Time, kind};
 use crate::tree::{Kind, Told, Tree};
@@ -38,15 +40,6 @@ const LOCAL_KEY: &[u8] = b"local key";
 const SECRETS: &[u8] = b"secrets";
 const INSTANCE: &[u8] = b"instance";
 pub(super) const COUNTERS: &[u8] = b"counters";
-/// A copy of header, local key and secrets: what salvage needs if the database is lost.
-pub(crate) const KEY_FILE: &str = "vault.key";
-const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK0";
-/// No key file is as long as this, in bytes.
-const KEY_FILE_MAX: u64 = 2 << 20;
-/// The longest sealed secrets, in bytes: 65,535 chains fit.
-const SECRETS_MAX: usize = (1 << 20) + (1 << 16);
-/// Locked while a process holds the vault.
-pub(super) const LOCK_FILE: &str = "lock";
 
 /// Why no vault was made.
 #[derive(Debug, thiserror::Error)]
@@ -174,68 +167,9 @@ pub(super) fn seal_counters(local: &Key, counters: &Counters) -> Vec<u8> {
     seal(local, &local_aad(1), &counters.encode())
 }
 
-/// Takes the vault's lock, which it makes if it is not there. Where that cannot be made or
-/// opened because nothing can be written there, `read_only` does without: then nobody else
-/// writes there either.
-pub(super) fn take_lock(dir: &Path, read_only: bool) -> Result<Option<File>, OpenError> {
-    let at = |e| OpenError::Io(dir.to_path_buf(), e);
-    let path = dir.join(LOCK_FILE);
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let file = match options
-        .clone()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-    {
-        Err(e) if read_only && cannot_write(&e) => match options.open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(at(e)),
-        },
-        opened => opened.map_err(at)?,
-    };
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::Held(dir.to_path_buf())),
-        Err(e) => return Err(at(e.into())),
-    }
-    if !read_only {
-        // One of an earlier day, or copied, may be open to others: a comfort, not a need.
-        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
-    }
-    Ok(Some(file))
-}
-
-/// Whether the folder, or we, cannot write, and reading may still do.
-fn cannot_write(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(libc::EROFS | libc::EACCES | libc::EPERM))
-}
-
 /// What refuses every change of a vault that is open to be read only.
 pub(super) fn read_only() -> StoreError {
     StoreError::Db(DbError::Io(io::Error::from_raw_os_error(libc::EROFS)))
-}
-
-/// That the database is there; else what that means.
-fn find_database(dir: &Path) -> Result<(), OpenError> {
-    match std::fs::metadata(dir.join(crate::db::FILE)) {
-        Ok(found) if found.is_file() => return Ok(()),
-        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Err(OpenError::Io(dir.to_path_buf(), e));
-        }
-        _ => {}
-    }
-    let mut names = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let is_left = names.any(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        name == KEY_FILE || crate::chunk::pack::pack_number(&name).is_some()
-    });
-    Err(match is_left {
-        true => OpenError::NoDatabase(dir.to_path_buf()),
-        false => OpenError::NotAVault(dir.to_path_buf()),
-    })
 }
 
 impl Vault {
@@ -359,6 +293,7 @@ impl Sealed {
         let at = |e| OpenError::Io(dir.to_path_buf(), e);
         find_database(dir)?;
         let lock = take_lock(dir, false)?;
+        handover::finish(dir).map_err(at)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
         Sealed::open_on(disk, dir.to_path_buf(), lock)
     }
@@ -372,8 +307,11 @@ impl Sealed {
         let at = |e| OpenError::Io(dir.to_path_buf(), e);
         find_database(dir)?;
         let lock = take_lock(dir, true)?;
-        let below = RealDisk::open_read_only(dir).map_err(at)?;
-        let disk: Arc<dyn Disk> = Arc::new(Overlay::new(Arc::new(below)));
+        let mut layers: Vec<Arc<dyn Disk>> = Vec::new();
+        for dir in handover::layers(dir) {
+            layers.push(Arc::new(RealDisk::open_read_only(&dir).map_err(at)?));
+        }
+        let disk: Arc<dyn Disk> = Arc::new(Overlay::new(layers));
         let sealed = Sealed::open_on(disk, dir.to_path_buf(), lock)?;
         Ok(Sealed {
             read_only: true,
@@ -770,93 +708,5 @@ impl Vault {
                 .map(|ino| super::commit::Dead { ino, noted: true }),
         );
         Ok(())
-    }
-
-    /// Writes the copy of what leads to the keys.
-    pub(super) fn write_key_file(&self) -> Result<(), StoreError> {
-        let io = |e| StoreError::Db(DbError::Io(e));
-        let bytes = self.key_file();
-        let disk = &self.core.disk;
-        let next = "vault.key.new";
-        match disk.remove(next) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
-            _ => {}
-        }
-        let file = disk.create(next).map_err(io)?;
-        file.write_at(0, &bytes).map_err(io)?;
-        file.sync_data().map_err(io)?;
-        disk.rename(next, KEY_FILE).map_err(io)?;
-        disk.sync_dir().map_err(io)
-    }
-
-    /// Its bytes, as of now. Whoever needs them to fit the database holds the committer.
-    pub(super) fn key_file(&self) -> Vec<u8> {
-        let header = self.header.lock().clone();
-        let id = header.vault_id();
-        KeyFile {
-            header,
-            wrapped: self
-                .master
-                .read()
-                .wrap(kind::WRAP_LOCAL, &id, &self.local)
-                .to_vec(),
-            secrets: seal(&self.local, &local_aad(2), &self.secrets.encode()),
-        }
-        .encode()
-    }
-}
-
-/// What the key file says; for salvage.
-pub(crate) struct KeyFile {
-    pub(crate) header: Header,
-    pub(crate) wrapped: Vec<u8>,
-    pub(crate) secrets: Vec<u8>,
-}
-
-impl KeyFile {
-    pub(crate) fn read(disk: &Arc<dyn Disk>) -> Option<KeyFile> {
-        let file = disk.open(KEY_FILE).ok()?;
-        let len = file.len().ok().filter(|len| *len < KEY_FILE_MAX)?;
-        let mut bytes = vec![0; len as usize];
-        file.read_at(0, &mut bytes).ok()?;
-        KeyFile::decode(&bytes).ok()
-    }
-
-    /// The file's bytes: a magic that ends in the version, then each part after its length.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.raw(KEY_FILE_MAGIC).bytes(&self.header.encode());
-        w.bytes(&self.wrapped).bytes(&self.secrets);
-        w.0
-    }
-
-    /// The inverse; what is sealed stays so.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything but a key file of this version.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<KeyFile, Malformed> {
-        let mut r = Reader::new(bytes);
-        if r.raw(8)? != KEY_FILE_MAGIC {
-            return Err(Malformed("a key file of an unknown version"));
-        }
-        let header =
-            Header::decode(r.bytes(1 << 16)?).map_err(|_| Malformed("a key file whose header is damaged"))?;
-        let wrapped = r.bytes(WRAPPED)?.to_vec();
-        let secrets = r.bytes(SECRETS_MAX)?.to_vec();
-        r.end()?;
-        Ok(KeyFile {
-            header,
-            wrapped,
-            secrets,
-        })
-    }
-
-    /// The local key and the secrets in it.
-    pub(crate) fn open(&self, master: &MasterKey) -> Option<(Key, Secrets)> {
-        let local = master
-            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &self.wrapped)
-            .ok()?;
-        let plain = zeroize::Zeroizing::new(open(&local, &local_aad(2), &self.secrets).ok()?);
-        Some((local, Secrets::decode(&plain).ok()?))
     }
 }

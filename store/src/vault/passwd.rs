@@ -8,7 +8,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::open::{KeyFile, put_heads, read_only};
+use super::key_file::KeyFile;
+use super::open::{put_heads, read_only};
 use super::{Problem, Vault};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};

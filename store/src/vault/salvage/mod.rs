@@ -25,11 +25,14 @@ use std::sync::Arc;
 
 use self::out::{Attributes, BringError, Out};
 use self::told::{Restored, Told};
-use super::open::{KeyFile, OpenError, Sealed, UnlockVaultError};
+use super::handover;
+use super::key_file::KeyFile;
+use super::open::{OpenError, Sealed, UnlockVaultError};
 use super::{OpError, Problem, Vault};
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino, NodeId, ROOT, ROOT_NODE};
 use crate::io::Disk;
+use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
 use crate::keys::{Password, UnlockError};
 use crate::tree::Kind;
@@ -83,7 +86,11 @@ pub fn salvage(
     progress: &mut dyn FnMut(u64),
 ) -> Result<SalvageReport, SalvageError> {
     let unreadable = |e| SalvageError::Vault(dir.to_path_buf(), e);
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open_read_only(dir).map_err(unreadable)?);
+    let mut layers: Vec<Arc<dyn Disk>> = Vec::new();
+    for dir in handover::layers(dir) {
+        layers.push(Arc::new(RealDisk::open_read_only(&dir).map_err(unreadable)?));
+    }
+    let disk: Arc<dyn Disk> = Arc::new(Overlay::new(layers));
     let mut out = Out::new(dest, progress);
     let vault = unlock(dir, &disk, password, &mut out)?;
     let opened;
