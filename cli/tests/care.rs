@@ -17,7 +17,7 @@ fn a_damaged_database_is_damage() {
     let stage = Stage::with_vault();
     let path = stage.vault().join("vault.redb");
     let whole = fs::read(&path).unwrap();
-    let mut harms = vec![whole.clone(), whole.clone(), whole[..4000].to_vec(), Vec::new()];
+    let mut harms = [whole.clone(), whole.clone(), whole[..4000].to_vec(), Vec::new()];
     harms[0][..9].fill(b'x');
     for (i, byte) in harms[1].iter_mut().enumerate().skip(4096) {
         *byte ^= i as u8;
@@ -110,6 +110,27 @@ fn a_new_phrase_changes_no_key() {
     stage.open(&["recover", "--new"]).gives(0);
     assert_eq!(salt(&stage), before);
     stage.open(&["check"]).gives(0);
+}
+
+/// Guards who has only the phrase left, and a vault whose database is lost with the password.
+#[test]
+fn the_phrase_salvages_too() {
+    let stage = Stage::with_vault();
+    let made = stage.open(&["recover", "--new", "--json"]).gives(0).json();
+    let words = made["recovery_phrase"].as_array().unwrap();
+    let phrase: Vec<&str> = words.iter().map(|word| word.as_str().unwrap()).collect();
+    fs::write(stage.path("phrase"), phrase.join(" ")).unwrap();
+    fs::write(stage.path("wrong"), "abandon ".repeat(23) + "art").unwrap();
+    fs::write(stage.vault().join("vault.redb"), b"nothing of it is left").unwrap();
+    stage
+        .run(&["check", "--salvage", "out", "--phrase-file", "wrong"])
+        .gives(3);
+    assert!(!stage.path("out").exists());
+    stage
+        .run(&["check", "--salvage", "out", "--phrase-file", "phrase"])
+        .gives(0);
+    assert!(stage.path("out/Notes/Welcome.md").is_file());
+    stage.run(&["check", "--phrase-file", "phrase"]).gives(2);
 }
 
 /// A vault's folder, seen through a mount that cannot be written to.

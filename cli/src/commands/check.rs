@@ -6,6 +6,7 @@ use crate::args::Check;
 use crate::engine;
 use crate::failure::{Failure, Kind};
 use crate::paths;
+use crate::secret::Secret;
 use crate::ui::{Ui, table};
 use crate::units::{count, counted, size};
 use crate::wire::Op;
@@ -86,9 +87,17 @@ fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failu
         _ => {}
     }
     let mut progress = ui.progress();
-    let (report, _) = retrying(vault, &args.password, |password| {
-        engine::salvage(vault, password, &dest, &mut progress)
-    })?;
+    let report = match &args.phrase_file {
+        Some(file) => {
+            let phrase = super::recover::phrase_in(file)?;
+            engine::salvage(vault, &phrase, true, &dest, &mut progress)?
+        }
+        None => {
+            let by_password =
+                |password: &Secret| engine::salvage(vault, password, false, &dest, &mut progress);
+            retrying(vault, &args.password, by_password)?.0
+        }
+    };
     drop(progress);
     ui.answer(&report, || {
         format!(

@@ -105,17 +105,21 @@ impl From<UnlockVaultError> for Failure {
     }
 }
 
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Failure {
+        let kind = match error {
+            RecoverError::WrongPhrase => Kind::WrongPassword,
+            RecoverError::NoRecovery => Kind::NotOpen,
+            RecoverError::Altered => Kind::Damaged,
+        };
+        Failure::new(kind, sentence(&error))
+    }
+}
+
 impl From<RecoverVaultError> for Failure {
     fn from(error: RecoverVaultError) -> Failure {
         match error {
-            RecoverVaultError::Phrase(error) => {
-                let kind = match error {
-                    RecoverError::WrongPhrase => Kind::WrongPassword,
-                    RecoverError::NoRecovery => Kind::NotOpen,
-                    RecoverError::Altered => Kind::Damaged,
-                };
-                Failure::new(kind, sentence(&error))
-            }
+            RecoverVaultError::Phrase(error) => error.into(),
             RecoverVaultError::Kdf(error) => Failure::usage(sentence(&error)),
             RecoverVaultError::Store(error) => error.into(),
         }
@@ -150,6 +154,7 @@ impl From<SalvageError> for Failure {
     fn from(error: SalvageError) -> Failure {
         match error {
             SalvageError::Unlock(error) => error.into(),
+            SalvageError::Phrase(error) => error.into(),
             SalvageError::Open(error) => error.into(),
             SalvageError::Vault(dir, error) => {
                 Failure::io(format_args!("read the vault in {}", dir.display()), &error)

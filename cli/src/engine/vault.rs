@@ -10,7 +10,7 @@ use crate::wire::{Kdf, Progress, WirePath};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
-use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError};
+use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError, Opener};
 use parking_lot::Mutex;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -34,6 +34,11 @@ fn facts(header: &Header) -> Facts {
         kdf: kdf(header.params()),
         recovery: header.has_recovery(),
     }
+}
+
+fn parsed(phrase: &Secret) -> Result<RecoveryPhrase, Failure> {
+    RecoveryPhrase::parse(&phrase.to_text())
+        .map_err(|error| Failure::new(Kind::WrongPassword, super::sentence(&error)))
 }
 
 fn shown(phrase: &RecoveryPhrase) -> Secret {
@@ -106,8 +111,7 @@ impl Sealed {
     /// # Errors
     /// `WrongPassword` if the phrase does not fit, else as `unlock`.
     pub(crate) fn recover(self, phrase: &Secret, new: &Secret, kdf: Kdf) -> Result<Vault, Failure> {
-        let phrase = RecoveryPhrase::parse(&phrase.to_text())
-            .map_err(|error| Failure::new(Kind::WrongPassword, super::sentence(&error)))?;
+        let phrase = parsed(phrase)?;
         let (dir, facts) = (self.0.dir().to_owned(), self.facts());
         let vault = self.0.recover(&phrase, &typed(new), params(kdf))?;
         Ok(Vault::new(vault, dir, Facts { kdf, ..facts }))
@@ -138,18 +142,28 @@ fn cannot_write(error: &OpenError) -> bool {
 }
 
 /// Brings out what is whole of the vault in `dir`, as plain files under `dest`, reading around
-/// damage. Nobody may hold the vault.
+/// damage. Nobody may hold the vault. It opens by its password, or, `by_phrase`, by its recovery
+/// phrase.
 ///
 /// # Errors
 /// `WrongPassword`, or when nothing can be had at all.
 pub(crate) fn salvage(
     dir: &Path,
-    password: &Secret,
+    secret: &Secret,
+    by_phrase: bool,
     dest: &Path,
     progress: OnProgress<'_>,
 ) -> Result<Salvage, Failure> {
+    let (password, phrase);
+    let opener = if by_phrase {
+        phrase = parsed(secret)?;
+        Opener::Phrase(&phrase)
+    } else {
+        password = typed(secret);
+        Opener::Password(&password)
+    };
     let mut files = 0;
-    let report = store::salvage(dir, &typed(password), dest, &mut |bytes| {
+    let report = store::salvage_by(dir, opener, dest, &mut |bytes| {
         files += 1;
         progress(Progress {
             what: "files".into(),

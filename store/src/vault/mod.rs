@@ -45,7 +45,7 @@ pub use files::{Change, Stat};
 pub use gc::Freed;
 pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
-pub use salvage::{SalvageError, SalvageReport, salvage};
+pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
 pub use status::Status;
 
 use crate::core::{Core, StoreError};

@@ -415,8 +415,7 @@ impl Sealed {
 
     /// The same with as little as reading takes: the key file stands in for the store's own
     /// key and secrets, and the sum over all records and the counters are not needed.
-    pub(super) fn unlock_somehow(self, password: &Password) -> Result<Arc<Vault>, UnlockVaultError> {
-        let master = self.header.unlock(password)?;
+    pub(super) fn unlock_somehow(self, master: MasterKey) -> Result<Arc<Vault>, UnlockVaultError> {
         self.unlock_as(master, Identity::Same, Manner::Somehow)
     }
 

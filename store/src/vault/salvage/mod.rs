@@ -27,14 +27,14 @@ use self::out::{Attributes, BringError, Out};
 use self::told::{Restored, Told};
 use super::handover;
 use super::key_file::KeyFile;
-use super::open::{OpenError, Sealed, UnlockVaultError};
+use super::open::{OpenError, Sealed};
 use super::{OpError, Problem, Vault};
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino, NodeId, ROOT, ROOT_NODE};
 use crate::io::Disk;
 use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
-use crate::keys::{Password, UnlockError};
+use crate::keys::{Header, MasterKey, Password, RecoverError, RecoveryPhrase, UnlockError};
 use crate::tree::Kind;
 
 /// Why nothing could be salvaged.
@@ -43,6 +43,9 @@ pub enum SalvageError {
     /// The password.
     #[error(transparent)]
     Unlock(#[from] UnlockError),
+    /// The recovery phrase.
+    #[error(transparent)]
+    Phrase(#[from] RecoverError),
     /// Somebody has it, or it is a newer program's.
     #[error(transparent)]
     Open(OpenError),
@@ -57,6 +60,24 @@ pub enum SalvageError {
     /// The destination.
     #[error("cannot write to {}: {}", .0.display(), .1)]
     Io(PathBuf, #[source] io::Error),
+}
+
+/// What opens a vault that is to be salvaged.
+#[derive(Clone, Copy)]
+pub enum Opener<'a> {
+    /// Its password.
+    Password(&'a Password),
+    /// Its recovery phrase, where the password is forgotten.
+    Phrase(&'a RecoveryPhrase),
+}
+
+impl Opener<'_> {
+    fn master(&self, header: &Header) -> Result<MasterKey, SalvageError> {
+        Ok(match self {
+            Opener::Password(password) => header.unlock(password)?,
+            Opener::Phrase(phrase) => header.recover(phrase)?,
+        })
+    }
 }
 
 /// What was brought out.
@@ -74,14 +95,27 @@ pub struct SalvageReport {
     pub notes: Vec<Problem>,
 }
 
+/// As [`salvage_by`], with the password.
+///
+/// # Errors
+/// As [`salvage_by`].
+pub fn salvage(
+    dir: &Path,
+    password: &Password,
+    dest: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<SalvageReport, SalvageError> {
+    salvage_by(dir, Opener::Password(password), dest, progress)
+}
+
 /// Salvages the vault in `dir` into the folder `dest`, which is made, or closed to others.
 /// `progress` gets the bytes that were brought so far.
 ///
 /// # Errors
 /// As [`SalvageError`] says. Damage is no error but in the report.
-pub fn salvage(
+pub fn salvage_by(
     dir: &Path,
-    password: &Password,
+    opener: Opener<'_>,
     dest: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<SalvageReport, SalvageError> {
@@ -92,13 +126,13 @@ pub fn salvage(
     }
     let disk: Arc<dyn Disk> = Arc::new(Overlay::new(layers));
     let mut out = Out::new(dest, progress);
-    let vault = unlock(dir, &disk, password, &mut out)?;
+    let vault = unlock(dir, &disk, opener, &mut out)?;
     let opened;
     let secrets = match &vault {
         Some(vault) => &vault.secrets,
         None => {
             let file = KeyFile::read(&disk).ok_or(SalvageError::NoKeys)?;
-            let master = file.header.unlock(password)?;
+            let master = opener.master(&file.header)?;
             opened = file.open(&master).ok_or(SalvageError::NoKeys)?.1;
             &opened
         }
@@ -121,7 +155,7 @@ pub fn salvage(
 fn unlock(
     dir: &Path,
     disk: &Arc<dyn Disk>,
-    password: &Password,
+    opener: Opener<'_>,
     out: &mut Out<'_>,
 ) -> Result<Option<Arc<Vault>>, SalvageError> {
     let sealed = match Sealed::open_read_only(dir) {
@@ -134,16 +168,17 @@ fn unlock(
         }
     };
     let header = sealed.header().clone();
-    match sealed.unlock_somehow(password) {
-        Ok(vault) => Ok(Some(vault)),
-        Err(UnlockVaultError::Unlock(e)) => {
-            // Perhaps only the header's copy in the database was altered.
-            if KeyFile::read(disk).is_none_or(|file| file.header == header) {
-                return Err(e.into());
-            }
+    let master = match opener.master(&header) {
+        Ok(master) => master,
+        // Perhaps only the header's copy in the database was altered.
+        Err(e) if KeyFile::read(disk).is_none_or(|file| file.header == header) => return Err(e),
+        Err(e) => {
             without_database(&e, out);
-            Ok(None)
+            return Ok(None);
         }
+    };
+    match sealed.unlock_somehow(master) {
+        Ok(vault) => Ok(Some(vault)),
         Err(e) => {
             without_database(&e, out);
             Ok(None)
