@@ -98,6 +98,9 @@ pub(crate) struct Check {
     pub bytes: u64,
     /// What is wrong; empty is good.
     pub problems: Vec<Problem>,
+    /// What could not be looked at now, and why; it is no damage.
+    #[serde(default)]
+    pub skipped: Vec<String>,
 }
 
 /// `check --salvage`.
@@ -107,8 +110,11 @@ pub(crate) struct Salvage {
     pub files: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// What could not be had.
+    /// What could not be had, or not as it was last.
     pub problems: Vec<Problem>,
+    /// What else is worth knowing; nothing of it is known to be a loss.
+    #[serde(default)]
+    pub notes: Vec<Problem>,
 }
 
 /// `backup`.
@@ -120,4 +126,7 @@ pub(crate) struct Backup {
     pub kept_bytes: u64,
     /// Records of the database, which is written anew each time.
     pub records: u64,
+    /// What the backup lacks: not saved, or damaged in the vault itself.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
 }

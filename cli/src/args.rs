@@ -255,6 +255,9 @@ pub(crate) struct Check {
     /// Bring out what is whole as plain, unencrypted files into this empty folder
     #[arg(long, value_name = "DIR", conflicts_with = "read_data")]
     pub salvage: Option<PathBuf>,
+    /// Salvage by the recovery phrase in a file, where the password is forgotten
+    #[arg(long, value_name = "FILE", requires = "salvage")]
+    pub phrase_file: Option<PathBuf>,
     #[command(flatten)]
     pub password: PasswordArgs,
 }

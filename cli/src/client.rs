@@ -18,6 +18,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// How long a daemon may take to answer, or to be gone if it was killed.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a daemon that has answered may take to be gone.
 const FAREWELL: Duration = Duration::from_secs(30);
 
@@ -68,6 +70,34 @@ pub(crate) fn of_vault(dir: &Path) -> Option<Found> {
         .find(|found| (found.card.dev, found.card.ino) == (dev, ino))
 }
 
+/// The same, if it lives: one that was killed may take calls until its last thread is gone,
+/// and is waited for.
+///
+/// # Errors
+/// `InUse` if it neither answers nor ends.
+pub(crate) fn living(dir: &Path) -> Result<Option<Found>, Failure> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let Some(found) = of_vault(dir) else {
+            return Ok(None);
+        };
+        // Any word is one: another version's daemon refuses the question, and lives.
+        if found.speaks() {
+            return Ok(Some(found));
+        }
+        if Instant::now() >= until {
+            return Err(Failure::new(
+                Kind::InUse,
+                format!(
+                    "The vault's daemon (process {}) does not answer; if it is stopped, let it go on, else end it with “kill -9”.",
+                    found.card.pid
+                ),
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The daemon that serves the mount at `mountpoint` (absolute).
 pub(crate) fn of_mountpoint(mountpoint: &Path) -> Option<Found> {
     daemons(true)
@@ -76,6 +106,23 @@ pub(crate) fn of_mountpoint(mountpoint: &Path) -> Option<Found> {
 }
 
 impl Found {
+    /// Whether it says anything at all, in time.
+    fn speaks(&self) -> bool {
+        let ask = || -> io::Result<bool> {
+            let mut stream = short(&self.socket, |socket| UnixStream::connect(socket))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let request = Request {
+                coffer: wire::VERSION,
+                secrets: Vec::new(),
+                op: Op::Ping,
+            };
+            frame::send(&mut stream, &request, &[])?;
+            let word: Option<serde_json::Value> = Reader::new(stream).message(wire::MAX_REPLY)?;
+            Ok(word.is_some())
+        };
+        ask().unwrap_or(false)
+    }
+
     /// Asks, shows progress, and answers what came back.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The program `coffer`: the commands, and the daemon in which the parts meet.
 //!
 //! Guarantees that every process of ours forbids core dumps before it does anything else, that
-//! every failure is one sentence and a stable exit code, and that no secret stands in arguments,
+//! every failure, a fault of our own too, is one sentence and a stable exit code, and that no secret stands in arguments,
 //! environment, logs or errors.
 //!
 //! Modules, each importing only those above it:
@@ -20,6 +20,8 @@ mod help;
 mod args;
 mod paths;
 mod ui;
+
+mod fault;
 
 mod password;
 mod settings;
@@ -43,6 +45,7 @@ use std::process::ExitCode;
 use ui::Ui;
 
 fn main() -> ExitCode {
+    fault::to_log();
     for exposed in engine::harden() {
         ui::note(&format!("coffer: {exposed}"));
     }
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let ui = Ui::new(cli.json);
-    match commands::run(cli, &ui) {
+    match fault::told(|| commands::run(cli, &ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             ui.fail(&failure);
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
 /// mount(8)'s spelling has mount(8)'s exit codes.
 fn mount_helper(args: &[OsString]) -> ExitCode {
     let ui = Ui::quiet();
-    match helper::parse(args).and_then(|asked| commands::run_helper(&asked, &ui)) {
+    match helper::parse(args).and_then(|asked| fault::told(|| commands::run_helper(&asked, &ui))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             ui.fail(&failure);

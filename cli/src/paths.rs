@@ -11,6 +11,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+/// The log's name in the state folder.
+pub(crate) const LOG: &str = "daemon.log";
+
 /// An absolute path from the environment; relative ones are ignored, as the XDG specification asks.
 fn xdg(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)

@@ -99,6 +99,8 @@ pub(crate) enum Op {
     RecoverAdd,
     /// Settings were changed: read them anew.
     Reload,
+    /// Does it live?
+    Ping,
 }
 
 /// A request's line.

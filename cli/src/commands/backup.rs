@@ -1,9 +1,10 @@
 //! `coffer backup`.
 
+use super::check::listed;
 use super::{Reached, outside, reach, understood, unlock, within};
 use crate::answers;
 use crate::args::Backup;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::ui::Ui;
 use crate::units::size;
@@ -13,7 +14,8 @@ use std::path::Path;
 /// Copies what is new.
 ///
 /// # Errors
-/// `NoSpace`, or what the vault says; an earlier backup there stays whole.
+/// `NoSpace`, or what the vault says; an earlier backup there stays whole. `Damaged` if the
+/// backup is made but lacks something, after the report.
 pub(super) fn backup(ui: &Ui, vault: &Path, args: &Backup) -> Result<(), Failure> {
     let dest = outside(&args.dest, vault)?;
     let mut progress = ui.progress();
@@ -36,12 +38,20 @@ pub(super) fn backup(ui: &Ui, vault: &Path, args: &Backup) -> Result<(), Failure
     };
     drop(progress);
     ui.answer(&report, || {
-        format!(
+        let mut text = listed(&report.problems);
+        text.push_str(&format!(
             "Backed up to {}: {} copied, {} there from before.",
             paths::tilde(&dest),
             size(report.copied_bytes),
             size(report.kept_bytes)
-        )
+        ));
+        text
     });
-    Ok(())
+    match report.problems.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Kind::Damaged,
+            "The backup is made, but it lacks what is listed; “coffer check” says more of the vault itself.",
+        )),
+    }
 }

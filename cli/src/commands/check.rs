@@ -6,6 +6,7 @@ use crate::args::Check;
 use crate::engine;
 use crate::failure::{Failure, Kind};
 use crate::paths;
+use crate::secret::Secret;
 use crate::ui::{Ui, table};
 use crate::units::{count, counted, size};
 use crate::wire::Op;
@@ -45,9 +46,14 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
         } else {
             String::new()
         };
-        if report.problems.is_empty() {
-            text.push_str("All is well: ");
+        for skipped in &report.skipped {
+            text.push_str(&format!("Not looked at: {skipped}.\n"));
         }
+        text.push_str(match (report.problems.is_empty(), report.skipped.is_empty()) {
+            (true, true) => "All is well: ",
+            (true, false) => "The rest is well: ",
+            _ => "",
+        });
         text.push_str(&format!(
             "{}, {}, {} and {} verified{read}.",
             counted(report.files, "file", "files"),
@@ -75,27 +81,42 @@ fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failu
             ));
         }
         // One that does not open is what salvage is for.
-        Err(failure) if matches!(failure.kind, Kind::InUse | Kind::TooNew) => return Err(failure),
+        Err(failure) if matches!(failure.kind, Kind::InUse | Kind::TooNew | Kind::NoVault) => {
+            return Err(failure);
+        }
         _ => {}
     }
     let mut progress = ui.progress();
-    let (report, _) = retrying(vault, &args.password, |password| {
-        engine::salvage(vault, password, &dest, &mut progress)
-    })?;
+    let report = match &args.phrase_file {
+        Some(file) => {
+            let phrase = super::recover::phrase_in(file)?;
+            engine::salvage(vault, &phrase, true, &dest, &mut progress)?
+        }
+        None => {
+            let by_password =
+                |password: &Secret| engine::salvage(vault, password, false, &dest, &mut progress);
+            retrying(vault, &args.password, by_password)?.0
+        }
+    };
     drop(progress);
     ui.answer(&report, || {
         format!(
-            "{}{} ({}) brought out to {}, unencrypted.",
+            "{}{}{} ({}) brought out to {}, unencrypted.",
             listed(&report.problems),
+            listed(&report.notes),
             counted(report.files, "file", "files"),
             size(report.bytes),
             paths::tilde(&dest)
         )
     });
-    verdict(&report.problems, "They could not be brought out.")
+    verdict(
+        &report.problems,
+        "What is listed first could not be brought out, or not as it was last.",
+    )
 }
 
-fn listed(problems: &[Problem]) -> String {
+/// Problems as a table.
+pub(super) fn listed(problems: &[Problem]) -> String {
     let rows: Vec<[String; 2]> = problems
         .iter()
         .map(|problem| {

@@ -60,7 +60,7 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
 /// `NoVault`, or `InUse` naming who uses it.
 pub(super) fn lock(ui: &Ui, vault: &Path, args: &Lock) -> Result<(), Failure> {
     paths::identity(vault)?;
-    match client::of_vault(vault) {
+    match client::living(vault)? {
         Some(found) => end(ui, &found, ending(args)),
         None => {
             // Somebody else may hold it: then it is not locked, and nobody shall think so.

@@ -96,14 +96,14 @@ enum Reached {
 /// `NoVault`, `InUse` by a process that is no daemon of ours, or as [`Sealed::open`].
 fn reach(vault: &Path) -> Result<Reached, Failure> {
     paths::identity(vault)?;
-    if let Some(found) = client::of_vault(vault) {
+    if let Some(found) = client::living(vault)? {
         return Ok(Reached::Daemon(found));
     }
     match Sealed::open(vault) {
         Ok(sealed) => Ok(Reached::Sealed(sealed)),
         // Mounted in this very moment?
         Err(failure) if failure.kind == Kind::InUse => {
-            client::of_vault(vault).map(Reached::Daemon).ok_or(failure)
+            client::living(vault)?.map(Reached::Daemon).ok_or(failure)
         }
         Err(failure) => Err(failure),
     }

@@ -14,6 +14,10 @@ use crate::ui::{Person, Ui};
 use crate::units;
 use crate::wire::{Reply, WirePath};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a daemon whose mount is gone may take to end.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// Mounts.
 ///
@@ -22,7 +26,12 @@ use std::path::Path;
 pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> {
     let mountpoint = paths::mountpoint(&args.mountpoint)?;
     let options = args.options.join(",");
-    engine::check_options(&options)?;
+    let read_only = engine::check_options(&options)?;
+    if read_only && args.copied {
+        return Err(Failure::usage(
+            "With -o ro nothing is written, and --copied writes a new device into the vault; leave one of them away.",
+        ));
+    }
     let idle = match &args.idle {
         Some(span) => {
             let time = units::parse_span(span).map_err(|why| Failure::usage(format!("{why}.")))?;
@@ -36,7 +45,11 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
     }
     check_mountpoint(&mountpoint)?;
     // What can be refused is refused before anybody types a password.
-    let sealed = match Sealed::open(vault) {
+    let opened = match read_only {
+        true => Sealed::open_read_only(vault),
+        false => Sealed::open(vault),
+    };
+    let sealed = match opened {
         // Another “coffer mount” may have been a little faster.
         Err(failure) if failure.kind == Kind::InUse => {
             return if already(ui, vault, &mountpoint)? {
@@ -47,7 +60,15 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
         }
         opened => opened?,
     };
+    if sealed.is_read_only() && !read_only {
+        return Err(Failure::failed(format!(
+            "Nothing can be written to {}; mount the vault read-only, with -o ro.",
+            vault.display()
+        )));
+    }
     let origin = match (args.moved, args.copied) {
+        // Nothing is told in its name: whose copy it is does not matter.
+        _ if read_only => None,
         (true, _) => Some(Origin::Moved),
         (_, true) => Some(Origin::Copied),
         _ => instance::doubt(vault, &sealed).map(ask_origin).transpose()?,
@@ -69,8 +90,26 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
 
 /// Whether it is mounted there already.
 fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
-    let Some(found) = client::of_vault(vault) else {
-        return Ok(false);
+    let until = Instant::now() + ENDING;
+    let found = loop {
+        let Some(found) = client::living(vault)? else {
+            return Ok(false);
+        };
+        // One whose mount is gone is about to end.
+        if engine::at(&found.card.mountpoint.0) == Some(Standing::Alive) {
+            break found;
+        }
+        if Instant::now() >= until {
+            return Err(Failure::new(
+                Kind::InUse,
+                format!(
+                    "The vault's daemon (process {}) runs, but its mount at {} is not there; lock it with “coffer lock --force”, then mount again.",
+                    found.card.pid,
+                    found.card.mountpoint.0.display()
+                ),
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(20));
     };
     let place = &found.card.mountpoint;
     if place.0 != mountpoint {

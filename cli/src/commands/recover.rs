@@ -39,9 +39,7 @@ pub(super) fn recover(ui: &Ui, vault: &Path, args: &Recover) -> Result<(), Failu
     let kdf = args.kdf.over(base).unwrap_or(base);
     engine::check_kdf(kdf)?;
     let phrase = match &args.phrase_file {
-        Some(path) => File::open(path)
-            .and_then(|mut file| Secret::read_all(&mut file))
-            .map_err(|error| Failure::io(format_args!("read the phrase from {}", path.display()), &error))?,
+        Some(path) => phrase_in(path)?,
         None => typed_phrase()?,
     };
     let new = password::new(&args.password)?;
@@ -70,6 +68,16 @@ fn renew(ui: &Ui, vault: &Path, args: &Recover) -> Result<(), Failure> {
     let answer = serde_json::json!({ "recovery_phrase": words(&phrase).collect::<Vec<_>>() });
     ui.answer(&answer, || sheet(&phrase));
     Ok(())
+}
+
+/// The phrase that a file holds.
+///
+/// # Errors
+/// The file's.
+pub(super) fn phrase_in(path: &Path) -> Result<Secret, Failure> {
+    File::open(path)
+        .and_then(|mut file| Secret::read_all(&mut file))
+        .map_err(|error| Failure::io(format_args!("read the phrase from {}", path.display()), &error))
 }
 
 /// A person types the phrase, over as many lines as they like.

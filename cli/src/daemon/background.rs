@@ -127,7 +127,7 @@ fn duplicate(fd: impl std::os::fd::AsFd) -> std::io::Result<OwnedFd> {
 
 /// The daemon's log: what it would have said on standard error. Holds no names and no secrets.
 fn open_log() -> Result<(File, PathBuf), Failure> {
-    let path = paths::state_dir()?.join("daemon.log");
+    let path = paths::state_dir()?.join(paths::LOG);
     let open = || {
         let mut file = OpenOptions::new()
             .append(true)

@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 enum Word {
     /// There is a mount to watch.
     Watch {
-        connection: Option<u64>,
+        mark: String,
         mountpoint: WirePath,
         detach: bool,
     },
@@ -60,9 +60,9 @@ impl Guardian {
     }
 
     /// Tells it what to watch.
-    pub(crate) fn watch(&mut self, connection: Option<u64>, mountpoint: &Path, detach: bool) {
+    pub(crate) fn watch(&mut self, mark: String, mountpoint: &Path, detach: bool) {
         self.tell(&Word::Watch {
-            connection,
+            mark,
             mountpoint: WirePath(mountpoint.to_owned()),
             detach,
         });
@@ -98,26 +98,24 @@ pub(crate) fn run() {
     loop {
         match reader.message(wire::MAX_REQUEST) {
             Ok(Some(Word::Watch {
-                connection,
+                mark,
                 mountpoint,
                 detach,
             })) => {
-                watched = Some((connection, mountpoint.0, detach));
+                watched = Some((mark, mountpoint.0, detach));
             }
             Ok(Some(Word::Done)) => return,
             Ok(None) | Err(_) => break,
         }
     }
-    if let Some((connection, mountpoint, detach)) = watched {
-        rescue(connection, &mountpoint, detach);
+    if let Some((mark, mountpoint, detach)) = watched {
+        rescue(&mark, &mountpoint, detach);
     }
 }
 
 /// The daemon died: ends its connection, and takes the dead mount away if asked.
-fn rescue(connection: Option<u64>, mountpoint: &Path, detach: bool) {
-    let aborted = connection.is_some_and(|connection| {
-        std::fs::write(format!("/sys/fs/fuse/connections/{connection}/abort"), "1").is_ok()
-    });
+fn rescue(mark: &str, mountpoint: &Path, detach: bool) {
+    let aborted = engine::abort(mountpoint, mark);
     ui::note(&format!(
         "guardian: the daemon died; its connection {}",
         if aborted {

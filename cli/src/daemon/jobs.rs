@@ -101,6 +101,7 @@ impl Shared {
         match op {
             // Handled by `answer`.
             Op::End { .. } => plain(()),
+            Op::Ping => plain(()),
             Op::Status => plain(self.status()?),
             Op::Passwd { kdf } => {
                 let _working = self.work();

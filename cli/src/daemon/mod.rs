@@ -115,7 +115,6 @@ pub(crate) fn run(
     ready: impl FnOnce(serde_json::Value),
 ) -> Result<(), Failure> {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    silence_panics();
     let (events, inbox) = channel();
     let mut guardian = Guardian::start()?;
     listen_for_signals(&events)?;
@@ -134,11 +133,7 @@ pub(crate) fn run(
         config.threads.map(usize::from),
         Box::new(move || drop(ended.send(Event::Unmounted))),
     )?);
-    guardian.watch(
-        Some(mount.connection()),
-        &config.mountpoint.0,
-        config.detach_if_killed,
-    );
+    guardian.watch(mount.mark(), &config.mountpoint.0, config.detach_if_killed);
     let published = Published {
         pid: std::process::id(),
         vault: config.vault.clone(),
@@ -198,10 +193,20 @@ pub(crate) fn run(
 }
 
 /// Opens the vault as the copy that it is: the one that was here, one that moved, or, where
-/// somebody said so, a device of its own.
+/// somebody said so, a device of its own. To be read only, it is opened as it is.
 fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
     let dir = &config.vault.0;
+    if engine::check_options(&config.options)? {
+        // Nothing is told in its name, so no copy needs to be noticed, nor remembered.
+        return Sealed::open_read_only(dir)?.unlock(password);
+    }
     let mut sealed = Sealed::open(dir)?;
+    if sealed.is_read_only() {
+        return Err(Failure::failed(format!(
+            "Nothing can be written to {}; mount the vault read-only, with -o ro.",
+            dir.display()
+        )));
+    }
     match config.origin {
         None => instance::doubt(dir, &sealed).map_or(Ok(()), Err)?,
         Some(Origin::Moved) => {}
@@ -216,18 +221,6 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
     let vault = sealed.unlock(password)?;
     markers.remember(&tag, dir, &engine::database(dir))?;
     Ok(vault)
-}
-
-/// A panic is logged by its place only: its message may quote what was being worked on, and that
-/// may be a name or a text of the vault.
-fn silence_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        ui::note(&format!(
-            "coffer: a fault of our own at {place}\n{}",
-            std::backtrace::Backtrace::force_capture()
-        ));
-    }));
 }
 
 /// Turns SIGTERM, SIGINT and SIGHUP into events.

@@ -10,9 +10,31 @@ use coffer_store::vault::{
     BackupError, CreateError, OpError, OpenError, PasswdError, RecoverVaultError, SalvageError,
     UnlockVaultError,
 };
+use std::io::ErrorKind;
+
+/// What the database says, where its own words would not help a person.
+fn database(error: &DbError) -> Option<Failure> {
+    let DbError::Io(io) = error else { return None };
+    match (io.kind(), io.raw_os_error()) {
+        // Whose first bytes or length are not those of a database.
+        (ErrorKind::InvalidData | ErrorKind::UnexpectedEof, None) => Some(Failure::new(
+            Kind::Damaged,
+            "The database is damaged: it is not one, or lacks its end; restore a backup, or save what is whole with “coffer check --salvage DIR”.",
+        )),
+        (_, Some(libc::EROFS)) => Some(Failure::failed(
+            "The vault can only be read: its disk is read-only, or it is mounted with -o ro; nothing was changed.",
+        )),
+        _ => None,
+    }
+}
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
+        if let StoreError::Db(inner) = &error
+            && let Some(failure) = database(inner)
+        {
+            return failure;
+        }
         let kind = match &error {
             full if full.errno() == libc::ENOSPC || full.errno() == libc::EDQUOT => Kind::NoSpace,
             StoreError::Db(DbError::Damaged(_)) | StoreError::Pack(PackError::Damaged { .. }) => {
@@ -41,6 +63,11 @@ impl From<CreateError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Failure {
+        if let OpenError::Db(inner) = &error
+            && let Some(failure) = database(inner)
+        {
+            return failure;
+        }
         let kind = match &error {
             OpenError::NotAVault(dir) => return crate::paths::no_vault(dir),
             OpenError::Io(dir, error) => {
@@ -48,7 +75,9 @@ impl From<OpenError> for Failure {
             }
             OpenError::Held(_) => Kind::InUse,
             OpenError::TooNew => Kind::TooNew,
-            OpenError::BadHeader(_) | OpenError::Db(DbError::Damaged(_)) => Kind::Damaged,
+            OpenError::BadHeader(_) | OpenError::NoDatabase(_) | OpenError::Db(DbError::Damaged(_)) => {
+                Kind::Damaged
+            }
             OpenError::Db(DbError::Io(_) | DbError::Closed) => Kind::Failed,
         };
         Failure::new(kind, sentence(&error))
@@ -71,21 +100,26 @@ impl From<UnlockVaultError> for Failure {
         match error {
             UnlockVaultError::Unlock(error) => error.into(),
             UnlockVaultError::Store(error) => error.into(),
+            UnlockVaultError::ReadOnly => Failure::usage(sentence(&error)),
         }
+    }
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Failure {
+        let kind = match error {
+            RecoverError::WrongPhrase => Kind::WrongPassword,
+            RecoverError::NoRecovery => Kind::NotOpen,
+            RecoverError::Altered => Kind::Damaged,
+        };
+        Failure::new(kind, sentence(&error))
     }
 }
 
 impl From<RecoverVaultError> for Failure {
     fn from(error: RecoverVaultError) -> Failure {
         match error {
-            RecoverVaultError::Phrase(error) => {
-                let kind = match error {
-                    RecoverError::WrongPhrase => Kind::WrongPassword,
-                    RecoverError::NoRecovery => Kind::NotOpen,
-                    RecoverError::Altered => Kind::Damaged,
-                };
-                Failure::new(kind, sentence(&error))
-            }
+            RecoverVaultError::Phrase(error) => error.into(),
             RecoverVaultError::Kdf(error) => Failure::usage(sentence(&error)),
             RecoverVaultError::Store(error) => error.into(),
         }
@@ -110,6 +144,8 @@ impl From<BackupError> for Failure {
                 Failure::io(format_args!("write the backup to {}", dest.display()), &error)
             }
             BackupError::Foreign(_) => Failure::failed(sentence(&error)),
+            BackupError::Held(_) => Failure::new(Kind::InUse, sentence(&error)),
+            BackupError::Damaged(..) => Failure::new(Kind::Damaged, sentence(&error)),
         }
     }
 }
@@ -118,6 +154,11 @@ impl From<SalvageError> for Failure {
     fn from(error: SalvageError) -> Failure {
         match error {
             SalvageError::Unlock(error) => error.into(),
+            SalvageError::Phrase(error) => error.into(),
+            SalvageError::Open(error) => error.into(),
+            SalvageError::Vault(dir, error) => {
+                Failure::io(format_args!("read the vault in {}", dir.display()), &error)
+            }
             SalvageError::Io(dest, error) => Failure::io(format_args!("write to {}", dest.display()), &error),
             SalvageError::NoKeys => Failure::new(Kind::Damaged, sentence(&error)),
         }

@@ -14,7 +14,7 @@ mod mount;
 mod vault;
 
 use mount::sentence;
-pub(crate) use mount::{Mount, Standing, at, check_options, remove_stale, sync_mount};
+pub(crate) use mount::{Mount, Standing, abort, at, check_options, remove_stale, sync_mount};
 pub(crate) use vault::{Sealed, Vault, salvage};
 
 /// Called with how far an operation is.

@@ -105,6 +105,11 @@ impl Mount {
         u64::from(self.mount.connection())
     }
 
+    /// What tells it from any other mount, ever, as far as the kernel can tell.
+    pub(crate) fn mark(&self) -> String {
+        self.mount.mark()
+    }
+
     /// How long nobody has used it.
     pub(crate) fn idle(&self) -> Duration {
         (self.idle)()
@@ -241,49 +246,67 @@ pub(crate) enum Standing {
 /// The mount of ours at `point`, if there is one. Asks the mount itself whether it lives, from a
 /// thread that is left behind if there is no answer in time: then it is held to be alive.
 pub(crate) fn at(point: &Path) -> Option<Standing> {
+    look(point).map(|(_, standing)| standing)
+}
+
+/// The same, with the very mount that was asked.
+fn look(point: &Path) -> Option<(table::Mount, Standing)> {
     let entry = table::find_mounts()
         .ok()?
         .into_iter()
         .rfind(|entry| entry.point == point)?;
+    // Before it is asked: what lies there afterwards may be another.
+    let mount = table::Mount::existing(&entry);
     let (tell, told) = mpsc::channel();
-    let asked = entry.point.clone();
+    let asked = entry.point;
     // Not starting a thread counts as no answer.
     let _ = std::thread::Builder::new().name("statfs".into()).spawn(move || {
         let _ = tell.send(rustix::fs::statfs(&asked));
     });
     let answer = told.recv_timeout(PATIENCE);
-    Some(match answer {
+    let standing = match answer {
         Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Standing::Dead,
         _ => Standing::Alive,
-    })
+    };
+    Some((mount, standing))
 }
 
-/// Checks mount options as mount(8) spells them.
+/// Checks mount options as mount(8) spells them; answers whether nothing may be changed.
 ///
 /// # Errors
 /// `Usage`, naming the unknown one.
-pub(crate) fn check_options(options: &str) -> Result<(), Failure> {
-    MountOptions::default()
+pub(crate) fn check_options(options: &str) -> Result<bool, Failure> {
+    let mut parsed = MountOptions::default();
+    parsed
         .parse(options)
-        .map_err(|error| Failure::usage(sentence(&error)))
+        .map_err(|error| Failure::usage(sentence(&error)))?;
+    Ok(parsed.read_only)
 }
 
-/// Takes dead mounts out of the tree: one may lie over another.
+/// Takes dead mounts out of the tree: one may lie over another. Never a living one that took
+/// the place of a dead one meanwhile.
 ///
 /// # Errors
 /// When that is not permitted.
 pub(crate) fn remove_stale(point: &Path) -> Result<(), Failure> {
-    while at(point) == Some(Standing::Dead) {
-        let entries =
-            table::find_mounts().map_err(|error| Failure::io("read the table of mounts", &error))?;
-        let Some(entry) = entries.iter().rfind(|entry| entry.point == point) else {
-            break;
-        };
-        table::Mount::existing(entry)
+    while let Some((mount, Standing::Dead)) = look(point) {
+        mount
             .unmount_lazily()
             .map_err(|error| Failure::failed(sentence(&error)))?;
     }
     Ok(())
+}
+
+/// Ends the connection of the mount at `point`, if it is the one whose mark this is: the
+/// numbers of a mount that is gone are soon another's. Answers whether it did.
+pub(crate) fn abort(point: &Path, mark: &str) -> bool {
+    look_up(point).is_some_and(|mount| mount.mark() == mark && mount.abort().is_ok())
+}
+
+fn look_up(point: &Path) -> Option<table::Mount> {
+    let entries = table::find_mounts().ok()?;
+    let entry = entries.iter().rfind(|entry| entry.point == point)?;
+    Some(table::Mount::existing(entry))
 }
 
 fn refused(error: MountError) -> Failure {

@@ -8,8 +8,9 @@ use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Progress, WirePath};
 use coffer_fs::vaultfs::CofferFs;
+use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
-use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError};
+use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError, Opener};
 use parking_lot::Mutex;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -35,26 +36,42 @@ fn facts(header: &Header) -> Facts {
     }
 }
 
+fn parsed(phrase: &Secret) -> Result<RecoveryPhrase, Failure> {
+    RecoveryPhrase::parse(&phrase.to_text())
+        .map_err(|error| Failure::new(Kind::WrongPassword, super::sentence(&error)))
+}
+
 fn shown(phrase: &RecoveryPhrase) -> Secret {
     Secret::new(phrase.words().as_str().as_bytes().to_vec())
 }
 
 impl Sealed {
     /// Takes the vault's lock and reads its head. A process that is just ending, killed perhaps,
-    /// holds the lock until its last thread is gone: that is waited for.
+    /// holds the lock until its last thread is gone: that is waited for. One that lies where
+    /// nothing can be written is opened to be read only.
     ///
     /// # Errors
     /// `NoVault`, `InUse`, `TooNew`, `Damaged`, or an I/O failure.
     pub(crate) fn open(dir: &Path) -> Result<Sealed, Failure> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match store::Sealed::open(dir) {
-                Err(OpenError::Held(_)) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                opened => return Ok(Sealed(Box::new(opened?))),
-            }
+        match patiently(|| store::Sealed::open(dir)) {
+            Err(error) if cannot_write(&error) => Sealed::open_read_only(dir),
+            opened => Ok(Sealed(Box::new(opened?))),
         }
+    }
+
+    /// The same to be read only: not a byte of it is changed, and its folder need not be writable.
+    ///
+    /// # Errors
+    /// As [`Sealed::open`].
+    pub(crate) fn open_read_only(dir: &Path) -> Result<Sealed, Failure> {
+        Ok(Sealed(Box::new(patiently(|| {
+            store::Sealed::open_read_only(dir)
+        })?)))
+    }
+
+    /// Whether it can only be read.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.0.is_read_only()
     }
 
     /// What stands readable at its head.
@@ -94,27 +111,59 @@ impl Sealed {
     /// # Errors
     /// `WrongPassword` if the phrase does not fit, else as `unlock`.
     pub(crate) fn recover(self, phrase: &Secret, new: &Secret, kdf: Kdf) -> Result<Vault, Failure> {
-        let phrase = RecoveryPhrase::parse(&phrase.to_text())
-            .map_err(|error| Failure::new(Kind::WrongPassword, super::sentence(&error)))?;
+        let phrase = parsed(phrase)?;
         let (dir, facts) = (self.0.dir().to_owned(), self.facts());
         let vault = self.0.recover(&phrase, &typed(new), params(kdf))?;
         Ok(Vault::new(vault, dir, Facts { kdf, ..facts }))
     }
 }
 
+/// Tries again while somebody holds the vault, for a while.
+fn patiently(mut open: impl FnMut() -> Result<store::Sealed, OpenError>) -> Result<store::Sealed, OpenError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open() {
+            Err(OpenError::Held(_)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn cannot_write(error: &OpenError) -> bool {
+    let (OpenError::Io(_, error) | OpenError::Db(DbError::Io(error))) = error else {
+        return false;
+    };
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EROFS | libc::EACCES | libc::EPERM)
+    )
+}
+
 /// Brings out what is whole of the vault in `dir`, as plain files under `dest`, reading around
-/// damage. Nobody may hold the vault.
+/// damage. Nobody may hold the vault. It opens by its password, or, `by_phrase`, by its recovery
+/// phrase.
 ///
 /// # Errors
 /// `WrongPassword`, or when nothing can be had at all.
 pub(crate) fn salvage(
     dir: &Path,
-    password: &Secret,
+    secret: &Secret,
+    by_phrase: bool,
     dest: &Path,
     progress: OnProgress<'_>,
 ) -> Result<Salvage, Failure> {
+    let (password, phrase);
+    let opener = if by_phrase {
+        phrase = parsed(secret)?;
+        Opener::Phrase(&phrase)
+    } else {
+        password = typed(secret);
+        Opener::Password(&password)
+    };
     let mut files = 0;
-    let report = store::salvage(dir, &typed(password), dest, &mut |bytes| {
+    let report = store::salvage_by(dir, opener, dest, &mut |bytes| {
         files += 1;
         progress(Progress {
             what: "files".into(),
@@ -127,6 +176,7 @@ pub(crate) fn salvage(
         files: report.files,
         bytes: report.bytes,
         problems: problems(report.problems),
+        notes: problems(report.notes),
     })
 }
 
@@ -243,6 +293,7 @@ impl Vault {
             events: report.events,
             bytes: report.bytes,
             problems: problems(report.problems),
+            skipped: report.skipped,
         })
     }
 
@@ -263,6 +314,7 @@ impl Vault {
             copied_bytes: report.copied,
             kept_bytes: report.kept,
             records: report.records,
+            problems: problems(report.problems),
         })
     }
 
@@ -284,8 +336,8 @@ impl Vault {
     /// `WrongPassword` if `current` does not fit.
     pub(crate) fn add_recovery(&self, current: &Secret) -> Result<Secret, Failure> {
         // A phrase opens the vault for ever: whoever finds it open must not get one without the
-        // password. The store judges a password only where it changes it, so it is changed to itself.
-        self.change_password(current, current, self.facts().kdf)?;
+        // password.
+        self.0.vault.verify_password(&typed(current))?;
         let phrase = self.0.vault.add_recovery()?;
         self.0.facts.lock().recovery = true;
         Ok(shown(&phrase))

@@ -200,8 +200,12 @@ impl Drop for Stage {
         for pid in self.processes() {
             kill(pid, libc::SIGKILL);
         }
-        if self.is_mounted() {
-            let _ = rustix::mount::unmount(self.mnt(), rustix::mount::UnmountFlags::DETACH);
+        // Whatever a test mounted below its folder: one that stayed would keep the folder.
+        let root = self.root.path().to_str().unwrap_or_default();
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+        for point in points.filter(|point| !root.is_empty() && point.starts_with(root)) {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
         }
     }
 }

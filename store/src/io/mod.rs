@@ -5,6 +5,7 @@
 //! Guarantees nothing about durability before `sync_data` (a file's bytes and length)
 //! and `sync_dir` (which names exist) have returned.
 
+pub mod overlay;
 pub mod real;
 pub mod sim;
 

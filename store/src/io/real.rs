@@ -3,7 +3,8 @@
 //! Guarantees: every name is looked up relative to the directory that was opened, so
 //! renaming or replacing a path above it changes nothing; files are made 0600 and
 //! closed on exec; `sync_data` is fdatasync, `sync_dir` is fsync of the directory.
-//! Never follows a symbolic link in place of a file, never leaves the directory.
+//! Never follows a symbolic link in place of a file, never leaves the directory. One that
+//! was opened to be read only asks for no right to write.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -21,6 +22,7 @@ use super::{Disk, DiskFile, Space};
 #[derive(Debug)]
 pub struct RealDisk {
     dir: OwnedFd,
+    access: OFlags,
 }
 
 impl RealDisk {
@@ -29,14 +31,26 @@ impl RealDisk {
     /// # Errors
     /// Those of open(2): it is missing, is not a directory, or may not be read.
     pub fn open(dir: &Path) -> Result<RealDisk> {
+        RealDisk::open_with(dir, OFlags::RDWR)
+    }
+
+    /// The same, to read only: of writes to its files none succeeds.
+    ///
+    /// # Errors
+    /// As [`RealDisk::open`].
+    pub fn open_read_only(dir: &Path) -> Result<RealDisk> {
+        RealDisk::open_with(dir, OFlags::RDONLY)
+    }
+
+    fn open_with(dir: &Path, access: OFlags) -> Result<RealDisk> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry_on_intr(|| fs::openat(CWD, dir, flags, Mode::empty()))?;
-        Ok(RealDisk { dir })
+        Ok(RealDisk { dir, access })
     }
 
     fn open_file(&self, name: &str, extra: OFlags) -> Result<Arc<dyn DiskFile>> {
         check_name(name)?;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
+        let flags = self.access | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
         let mode = Mode::RUSR | Mode::WUSR;
         let fd = retry_on_intr(|| fs::openat(&self.dir, name, flags, mode))?;
         Ok(Arc::new(RealFile { file: File::from(fd) }))

@@ -4,17 +4,24 @@
 //! The database is written anew from one instant's view, and compared with its own sums
 //! before it counts; packs only grow, so a later backup to the same place copies what is
 //! new of them. Nothing that the earlier backup's database names is touched until all of
-//! the new one is there: a pack of another history is copied beside and renamed last,
-//! just before the database. What of the vault is damaged is left out and reported.
+//! the new one is there: a pack of another history is copied beside, and takes its place
+//! together with the database (see `handover`). What of the vault is damaged is left out and reported.
+//!
+//! The backup's lock is held from before the first byte to the last: nobody opens it, or
+//! backs up to it, meanwhile. All in it is closed to others, whatever it was before.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::gc::Pin;
-use super::open::{KEY_FILE, Sealed, sums_key};
+use super::handover::{self, NEXT, READY};
+use super::hold::{LOCK_FILE, take_lock};
+use super::key_file::KEY_FILE;
+use super::open::{OpenError, Sealed, sums_key};
 use super::{Problem, Vault};
 use crate::chunk::pack::pack_name;
 use crate::core::StoreError;
@@ -28,6 +35,12 @@ pub enum BackupError {
     /// Something else is there.
     #[error("{} holds something that is not a backup of this vault; choose an empty or new folder", .0.display())]
     Foreign(PathBuf),
+    /// It is open, perhaps mounted, or another backup goes there now.
+    #[error("the backup in {} is in use: it is open, or another backup is being written there; lock it, then try again", .0.display())]
+    Held(PathBuf),
+    /// What was backed up there does not open.
+    #[error("the earlier backup in {} is damaged ({}); keep it for `coffer check --salvage`, and choose another folder", .0.display(), .1)]
+    Damaged(PathBuf, String),
     /// The destination.
     #[error("cannot write the backup to {}: {}", .0.display(), .1)]
     Io(PathBuf, #[source] io::Error),
@@ -49,8 +62,6 @@ pub struct BackupReport {
     pub problems: Vec<Problem>,
 }
 
-/// Where the new database is made, and packs that will replace others.
-const NEXT: &str = "next";
 /// Bytes of rows that one transaction of the new database takes.
 const STEP: usize = 16 << 20;
 /// How often the database is copied, should one copy not agree with its sums.
@@ -66,21 +77,28 @@ pub(super) struct View<'a> {
     _pin: Pin<'a>,
 }
 
+/// Packs, with their lengths in bytes.
+type PackLengths = Vec<(u32, u64)>;
+
 /// What a pack at the destination became.
 struct Copied {
     new: u64,
     /// Bytes that the source should have and does not.
     lost: u64,
-    beside: bool,
 }
 
 impl Vault {
     /// See [`View`].
     pub(super) fn view(&self) -> Result<View<'_>, StoreError> {
+        Ok(self.view_and_key_file()?.0)
+    }
+
+    /// Both of one instant: no password is changed between them.
+    fn view_and_key_file(&self) -> Result<(View<'_>, Vec<u8>), StoreError> {
         let _committer = self.committer.lock();
         let _pin = self.pin_packs();
         let snapshot = self.core.db.snapshot()?;
-        Ok(View { snapshot, _pin })
+        Ok((View { snapshot, _pin }, self.key_file()))
     }
 
     /// Makes or renews the backup in `dest`. `progress` gets bytes done and bytes in all.
@@ -95,7 +113,7 @@ impl Vault {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<BackupReport, BackupError> {
         let at = |e: io::Error| BackupError::Io(dest.to_path_buf(), e);
-        let trusted = self.prepare_dest(dest)?;
+        let (_lock, trusted) = self.prepare_dest(dest)?;
         let mut report = BackupReport::default();
         if let Err(e) = self.commit() {
             let what = format!("the last changes could not be saved, and are not in the backup: {e}");
@@ -108,12 +126,11 @@ impl Vault {
         {
             return Err(at(e));
         }
-        fs::create_dir(&next).map_err(at)?;
+        fs::DirBuilder::new().mode(0o700).create(&next).map_err(at)?;
         // From before the view is taken until the packs are copied.
         let _pin = self.pin_packs();
-        let packs = self.copy_database(&next, dest, &mut report)?;
+        let (packs, key_file) = self.copy_database(&next, dest, &mut report)?;
         let total: u64 = packs.iter().fold(0, |sum, (_, len)| sum.saturating_add(*len));
-        let mut beside = Vec::new();
         let mut done = 0;
         for (pack, len) in packs {
             let name = pack_name(pack);
@@ -123,41 +140,25 @@ impl Vault {
                 let what = format!("{name} lacks {} of {len} bytes; the rest was copied", copied.lost);
                 report.problems.push(Problem::new(None, what));
             }
-            if copied.beside {
-                beside.push(name);
-            }
             report.copied += copied.new;
             report.kept += len - copied.new - copied.lost;
             done += len;
             progress(done, total);
         }
-        match self.small_file(KEY_FILE) {
-            Ok(bytes) => write_file(&next.join(KEY_FILE), &bytes).map_err(at)?,
-            Err(e) => {
-                let what = format!("vault.key could not be read ({e}), and is not in the backup");
-                report.problems.push(Problem::new(None, what));
-            }
-        }
-        sync_dir(&next).map_err(at)?;
-        // All of it is durable: from here on it is renames.
-        for name in beside.iter().map(String::as_str).chain([FILE, KEY_FILE]) {
-            match fs::rename(next.join(name), dest.join(name)) {
-                Err(e) if name == KEY_FILE && e.kind() == ErrorKind::NotFound => {}
-                result => result.map_err(at)?,
-            }
-        }
-        sync_dir(dest).map_err(at)?;
-        fs::remove_dir_all(&next).map_err(at)?;
+        write_file(&next.join(KEY_FILE), &key_file).map_err(at)?;
+        // All of it is durable: from here on it is the backup.
+        handover::hand_over(dest).map_err(at)?;
         Ok(report)
     }
 
-    /// Writes the database anew; returns the packs that it names, with their lengths in bytes.
+    /// Writes the database anew; returns the packs that it names, with their lengths in
+    /// bytes, and the key file of the same instant.
     fn copy_database(
         &self,
         next: &Path,
         dest: &Path,
         report: &mut BackupReport,
-    ) -> Result<Vec<(u32, u64)>, BackupError> {
+    ) -> Result<(PackLengths, Vec<u8>), BackupError> {
         let theirs = |e: DbError| match e {
             DbError::Io(e) => BackupError::Io(dest.to_path_buf(), e),
             e => BackupError::Store(e.into()),
@@ -165,7 +166,7 @@ impl Vault {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let view = self.view()?;
+            let (view, key_file) = self.view_and_key_file()?;
             let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(next).map_err(DbError::Io).map_err(theirs)?);
             match disk.remove(FILE) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(theirs(DbError::Io(e))),
@@ -195,41 +196,51 @@ impl Vault {
             }
             let packs = packs_of(&db).map_err(theirs)?;
             db.close();
-            return Ok(packs);
+            return Ok((packs, key_file));
         }
     }
 
-    /// The destination is new, empty, or a backup of this vault: then the packs that its
-    /// database names are returned, with their lengths in bytes. What lies there beyond them
-    /// was never made durable, perhaps.
-    fn prepare_dest(&self, dest: &Path) -> Result<HashMap<u32, u64>, BackupError> {
+    /// The destination is new, empty, or a backup of this vault: then its lock, and the packs
+    /// that its database names, with their lengths in bytes. What lies there beyond them was
+    /// never made durable, perhaps.
+    fn prepare_dest(&self, dest: &Path) -> Result<(Option<File>, HashMap<u32, u64>), BackupError> {
         let at = |e: io::Error| BackupError::Io(dest.to_path_buf(), e);
-        fs::create_dir_all(dest).map_err(at)?;
-        let mut entries = fs::read_dir(dest).map_err(at)?;
-        if entries.next().is_none() {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            fs::set_permissions(dest, mode).map_err(at)?;
-            return Ok(HashMap::new());
+        let closed = || fs::set_permissions(dest, fs::Permissions::from_mode(0o700));
+        let opening = |e: OpenError| match e {
+            OpenError::Held(_) => BackupError::Held(dest.to_path_buf()),
+            OpenError::Io(_, e) => at(e),
+            OpenError::NotAVault(_) => BackupError::Foreign(dest.to_path_buf()),
+            e => BackupError::Damaged(dest.to_path_buf(), e.to_string()),
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dest)
+            .map_err(at)?;
+        let mut only_ours = true;
+        for entry in fs::read_dir(dest).map_err(at)? {
+            let name = entry.map_err(at)?.file_name().to_string_lossy().into_owned();
+            only_ours &= [NEXT, READY, KEY_FILE, LOCK_FILE].contains(&name.as_str())
+                || crate::chunk::pack::pack_number(&name).is_some();
         }
-        let known = dest.join(FILE).is_file();
-        let only_ours = fs::read_dir(dest).map_err(at)?.flatten().all(|e| {
-            let name = e.file_name().to_string_lossy().into_owned();
-            name == NEXT || name == KEY_FILE || crate::chunk::pack::pack_number(&name).is_some()
-        });
-        if !known && only_ours {
-            return Ok(HashMap::new()); // a first backup that was broken off
+        if only_ours {
+            // Nothing, or a first backup that was broken off.
+            let lock = take_lock(dest, false).map_err(opening)?;
+            handover::finish(dest).map_err(at)?;
+            // Nobody can have finished one in between but who had the lock before.
+            if !dest.join(FILE).exists() {
+                closed().map_err(at)?;
+                return Ok((lock, HashMap::new()));
+            }
         }
-        match Sealed::open(dest) {
-            Ok(sealed) if sealed.header().vault_id() == self.id().0 => {}
-            _ => return Err(BackupError::Foreign(dest.to_path_buf())),
+        let mut sealed = Sealed::open(dest).map_err(opening)?;
+        if sealed.header().vault_id() != self.id().0 {
+            return Err(BackupError::Foreign(dest.to_path_buf()));
         }
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dest).map_err(at)?);
-        let packs = Db::open(disk).and_then(|db| {
-            let packs = packs_of(&db);
-            db.close();
-            packs
-        });
-        Ok(packs.map_err(StoreError::Db)?.into_iter().collect())
+        closed().map_err(at)?;
+        let packs = packs_of(&sealed.db).map_err(StoreError::Db)?;
+        sealed.db.close();
+        Ok((sealed.lock.take(), packs.into_iter().collect()))
     }
 
     /// Copies what is new of a pack's first `len` bytes. Of what is there, the first
@@ -241,8 +252,13 @@ impl Vault {
         let source = self.core.disk.open(name).ok();
         let there = source.as_ref().and_then(|file| file.len().ok()).unwrap_or(0);
         let there = there.min(len);
-        let (have, same) = match File::open(&to) {
+        let (have, same) = match File::options()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&to)
+        {
             Ok(mut target) => {
+                let _ = target.set_permissions(fs::Permissions::from_mode(0o600));
                 let have = trusted.min(target.metadata().map_err(at)?.len()).min(len);
                 let common = have.min(there);
                 let same = match &source {
@@ -259,7 +275,6 @@ impl Vault {
             return Ok(Copied {
                 new: 0,
                 lost: len - have,
-                beside: false,
             });
         };
         let beside = !same;
@@ -272,6 +287,8 @@ impl Vault {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(&to)
             .map_err(at)?;
         target.seek(SeekFrom::Start(have)).map_err(at)?;
@@ -288,14 +305,7 @@ impl Vault {
             target.sync_data().map_err(at)?;
         }
         let new = (len - have).saturating_sub(lost);
-        Ok(Copied { new, lost, beside })
-    }
-
-    fn small_file(&self, name: &str) -> io::Result<Vec<u8>> {
-        let file = self.core.disk.open(name)?;
-        let mut bytes = vec![0; file.len()? as usize];
-        file.read_at(0, &mut bytes)?;
-        Ok(bytes)
+        Ok(Copied { new, lost })
     }
 }
 
@@ -359,11 +369,11 @@ fn copy_table(from: &Snapshot, to: &Db, table: Table) -> Result<u64, DbError> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -10,22 +11,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use parking_lot::{Mutex, RwLock};
 
 use super::commit::Committer;
+use super::handover;
+use super::hold::{find_database, take_lock};
 use super::inode::Inode;
 use super::keeper::{self, Signals};
+use super::key_file::KeyFile;
 use super::map::Map;
 use super::publish::{GoneNode, Untold};
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault, gone_aad, node_aad};
 use crate::chunk::Packs;
-use crate::codec::{Malformed, Reader, Writer};
 use crate::core::{Core, StoreError};
 use crate::db::{Batch, Db, DbError, Table};
 use crate::ids::{ChainId, EntityId, Ino, NodeNo, ROOT, ROOT_NODE, number};
 use crate::io::Disk;
+use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
 use crate::keys::{
     Aad, ChunkKeys, Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError,
-    RecoveryPhrase, SigningKey, UnlockError, WRAPPED, derive, labels, open, random_bytes, seal,
+    RecoveryPhrase, SigningKey, UnlockError, derive, labels, open, random_bytes, seal,
 };
 use crate::record::{Meta, NodeRecord, Time, kind};
 use crate::tree::{Kind, Told, Tree};
@@ -36,15 +40,6 @@ const LOCAL_KEY: &[u8] = b"local key";
 const SECRETS: &[u8] = b"secrets";
 const INSTANCE: &[u8] = b"instance";
 pub(super) const COUNTERS: &[u8] = b"counters";
-/// A copy of header, local key and secrets: what salvage needs if the database is lost.
-pub(crate) const KEY_FILE: &str = "vault.key";
-const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK0";
-/// No key file is as long as this, in bytes.
-const KEY_FILE_MAX: u64 = 2 << 20;
-/// The longest sealed secrets, in bytes: 65,535 chains fit.
-const SECRETS_MAX: usize = (1 << 20) + (1 << 16);
-/// Locked while a process holds the vault.
-const LOCK_FILE: &str = "lock";
 
 /// Why no vault was made.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +64,12 @@ pub enum OpenError {
     /// There is none.
     #[error("there is no vault in {}; `coffer init` makes one", .0.display())]
     NotAVault(PathBuf),
+    /// There was one: its database is missing, other files of it are there.
+    #[error(
+        "the vault in {} has lost its database, {}; restore a backup, or try `coffer check --salvage DIR`",
+        .0.display(), crate::db::FILE
+    )]
+    NoDatabase(PathBuf),
     /// Another process has it.
     #[error("the vault in {} is in use by another process", .0.display())]
     Held(PathBuf),
@@ -89,6 +90,9 @@ pub enum OpenError {
 /// Why a vault stayed locked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnlockVaultError {
+    /// It was opened to be read only, and a new device must be written down.
+    #[error("the vault is open read-only, and cannot become a device of its own")]
+    ReadOnly,
     /// The password, or the header.
     #[error(transparent)]
     Unlock(#[from] UnlockError),
@@ -130,10 +134,24 @@ pub enum Identity {
 pub struct Sealed {
     dir: PathBuf,
     disk: Arc<dyn Disk>,
-    db: Db,
+    pub(super) db: Db,
     header: Header,
-    instance: [u8; 16],
-    lock: Option<File>,
+    /// Missing only where it was lost: then it unlocks for salvage alone.
+    instance: Option<[u8; 16]>,
+    pub(super) lock: Option<File>,
+    read_only: bool,
+}
+
+/// How much must be right for a vault to be unlocked, and what is done on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// To be used: what a crash left is tidied up.
+    Fully,
+    /// To be read: nothing is changed.
+    Quietly,
+    /// To be salvaged: nothing is changed, and what the key file tells or nobody needs for
+    /// reading may be missing.
+    Somehow,
 }
 
 pub(crate) fn local_aad(row: u8) -> Aad {
@@ -150,20 +168,9 @@ pub(super) fn seal_counters(local: &Key, counters: &Counters) -> Vec<u8> {
     seal(local, &local_aad(1), &counters.encode())
 }
 
-fn take_lock(dir: &Path) -> Result<File, OpenError> {
-    let at = |e| OpenError::Io(dir.to_path_buf(), e);
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(dir.join(LOCK_FILE))
-        .map_err(at)?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Held(dir.to_path_buf())),
-        Err(e) => Err(at(e.into())),
-    }
+/// What refuses every change of a vault that is open to be read only.
+pub(super) fn read_only() -> StoreError {
+    StoreError::Db(DbError::Io(io::Error::from_raw_os_error(libc::EROFS)))
 }
 
 impl Vault {
@@ -183,11 +190,10 @@ impl Vault {
         if std::fs::read_dir(dir).map_err(at)?.next().is_some() {
             return Err(CreateError::NotEmpty(dir.to_path_buf()));
         }
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(dir, mode).map_err(at)?;
-        let lock = take_lock(dir).map_err(|e| at(io::Error::other(e.to_string())))?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(at)?;
+        let lock = take_lock(dir, false).map_err(|e| at(io::Error::other(e.to_string())))?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
-        let (vault, phrase) = Vault::create_on(disk, password, params, recovery, Some(lock))?;
+        let (vault, phrase) = Vault::create_on(disk, password, params, recovery, lock)?;
         Ok((vault, phrase))
     }
 
@@ -286,12 +292,37 @@ impl Sealed {
     /// As [`OpenError`] says.
     pub fn open(dir: &Path) -> Result<Sealed, OpenError> {
         let at = |e| OpenError::Io(dir.to_path_buf(), e);
-        if !dir.join(crate::db::FILE).is_file() {
-            return Err(OpenError::NotAVault(dir.to_path_buf()));
-        }
-        let lock = take_lock(dir)?;
+        find_database(dir)?;
+        let lock = take_lock(dir, false)?;
+        handover::finish(dir).map_err(at)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
-        Sealed::open_on(disk, dir.to_path_buf(), Some(lock))
+        Sealed::open_on(disk, dir.to_path_buf(), lock)
+    }
+
+    /// The same, to be read only: not a byte of it will be changed. The folder need not be
+    /// writable; where it is, the lock is taken, and made if it is not there.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn open_read_only(dir: &Path) -> Result<Sealed, OpenError> {
+        let at = |e| OpenError::Io(dir.to_path_buf(), e);
+        find_database(dir)?;
+        let lock = take_lock(dir, true)?;
+        let mut layers: Vec<Arc<dyn Disk>> = Vec::new();
+        for dir in handover::layers(dir) {
+            layers.push(Arc::new(RealDisk::open_read_only(&dir).map_err(at)?));
+        }
+        let disk: Arc<dyn Disk> = Arc::new(Overlay::new(layers));
+        let sealed = Sealed::open_on(disk, dir.to_path_buf(), lock)?;
+        Ok(Sealed {
+            read_only: true,
+            ..sealed
+        })
+    }
+
+    /// Whether it was opened by [`Sealed::open_read_only`].
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The same on any disk.
@@ -309,8 +340,7 @@ impl Sealed {
         })?;
         let instance = db
             .get(Table::Meta, INSTANCE)?
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(|| OpenError::BadHeader("its instance is missing".into()))?;
+            .and_then(|bytes| bytes.try_into().ok());
         Ok(Sealed {
             dir,
             disk,
@@ -318,6 +348,7 @@ impl Sealed {
             header,
             instance,
             lock,
+            read_only: false,
         })
     }
 
@@ -333,10 +364,10 @@ impl Sealed {
 
     /// A random tag of this very store: a copy has the same, until it becomes a device of its own.
     pub fn instance(&self) -> [u8; 16] {
-        self.instance
+        self.instance.unwrap_or_default()
     }
 
-    /// Unlocks.
+    /// Unlocks. One that was opened to be read only is read as it is: nothing is tidied up.
     ///
     /// # Errors
     /// As [`UnlockVaultError`] says.
@@ -356,12 +387,13 @@ impl Sealed {
         params: KdfParams,
     ) -> Result<Arc<Vault>, RecoverVaultError> {
         params.check()?;
+        if self.read_only {
+            return Err(read_only().into());
+        }
         let master = self.header.recover(phrase)?;
         let vault = self.unlock_with(master, Identity::Same).map_err(|e| match e {
             UnlockVaultError::Store(e) => RecoverVaultError::Store(e),
-            UnlockVaultError::Unlock(e) => {
-                RecoverVaultError::Store(StoreError::Tampered { what: e.to_string() })
-            }
+            e => RecoverVaultError::Store(StoreError::Tampered { what: e.to_string() }),
         })?;
         vault.set_password(new, params).map_err(|e| match e {
             super::PasswdError::Store(e) => RecoverVaultError::Store(e),
@@ -379,7 +411,13 @@ impl Sealed {
     /// As [`UnlockVaultError`] says.
     pub fn unlock_quietly(self, password: &Password) -> Result<Arc<Vault>, UnlockVaultError> {
         let master = self.header.unlock(password)?;
-        self.unlock_as(master, Identity::Same, true)
+        self.unlock_as(master, Identity::Same, Manner::Quietly)
+    }
+
+    /// The same with as little as reading takes: the key file stands in for the store's own
+    /// key and secrets, and the sum over all records and the counters are not needed.
+    pub(super) fn unlock_somehow(self, master: MasterKey) -> Result<Arc<Vault>, UnlockVaultError> {
+        self.unlock_as(master, Identity::Same, Manner::Somehow)
     }
 
     pub(crate) fn unlock_with(
@@ -387,32 +425,43 @@ impl Sealed {
         master: MasterKey,
         identity: Identity,
     ) -> Result<Arc<Vault>, UnlockVaultError> {
-        self.unlock_as(master, identity, false)
+        let manner = match self.read_only {
+            true if identity == Identity::NewDevice => return Err(UnlockVaultError::ReadOnly),
+            true => Manner::Quietly,
+            false => Manner::Fully,
+        };
+        self.unlock_as(master, identity, manner)
     }
 
     fn unlock_as(
         self,
         master: MasterKey,
         identity: Identity,
-        quiet: bool,
+        manner: Manner,
     ) -> Result<Arc<Vault>, UnlockVaultError> {
-        let meta = |row: &[u8], what: &str| -> Result<Vec<u8>, StoreError> {
-            self.db
-                .get(Table::Meta, row)?
-                .ok_or_else(|| StoreError::Missing { what: what.into() })
+        let mut met = Vec::new();
+        let (local, mut secrets) = match self.keys(&master) {
+            Err(e) if manner == Manner::Somehow => {
+                met.push(Problem::new(None, format!("the database: {e}")));
+                self.keys_by_file(&master).ok_or(e)?
+            }
+            keys => keys?,
         };
-        let wrapped = meta(LOCAL_KEY, "the store's own key")?;
-        let local = master
-            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &wrapped)
-            .map_err(StoreError::tampered("the store's own key"))?;
-        let plain = open(&local, &local_aad(2), &meta(SECRETS, "the device's secrets")?)
-            .map_err(StoreError::tampered("the device's secrets"))?;
-        let plain = zeroize::Zeroizing::new(plain);
-        let mut secrets = Secrets::decode(&plain).map_err(StoreError::malformed("the device's secrets"))?;
-        let plain = open(&local, &local_aad(1), &meta(COUNTERS, "the store's counters")?)
-            .map_err(StoreError::tampered("the store's counters"))?;
-        let mut counters = Counters::decode(&plain).map_err(StoreError::malformed("the store's counters"))?;
-        self.db.keep_sums(sums_key(&local), false)?;
+        let mut counters = match self.counters(&local) {
+            Err(e) if manner == Manner::Somehow => {
+                met.push(Problem::new(None, format!("the database: {e}")));
+                Counters::new()
+            }
+            counters => counters?,
+        };
+        match self.db.keep_sums(sums_key(&local), false) {
+            Err(e) if manner == Manner::Somehow => met.push(Problem::new(None, e.to_string())),
+            kept => kept?,
+        }
+        if self.instance.is_none() && manner != Manner::Somehow {
+            let what = "the tag of this copy of the vault".into();
+            return Err(StoreError::Missing { what }.into());
+        }
 
         let mut committed = Vec::new();
         self.db.scan(Table::Packs, b"", &mut |key, value| {
@@ -422,7 +471,6 @@ impl Sealed {
             true
         })?;
         let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
-        let mut met = Vec::new();
         let rows = read_nodes(&self.db, &local, &mut met)?;
         let referenced: HashSet<Ino> = rows.iter().map(|(_, r)| r.ino).collect();
         let mut untold = read_untold(&self.db, &local, &mut met)?;
@@ -476,7 +524,7 @@ impl Sealed {
             met,
             lock: self.lock,
         })?;
-        if quiet {
+        if manner != Manner::Fully {
             vault.set_read_only(true);
             return Ok(vault);
         }
@@ -484,6 +532,44 @@ impl Sealed {
         vault.renew_key_file();
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
+    }
+}
+
+impl Sealed {
+    fn meta(&self, row: &[u8], what: &str) -> Result<Vec<u8>, StoreError> {
+        self.db
+            .get(Table::Meta, row)?
+            .ok_or_else(|| StoreError::Missing { what: what.into() })
+    }
+
+    /// The local key and the secrets, as the database has them.
+    fn keys(&self, master: &MasterKey) -> Result<(Key, Secrets), StoreError> {
+        let wrapped = self.meta(LOCAL_KEY, "the store's own key")?;
+        let local = master
+            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &wrapped)
+            .map_err(StoreError::tampered("the store's own key"))?;
+        let plain = open(
+            &local,
+            &local_aad(2),
+            &self.meta(SECRETS, "the device's secrets")?,
+        )
+        .map_err(StoreError::tampered("the device's secrets"))?;
+        let plain = zeroize::Zeroizing::new(plain);
+        let secrets = Secrets::decode(&plain).map_err(StoreError::malformed("the device's secrets"))?;
+        Ok((local, secrets))
+    }
+
+    /// The same, as the key file has them, if it is of this very header.
+    fn keys_by_file(&self, master: &MasterKey) -> Option<(Key, Secrets)> {
+        let file = KeyFile::read(&self.disk).filter(|file| file.header == self.header)?;
+        file.open(master)
+    }
+
+    fn counters(&self, local: &Key) -> Result<Counters, StoreError> {
+        let sealed = self.meta(COUNTERS, "the store's counters")?;
+        let plain = open(local, &local_aad(1), &sealed);
+        let plain = plain.map_err(StoreError::tampered("the store's counters"))?;
+        Counters::decode(&plain).map_err(StoreError::malformed("the store's counters"))
     }
 }
 
@@ -622,90 +708,5 @@ impl Vault {
                 .map(|ino| super::commit::Dead { ino, noted: true }),
         );
         Ok(())
-    }
-
-    /// Writes the copy of what leads to the keys.
-    pub(super) fn write_key_file(&self) -> Result<(), StoreError> {
-        let io = |e| StoreError::Db(DbError::Io(e));
-        let header = self.header.lock().clone();
-        let id = header.vault_id();
-        let bytes = KeyFile {
-            header,
-            wrapped: self
-                .master
-                .read()
-                .wrap(kind::WRAP_LOCAL, &id, &self.local)
-                .to_vec(),
-            secrets: seal(&self.local, &local_aad(2), &self.secrets.encode()),
-        }
-        .encode();
-        let disk = &self.core.disk;
-        let next = "vault.key.new";
-        match disk.remove(next) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
-            _ => {}
-        }
-        let file = disk.create(next).map_err(io)?;
-        file.write_at(0, &bytes).map_err(io)?;
-        file.sync_data().map_err(io)?;
-        disk.rename(next, KEY_FILE).map_err(io)?;
-        // What this fails to save, a later attempt may not save either.
-        disk.sync_dir()
-            .inspect_err(|_| self.core.packs.doubt_names())
-            .map_err(io)
-    }
-}
-
-/// What the key file says; for salvage.
-pub(crate) struct KeyFile {
-    pub(crate) header: Header,
-    pub(crate) wrapped: Vec<u8>,
-    pub(crate) secrets: Vec<u8>,
-}
-
-impl KeyFile {
-    pub(crate) fn read(disk: &Arc<dyn Disk>) -> Option<KeyFile> {
-        let file = disk.open(KEY_FILE).ok()?;
-        let len = file.len().ok().filter(|len| *len < KEY_FILE_MAX)?;
-        let mut bytes = vec![0; len as usize];
-        file.read_at(0, &mut bytes).ok()?;
-        KeyFile::decode(&bytes).ok()
-    }
-
-    /// The file's bytes: a magic that ends in the version, then each part after its length.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.raw(KEY_FILE_MAGIC).bytes(&self.header.encode());
-        w.bytes(&self.wrapped).bytes(&self.secrets);
-        w.0
-    }
-
-    /// The inverse; what is sealed stays so.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything but a key file of this version.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<KeyFile, Malformed> {
-        let mut r = Reader::new(bytes);
-        if r.raw(8)? != KEY_FILE_MAGIC {
-            return Err(Malformed("a key file of an unknown version"));
-        }
-        let header =
-            Header::decode(r.bytes(1 << 16)?).map_err(|_| Malformed("a key file whose header is damaged"))?;
-        let wrapped = r.bytes(WRAPPED)?.to_vec();
-        let secrets = r.bytes(SECRETS_MAX)?.to_vec();
-        r.end()?;
-        Ok(KeyFile {
-            header,
-            wrapped,
-            secrets,
-        })
-    }
-
-    pub(crate) fn open(&self, master: &MasterKey) -> Option<Secrets> {
-        let local = master
-            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &self.wrapped)
-            .ok()?;
-        let plain = zeroize::Zeroizing::new(open(&local, &local_aad(2), &self.secrets).ok()?);
-        Secrets::decode(&plain).ok()
     }
 }

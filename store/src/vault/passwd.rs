@@ -1,11 +1,15 @@
 //! Changing the password: every key is wrapped anew, in one transaction together with
-//! the new parameters. After a crash the old or the new password opens everything.
+//! the new parameters. After a crash the old or the new password opens everything. A key
+//! that is damaged, and so opens by neither, stays as it is and keeps nobody from it.
 //!
 //! The key file is a copy beside the database. It is written after the transaction; where
 //! that fails the change stands all the same, the loss is noted, and the copy is renewed
 //! at the next unlock, check or backup.
 
-use super::open::{KeyFile, put_heads};
+use std::sync::atomic::Ordering;
+
+use super::key_file::KeyFile;
+use super::open::{put_heads, read_only};
 use super::{Problem, Vault};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -60,6 +64,7 @@ impl Vault {
     /// Sets a password without asking for the present one.
     pub(super) fn set_password(&self, new: &Password, params: KdfParams) -> Result<(), PasswdError> {
         params.check()?;
+        self.changeable()?;
         let make = |before: &Header| before.change_password(&self.master.read(), new, params);
         let before = self.header.lock().clone();
         let made = make(&before);
@@ -87,11 +92,19 @@ impl Vault {
         Ok(())
     }
 
+    fn changeable(&self) -> Result<(), StoreError> {
+        match self.read_only.load(Ordering::Relaxed) {
+            true => Err(read_only()),
+            false => Ok(()),
+        }
+    }
+
     /// Makes a recovery phrase; one made before is void.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn add_recovery(&self) -> Result<RecoveryPhrase, StoreError> {
+        self.changeable()?;
         let _committer = self.committer.lock();
         let mut header = self.header.lock();
         let before = header.clone();
@@ -120,10 +133,13 @@ impl Vault {
         let _committer = self.committer.lock();
         let header = self.header.lock().clone();
         let good = KeyFile::read(&self.core.disk).is_some_and(|file| {
-            let secrets = file.open(&self.master.read());
-            file.header == header && secrets.is_some_and(|s| *s.encode() == *self.secrets.encode())
+            let opened = file.open(&self.master.read());
+            file.header == header && opened.is_some_and(|(_, s)| *s.encode() == *self.secrets.encode())
         });
-        let result = if good { Ok(()) } else { self.write_key_file() };
+        let result = match good {
+            true => Ok(()),
+            false => self.changeable().and_then(|()| self.write_key_file()),
+        };
         self.note_key_file(result);
     }
 
@@ -151,12 +167,19 @@ impl Vault {
         let parts: Vec<Result<Vec<Row>, StoreError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = rows
                 .chunks(share)
-                .map(|part| scope.spawn(move || part.iter().map(|row| rewrap_row(old, new, row)).collect()))
+                .map(|part| {
+                    scope.spawn(move || {
+                        part.iter()
+                            .filter_map(|row| self.rewrap_row(old, new, row))
+                            .collect()
+                    })
+                })
                 .collect();
             handles
                 .into_iter()
                 .map(|h| {
                     h.join()
+                        .map(Ok)
                         .unwrap_or_else(|_| Err(StoreError::Tampered { what: "a key".into() }))
                 })
                 .collect()
@@ -167,20 +190,20 @@ impl Vault {
                 batch.put(Table::Wraps, key, wrapped);
             }
         }
+        if batch.is_empty() && !rows.is_empty() {
+            // Not one: that is no damage to a file.
+            let what = "every file's key".into();
+            return Err(StoreError::Tampered { what });
+        }
         Ok(batch)
     }
-}
 
-fn rewrap_row(old: &MasterKey, new: &MasterKey, (key, wrapped): &Row) -> Result<Row, StoreError> {
-    let ino = <[u8; 8]>::try_from(key.as_slice())
-        .map(u64::from_be_bytes)
-        .unwrap_or(0);
-    let what = format!("the key of file number {ino}");
-    let entity = old
-        .unwrap(kind::WRAP_ENTITY, &number(ino), wrapped)
-        .map_err(StoreError::tampered(what))?;
-    Ok((
-        key.clone(),
-        new.wrap(kind::WRAP_ENTITY, &number(ino), &entity).to_vec(),
-    ))
+    /// `None`: it opens by no password any more, however often it is read.
+    fn rewrap_row(&self, old: &MasterKey, new: &MasterKey, (key, wrapped): &Row) -> Option<Row> {
+        let ino = number(<[u8; 8]>::try_from(key.as_slice()).map(u64::from_be_bytes).ok()?);
+        let unwrap = |wrapped: &[u8]| old.unwrap(kind::WRAP_ENTITY, &ino, wrapped).ok();
+        let again = || unwrap(&self.core.db.get(Table::Wraps, key).ok()??);
+        let entity = unwrap(wrapped).or_else(again)?;
+        Some((key.clone(), new.wrap(kind::WRAP_ENTITY, &ino, &entity).to_vec()))
+    }
 }

@@ -1,0 +1,119 @@
+//! The key file, a copy of header, local key and secrets beside the database: what salvage
+//! needs if the database is lost.
+//!
+//! Guarantees: it is replaced whole or not at all, and holds nothing unsealed but what the
+//! header shows. Never says whether it fits the database: see `passwd`.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Vault;
+use super::open::local_aad;
+use super::secrets::Secrets;
+use crate::codec::{Malformed, Reader, Writer};
+use crate::core::StoreError;
+use crate::db::DbError;
+use crate::io::Disk;
+use crate::keys::{Header, Key, MasterKey, WRAPPED, open, seal};
+use crate::record::kind;
+
+/// Its name.
+pub(crate) const KEY_FILE: &str = "vault.key";
+const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK0";
+/// No key file is as long as this, in bytes.
+const KEY_FILE_MAX: u64 = 2 << 20;
+/// The longest sealed secrets, in bytes: 65,535 chains fit.
+const SECRETS_MAX: usize = (1 << 20) + (1 << 16);
+
+impl Vault {
+    /// Writes the copy of what leads to the keys.
+    pub(super) fn write_key_file(&self) -> Result<(), StoreError> {
+        let io = |e| StoreError::Db(DbError::Io(e));
+        let bytes = self.key_file();
+        let disk = &self.core.disk;
+        let next = "vault.key.new";
+        match disk.remove(next) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)),
+            _ => {}
+        }
+        let file = disk.create(next).map_err(io)?;
+        file.write_at(0, &bytes).map_err(io)?;
+        file.sync_data().map_err(io)?;
+        disk.rename(next, KEY_FILE).map_err(io)?;
+        // What this fails to save, a later attempt may not save either.
+        disk.sync_dir()
+            .inspect_err(|_| self.core.packs.doubt_names())
+            .map_err(io)
+    }
+
+    /// Its bytes, as of now. Whoever needs them to fit the database holds the committer.
+    pub(super) fn key_file(&self) -> Vec<u8> {
+        let header = self.header.lock().clone();
+        let id = header.vault_id();
+        KeyFile {
+            header,
+            wrapped: self
+                .master
+                .read()
+                .wrap(kind::WRAP_LOCAL, &id, &self.local)
+                .to_vec(),
+            secrets: seal(&self.local, &local_aad(2), &self.secrets.encode()),
+        }
+        .encode()
+    }
+}
+
+/// What the key file says; for salvage.
+pub(crate) struct KeyFile {
+    pub(crate) header: Header,
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) secrets: Vec<u8>,
+}
+
+impl KeyFile {
+    pub(crate) fn read(disk: &Arc<dyn Disk>) -> Option<KeyFile> {
+        let file = disk.open(KEY_FILE).ok()?;
+        let len = file.len().ok().filter(|len| *len < KEY_FILE_MAX)?;
+        let mut bytes = vec![0; len as usize];
+        file.read_at(0, &mut bytes).ok()?;
+        KeyFile::decode(&bytes).ok()
+    }
+
+    /// The file's bytes: a magic that ends in the version, then each part after its length.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.raw(KEY_FILE_MAGIC).bytes(&self.header.encode());
+        w.bytes(&self.wrapped).bytes(&self.secrets);
+        w.0
+    }
+
+    /// The inverse; what is sealed stays so.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a key file of this version.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<KeyFile, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.raw(8)? != KEY_FILE_MAGIC {
+            return Err(Malformed("a key file of an unknown version"));
+        }
+        let header =
+            Header::decode(r.bytes(1 << 16)?).map_err(|_| Malformed("a key file whose header is damaged"))?;
+        let wrapped = r.bytes(WRAPPED)?.to_vec();
+        let secrets = r.bytes(SECRETS_MAX)?.to_vec();
+        r.end()?;
+        Ok(KeyFile {
+            header,
+            wrapped,
+            secrets,
+        })
+    }
+
+    /// The local key and the secrets in it.
+    pub(crate) fn open(&self, master: &MasterKey) -> Option<(Key, Secrets)> {
+        let local = master
+            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &self.wrapped)
+            .ok()?;
+        let plain = zeroize::Zeroizing::new(open(&local, &local_aad(2), &self.secrets).ok()?);
+        Some((local, Secrets::decode(&plain).ok()?))
+    }
+}

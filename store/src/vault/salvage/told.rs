@@ -1,0 +1,411 @@
+//! What the packs' events tell, without the database: each entity's newest version and key,
+//! each node's newest state, and where every chunk lies.
+//!
+//! Guarantees: a payload is believed only if its seal opens, and that binds its entity or
+//! node and its number in its chain. Which of two is newer is told by that number, or by
+//! Lamport time between chains. The batches' signatures stand in the database and are not
+//! asked for. What is damaged is counted, never passed over in silence.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::out::{Attributes, BringError, Out};
+use crate::chunk::pack::{ScanItem, pack_name, pack_number};
+use crate::chunk::{Packs, Place};
+use crate::codec::Reader;
+use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
+use crate::event::{
+    Body, EVENT_MAX, Event, EventKind, EventRef, NodeState, Version, content_aad, gone_aad, hash, key_aad,
+    node_aad,
+};
+use crate::ids::{EntityId, NodeId, ROOT_NODE};
+use crate::io::Disk;
+use crate::keys::{ChunkId, ChunkKeys, Key, WRAPPED, open};
+use crate::record::{ManifestRef, kind};
+use crate::tree::Kind;
+use crate::vault::secrets::Secrets;
+
+/// Where a version is told: its Lamport time and event, and the sealed payload's place in
+/// a batch: first byte and length.
+#[derive(Clone, Copy)]
+struct Newest {
+    lamport: u64,
+    at: EventRef,
+    generation: u32,
+    batch: Place,
+    from: u32,
+    len: u32,
+}
+
+/// Whether the second is the newer one. Within a chain its number counts, which is sealed.
+fn is_newer(known: (u64, EventRef), other: (u64, EventRef)) -> bool {
+    match known.1.chain == other.1.chain {
+        true => known.1.seq <= other.1.seq,
+        false => known.0 <= other.0,
+    }
+}
+
+/// What an entity's events tell.
+#[derive(Default)]
+struct Versions {
+    /// The newest of those that the hashes in their batch vouch for.
+    sure: Option<Newest>,
+    /// The newest of the others.
+    doubtful: Option<Newest>,
+}
+
+/// What is told of a node last.
+struct NodeTold {
+    lamport: u64,
+    at: EventRef,
+    /// `None`: it is gone.
+    state: Option<NodeState>,
+}
+
+/// A version brought to the destination.
+pub(super) struct Restored {
+    /// In bytes.
+    pub(super) size: u64,
+    pub(super) at: PathBuf,
+    /// The event that told it.
+    pub(super) event: EventRef,
+    /// A newer one was told, and does not open.
+    pub(super) newer_lost: bool,
+}
+
+/// What the packs' events tell.
+pub(super) struct Told {
+    packs: Packs,
+    chunk_keys: ChunkKeys,
+    tree_key: Key,
+    wrap_key: Key,
+    /// Each entity's key, wrapped under the epoch of this generation.
+    keys: HashMap<EntityId, (EventRef, u32, [u8; WRAPPED])>,
+    versions: HashMap<EntityId, Versions>,
+    nodes: HashMap<NodeId, NodeTold>,
+    /// What each node ever named.
+    pub(super) entity_of: HashMap<NodeId, EntityId>,
+    /// What of the packs cannot be believed or read.
+    pub(super) damage: Vec<String>,
+    chunks: HashMap<ChunkId, (u8, Place)>,
+    /// Further copies of chunks that are there more than once.
+    copies: HashMap<ChunkId, Vec<(u8, Place)>>,
+}
+
+impl Told {
+    /// Reads all batches, in the packs' order, and notes where all chunks are.
+    pub(super) fn read(disk: Arc<dyn Disk>, secrets: &Secrets) -> io::Result<Told> {
+        let (mut lengths, mut damage) = (Vec::new(), Vec::new());
+        for name in disk.list()? {
+            let Some(pack) = pack_number(&name) else { continue };
+            match disk.open(&name).and_then(|file| file.len()) {
+                Ok(len) => lengths.push((pack, len)),
+                Err(e) => damage.push(format!("{name} cannot be opened: {e}")),
+            }
+        }
+        lengths.sort_unstable();
+        let packs = Packs::open(disk, &lengths).map_err(|e| io::Error::other(e.to_string()))?;
+        let mut told = Told {
+            packs,
+            chunk_keys: ChunkKeys::new(secrets.chunk_id.duplicate(), secrets.chunk_seal.duplicate()),
+            tree_key: secrets.tree_key(),
+            wrap_key: secrets.wrap_key(),
+            keys: HashMap::new(),
+            versions: HashMap::new(),
+            nodes: HashMap::new(),
+            entity_of: HashMap::new(),
+            chunks: HashMap::new(),
+            copies: HashMap::new(),
+            damage,
+        };
+        for (pack, _) in lengths {
+            let (mut records, mut gaps) = (Vec::new(), 0);
+            let scanned = told.packs.scan(pack, &mut |item| match item {
+                ScanItem::Record { kind, id, place } => records.push((kind, id, place)),
+                ScanItem::Gap { len, .. } => gaps += len,
+            });
+            let name = pack_name(pack);
+            if let Err(e) = scanned {
+                told.damage.push(format!("{name} cannot be read: {e}"));
+            }
+            if gaps > 0 {
+                told.damage.push(format!(
+                    "{gaps} bytes of {name} are no record: damage, or what a write left that failed"
+                ));
+            }
+            for (what, id, place) in records {
+                match what {
+                    kind::BATCH => {
+                        let mut bytes = vec![0; place.len as usize];
+                        let bad = match told.packs.read(place, 0, &mut bytes) {
+                            Ok(()) => told.read_batch(place, &id, &bytes),
+                            Err(_) => 1,
+                        };
+                        if bad > 0 {
+                            told.damage.push(format!("{bad} events in {name} are damaged"));
+                        }
+                    }
+                    kind::CHUNK | kind::MANIFEST => {
+                        if let Some(other) = told.chunks.insert(ChunkId(id), (what, place)) {
+                            told.copies.entry(ChunkId(id)).or_default().push(other);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    /// Notes a batch's events; returns how many are damaged. `head` is the last one's hash,
+    /// and each event has that of the one before it.
+    fn read_batch(&mut self, batch: Place, head: &[u8; 32], bytes: &[u8]) -> u64 {
+        let mut r = Reader::new(bytes);
+        let mut bad = 0;
+        let mut before: Option<(Event, [u8; 32], u32)> = None;
+        while r.remaining() > 0 {
+            let Ok(raw) = r.bytes(EVENT_MAX) else {
+                bad += 1; // and all that follow: how many cannot be known
+                break;
+            };
+            let end = (bytes.len() - r.remaining()) as u32;
+            let event = Event::decode(raw).ok();
+            if let Some((known, its_hash, its_end)) = before.take() {
+                let vouched = event.as_ref().is_some_and(|event| event.prev == its_hash);
+                // Where its follower is damaged, its seal must do.
+                let sure = vouched || event.is_none();
+                bad += u64::from(!self.note(known, batch, its_end, sure));
+            }
+            match event {
+                Some(event) => before = Some((event, hash(raw), end)),
+                None => bad += 1,
+            }
+        }
+        if let Some((known, its_hash, its_end)) = before {
+            let sure = its_hash == *head;
+            bad += u64::from(!self.note(known, batch, its_end, sure));
+        }
+        bad
+    }
+
+    /// Notes an event that ends at `end` in its batch; false if it is damaged.
+    fn note(&mut self, event: Event, batch: Place, end: u32, sure: bool) -> bool {
+        match event.kind {
+            EventKind::Create | EventKind::Version => {
+                let entity = EntityId(event.subject);
+                if let Some(wrapped) = event.wrapped
+                    && (sure || !self.keys.contains_key(&entity))
+                {
+                    self.keys.insert(entity, (event.at, event.generation, wrapped));
+                }
+                let len = event.sealed.len() as u32;
+                let newest = Newest {
+                    lamport: event.lamport,
+                    at: event.at,
+                    generation: event.generation,
+                    batch,
+                    from: end - len,
+                    len,
+                };
+                let versions = self.versions.entry(entity).or_default();
+                let slot = match sure {
+                    true => &mut versions.sure,
+                    false => &mut versions.doubtful,
+                };
+                if slot.is_none_or(|known| is_newer((known.lamport, known.at), (event.lamport, event.at))) {
+                    *slot = Some(newest);
+                }
+                sure
+            }
+            EventKind::Node | EventKind::NodeGone => {
+                let node = NodeId(event.subject);
+                let aad = match event.kind {
+                    EventKind::NodeGone => gone_aad(&node, event.at, event.generation),
+                    _ => node_aad(&node, event.at, event.generation),
+                };
+                let Ok(plain) = open(&self.tree_key, &aad, &event.sealed) else {
+                    return false;
+                };
+                // The payload of a removal is its version alone.
+                let state = match (event.kind, NodeState::decode(&plain)) {
+                    (EventKind::NodeGone, _) if plain == [0] => None,
+                    (_, Ok(state)) => Some(state),
+                    _ => return false,
+                };
+                if let Some(entity) = state.as_ref().and_then(|state| state.entity) {
+                    self.entity_of.insert(node, entity);
+                }
+                let known = self.nodes.get(&node).map(|known| (known.lamport, known.at));
+                if known.is_none_or(|known| is_newer(known, (event.lamport, event.at))) {
+                    let (lamport, at) = (event.lamport, event.at);
+                    self.nodes.insert(node, NodeTold { lamport, at, state });
+                }
+                sure
+            }
+        }
+    }
+
+    /// Nodes that name an entity, by the last that is told of them.
+    pub(super) fn names(&self) -> impl Iterator<Item = (NodeId, EntityId)> {
+        let named = |(node, told): (&NodeId, &NodeTold)| Some((*node, told.state.as_ref()?.entity?));
+        self.nodes.iter().filter_map(named)
+    }
+
+    /// Folders, with their attributes.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (NodeId, Attributes)> {
+        self.nodes.iter().filter_map(|(node, told)| {
+            let state = told.state.as_ref().filter(|state| state.entity.is_none())?;
+            Some((*node, Attributes::told(state.perm, None, state.xattrs.clone())))
+        })
+    }
+
+    /// Entities of which a version is told.
+    pub(super) fn entities(&self) -> impl Iterator<Item = EntityId> {
+        self.versions.keys().copied()
+    }
+
+    /// A node's path; what hangs nowhere goes to a folder of its own.
+    pub(super) fn path_of(&self, node: NodeId) -> Vec<u8> {
+        let mut parts: Vec<&[u8]> = Vec::new();
+        let mut at = node;
+        while at != ROOT_NODE {
+            match self.nodes.get(&at) {
+                Some(NodeTold {
+                    state: Some(state), ..
+                }) if parts.len() < 256 => {
+                    parts.push(&state.name);
+                    at = state.parent;
+                }
+                _ => {
+                    parts.push(b"without a folder");
+                    break;
+                }
+            }
+        }
+        parts.reverse();
+        parts.join(&b'/')
+    }
+
+    /// Writes an entity's newest published version to a file.
+    pub(super) fn restore(
+        &self,
+        entity: EntityId,
+        to: &Path,
+        out: &mut Out<'_>,
+    ) -> Result<Restored, BringError> {
+        let lost = |what: &str| BringError::Vault(format!("{what} is missing or damaged"));
+        let versions = self.versions.get(&entity).ok_or_else(|| lost("its content"))?;
+        let (at, generation, wrapped) = self.keys.get(&entity).ok_or_else(|| lost("its key"))?;
+        let aad = key_aad(&entity, *at, *generation);
+        let bytes = open(&self.wrap_key, &aad, wrapped).map_err(|_| lost("its key"))?;
+        let mut bytes: [u8; 32] = bytes.try_into().map_err(|_| lost("its key"))?;
+        let key = Key::take(&mut bytes);
+        let mut found: Vec<Newest> = versions.sure.into_iter().chain(versions.doubtful).collect();
+        found.sort_by(|a, b| match is_newer((b.lamport, b.at), (a.lamport, a.at)) {
+            true => std::cmp::Ordering::Less,
+            false => std::cmp::Ordering::Greater,
+        });
+        let mut newer_lost = false;
+        for newest in found {
+            if let Some(version) = self.version(&key, &entity, &newest) {
+                let (size, at) = self.write_version(&version, to, out)?;
+                return Ok(Restored {
+                    size,
+                    at,
+                    event: newest.at,
+                    newer_lost,
+                });
+            }
+            newer_lost = true;
+        }
+        Err(lost("its content"))
+    }
+
+    fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
+        let mut sealed = vec![0; newest.len as usize];
+        self.packs.read(newest.batch, newest.from, &mut sealed).ok()?;
+        let plain = open(key, &content_aad(entity, newest.at, newest.generation), &sealed).ok()?;
+        Version::decode(&zeroize::Zeroizing::new(plain)).ok()
+    }
+
+    fn write_version(
+        &self,
+        version: &Version,
+        to: &Path,
+        out: &mut Out<'_>,
+    ) -> Result<(u64, PathBuf), BringError> {
+        let attributes = Attributes::told(version.perm, Some(version.mtime), version.xattrs.clone());
+        if version.kind == Kind::Symlink {
+            let mut target = Vec::new();
+            match &version.body {
+                Body::Inline(bytes) => target.extend_from_slice(bytes),
+                Body::Manifest(root) => self.each_piece(root, &mut |_, piece| {
+                    target.extend_from_slice(piece);
+                    Ok(())
+                })?,
+            }
+            return Ok((version.size, out.symlink_later(target, to, attributes)));
+        }
+        let write = |file: &fs::File| match &version.body {
+            Body::Inline(bytes) => file.write_all_at(bytes, 0).map_err(BringError::Dest),
+            Body::Manifest(root) => self.each_piece(root, &mut |at, piece| file.write_all_at(piece, at)),
+        };
+        let at = out.fill(to, version.size, &attributes, write)?;
+        Ok((version.size, at))
+    }
+
+    /// Calls `each` with every chunk's offset and bytes, in order; holes are passed over.
+    fn each_piece(
+        &self,
+        root: &ManifestRef,
+        each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> Result<(), BringError> {
+        let lost = || BringError::Vault("a chunk of it is missing or damaged".into());
+        if root.depth > DEPTH_MAX {
+            return Err(lost());
+        }
+        let mut at = 0u64;
+        let mut stack = vec![(root.id, root.len, root.depth)];
+        while let Some((id, len, level)) = stack.pop() {
+            let bytes = self.chunk(&id, len, kind::MANIFEST).ok_or_else(lost)?;
+            match decode(&bytes, level).map_err(|_| lost())? {
+                Node::Branch(children) => {
+                    stack.extend(children.iter().rev().map(|c| (c.id, c.len, level - 1)));
+                }
+                Node::Leaf(entries) => {
+                    for entry in entries {
+                        let len = match entry {
+                            LeafEntry::Chunk(c) => {
+                                let bytes = self.chunk(&c.id, c.len, kind::CHUNK).ok_or_else(lost)?;
+                                each(at, &bytes).map_err(BringError::Dest)?;
+                                u64::from(c.len)
+                            }
+                            LeafEntry::Hole(len) => len,
+                        };
+                        at = at.checked_add(len).ok_or_else(lost)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk's bytes, from whichever copy is whole.
+    fn chunk(&self, id: &ChunkId, len: u32, want: u8) -> Option<Vec<u8>> {
+        let others = self.copies.get(id).into_iter().flatten();
+        self.chunks
+            .get(id)
+            .into_iter()
+            .chain(others)
+            .find_map(|(kind, place)| {
+                let mut sealed = vec![0; place.len as usize];
+                self.packs.read(*place, 0, &mut sealed).ok()?;
+                let opened = || self.chunk_keys.open(want, id, len as usize, &sealed).ok();
+                (*kind == want).then(opened)?
+            })
+    }
+}
