@@ -27,9 +27,7 @@ pub(crate) fn fill<F: FileSystem>(fs: &F) -> Result<()> {
                 ..OpenMode::default()
             };
             let (note, handle) = fs.create(who, folder.ino, b"Welcome.md", 0o644, mode, true)?;
-            let written = fs
-                .write(note.ino, handle, 0, NOTE.as_bytes(), false)
-                .and_then(|_| fs.flush(note.ino, handle));
+            let written = fs.write(note.ino, handle, 0, NOTE.as_bytes(), false);
             fs.release(note.ino, handle);
             written?;
             let (done, answer) = mpsc::channel();

@@ -240,10 +240,9 @@ pub trait FileSystem: Send + Sync + 'static {
     ) -> Result<(Attr, Handle)>;
     /// Appends up to `size` bytes from `offset` to `out`; fewer only at the end of the file.
     fn read(&self, ino: Ino, handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()>;
-    /// Writes all of `data`; `kill_suid` says to clear set-id bits.
+    /// Writes all of `data`; `kill_suid` says to clear set-id bits. What is refused is refused
+    /// now: close(2) is not told of, and reports nothing.
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32>;
-    /// One close(2) of a descriptor of this handle: reports an error that an earlier write could not.
-    fn flush(&self, ino: Ino, handle: Handle) -> Result<()>;
     /// The handle's last descriptor is gone.
     fn release(&self, ino: Ino, handle: Handle);
     /// Makes the file (or folder) durable, then answers: at once or from another thread.

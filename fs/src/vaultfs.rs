@@ -323,11 +323,6 @@ impl FileSystem for CofferFs {
         Ok(data.len() as u32)
     }
 
-    fn flush(&self, _ino: Ino, _handle: Handle) -> Result<()> {
-        // Nothing is reported late: a write that was accepted is in memory until it is stored.
-        Ok(())
-    }
-
     fn release(&self, ino: Ino, handle: Handle) {
         self.vault.release(ino, handle & WRITES != 0);
     }

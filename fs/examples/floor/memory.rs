@@ -476,10 +476,6 @@ impl FileSystem for Memory {
         Ok(data.len() as u32)
     }
 
-    fn flush(&self, _ino: Ino, _handle: Handle) -> Result<()> {
-        Ok(())
-    }
-
     fn release(&self, ino: Ino, _handle: Handle) {
         let mut nodes = self.nodes.lock();
         if let Ok(node) = nodes.get(ino) {

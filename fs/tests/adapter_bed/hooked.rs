@@ -37,7 +37,6 @@ told! {
     fn create(&self, who: Caller, parent: Ino, name: &[u8], perm: u32, mode: OpenMode, exclusive: bool) -> Result<(Attr, Handle)>;
     fn read(&self, ino: Ino, handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()>;
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32>;
-    fn flush(&self, ino: Ino, handle: Handle) -> Result<()>;
     fn release(&self, ino: Ino, handle: Handle);
     fn fsync(&self, ino: Ino, done: Done<()>);
     fn readdir(&self, ino: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()>;

@@ -196,10 +196,6 @@ impl FileSystem for Broken {
         self.inner.write(ino, handle, offset, data, kill_suid)
     }
 
-    fn flush(&self, ino: Ino, handle: Handle) -> Result<()> {
-        self.inner.flush(ino, handle)
-    }
-
     fn release(&self, ino: Ino, handle: Handle) {
         self.inner.release(ino, handle);
     }

@@ -143,10 +143,6 @@ impl FileSystem for Reference {
         self.state().write(ino, handle, offset, data, kill_suid)
     }
 
-    fn flush(&self, _ino: Ino, _handle: Handle) -> Result<()> {
-        Ok(())
-    }
-
     fn release(&self, _ino: Ino, handle: Handle) {
         self.state().release(handle);
     }

@@ -146,7 +146,6 @@ impl<B: Bench> Direct<B> {
             };
             let result = work(self, ino, handle);
             if open.is_none() {
-                fs.flush(ino, handle)?;
                 fs.release(ino, handle);
             }
             result
