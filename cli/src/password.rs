@@ -8,6 +8,7 @@ use crate::args::PasswordArgs;
 use crate::failure::{Failure, Kind};
 use crate::secret::Secret;
 use crate::ui::{self, Person};
+use crate::units;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -185,10 +186,9 @@ pub(crate) fn weakness(password: &Secret) -> Option<String> {
     if estimate.score() >= zxcvbn::Score::Three {
         return None;
     }
-    let mut advice = format!(
-        "It falls to about 10^{:.0} guesses.",
-        estimate.guesses_log10().max(0.0)
-    );
+    // Below 10^8 where the score is less than three, so this neither overflows nor loses anything.
+    let guesses = 10f64.powf(estimate.guesses_log10().max(0.0).ceil()) as u64;
+    let mut advice = format!("It falls to fewer than {} guesses.", units::count(guesses));
     if let Some(feedback) = estimate.feedback() {
         if let Some(warning) = feedback.warning() {
             advice.push_str(&format!(" {warning}"));

@@ -118,8 +118,9 @@ fn rescue(connection: Option<u64>, mountpoint: &Path, detach: bool) {
     let aborted = connection.is_some_and(|connection| {
         std::fs::write(format!("/sys/fs/fuse/connections/{connection}/abort"), "1").is_ok()
     });
-    ui::note(&format!(
-        "guardian: the daemon died; its connection {}",
+    ui::log(&format!(
+        "guardian: the daemon of {} died; its connection {}",
+        mountpoint.display(),
         if aborted {
             "was aborted"
         } else {
@@ -127,6 +128,6 @@ fn rescue(connection: Option<u64>, mountpoint: &Path, detach: bool) {
         }
     ));
     if detach && let Err(failure) = engine::remove_stale(mountpoint) {
-        ui::note(&format!("guardian: {failure}"));
+        ui::log(&format!("guardian: {failure}"));
     }
 }

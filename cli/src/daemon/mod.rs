@@ -100,7 +100,7 @@ impl Requester {
         if let Some(mut stream) = self.0 {
             let _ = frame::send(&mut stream, &reply, &[]);
         } else if let Reply::Failed(failure) = reply {
-            ui::note(&format!("coffer: {}", failure.message));
+            ui::log(&format!("coffer: {}", failure.message));
         }
     }
 }
@@ -223,7 +223,7 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
 fn silence_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        ui::note(&format!(
+        ui::log(&format!(
             "coffer: a fault of our own at {place}\n{}",
             std::backtrace::Backtrace::force_capture()
         ));
