@@ -5,18 +5,20 @@
 //! on, and that may be a name or a text of the vault.
 
 use crate::failure::Failure;
-use crate::paths;
+use crate::{paths, units};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
 
 /// From now on panics go to the log. Where there is none they are silent.
 pub(crate) fn to_log() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let text = format!(
-            "coffer: a fault at {place}, process {}\n{}\n",
+            "{} coffer: a fault at {place}, process {}\n{}\n",
+            units::utc(SystemTime::now()),
             std::process::id(),
             std::backtrace::Backtrace::force_capture()
         );

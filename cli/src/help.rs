@@ -4,10 +4,10 @@
 pub(crate) const EPILOGUE: &str = "\
 Environment:
   COFFER_VAULT                 the vault, as --vault
-  COFFER_RUNTIME_DIR           where the control socket lies, and the only place that is looked in
+  COFFER_RUNTIME_DIR           the control socket's folder, the only one
   COFFER_MOUNTPOINT            the folder for “coffer mount”
-  COFFER_PASSWORD_COMMAND      a command (for sh -c) whose first line of output is the password
-  COFFER_NEW_PASSWORD_COMMAND  the same for the new password of “coffer passwd”
+  COFFER_PASSWORD_COMMAND      a shell command that prints the password
+  COFFER_NEW_PASSWORD_COMMAND  one that prints the new password
 
 Exit codes:
    0  done
@@ -17,7 +17,7 @@ Exit codes:
    4  there is no vault in that place
    5  in use: another process holds the vault, or programs use the mount
    6  damaged: stored data is not what was written
-   7  a question needs an answer by flag, because there is no terminal to ask on
+   7  a question needs an answer by flag: no terminal to ask on
    8  no space left on the disk
    9  nothing is mounted or open there
   10  made by a newer Coffer
@@ -27,9 +27,12 @@ error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
 
 /// Below “coffer mount”.
 pub(crate) const FSTAB: &str = "\
-By mount(8):   mount -t fuse.coffer VAULT FOLDER -o noatime
-In fstab:      VAULT FOLDER fuse.coffer noauto,user,noatime 0 0
-At boot:       VAULT FOLDER fuse.coffer passwordfile=/root/coffer.key,allow_other 0 0
+By mount(8):
+  mount -t fuse.coffer VAULT FOLDER -o noatime
+In fstab, for “mount FOLDER”, which asks for the password:
+  VAULT FOLDER fuse.coffer noauto,user,noatime 0 0
+In fstab, at boot:
+  VAULT FOLDER fuse.coffer nofail,passwordfile=/root/coffer.key,allow_other 0 0
 
 Beside mount(8)'s own, these options are known there: passwordfile=FILE, idle=TIME, moved, copied,
 detach_if_killed. Whoever can read a password file can open the vault: keep it on another,

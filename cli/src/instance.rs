@@ -157,13 +157,13 @@ pub(crate) fn doubt(vault: &Path, sealed: &Sealed) -> Option<Failure> {
 fn question(verdict: &Verdict, vault: &Path) -> Option<Failure> {
     let text = match verdict {
         Verdict::Fine => return None,
-        Verdict::Elsewhere(place) => format!(
+        Verdict::Elsewhere(place) if place != vault => format!(
             "The vault {} was last opened as {}. If it was moved (or restored after a loss), say --moved; if this is a copy beside the original, say --copied, and it becomes a device of its own.",
             vault.display(),
             place.display()
         ),
-        Verdict::Replaced => format!(
-            "The vault {} is not the copy that was here before: it was put back from elsewhere. If it takes the lost one's place, say --moved; if the other still lives, say --copied, and this becomes a device of its own.",
+        Verdict::Elsewhere(_) | Verdict::Replaced => format!(
+            "The vault {} is not the copy that was here before: it was put back from elsewhere. If it takes the place of one that is lost, say --moved; if the other is still in use, say --copied, and this becomes a device of its own.",
             vault.display()
         ),
     };

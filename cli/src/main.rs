@@ -59,14 +59,14 @@ fn main() -> ExitCode {
     let cli = match args::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) if wants_json && error.use_stderr() => {
+            // What is wrong, without the usage that follows an empty line.
             let text = error.to_string();
-            let first = text
+            let wrong: Vec<&str> = text
                 .lines()
-                .next()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            let failure = Failure::usage(first);
+                .map(str::trim)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let failure = Failure::usage(wrong.join(" ").trim_start_matches("error: "));
             Ui::new(true).fail(&failure);
             return failure.exit();
         }

@@ -8,11 +8,14 @@ use crate::args::PasswordArgs;
 use crate::failure::{Failure, Kind};
 use crate::secret::Secret;
 use crate::ui::{self, Person};
+use crate::units;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::ptr;
 
 /// A command whose first line of output is the password.
 const COMMAND: &str = "COFFER_PASSWORD_COMMAND";
@@ -141,10 +144,28 @@ pub(crate) fn typed(prompt: &str) -> Result<Secret, Failure> {
             "There is no terminal to ask for the password on; give it with --password-stdin, --password-file or COFFER_PASSWORD_COMMAND.",
         ));
     }
-    match rpassword::prompt_password(format!("{prompt} ")) {
+    match uninterrupted(|| rpassword::prompt_password(format!("{prompt} "))) {
         Ok(line) => Ok(Secret::new(line.into_bytes())),
         Err(error) => Err(Failure::io("read the password from the terminal", &error)),
     }
+}
+
+/// Holds SIGINT back until `ask` has ended, which at Ctrl-C raises it before it gives the terminal
+/// its echo back: the shell would be left typing blindly.
+fn uninterrupted<T>(ask: impl FnOnce() -> T) -> T {
+    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+    let mut interrupt = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the sets are ours, and written before they are read; with arguments that are valid
+    // none of these calls fails.
+    unsafe {
+        libc::sigemptyset(interrupt.as_mut_ptr());
+        libc::sigaddset(interrupt.as_mut_ptr(), libc::SIGINT);
+        libc::pthread_sigmask(libc::SIG_BLOCK, interrupt.as_ptr(), before.as_mut_ptr());
+    }
+    let answer = ask();
+    // SAFETY: as above. One that was held back arrives here, and ends us as it should.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    answer
 }
 
 fn chosen(given: Option<Secret>) -> Result<Secret, Failure> {
@@ -185,10 +206,9 @@ pub(crate) fn weakness(password: &Secret) -> Option<String> {
     if estimate.score() >= zxcvbn::Score::Three {
         return None;
     }
-    let mut advice = format!(
-        "It falls to about 10^{:.0} guesses.",
-        estimate.guesses_log10().max(0.0)
-    );
+    // Below 10^8 where the score is less than three, so this neither overflows nor loses anything.
+    let guesses = 10f64.powf(estimate.guesses_log10().max(0.0).ceil()) as u64;
+    let mut advice = format!("It falls to fewer than {} guesses.", units::count(guesses));
     if let Some(feedback) = estimate.feedback() {
         if let Some(warning) = feedback.warning() {
             advice.push_str(&format!(" {warning}"));

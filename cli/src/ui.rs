@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Where answers go.
 pub(crate) struct Ui {
@@ -67,10 +67,10 @@ impl Ui {
             return;
         }
         note(&format!("coffer: {}", failure.message));
-        if !failure.users.is_empty() {
-            let rows: Vec<[String; 3]> = failure
-                .users
-                .iter()
+        // This command may have been started in the folder that it is to close; its shell is named.
+        let users = || failure.users.iter().filter(|user| user.pid != std::process::id());
+        if users().next().is_some() {
+            let rows: Vec<[String; 3]> = users()
                 .map(|user| [format!("  {}", user.pid), user.command.clone(), user.what.clone()])
                 .collect();
             note(table(&rows).trim_end());
@@ -123,6 +123,15 @@ static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
 pub(crate) fn remark(text: &str) {
     if !FOR_PROGRAMS.load(Ordering::Relaxed) {
         note(text);
+    }
+}
+
+/// One line of a daemon's log, with the time, since who reads it comes later; at a terminal without.
+pub(crate) fn log(text: &str) {
+    if io::stderr().is_terminal() {
+        note(text);
+    } else {
+        note(&format!("{} {text}", units::utc(SystemTime::now())));
     }
 }
 

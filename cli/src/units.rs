@@ -1,6 +1,6 @@
 //! Sizes and spans of time, as people write and read them. Pure; bad input is an error, never a panic.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Reads "256MiB", "19 MiB", "1G", "4096" (bytes). Units are powers of 1024.
 ///
@@ -65,6 +65,29 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// "2026-03-01T07:05:09Z", for logs. Days to a date as in Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms", civil_from_days.
+pub(crate) fn utc(time: SystemTime) -> String {
+    // A clock before 1970 shows its beginning.
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since the 1st of March of the year 0, in eras of 400 years.
+    let day_of_eras = days + 719_468;
+    let (era, of_era) = (day_of_eras / 146_097, day_of_eras % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// "1,204".
@@ -143,5 +166,19 @@ mod tests {
         );
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(span(Duration::from_secs(3 * 3600 + 301)), "3 h 5 min");
+    }
+
+    /// Guards dates around leap days, and the first and the last second of a day.
+    #[test]
+    fn moments_are_dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_772_348_709, "2026-03-01T07:05:09Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{Ui, table};
-use crate::units::{count, counted, size};
+use crate::units::{counted, size};
 use crate::wire::Op;
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
         });
         text.push_str(&format!(
             "{}, {}, {} and {} verified{read}.",
-            counted(report.files, "file", "files"),
+            counted(report.files, "file or folder", "files and folders"),
             counted(report.records, "record", "records"),
             counted(report.chunks, "chunk", "chunks"),
             counted(report.events, "event", "events")
@@ -65,6 +65,8 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
     });
     verdict(
         &report.problems,
+        "thing is damaged",
+        "things are damaged",
         "What is whole stays readable; restore the rest from a backup, or bring out the whole with “coffer check --salvage DIR”.",
     )
 }
@@ -111,7 +113,9 @@ fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failu
     });
     verdict(
         &report.problems,
-        "What is listed first could not be brought out, or not as it was last.",
+        "thing could not be brought out, or not as it was last",
+        "things could not be brought out, or not as they were last",
+        "An older backup may have what is missing.",
     )
 }
 
@@ -130,13 +134,11 @@ pub(super) fn listed(problems: &[Problem]) -> String {
     table(&rows)
 }
 
-fn verdict(problems: &[Problem], then: &str) -> Result<(), Failure> {
-    match problems.len() as u64 {
-        0 => Ok(()),
-        1 => Err(Failure::new(Kind::Damaged, format!("1 thing is damaged. {then}"))),
-        many => Err(Failure::new(
-            Kind::Damaged,
-            format!("{} things are damaged. {then}", count(many)),
-        )),
+/// What is damaged is a failure, even where the report could be made.
+fn verdict(problems: &[Problem], one: &str, many: &str, then: &str) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
     }
+    let damaged = counted(problems.len() as u64, one, many);
+    Err(Failure::new(Kind::Damaged, format!("{damaged}. {then}")))
 }

@@ -141,6 +141,9 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
         "Pending",
         match contents.pending_seconds {
             None => "nothing; all is durable".to_owned(),
+            Some(seconds) if contents.pending_bytes == 0 => {
+                format!("names and times, not yet durable, for {seconds:.1} s")
+            }
             Some(seconds) => {
                 format!(
                     "{} not yet durable, for {seconds:.1} s",

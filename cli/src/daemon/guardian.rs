@@ -116,8 +116,9 @@ pub(crate) fn run() {
 /// The daemon died: ends its connection, and takes the dead mount away if asked.
 fn rescue(mark: &str, mountpoint: &Path, detach: bool) {
     let aborted = engine::abort(mountpoint, mark);
-    ui::note(&format!(
-        "guardian: the daemon died; its connection {}",
+    ui::log(&format!(
+        "guardian: the daemon of {} died; its connection {}",
+        mountpoint.display(),
         if aborted {
             "was aborted"
         } else {
@@ -125,6 +126,6 @@ fn rescue(mark: &str, mountpoint: &Path, detach: bool) {
         }
     ));
     if detach && let Err(failure) = engine::remove_stale(mountpoint) {
-        ui::note(&format!("guardian: {failure}"));
+        ui::log(&format!("guardian: {failure}"));
     }
 }

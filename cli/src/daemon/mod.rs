@@ -100,7 +100,7 @@ impl Requester {
         if let Some(mut stream) = self.0 {
             let _ = frame::send(&mut stream, &reply, &[]);
         } else if let Reply::Failed(failure) = reply {
-            ui::note(&format!("coffer: {}", failure.message));
+            ui::log(&format!("coffer: {}", failure.message));
         }
     }
 }
