@@ -5,6 +5,8 @@
 
 pub mod types;
 
+pub mod permit;
+
 pub mod adapter;
 pub mod mount;
 pub mod vaultfs;

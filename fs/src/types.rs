@@ -2,9 +2,9 @@
 //! vault's file system implements, and what the reference model in the tests implements
 //! too, so that one stream of operations can be played to both.
 //!
-//! Permission checks are the kernel's (`default_permissions`); what is left to the file
-//! system is what the kernel does not check: sticky rename targets excepted, it trusts
-//! its caller's `Caller` for ownership of what is created and for clearing set-id bits.
+//! Permissions are checked above it: by the kernel, or by [`Permit`](crate::permit::Permit)
+//! on a mount that only one user can enter. The file system trusts its caller's `Caller`
+//! for ownership of what is created and for clearing set-id bits.
 
 /// An inode number. The root is 1.
 pub type Ino = u64;
@@ -66,6 +66,19 @@ pub struct Errno(pub i32);
 /// What an operation answers.
 pub type Result<T> = std::result::Result<T, Errno>;
 
+/// What access(2) asks for: a sum of the bits below, which are those of a mode's class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access(pub u8);
+
+impl Access {
+    /// To read.
+    pub const READ: u8 = 4;
+    /// To write.
+    pub const WRITE: u8 = 2;
+    /// To run a file, or to go through a folder.
+    pub const EXECUTE: u8 = 1;
+}
+
 /// What setattr(…) is to change; `None` leaves a field alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SetAttr {
@@ -99,6 +112,8 @@ pub struct OpenMode {
     pub read: bool,
     /// May write.
     pub write: bool,
+    /// To run it, which may be permitted though reading is not.
+    pub execute: bool,
     /// Every write goes to the end (the kernel sends the offset; local writers race only within one kernel).
     pub append: bool,
     /// Cut to nothing at open.
@@ -211,6 +226,11 @@ pub trait FileSystem: Send + Sync + 'static {
     fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr>;
     fn forget(&self, ino: Ino, count: u64);
     fn getattr(&self, ino: Ino) -> Result<Attr>;
+    /// Whether the mounter may; asked only where the kernel does not check.
+    fn access(&self, ino: Ino, want: Access) -> Result<()> {
+        let _ = (ino, want);
+        Ok(())
+    }
     fn setattr(&self, who: Caller, ino: Ino, handle: Option<Handle>, set: SetAttr) -> Result<Attr>;
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>>;
     /// `mode` has the umask already taken off.
@@ -257,6 +277,17 @@ pub trait FileSystem: Send + Sync + 'static {
         cookie: u64,
         each: &mut dyn FnMut(DirEntry<'_>, &Attr) -> bool,
     ) -> Result<()>;
+    /// The names in a folder but `.` and `..`, whoever may list it: for the kernel, which is to
+    /// forget them.
+    fn names(&self, folder: Ino, each: &mut dyn FnMut(&[u8])) {
+        // A folder that cannot be read has nothing in the kernel's cache that it was told of.
+        let _ = self.readdir(folder, 0, &mut |entry| {
+            if !matches!(entry.name, b"." | b"..") {
+                each(entry.name);
+            }
+            true
+        });
+    }
     fn statfs(&self) -> Result<StatFs>;
 
     fn setxattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()>;

@@ -298,7 +298,7 @@ impl Drop for Vault {
 ///
 /// # Panics
 /// If it is not there: a suite that tests nothing must not pass.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let beside = || {
         let test = std::env::current_exe().expect("Linux tells");
         // target/debug/deps/test-… → target/debug/coffer

@@ -7,6 +7,7 @@
 use crate::failure::{Failure, Kind, MountUser};
 use coffer_fs::adapter::{ServeOptions, serve};
 use coffer_fs::mount::{self as table, MountError, MountOptions, UnmountError};
+use coffer_fs::permit::{Permit, User};
 use coffer_fs::types::FileSystem;
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -68,9 +69,16 @@ impl Mount {
         // On a mount that makes each write durable, the kernel does so for cached ones only.
         let serving = ServeOptions {
             direct_writes: !parsed.sync,
+            kernel_checks: parsed.kernel_checks(),
             ..ServeOptions::default()
         };
-        let served = serve(fs, fuse, threads, serving).and_then(|session| {
+        let session = match serving.kernel_checks {
+            true => serve(fs, fuse, threads, serving),
+            // Only its mounter can come: one request less for each change of a folder.
+            false => User::current()
+                .and_then(|user| serve(Arc::new(Permit::new(fs, user)), fuse, threads, serving)),
+        };
+        let served = session.and_then(|session| {
             std::thread::Builder::new()
                 .name("mount-end".into())
                 .spawn(move || {

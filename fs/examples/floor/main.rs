@@ -46,6 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let point = point.ok_or("floor MOUNTPOINT [--threads N] …")?;
+    // As the program does it: only root is served here, who is refused nothing.
+    serving.kernel_checks = mounting.kernel_checks();
     let (fuse, mounted) = mount(&point, &mounting)?;
     let session = serve(Arc::new(memory::Memory::default()), fuse, threads, serving)?;
     if let Err(error) = mounted.raise_readahead() {

@@ -14,9 +14,9 @@ use fuser::{FopenFlags, Generation, ReplyEmpty, ReplyEntry, ReplyXattr};
 use super::ServeOptions;
 use super::convert::{attributes, errno, name};
 use super::handshake::Agreed;
-use super::invalidate::Invalidator;
+use super::invalidate::{Invalidator, What};
 use super::opens::Opens;
-use crate::types::{Attr, Errno, FileSystem, Handle, Ino, OpenMode, Result};
+use crate::types::{Access, Attr, Errno, FileSystem, Handle, Ino, Kind, OpenMode, Result, SetAttr};
 
 /// Inode numbers are never used for another file, so generations stay zero.
 pub(super) const GENERATION: Generation = Generation(0);
@@ -78,6 +78,24 @@ impl<F: FileSystem> Adapter<F> {
             answer |= FopenFlags::FOPEN_DIRECT_IO;
         }
         answer
+    }
+
+    /// Whether the mounter has just shut a folder for itself: then what the kernel holds of
+    /// it must not be shown without asking, where the kernel does not check.
+    pub(super) fn is_shut(&self, attr: &Attr, set: &SetAttr) -> bool {
+        let all = Access(Access::READ | Access::EXECUTE);
+        !self.options.kernel_checks
+            && attr.kind == Kind::Folder
+            && set.mode.is_some()
+            && self.fs.access(attr.ino, all).is_err()
+    }
+
+    /// Lets the kernel forget a folder's names and listing. Never before the answer to who
+    /// changes the folder: until then that process holds the lock that forgetting takes.
+    pub(super) fn forget_listing(&self, folder: Ino) {
+        let mut names = Vec::new();
+        self.fs.names(folder, &mut |name| names.push(name.to_vec()));
+        self.invalidator.invalidate(folder, What::Listing(names), || {});
     }
 
     /// Whether the file has set-id bits that a write is about to clear: the kernel does

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fuser::{FileAttr, FileType, INodeNo, Request, TimeOrNow};
 
 use crate::types::{
-    Allocate, Attr, Caller, Errno, Kind, OpenMode, RenameMode, Result, SetTime, Time, XattrMode,
+    Access, Allocate, Attr, Caller, Errno, Kind, OpenMode, RenameMode, Result, SetTime, Time, XattrMode,
 };
 
 /// The longest name, as in every file system that programs are used to.
@@ -153,6 +153,9 @@ pub(super) fn nothing() -> FileAttr {
     }
 }
 
+/// What execve(2) adds when it opens a program (`__FMODE_EXEC` in the kernel).
+const FMODE_EXEC: i32 = 0o40;
+
 /// open(2)'s flags.
 pub(super) fn open_mode(flags: i32) -> OpenMode {
     let access = flags & libc::O_ACCMODE;
@@ -162,6 +165,7 @@ pub(super) fn open_mode(flags: i32) -> OpenMode {
         write: access != libc::O_RDONLY,
         append: flags & libc::O_APPEND != 0,
         truncate: flags & libc::O_TRUNC != 0,
+        execute: flags & FMODE_EXEC != 0,
     }
 }
 
@@ -197,6 +201,11 @@ pub(super) fn allocate(mode: i32) -> Result<Allocate> {
         ZERO_KEEP => Ok(Allocate::Zero { keep_size: true }),
         _ => Err(Errno(libc::EOPNOTSUPP)),
     }
+}
+
+/// What access(2) asks for.
+pub(super) fn access(mask: fuser::AccessFlags) -> Access {
+    Access((mask.bits() & 0o7) as u8)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::answer::{Adapter, GENERATION, empty, sized, xattr};
 use super::convert::{self, attributes, caller, errno, name};
 use super::handshake::{self, MAX_REQUEST};
 use super::invalidate::What;
-use crate::types::{Errno, FileSystem, Kind, NewNode, Seek, SetAttr};
+use crate::types::{Access, Errno, FileSystem, Kind, NewNode, Seek, SetAttr};
 
 /// The most that the kernel lets one copy_file_range answer, in whole pages.
 const MAX_COPY: u64 = 0xffff_f000;
@@ -92,7 +92,12 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
                 .fs
                 .setattr(caller(request), ino.0, handle.map(|handle| handle.0), set)
             {
-                Ok(attr) => reply.attr(&self.options.ttl, &attributes(&attr)),
+                Ok(attr) => {
+                    reply.attr(&self.options.ttl, &attributes(&attr));
+                    if self.is_shut(&attr, &set) {
+                        self.forget_listing(ino.0);
+                    }
+                }
                 Err(error) => reply.error(errno(error)),
             }
         });
@@ -387,10 +392,14 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     ) {
         self.guard(|| {
             let mut given = false;
+            // Whoever may list a folder need not be let through to what is in it.
+            let through =
+                self.options.kernel_checks || self.fs.access(ino.0, Access(Access::EXECUTE)).is_ok();
+            let ttl = if through { self.options.ttl } else { Duration::ZERO };
             let listed = self.fs.readdir_plus(ino.0, cookie, &mut |entry, attr| {
                 let (child, attr) = (OsStr::from_bytes(entry.name), attributes(attr));
                 let ino = INodeNo(entry.ino);
-                let full = reply.add(ino, entry.cookie, child, &self.options.ttl, &attr, GENERATION);
+                let full = reply.add(ino, entry.cookie, child, &ttl, &attr, GENERATION);
                 given |= !full;
                 !full
             });
@@ -456,9 +465,12 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         });
     }
 
-    fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
-        // The kernel checks (default_permissions) and, after this answer, never asks.
-        reply.error(fuser::Errno::ENOSYS);
+    fn access(&self, _request: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        if self.options.kernel_checks {
+            // After this answer it never asks.
+            return reply.error(fuser::Errno::ENOSYS);
+        }
+        self.guard(|| empty(reply, self.fs.access(ino.0, convert::access(mask))));
     }
 
     fn ioctl(

@@ -4,13 +4,16 @@
 //! thread that serves those reads: the reply moves here and goes out afterwards.
 //! Guarantees: each reply given is sent, also when the kernel cannot be told.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use fuser::{INodeNo, Notifier};
 
 use crate::types::Ino;
 
 /// What of a file is to be forgotten.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum What {
     /// Its attributes (mode, owner, size, times).
     Attributes,
@@ -21,6 +24,8 @@ pub(super) enum What {
         /// How many; at least one.
         len: u64,
     },
+    /// A folder's listing, and these names in it.
+    Listing(Vec<Vec<u8>>),
 }
 
 /// A file, what to forget of it, and what to do then.
@@ -64,17 +69,24 @@ impl Backlog {
     /// Works until the adapter is gone.
     pub(super) fn work(self, notifier: &Notifier) {
         for job in self.jobs {
-            let (offset, len) = match job.what {
+            let (offset, len) = match &job.what {
                 // A negative offset means no pages.
                 What::Attributes => (-1, 0),
                 What::Pages { offset, len } => (
-                    i64::try_from(offset).unwrap_or(0),
-                    i64::try_from(len).unwrap_or(0),
+                    i64::try_from(*offset).unwrap_or(0),
+                    i64::try_from(*len).unwrap_or(0),
                 ),
+                // To the end.
+                What::Listing(_) => (0, 0),
             };
             // ENOENT: the kernel holds nothing of this file, which is what was wanted.
             // Any other error comes from a connection that is gone.
             let _ = notifier.inval_inode(INodeNo(job.ino), offset, len);
+            if let What::Listing(names) = &job.what {
+                for name in names {
+                    let _ = notifier.inval_entry(INodeNo(job.ino), OsStr::from_bytes(name));
+                }
+            }
             (job.then)();
         }
     }

@@ -2,9 +2,9 @@
 //! [`FileSystem`] with them. The only module that names `fuser`.
 //!
 //! Guarantees: every request is answered exactly once; a panic in the file system answers
-//! EIO to the one who asked and the mount lives on; access is checked by the kernel (the
-//! mount always has `default_permissions`). Never mounts, never waits for another request
-//! on a serving thread, keeps no data.
+//! EIO to the one who asked and the mount lives on. Who may do what is checked by the
+//! kernel or by the file system it is given ([`crate::permit`]), not here. Never mounts,
+//! never waits for another request on a serving thread, keeps no data.
 //!
 //! What the kernel may remember is decided here: names and attributes for a day, pages
 //! across opens, folders' listings and symlinks' targets. That holds because all changes
@@ -57,6 +57,8 @@ pub struct ServeOptions {
     pub readdir_plus: ReaddirPlus,
     /// Whether handles that only write bypass the page cache where that is safe (Linux 6.6).
     pub direct_writes: bool,
+    /// The kernel checks who may do what: the mount has `default_permissions`.
+    pub kernel_checks: bool,
     /// One descriptor per thread (needs permission to open `/dev/fuse`).
     pub clone_fd: bool,
 }
@@ -69,6 +71,7 @@ impl Default for ServeOptions {
             negative_ttl: day,
             readdir_plus: ReaddirPlus::Auto,
             direct_writes: true,
+            kernel_checks: true,
             clone_fd: false,
         }
     }

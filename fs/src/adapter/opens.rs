@@ -93,18 +93,21 @@ mod tests {
         write: false,
         append: false,
         truncate: false,
+        execute: false,
     };
     const WRITE: OpenMode = OpenMode {
         read: false,
         write: true,
         append: false,
         truncate: false,
+        execute: false,
     };
     const BOTH: OpenMode = OpenMode {
         read: true,
         write: true,
         append: false,
         truncate: false,
+        execute: false,
     };
 
     /// Guards the rule: never a cached reader beside a direct writer; and that nothing

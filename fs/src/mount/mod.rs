@@ -105,7 +105,7 @@ fn by_root(point: &Path, options: &MountOptions) -> Result<OwnedFd, MountError> 
         rustix::process::getegid().as_raw(),
     );
     let data = format!(
-        "fd={},rootmode=40000,user_id={uid},group_id={gid},{}",
+        "fd={},rootmode=40000,user_id={uid},group_id={gid}{}",
         fuse.as_raw_fd(),
         options.data()
     );

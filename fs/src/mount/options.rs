@@ -15,6 +15,8 @@ pub struct MountOptions {
     pub read_only: bool,
     /// Others than the user who mounts may enter (as far as permissions allow).
     pub allow_other: bool,
+    /// The kernel checks who may do what. It does so in any case with `allow_other`.
+    pub default_permissions: bool,
     /// No program is run from it.
     pub noexec: bool,
     /// Set-user-id and set-group-id bits mean nothing.
@@ -39,6 +41,7 @@ impl Default for MountOptions {
         MountOptions {
             read_only: false,
             allow_other: false,
+            default_permissions: false,
             noexec: false,
             nosuid: ordinary,
             nodev: ordinary,
@@ -116,13 +119,19 @@ impl MountOptions {
             "sync" => self.sync = true,
             "async" => self.sync = false,
             "dirsync" => self.dirsync = true,
-            // What is so anyway: mount(8)'s defaults, and default_permissions.
-            "defaults" | "default_permissions" | "diratime" | "nostrictatime" | "silent" | "loud"
+            "default_permissions" => self.default_permissions = true,
+            // What is so anyway: mount(8)'s defaults.
+            "defaults" | "diratime" | "nostrictatime" | "silent" | "loud"
             // For whoever decides when and by whom to mount.
             | "auto" | "noauto" | "user" | "nouser" | "users" | "owner" | "group" | "nofail" | "_netdev" => {}
             _ => return false,
         }
         true
+    }
+
+    /// Whether the kernel checks who may do what: wherever others may come.
+    pub fn kernel_checks(&self) -> bool {
+        self.allow_other || self.default_permissions
     }
 
     /// For mount(2).
@@ -142,17 +151,15 @@ impl MountOptions {
             .fold(MountFlags::empty(), |all, (_, flag)| all | flag)
     }
 
-    /// The part of mount(2)'s data that does not depend on the descriptor.
+    /// The part of mount(2)'s data that does not depend on the descriptor: each option after a comma.
     pub(super) fn data(&self) -> String {
-        let mut data = "default_permissions".to_owned();
-        if self.allow_other {
-            data.push_str(",allow_other");
-        }
-        for extra in &self.extra {
-            data.push(',');
-            data.push_str(extra);
-        }
-        data
+        let flags = [
+            (self.kernel_checks(), "default_permissions"),
+            (self.allow_other, "allow_other"),
+        ];
+        let flags = flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name);
+        let all = flags.chain(self.extra.iter().map(String::as_str));
+        all.fold(String::new(), |data, option| data + "," + option)
     }
 
     /// For `fusermount3 -o`.
@@ -173,8 +180,7 @@ impl MountOptions {
         }
         // The helper reads a comma or backslash after a backslash as part of the value.
         let source = self.fsname.replace('\\', "\\\\").replace(',', "\\,");
-        options.push_str(&format!(",subtype=coffer,fsname={source}"));
-        options
+        format!("subtype=coffer,fsname={source}{options}")
     }
 }
 
@@ -205,11 +211,27 @@ mod tests {
         );
     }
 
+    /// Guards that wherever others may come the kernel checks who may do what, and only there.
+    #[test]
+    fn the_kernel_checks_where_others_come() {
+        for (options, checks) in [
+            ("", false),
+            ("ro", false),
+            ("allow_other", true),
+            ("default_permissions", true),
+        ] {
+            let options = parsed(options).unwrap();
+            assert_eq!(options.kernel_checks(), checks);
+            assert_eq!(options.data().contains(",default_permissions"), checks);
+            assert_eq!(options.for_helper().contains(",default_permissions"), checks);
+        }
+    }
+
     /// Guards an fstab line as people write it.
     #[test]
     fn fstab_lines() {
         let plain = parsed("").unwrap();
-        let options = "defaults,_netdev,noauto,nofail,user,user=me,x-systemd.automount,x-a=b,comment=c,default_permissions";
+        let options = "defaults,_netdev,noauto,nofail,user,user=me,x-systemd.automount,x-a=b,comment=c";
         assert_eq!(parsed(options), Ok(plain));
     }
 
@@ -242,6 +264,11 @@ mod tests {
             fsname: r"a,suid\b".into(),
             ..MountOptions::default()
         };
-        assert!(options.for_helper().ends_with(r",fsname=a\,suid\\b"));
+        let shown = options.for_helper();
+        let rest = shown.strip_prefix(r"subtype=coffer,fsname=a\,suid\\b");
+        assert!(
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(',')),
+            "{shown}"
+        );
     }
 }

@@ -395,6 +395,7 @@ impl Player {
             read: true,
             write: true,
             append: false,
+            execute: false,
             truncate,
         };
         self.at(path, |fs, parent, name| {

@@ -125,6 +125,7 @@ impl FileSystem for Reference {
                     ino,
                     OpenMode {
                         truncate: false,
+                        execute: false,
                         ..mode
                     },
                 )

@@ -26,6 +26,7 @@ impl<B: Bench> Direct<B> {
             write: flags.write,
             append: flags.append,
             truncate: flags.truncate,
+            execute: false,
         };
         let create = |player: &mut Self| {
             let fs = player.fs();
