@@ -17,7 +17,7 @@ use super::open::{COUNTERS, seal_counters};
 use super::publish::{GoneNode, Publishing, ToldNow};
 use super::secrets::Counters;
 use super::{Vault, inode_aad, node_aad};
-use crate::content::{Durable, Plan, Settled};
+use crate::content::{Durable, INLINE_MAX, Plan, Settled};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::ids::{EventRef, Ino, NodeNo, number};
@@ -27,6 +27,10 @@ use crate::tree::{DirtyNode, Kind};
 
 /// How long an unfinished save keeps its old content.
 const SAVE_MAX: Duration = Duration::from_secs(30);
+/// So many changed files at a sync are stored and told in one go: small ones then come with their
+/// events, where they stay, instead of going through the log first. For a few, as when an
+/// editor saves, that would take a sync of a pack on top.
+const MANY: usize = 64;
 /// Bytes of one file that one commit chunks anew.
 const SETTLE_STEP: u64 = 8 << 20;
 
@@ -147,6 +151,7 @@ impl Vault {
         }
         let served = self.tickets.load(Ordering::SeqCst);
         let mut work = Work::new(scope);
+        work.tells = !work.is_sync() || self.dirty.lock().len() >= MANY;
         let steps = || {
             self.rescue()?;
             self.gather(&mut work)?;
@@ -182,7 +187,7 @@ impl Vault {
     /// Takes what is dirty: contents first, each under its own lock, then the tree and
     /// all attributes at one instant.
     fn gather(&self, work: &mut Work) -> Result<(), StoreError> {
-        let tells = !matches!(work.scope, Scope::Sync(_));
+        let tells = work.tells;
         let mut next: Vec<Ino> = match work.scope {
             Scope::Sync(ino) => vec![ino],
             _ => self.untold.lock().inodes.iter().copied().collect(),
@@ -279,8 +284,11 @@ impl Vault {
             left: false,
         });
         item.left = false;
-        let resting = state.writers == 0 && !matches!(work.scope, Scope::Sync(_));
-        let may_tell = resting && state.untold && !state.meta.kind.is_local();
+        let resting = state.writers == 0 && work.tells;
+        // What is to be chunked first is not what a sync should wait for.
+        let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
+        let quick = is_small || !work.is_sync();
+        let may_tell = resting && quick && state.untold && !state.meta.kind.is_local();
         item.publish = may_tell;
         let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
         if let Err(e) = &result
@@ -346,7 +354,7 @@ impl Vault {
     fn write_out(&self, committer: &mut Committer, work: &mut Work) -> Result<(), StoreError> {
         let mut counters = committer.counters;
         let mut publishing = Publishing::new(self, &counters);
-        if !matches!(work.scope, Scope::Sync(_)) {
+        if work.tells {
             for item in work.items.values_mut().filter(|i| i.publish) {
                 publishing.entity(item);
             }
@@ -621,6 +629,8 @@ impl Item {
 /// One commit's work.
 pub(super) struct Work {
     pub(super) scope: Scope,
+    /// Files at rest become events.
+    tells: bool,
     pub(super) items: HashMap<Ino, Item>,
     pub(super) nodes: Vec<(NodeNo, DirtyNode)>,
     pub(super) dead: Vec<Dead>,
@@ -646,9 +656,14 @@ pub(crate) struct Dead {
 }
 
 impl Work {
+    fn is_sync(&self) -> bool {
+        matches!(self.scope, Scope::Sync(_))
+    }
+
     fn new(scope: Scope) -> Work {
         Work {
             scope,
+            tells: false,
             items: HashMap::new(),
             nodes: Vec::new(),
             dead: Vec::new(),

@@ -14,6 +14,9 @@ use crate::core::StoreError;
 
 /// Age at which changes are committed.
 const AGE: Duration = Duration::from_millis(3500);
+/// So many changed files are committed at once, beside whoever goes on changing more: a sync
+/// that comes later finds little left to do.
+pub(super) const CROWD: usize = 1000;
 /// How often the keeper looks.
 const TICK: Duration = Duration::from_millis(500);
 /// Bytes in memory at which it commits at once.
@@ -50,6 +53,12 @@ impl Signals {
         let now = Instant::now();
         state.dirty_since.get_or_insert(now);
         state.last_change = Some(now);
+    }
+
+    /// Lets the keeper commit at once.
+    pub(crate) fn hurry(&self) {
+        self.state.lock().hurry = true;
+        self.wake.notify_one();
     }
 
     pub(crate) fn stop(&self) {

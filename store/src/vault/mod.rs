@@ -218,8 +218,16 @@ impl Vault {
     }
 
     fn mark_dirty(&self, ino: Ino) {
-        if self.dirty.lock().insert(ino) {
-            self.signals.changed();
+        let crowded = {
+            let mut dirty = self.dirty.lock();
+            if !dirty.insert(ino) {
+                return;
+            }
+            dirty.len().is_multiple_of(keeper::CROWD)
+        };
+        self.signals.changed();
+        if crowded && !self.core.failing.load(Ordering::Relaxed) {
+            self.signals.hurry();
         }
     }
 
