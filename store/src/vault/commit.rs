@@ -211,7 +211,11 @@ impl Vault {
                     .map(|i| i.inode.ino),
             );
             self.prepare_all(work, std::mem::take(&mut next))?;
-            work.dead = std::mem::take(&mut *self.dead.lock());
+            if tells {
+                // Rows that nobody can reach any more need not go at each sync: after a crash they
+                // are found without a name, and removed.
+                work.dead = std::mem::take(&mut *self.dead.lock());
+            }
             work.nodes = tree.take_dirty();
             if tells {
                 let untold = self.untold.lock();
