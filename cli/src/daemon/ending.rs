@@ -99,12 +99,14 @@ fn polite(shared: &Shared, mount: &Mount) -> Result<(), Failure> {
             "The vault is busy with a check, a backup or a password change; try again when it is done, or force it with --force.",
         ));
     }
+    mount.flush();
     shared.vault.commit()?;
     mount.unmount()
 }
 
 /// Answers a commit that failed, and whether the connection is cut.
 fn force(shared: &Shared, mount: &Mount) -> Result<(Option<Failure>, bool), Failure> {
+    mount.flush();
     let warning = shared.vault.commit().err();
     let cut = match mount.unmount() {
         Ok(()) => true,

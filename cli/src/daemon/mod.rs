@@ -178,9 +178,11 @@ pub(crate) fn run(
     notify::systemd("READY=1");
     let ended = ending::wait(config.foreground, &shared, &mount, &inbox);
     notify::systemd("STOPPING=1");
-    // A connection that could not be cut ends with this process, and not before.
-    if ended.cut {
-        mount.join();
+    // A connection that cannot be cut ends with this process, and not before.
+    if ended.cut && !mount.join() {
+        ui::log(
+            "coffer: the mount lives on in another mount namespace and could not be cut off; it ends with this process.",
+        );
     }
     let closed = vault.close();
     // The control thread keeps the vault until the process ends; its keys go now.

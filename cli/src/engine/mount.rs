@@ -1,7 +1,8 @@
 //! The seam to mounting: `coffer_fs::mount` and `coffer_fs::adapter`.
 //!
-//! Guarantees that a forced ending writes out what programs changed through mapped memory before it
-//! cuts the connection, and that no thread of ours ever calls into our own mount: a helper process
+//! Guarantees that an ending writes out what programs changed through mapped memory before it
+//! unmounts or cuts the connection; that a mount which lives on in somebody's mount namespace is cut
+//! off, not waited for; and that no thread of ours ever calls into our own mount: a helper process
 //! does, and is given a bounded time.
 
 use crate::failure::{Failure, Kind, MountUser};
@@ -18,8 +19,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a forced ending waits for mapped memory to be written out.
+/// How long an ending waits for mapped memory to be written out.
 const FLUSH: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end what is unmounted, before its connection is cut.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// How long nothing must come to say that nothing more will.
 const QUIET: Duration = Duration::from_millis(100);
@@ -34,8 +37,21 @@ pub(super) type Idle = Box<dyn Fn() -> Duration + Send + Sync>;
 /// A mounted vault.
 pub(crate) struct Mount {
     mount: table::Mount,
-    serving: Mutex<Option<JoinHandle<()>>>,
+    serving: Mutex<Option<Serving>>,
     idle: Idle,
+}
+
+/// The thread that waits for the service's end.
+struct Serving {
+    thread: JoinHandle<()>,
+    /// Nothing is ever sent: it is closed when the service has ended.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Serving {
+    fn has_ended_in(&self, time: Duration) -> bool {
+        self.ended.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
 }
 
 impl Mount {
@@ -70,17 +86,23 @@ impl Mount {
             direct_writes: !parsed.sync,
             ..ServeOptions::default()
         };
+        let (open, closed) = mpsc::channel();
         let served = serve(fs, fuse, threads, serving).and_then(|session| {
             std::thread::Builder::new()
                 .name("mount-end".into())
                 .spawn(move || {
                     // What the kernel's last words were does not matter: the mount is gone.
                     let _ = session.join();
+                    drop(open);
                     ended();
                 })
         });
         match served {
-            Ok(serving) => {
+            Ok(thread) => {
+                let serving = Serving {
+                    thread,
+                    ended: closed,
+                };
                 // Only root may; without it large files read a little slower.
                 let _ = mount.raise_readahead();
                 Ok(Mount {
@@ -113,6 +135,18 @@ impl Mount {
     /// How long nobody has used it.
     pub(crate) fn idle(&self) -> Duration {
         (self.idle)()
+    }
+
+    /// Writes out what programs changed through mapped memory. Unmounting does so too, but not
+    /// where a copy of the mount lives on in another mount namespace.
+    pub(crate) fn flush(&self) {
+        let until = Instant::now() + FLUSH;
+        flush(self.mount.point(), until);
+        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE; it has been
+        // sent, and is waited for here.
+        while !self.is_drained() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Unmounts.
@@ -159,13 +193,7 @@ impl Mount {
     /// # Errors
     /// When it cannot be taken out of the tree.
     pub(crate) fn detach(&self) -> Result<bool, Failure> {
-        let until = Instant::now() + FLUSH;
-        flush(self.mount.point(), until);
-        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE; it has been
-        // sent, and is waited for here.
-        while !self.is_drained() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.flush();
         // Cut first: without fusectl that takes the mount's name.
         let cut = self.mount.abort().is_ok();
         self.mount
@@ -185,11 +213,22 @@ impl Mount {
         }
     }
 
-    /// Waits until no thread serves it any more.
-    pub(crate) fn join(&self) {
-        if let Some(serving) = self.serving.lock().take() {
-            let _ = serving.join();
+    /// Waits until no thread serves it any more. A mount namespace that somebody made meanwhile may
+    /// hold a copy of the mount, and then the kernel does not end it: after a while it is cut off.
+    /// Answers whether the service has ended; where cutting is not permitted, it ends with this
+    /// process.
+    pub(crate) fn join(&self) -> bool {
+        let Some(serving) = self.serving.lock().take() else {
+            return true;
+        };
+        if !serving.has_ended_in(LINGER) {
+            // As long as it is served, its connection's number is no other's.
+            if self.mount.abort().is_err() || !serving.has_ended_in(LINGER) {
+                return false;
+            }
         }
+        let _ = serving.thread.join();
+        true
     }
 }
 
