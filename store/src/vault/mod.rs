@@ -26,6 +26,7 @@ pub(crate) mod open;
 mod passwd;
 pub(crate) mod publish;
 mod rescue;
+mod room;
 mod salvage;
 pub(crate) mod secrets;
 mod status;
@@ -117,6 +118,10 @@ pub struct Vault {
     signals: Arc<Signals>,
     feed: Feed,
     replaced: Mutex<gc::Replaced>,
+    /// What is dead since before the vault was opened has not been looked for.
+    unsearched: AtomicBool,
+    /// Where packs end, in bytes.
+    pack_limit: AtomicU64,
     read_only: AtomicBool,
     /// Damage that was met on opening, for `check` and `status`.
     met: Mutex<Vec<Problem>>,

@@ -642,7 +642,7 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
     let core =
         Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
-    Ok(Arc::new(Vault {
+    let vault = Vault {
         core: Arc::new(core),
         header: Mutex::new(p.header),
         master: RwLock::new(p.master),
@@ -659,10 +659,14 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         signals: Arc::new(Signals::default()),
         feed: super::feed::Feed::default(),
         replaced: Mutex::default(),
+        unsearched: AtomicBool::new(true),
+        pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),
         _lock: p.lock,
-    }))
+    };
+    vault.size_packs();
+    Ok(Arc::new(vault))
 }
 
 impl Vault {

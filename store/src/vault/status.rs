@@ -1,11 +1,10 @@
-//! What `coffer status` and statfs(2) tell.
+//! What `coffer status` tells.
 
 use std::sync::atomic::Ordering;
 
 use super::Vault;
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::io::Space;
 
 /// See the fields. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,13 +71,5 @@ impl Vault {
             events: counters.seq,
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })
-    }
-
-    /// The room on the disk, and how many names there are.
-    ///
-    /// # Errors
-    /// As the disk says.
-    pub fn space(&self) -> std::io::Result<(Space, u64)> {
-        Ok((self.core.disk.space()?, self.tree.read().nodes() + 1))
     }
 }
