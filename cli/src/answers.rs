@@ -34,6 +34,18 @@ pub(crate) struct Contents {
     pub events: u64,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
+    /// Files of a newer state, which are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asides: Vec<Aside>,
+}
+
+/// A file of a newer state, set aside when an older one was put back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Aside {
+    /// Its name in the vault's folder.
+    pub name: String,
+    /// How many bytes of it are not this state's.
+    pub bytes: u64,
 }
 
 /// What the daemon adds.
@@ -101,6 +113,9 @@ pub(crate) struct Check {
     /// What could not be looked at now, and why; it is no damage.
     #[serde(default)]
     pub skipped: Vec<String>,
+    /// Files of a newer state, which are kept and were not looked into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asides: Vec<Aside>,
 }
 
 /// `check --salvage`.

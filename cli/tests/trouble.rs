@@ -68,3 +68,72 @@ fn lock_ends_a_mount_copied_into_a_namespace() {
         "kept"
     );
 }
+
+/// An older database put back alone was taken for what a crash had left: packs of the newer state were
+/// deleted, and nobody was asked.
+#[test]
+fn an_older_database_put_back_raises_a_question() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    let (database, other) = (stage.vault().join("vault.redb"), |name: &str| stage.path(name));
+    stage.mount();
+    fs::write(stage.mnt().join("old"), "old").unwrap();
+    stage.run(&["lock"]).gives(0);
+    fs::copy(&database, other("older.redb")).unwrap();
+    stage.mount();
+    fs::write(stage.mnt().join("new"), vec![7; 200_000]).unwrap();
+    stage.run(&["lock"]).gives(0);
+    fs::copy(&database, other("newer.redb")).unwrap();
+    let packs = || {
+        let names = fs::read_dir(stage.vault()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.contains("pack-")).collect();
+        names.sort();
+        names
+    };
+    // As if the newer state had begun a pack of its own.
+    fs::copy(
+        stage.vault().join("pack-00000001"),
+        stage.vault().join("pack-00000002"),
+    )
+    .unwrap();
+
+    // Copied over, so that even its inode is the same.
+    fs::copy(other("older.redb"), &database).unwrap();
+    let said = stage.open(&["mount", "mnt"]).gives(7);
+    assert!(
+        said.err.contains("--moved") && said.err.contains("--copied"),
+        "{}",
+        said.err
+    );
+    // Whoever only looks decides nothing.
+    stage.open(&["check"]).gives(0);
+    assert_eq!(packs(), ["pack-00000001", "pack-00000002"]);
+    stage.open(&["mount", "mnt", "--moved"]).gives(0);
+    assert_eq!(fs::read(stage.mnt().join("old")).unwrap(), b"old");
+    assert!(!stage.mnt().join("new").exists());
+    fs::write(stage.mnt().join("between"), "between").unwrap();
+    let status = stage.run(&["status"]).gives(0).out;
+    assert!(status.contains("aside-pack-00000002"), "{status}");
+    assert!(stage.run(&["check"]).gives(0).out.contains("aside-pack-00000002"));
+    stage.run(&["lock"]).gives(0);
+    assert!(
+        packs().contains(&"aside-pack-00000002".to_owned()),
+        "{:?}",
+        packs()
+    );
+    // The answer is remembered.
+    stage.mount();
+    stage.run(&["lock"]).gives(0);
+
+    // And back again: that, too, is another state than the last.
+    fs::copy(other("newer.redb"), &database).unwrap();
+    stage.open(&["mount", "mnt"]).gives(7);
+    stage.open(&["mount", "mnt", "--moved"]).gives(0);
+    assert_eq!(fs::read(stage.mnt().join("old")).unwrap(), b"old");
+    assert_eq!(fs::read(stage.mnt().join("new")).unwrap(), vec![7; 200_000]);
+    assert!(!stage.mnt().join("between").exists());
+    stage.run(&["check", "--read-data"]).gives(0);
+}

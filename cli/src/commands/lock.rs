@@ -2,7 +2,7 @@
 
 use crate::args::{Lock, Unmount};
 use crate::client::{self, Found};
-use crate::engine::{self, Sealed, Standing};
+use crate::engine::{self, Life, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::ui::{self, Ui};
@@ -29,7 +29,7 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
         return end(ui, &found, how);
     }
     match engine::at(&mountpoint) {
-        Some(Standing::Dead) => {
+        Some(Life::Dead) => {
             engine::remove_stale(&mountpoint)?;
             let answer = serde_json::json!({ "mountpoint": WirePath(mountpoint.clone()), "stale": true });
             ui.answer(&answer, || {
@@ -40,7 +40,7 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
             });
             Ok(())
         }
-        Some(Standing::Alive) => Err(Failure::new(
+        Some(Life::Alive) => Err(Failure::new(
             Kind::InUse,
             format!(
                 "{} is mounted, but its daemon does not answer you; ask the user who mounted it, or root.",

@@ -4,7 +4,7 @@ use super::retrying;
 use crate::args::Mount;
 use crate::client;
 use crate::daemon::{self, Config, Idle, background};
-use crate::engine::{self, Sealed, Standing};
+use crate::engine::{self, Life, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::frame;
 use crate::instance::{self, Origin};
@@ -74,7 +74,7 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
         _ => instance::doubt(vault, &sealed).map(ask_origin).transpose()?,
     };
     drop(sealed);
-    let config = Config {
+    let mut config = Config {
         vault: WirePath(vault.to_owned()),
         mountpoint: WirePath(mountpoint.clone()),
         options,
@@ -84,7 +84,16 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
         threads: args.threads,
         foreground: args.foreground,
     };
-    retrying(vault, &args.password, |password| open(ui, &config, password))?;
+    retrying(vault, &args.password, |password| {
+        match open(ui, &config, password) {
+            // What can be told only with the password.
+            Err(question) if question.kind == Kind::Question && config.origin.is_none() => {
+                config.origin = Some(ask_origin(question)?);
+                open(ui, &config, password)
+            }
+            opened => opened,
+        }
+    })?;
     Ok(())
 }
 
@@ -96,7 +105,7 @@ fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
             return Ok(false);
         };
         // One whose mount is gone is about to end.
-        if engine::at(&found.card.mountpoint.0) == Some(Standing::Alive) {
+        if engine::at(&found.card.mountpoint.0) == Some(Life::Alive) {
             break found;
         }
         if Instant::now() >= until {
@@ -132,8 +141,8 @@ fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
 /// mounting replaces it.
 fn check_mountpoint(mountpoint: &Path) -> Result<(), Failure> {
     match engine::at(mountpoint) {
-        Some(Standing::Dead) => return Ok(()),
-        Some(Standing::Alive) => {
+        Some(Life::Dead) => return Ok(()),
+        Some(Life::Alive) => {
             return Err(Failure::new(
                 Kind::InUse,
                 format!(

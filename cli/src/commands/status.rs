@@ -3,6 +3,7 @@
 use super::{Reached, reach, understood};
 use crate::answers::{Contents, Mounted, Status};
 use crate::client::{self, Found};
+use crate::engine;
 use crate::failure::Failure;
 use crate::paths;
 use crate::ui::{Ui, note, table};
@@ -152,6 +153,12 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
             }
         },
     );
+    for aside in &contents.asides {
+        row("Kept aside", format!("{}, {}", aside.name, size(aside.bytes)));
+    }
+    if !contents.asides.is_empty() {
+        row("", engine::ASIDE_ADVICE.into());
+    }
     for damage in &contents.damage {
         row("Damaged", damage.clone());
     }

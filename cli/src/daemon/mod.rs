@@ -187,6 +187,13 @@ pub(crate) fn run(
     let closed = vault.close();
     // The control thread keeps the vault until the process ends; its keys go now.
     engine::wipe_keys();
+    if matches!(engine::check_options(&config.options), Ok(false)) {
+        // How far it is now. Without that, a restore of an earlier time today is not noticed.
+        let markers = Markers::load(&vault.facts().id);
+        if let Err(failure) = markers.and_then(|markers| markers.remember(&config.vault.0, &vault)) {
+            ui::log(&format!("coffer: {}", failure.message));
+        }
+    }
     drop(socket);
     drop(guardian);
     let result = ended.warning.map_or(closed, Err);
@@ -200,28 +207,29 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
     let dir = &config.vault.0;
     if engine::check_options(&config.options)? {
         // Nothing is told in its name, so no copy needs to be noticed, nor remembered.
-        return Sealed::open_read_only(dir)?.unlock(password);
+        return Sealed::open_read_only(dir)?.key(password)?.visit();
     }
-    let mut sealed = Sealed::open(dir)?;
+    let sealed = Sealed::open(dir)?;
     if sealed.is_read_only() {
         return Err(Failure::failed(format!(
             "Nothing can be written to {}; mount the vault read-only, with -o ro.",
             dir.display()
         )));
     }
-    match config.origin {
-        None => instance::doubt(dir, &sealed).map_or(Ok(()), Err)?,
-        Some(Origin::Moved) => {}
-        Some(Origin::Copied) => {
-            // Its new tag stands at its head only once it is locked again.
-            sealed.become_new_device(password)?;
-            sealed = Sealed::open(dir)?;
-        }
+    if config.origin.is_none()
+        && let Some(question) = instance::doubt(dir, &sealed)
+    {
+        return Err(question);
     }
-    let tag = sealed.instance();
-    let markers = Markers::load(&sealed.facts().id)?;
-    let vault = sealed.unlock(password)?;
-    markers.remember(&tag, dir, &engine::database(dir))?;
+    let (id, tag) = (sealed.facts().id, sealed.instance());
+    let keyed = sealed.key(password)?;
+    if config.origin.is_none()
+        && let Some(question) = instance::doubt_standing(dir, &id, &tag, keyed.standing()?)?
+    {
+        return Err(question);
+    }
+    let vault = keyed.unlock(config.origin)?;
+    Markers::load(&id)?.remember(dir, &vault)?;
     Ok(vault)
 }
 

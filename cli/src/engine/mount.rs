@@ -275,7 +275,7 @@ pub(crate) fn sync_mount(point: &Path) -> Result<(), Failure> {
 
 /// How a mount of ours is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Life {
     /// Somebody serves it.
     Alive,
     /// Its daemon is gone.
@@ -284,12 +284,12 @@ pub(crate) enum Standing {
 
 /// The mount of ours at `point`, if there is one. Asks the mount itself whether it lives, from a
 /// thread that is left behind if there is no answer in time: then it is held to be alive.
-pub(crate) fn at(point: &Path) -> Option<Standing> {
-    look(point).map(|(_, standing)| standing)
+pub(crate) fn at(point: &Path) -> Option<Life> {
+    look(point).map(|(_, life)| life)
 }
 
 /// The same, with the very mount that was asked.
-fn look(point: &Path) -> Option<(table::Mount, Standing)> {
+fn look(point: &Path) -> Option<(table::Mount, Life)> {
     let entry = table::find_mounts()
         .ok()?
         .into_iter()
@@ -303,11 +303,11 @@ fn look(point: &Path) -> Option<(table::Mount, Standing)> {
         let _ = tell.send(rustix::fs::statfs(&asked));
     });
     let answer = told.recv_timeout(PATIENCE);
-    let standing = match answer {
-        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Standing::Dead,
-        _ => Standing::Alive,
+    let life = match answer {
+        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Life::Dead,
+        _ => Life::Alive,
     };
-    Some((mount, standing))
+    Some((mount, life))
 }
 
 /// Checks mount options as mount(8) spells them; answers whether nothing may be changed.
@@ -328,7 +328,7 @@ pub(crate) fn check_options(options: &str) -> Result<bool, Failure> {
 /// # Errors
 /// When that is not permitted.
 pub(crate) fn remove_stale(point: &Path) -> Result<(), Failure> {
-    while let Some((mount, Standing::Dead)) = look(point) {
+    while let Some((mount, Life::Dead)) = look(point) {
         mount
             .unmount_lazily()
             .map_err(|error| Failure::failed(sentence(&error)))?;

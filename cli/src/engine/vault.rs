@@ -1,9 +1,10 @@
 //! The seam to the vault itself: `coffer_store::vault`, and the file system over it.
 
 use super::mount::Mount;
-use super::{Facts, OnProgress, kdf, params};
-use crate::answers::{Backup, Check, Contents, Problem, Salvage};
+use super::{Facts, OnProgress, Standing, kdf, params};
+use crate::answers::{Aside, Backup, Check, Contents, Problem, Salvage};
 use crate::failure::{Failure, Kind};
+use crate::instance::Origin;
 use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Progress, WirePath};
@@ -84,26 +85,14 @@ impl Sealed {
         self.0.instance()
     }
 
-    /// Opens it.
+    /// Tries the password; nothing of the vault is changed.
     ///
     /// # Errors
     /// `WrongPassword`, `Damaged`, or an I/O failure.
-    pub(crate) fn unlock(self, password: &Secret) -> Result<Vault, Failure> {
-        self.unlock_as(password, Identity::Same)
-    }
-
-    /// Makes this copy a device of its own, with a new tag, and leaves it locked.
-    ///
-    /// # Errors
-    /// As [`Sealed::unlock`].
-    pub(crate) fn become_new_device(self, password: &Secret) -> Result<(), Failure> {
-        self.unlock_as(password, Identity::NewDevice)?.close()
-    }
-
-    fn unlock_as(self, password: &Secret, identity: Identity) -> Result<Vault, Failure> {
+    pub(crate) fn key(self, password: &Secret) -> Result<Keyed, Failure> {
         let (dir, facts) = (self.0.dir().to_owned(), self.facts());
-        let vault = self.0.unlock(&typed(password), identity)?;
-        Ok(Vault::new(vault, dir, facts))
+        let keyed = self.0.key(&typed(password))?;
+        Ok(Keyed { keyed, dir, facts })
     }
 
     /// Opens it by its recovery phrase and gives it a new password.
@@ -116,6 +105,59 @@ impl Sealed {
         let vault = self.0.recover(&phrase, &typed(new), params(kdf))?;
         Ok(Vault::new(vault, dir, Facts { kdf, ..facts }))
     }
+}
+
+/// A vault whose password is known, and that nobody uses yet.
+pub(crate) struct Keyed {
+    keyed: store::Keyed,
+    dir: PathBuf,
+    facts: Facts,
+}
+
+impl Keyed {
+    /// How far it is.
+    ///
+    /// # Errors
+    /// `Damaged`, or an I/O failure.
+    pub(crate) fn standing(&self) -> Result<Standing, Failure> {
+        Ok(standing(self.keyed.standing()?))
+    }
+
+    /// Opens it for what changes no content: to be checked or copied, or for other keys.
+    ///
+    /// # Errors
+    /// `Damaged`, or an I/O failure.
+    pub(crate) fn visit(self) -> Result<Vault, Failure> {
+        Ok(Vault::new(self.keyed.visit()?, self.dir, self.facts))
+    }
+
+    /// Takes it into use: as the one that was here, or as what somebody said it is.
+    ///
+    /// # Errors
+    /// `Damaged`, or an I/O failure.
+    pub(crate) fn unlock(self, origin: Option<Origin>) -> Result<Vault, Failure> {
+        let identity = match origin {
+            None => Identity::Same,
+            Some(Origin::Moved) => Identity::NewChain,
+            Some(Origin::Copied) => Identity::NewDevice,
+        };
+        Ok(Vault::new(self.keyed.unlock(identity)?, self.dir, self.facts))
+    }
+}
+
+fn standing(standing: store::Standing) -> Standing {
+    Standing {
+        chain: standing.chain.0,
+        commits: standing.commits,
+    }
+}
+
+fn asides(found: Vec<store::Aside>) -> Vec<Aside> {
+    let aside = |aside: store::Aside| Aside {
+        name: aside.name,
+        bytes: aside.bytes,
+    };
+    found.into_iter().map(aside).collect()
 }
 
 /// Tries again while somebody holds the vault, for a while.
@@ -240,6 +282,16 @@ impl Vault {
         *self.0.facts.lock()
     }
 
+    /// The tag that tells this copy of the vault from others.
+    pub(crate) fn instance(&self) -> [u8; 16] {
+        self.0.vault.instance()
+    }
+
+    /// How far it is.
+    pub(crate) fn standing(&self) -> Standing {
+        standing(self.0.vault.standing())
+    }
+
     /// What is in it.
     ///
     /// # Errors
@@ -262,6 +314,7 @@ impl Vault {
             pending_events: status.untold,
             events: status.events,
             damage: status.damage,
+            asides: asides(status.asides),
         })
     }
 
@@ -294,6 +347,7 @@ impl Vault {
             bytes: report.bytes,
             problems: problems(report.problems),
             skipped: report.skipped,
+            asides: asides(report.asides),
         })
     }
 
@@ -357,7 +411,7 @@ impl Vault {
     ///
     /// # Errors
     /// If the last commit fails; it is closed all the same.
-    pub(crate) fn close(self) -> Result<(), Failure> {
+    pub(crate) fn close(&self) -> Result<(), Failure> {
         Ok(self.0.vault.close()?)
     }
 

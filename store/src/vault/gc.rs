@@ -268,7 +268,7 @@ impl Vault {
                 None => (true, living * SPARSE <= info.len),
             };
             let appended_to = appended_to && self.core.packs.current() == Some(info.pack);
-            if appended_to || !whole || !sparse {
+            if appended_to || !whole || !sparse || self.kept.contains(info.pack) {
                 continue;
             }
             if living > self.room_to_move() {

@@ -19,7 +19,9 @@ mod handover;
 mod hold;
 mod inode;
 mod keeper;
+mod kept;
 pub(crate) mod key_file;
+mod keyed;
 mod map;
 mod names;
 pub(crate) mod open;
@@ -44,6 +46,8 @@ pub use commit::Ticket;
 pub use feed::Changes;
 pub use files::{Change, Stat};
 pub use gc::Freed;
+pub use kept::{ASIDE_ADVICE, Aside};
+pub use keyed::{Keyed, Standing};
 pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
@@ -125,6 +129,11 @@ pub struct Vault {
     read_only: AtomicBool,
     /// Damage that was met on opening, for `check` and `status`.
     met: Mutex<Vec<Problem>>,
+    /// What is kept of a newer state.
+    kept: kept::Kept,
+    instance: [u8; 16],
+    /// No content is changed, but keys may be.
+    visiting: bool,
     /// Held until the end: the lock on the folder.
     _lock: Option<std::fs::File>,
 }

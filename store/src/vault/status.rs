@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Vault;
+use super::{Aside, Vault};
 use crate::core::StoreError;
 use crate::db::Table;
 
@@ -37,6 +37,8 @@ pub struct Status {
     pub events: u64,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
+    /// Files of a newer state, which are kept.
+    pub asides: Vec<Aside>,
 }
 
 impl Vault {
@@ -69,6 +71,7 @@ impl Vault {
             pending_ms: self.signals.pending_for().map(|d| d.as_millis() as u64),
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
+            asides: self.asides(),
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })
     }
