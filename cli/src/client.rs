@@ -62,12 +62,14 @@ pub(crate) fn daemons(everyone: bool) -> Vec<Found> {
     found
 }
 
-/// The daemon that holds the vault in `dir`, by whatever path it was opened.
+/// The daemon that holds the vault in `dir`, by whatever path it was opened. One whose folder was
+/// deleted meanwhile is known by its path.
 pub(crate) fn of_vault(dir: &Path) -> Option<Found> {
-    let (dev, ino) = paths::identity(dir).ok()?;
-    daemons(false)
-        .into_iter()
-        .find(|found| (found.card.dev, found.card.ino) == (dev, ino))
+    let identity = paths::identity(dir).ok();
+    daemons(false).into_iter().find(|found| match identity {
+        Some(identity) => (found.card.dev, found.card.ino) == identity,
+        None => found.card.vault.0 == dir,
+    })
 }
 
 /// The same, if it lives: one that was killed may take calls until its last thread is gone,

@@ -4,8 +4,8 @@
 mod common;
 
 use common::{Stage, cannot_mount, lives, until};
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 /// A process that ends with the test.
@@ -136,4 +136,50 @@ fn an_older_database_put_back_raises_a_question() {
     assert_eq!(fs::read(stage.mnt().join("new")).unwrap(), vec![7; 200_000]);
     assert!(!stage.mnt().join("between").exists());
     stage.run(&["check", "--read-data"]).gives(0);
+}
+
+/// fsync answered that all was durable in files that had been deleted, and nobody said a word.
+#[test]
+fn a_deleted_vault_takes_no_more_writes() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    let pid = stage.mount();
+    let kept = stage.mnt().join("kept");
+    fs::write(&kept, "kept").unwrap();
+    fs::remove_dir_all(stage.vault()).unwrap();
+    let synced = |name: &str| {
+        let path = stage.mnt().join(name);
+        let mut file = File::create(path)?;
+        file.write_all(b"x")?;
+        file.sync_all()
+    };
+    let error = synced("a").expect_err("nothing can be durable");
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    let error = fs::write(stage.mnt().join("b"), "x").expect_err("no write is taken any more");
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    assert_eq!(
+        fs::read(&kept).unwrap(),
+        b"kept",
+        "what is open can be saved elsewhere"
+    );
+    let log = stage.path("state/coffer/daemon.log");
+    until("the log says it", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("was deleted or replaced"))
+    });
+    // The folder that names the vault is not there.
+    for args in [&["status"][..], &["status", "--all"]] {
+        let said = stage.run(args).gives(0).out;
+        assert!(said.contains("was deleted or replaced"), "{said}");
+    }
+    let said = stage.run(&["lock"]).gives(1).err;
+    assert!(
+        said.contains("was deleted or replaced") && said.contains("--force"),
+        "{said}"
+    );
+    assert!(stage.is_mounted() && lives(pid));
+    let said = stage.run(&["lock", "--force"]).gives(1).err;
+    assert!(said.contains("is lost"), "{said}");
+    assert!(!stage.is_mounted() && !lives(pid));
 }

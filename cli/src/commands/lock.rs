@@ -59,10 +59,10 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
 /// # Errors
 /// `NoVault`, or `InUse` naming who uses it.
 pub(super) fn lock(ui: &Ui, vault: &Path, args: &Lock) -> Result<(), Failure> {
-    paths::identity(vault)?;
     match client::living(vault)? {
         Some(found) => end(ui, &found, ending(args)),
         None => {
+            paths::identity(vault)?;
             // Somebody else may hold it: then it is not locked, and nobody shall think so.
             drop(Sealed::open(vault)?);
             let answer =

@@ -95,10 +95,10 @@ enum Reached {
 /// # Errors
 /// `NoVault`, `InUse` by a process that is no daemon of ours, or as [`Sealed::open`].
 fn reach(vault: &Path) -> Result<Reached, Failure> {
-    paths::identity(vault)?;
     if let Some(found) = client::living(vault)? {
         return Ok(Reached::Daemon(found));
     }
+    paths::identity(vault)?;
     match Sealed::open(vault) {
         Ok(sealed) => Ok(Reached::Sealed(sealed)),
         // Mounted in this very moment?

@@ -121,6 +121,7 @@ pub(crate) fn run(
     let identity = paths::identity(&config.vault.0)?;
     let vault = open(config, &password)?;
     drop(password);
+    vault.when_gone(|what| ui::log(&format!("coffer: {what}")));
     let vault_id = paths::hex(&vault.facts().id);
     let idle = match config.idle {
         Some(given) => given.time(),

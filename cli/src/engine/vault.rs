@@ -318,6 +318,18 @@ impl Vault {
         })
     }
 
+    /// Has somebody told, in a sentence, when the vault's own files turn out to be deleted.
+    pub(crate) fn when_gone(&self, tell: impl FnOnce(String) + Send + 'static) {
+        self.0
+            .vault
+            .when_gone(Box::new(move |error| tell(super::sentence(error))));
+    }
+
+    /// What of the vault's own files was deleted while it was open, once that was noticed.
+    pub(crate) fn gone(&self) -> Option<String> {
+        self.0.vault.gone()
+    }
+
     /// Makes everything durable.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod commit;
 mod feed;
 mod files;
 mod gc;
+mod gone;
 mod handover;
 mod hold;
 mod inode;
@@ -46,6 +47,7 @@ pub use commit::Ticket;
 pub use feed::Changes;
 pub use files::{Change, Stat};
 pub use gc::Freed;
+pub use gone::OnGone;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
 pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
@@ -129,6 +131,9 @@ pub struct Vault {
     read_only: AtomicBool,
     /// Damage that was met on opening, for `check` and `status`.
     met: Mutex<Vec<Problem>>,
+    /// What of the vault's files was deleted while it was open.
+    gone: Mutex<Option<String>>,
+    on_gone: Mutex<Option<OnGone>>,
     /// What is kept of a newer state.
     kept: kept::Kept,
     instance: [u8; 16],
@@ -223,7 +228,7 @@ impl Vault {
         if self.read_only.load(Ordering::Relaxed) {
             Err(OpError::Errno(libc::EROFS))
         } else {
-            Ok(())
+            Ok(self.refuse_if_gone()?)
         }
     }
 

@@ -748,6 +748,8 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),
+        gone: Mutex::new(None),
+        on_gone: Mutex::new(None),
         kept: p.kept,
         instance: p.instance,
         visiting: p.visiting,

@@ -47,6 +47,8 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn status(&self) -> Result<Status, StoreError> {
+        // It stands among the damage.
+        let _ = self.all_there();
         let (nodes, folders) = {
             let tree = self.tree.read();
             (tree.nodes(), tree.folders())
