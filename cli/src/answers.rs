@@ -81,6 +81,9 @@ pub(crate) struct Status {
     /// The mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<Mounted>,
+    /// Mounts that a killed daemon left, which answer nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_mounts: Vec<WirePath>,
     /// What is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,

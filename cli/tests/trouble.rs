@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Stage, cannot_mount, lives, until};
+use common::{PASSWORD, Stage, cannot_mount, kill, lives, until};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -182,4 +182,204 @@ fn a_deleted_vault_takes_no_more_writes() {
     let said = stage.run(&["lock", "--force"]).gives(1).err;
     assert!(said.contains("is lost"), "{said}");
     assert!(!stage.is_mounted() && !lives(pid));
+}
+
+/// A dead mount was mentioned by no command that was not told where it was.
+#[test]
+fn a_dead_mount_is_found_by_its_vault() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    for ending in ["lock", "unmount"] {
+        let pid = stage.mount();
+        kill(pid, libc::SIGKILL);
+        until("the daemon is gone", || !lives(pid));
+        until("the mount is dead", || fs::read_dir(stage.mnt()).is_err());
+        let mnt = stage.mnt();
+        let status = stage.run(&["status"]).gives(0).out;
+        assert!(
+            status.contains("Dead mount") && status.contains(mnt.to_str().unwrap()),
+            "{status}"
+        );
+        let status = stage.run(&["status", "--json"]).gives(0).json();
+        assert_eq!(status["dead_mounts"][0], mnt.to_str().unwrap());
+        let said = stage.run(&[ending]).gives(0).out;
+        assert!(
+            said.contains("dead mount") && said.contains(mnt.to_str().unwrap()),
+            "{said}"
+        );
+        assert!(!stage.is_mounted());
+        assert!(!stage.run(&["status"]).gives(0).out.contains("Dead mount"));
+    }
+    stage.run(&["unmount"]).gives(9);
+}
+
+/// Of several mounts at once one was told that another process uses the vault.
+#[test]
+fn mounts_at_once_find_one_mount() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    for round in 0..3 {
+        let all: Vec<Child> = (0..6)
+            .map(|_| {
+                let mut mount = stage
+                    .command(&["mount", "mnt", "--password-stdin"])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                writeln!(mount.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+                mount
+            })
+            .collect();
+        let said: Vec<String> = all
+            .into_iter()
+            .map(|mount| {
+                let said = common::Said::from(mount.wait_with_output().unwrap()).gives(0);
+                said.out
+            })
+            .collect();
+        let mnt = stage.mnt();
+        assert!(
+            said.iter().all(|said| said.contains(mnt.to_str().unwrap())),
+            "{said:?}"
+        );
+        let first = said.iter().filter(|said| !said.contains("already")).count();
+        assert_eq!(first, 1, "round {round}: {said:?}");
+        stage.run(&["lock"]).gives(0);
+    }
+}
+
+/// Of several locks at once only one was told that it is locked.
+#[test]
+fn locks_at_once_all_hear_that_it_is_locked() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    for _ in 0..5 {
+        stage.mount();
+        fs::write(stage.mnt().join("Notes/x"), "x").unwrap();
+        let all: Vec<Child> = (0..4)
+            .map(|_| {
+                let mut lock = stage.command(&["lock"]);
+                lock.stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for lock in all {
+            common::Said::from(lock.wait_with_output().unwrap()).gives(0);
+        }
+        assert!(!stage.is_mounted());
+    }
+}
+
+/// The new password was asked for, and thought up, before the phrase or the old password was found
+/// to be wrong.
+#[test]
+fn what_proves_the_right_is_checked_before_a_new_password_is_asked_for() {
+    let stage = Stage::new();
+    let made = stage
+        .open(&[
+            "init",
+            "--recovery",
+            "--json",
+            "--kdf-memory",
+            "19MiB",
+            "--kdf-passes",
+            "2",
+        ])
+        .gives(0);
+    assert!(made.json()["recovery_phrase"].is_array());
+    // A well-formed phrase of another vault.
+    let other = stage.path("other");
+    let other = other.to_str().unwrap();
+    let args = [
+        "init",
+        "--recovery",
+        "--json",
+        "--kdf-memory",
+        "19MiB",
+        "--kdf-passes",
+        "2",
+        "--vault",
+        other,
+    ];
+    let words = stage.open(&args).gives(0).json();
+    let words: Vec<String> = serde_json::from_value(words["recovery_phrase"].clone()).unwrap();
+    fs::write(stage.path("phrase"), words.join(" ")).unwrap();
+    // Nobody could give a new one: asking for it would be another failure.
+    stage.run(&["recover", "--phrase-file", "phrase"]).gives(3);
+    fs::write(stage.path("wrong"), "not the password\n").unwrap();
+    let passwd = ["passwd", "--password-file", "wrong"];
+    stage.run(&passwd).gives(3);
+    if cannot_mount() {
+        return;
+    }
+    stage.mount();
+    stage.run(&passwd).gives(3);
+}
+
+/// A stopped daemon was waited for without a word, by status for ever.
+#[test]
+fn a_stopped_daemon_is_named() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    let pid = stage.mount();
+    kill(pid, libc::SIGSTOP);
+    let all: Vec<Child> = ["status", "lock"]
+        .iter()
+        .map(|word| {
+            let mut command = stage.command(&[word]);
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in all {
+        let said = common::Said::from(child.wait_with_output().unwrap()).gives(5).err;
+        let waiting = said.find("Waiting for").expect(&said);
+        let stopped = said.find(&format!("kill -CONT {pid}")).expect(&said);
+        assert!(waiting < stopped, "{said}");
+    }
+    kill(pid, libc::SIGCONT);
+    stage.run(&["lock"]).gives(0);
+}
+
+/// Among those who keep the mount busy was the very command that asked.
+#[test]
+fn a_lock_from_within_the_mount_does_not_name_itself() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    stage.mount();
+    let within = |args: &[&str]| {
+        let mut command = stage.command(args);
+        common::Said::from(command.current_dir(stage.mnt()).output().unwrap())
+    };
+    let busy = File::open(stage.mnt().join("Notes/Welcome.md")).unwrap();
+    let said = within(&["lock", "--json"]).gives(5).err;
+    let error: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let users: Vec<u64> = error["error"]["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["pid"].as_u64().unwrap())
+        .collect();
+    assert_eq!(users, [u64::from(std::process::id())]);
+    drop(busy);
+    // And standing there does not keep it from locking.
+    within(&["lock"]).gives(0);
+    assert!(!stage.is_mounted());
 }

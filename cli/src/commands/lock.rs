@@ -18,10 +18,17 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
     let Some(mountpoint) = &args.mountpoint else {
         return match client::of_vault(vault) {
             Some(found) => end(ui, &found, how),
-            None => Err(Failure::new(
-                Kind::NotOpen,
-                format!("The vault {} is not mounted.", vault.display()),
-            )),
+            None => match clear(vault)?.as_slice() {
+                [] => Err(Failure::new(
+                    Kind::NotOpen,
+                    format!("The vault {} is not mounted.", vault.display()),
+                )),
+                cleared => {
+                    let answer = serde_json::json!({ "mountpoint": cleared[0], "stale": true });
+                    ui.answer(&answer, || said(cleared));
+                    Ok(())
+                }
+            },
         };
     };
     let mountpoint = paths::mountpoint(mountpoint)?;
@@ -32,12 +39,7 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
         Some(Life::Dead) => {
             engine::remove_stale(&mountpoint)?;
             let answer = serde_json::json!({ "mountpoint": WirePath(mountpoint.clone()), "stale": true });
-            ui.answer(&answer, || {
-                format!(
-                    "{} was a dead mount of a killed daemon; it is gone.",
-                    paths::tilde(&mountpoint)
-                )
-            });
+            ui.answer(&answer, || said(&[WirePath(mountpoint)]));
             Ok(())
         }
         Some(Life::Alive) => Err(Failure::new(
@@ -65,14 +67,41 @@ pub(super) fn lock(ui: &Ui, vault: &Path, args: &Lock) -> Result<(), Failure> {
             paths::identity(vault)?;
             // Somebody else may hold it: then it is not locked, and nobody shall think so.
             drop(Sealed::open(vault)?);
-            let answer =
+            let cleared = clear(vault)?;
+            let mut answer =
                 serde_json::json!({ "vault": WirePath(vault.to_owned()), "locked": true, "already": true });
+            if !cleared.is_empty() {
+                answer["stale"] = serde_json::json!(cleared);
+            }
             ui.answer(&answer, || {
-                format!("The vault {} is locked already.", paths::tilde(vault))
+                format!(
+                    "{}The vault {} is locked already.",
+                    said(&cleared),
+                    paths::tilde(vault)
+                )
             });
             Ok(())
         }
     }
+}
+
+/// Takes the vault's dead mounts away; answers where they were.
+fn clear(vault: &Path) -> Result<Vec<WirePath>, Failure> {
+    let dead = engine::dead_mounts(vault);
+    for point in &dead {
+        engine::remove_stale(point)?;
+    }
+    Ok(dead.into_iter().map(WirePath).collect())
+}
+
+fn said(cleared: &[WirePath]) -> String {
+    let line = |point: &WirePath| {
+        format!(
+            "{} was a dead mount of a killed daemon; it is gone.\n",
+            paths::tilde(&point.0)
+        )
+    };
+    cleared.iter().map(line).collect()
 }
 
 /// Locks every open vault.

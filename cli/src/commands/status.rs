@@ -28,6 +28,7 @@ pub(super) fn status(ui: &Ui, vault: &Path) -> Result<(), Failure> {
                 kdf: Some(facts.kdf),
                 recovery: Some(facts.recovery),
                 mount: None,
+                dead_mounts: engine::dead_mounts(vault).into_iter().map(WirePath).collect(),
                 contents: None,
             }
         }
@@ -69,6 +70,15 @@ fn shown(status: &Status) -> String {
     match &status.mount {
         Some(mount) => row("Open at", mounted(mount)),
         None => row("State", "locked; “coffer mount FOLDER” opens it".into()),
+    }
+    for dead in &status.dead_mounts {
+        row(
+            "Dead mount",
+            format!(
+                "{}, left by a daemon that was killed; “coffer lock” takes it away",
+                paths::tilde(&dead.0)
+            ),
+        );
     }
     if let Some(contents) = &status.contents {
         content_rows(contents, &mut row);

@@ -198,7 +198,14 @@ pub(crate) fn run(
     drop(socket);
     drop(guardian);
     let result = ended.warning.map_or(closed, Err);
-    ended.requester.hears(result.clone().map(|()| true));
+    // Whoever else has asked meanwhile hears the same.
+    let others = inbox.try_iter().filter_map(|event| match event {
+        Event::End { requester, .. } => Some(requester),
+        _ => None,
+    });
+    for requester in others.chain([ended.requester]) {
+        requester.hears(result.clone().map(|()| true));
+    }
     result
 }
 

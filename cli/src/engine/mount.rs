@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -308,6 +308,19 @@ fn look(point: &Path) -> Option<(table::Mount, Life)> {
         _ => Life::Alive,
     };
     Some((mount, life))
+}
+
+/// Where mounts of the vault in this folder lie whose daemon is gone.
+pub(crate) fn dead_mounts(vault: &Path) -> Vec<PathBuf> {
+    // The source of a mount is what `Mount::new` made it.
+    let source = vault.display().to_string();
+    let ours = |entry: &table::MountEntry| entry.source.to_string_lossy() == source;
+    let found = table::find_mounts().unwrap_or_default();
+    let mut points: Vec<PathBuf> = found.into_iter().filter(ours).map(|entry| entry.point).collect();
+    points.sort();
+    points.dedup();
+    points.retain(|point| at(point) == Some(Life::Dead));
+    points
 }
 
 /// Checks mount options as mount(8) spells them; answers whether nothing may be changed.

@@ -56,7 +56,7 @@ impl Sealed {
     pub(crate) fn open(dir: &Path) -> Result<Sealed, Failure> {
         match patiently(|| store::Sealed::open(dir)) {
             Err(error) if cannot_write(&error) => Sealed::open_read_only(dir),
-            opened => Ok(Sealed(Box::new(opened?))),
+            opened => Ok(Sealed(Box::new(opened.map_err(refused)?))),
         }
     }
 
@@ -65,9 +65,8 @@ impl Sealed {
     /// # Errors
     /// As [`Sealed::open`].
     pub(crate) fn open_read_only(dir: &Path) -> Result<Sealed, Failure> {
-        Ok(Sealed(Box::new(patiently(|| {
-            store::Sealed::open_read_only(dir)
-        })?)))
+        let opened = patiently(|| store::Sealed::open_read_only(dir));
+        Ok(Sealed(Box::new(opened.map_err(refused)?)))
     }
 
     /// Whether it can only be read.
@@ -93,6 +92,14 @@ impl Sealed {
         let (dir, facts) = (self.0.dir().to_owned(), self.facts());
         let keyed = self.0.key(&typed(password))?;
         Ok(Keyed { keyed, dir, facts })
+    }
+
+    /// Whether this is its recovery phrase.
+    ///
+    /// # Errors
+    /// `WrongPassword` if it is not.
+    pub(crate) fn check_phrase(&self, phrase: &Secret) -> Result<(), Failure> {
+        Ok(self.0.header().recover(&parsed(phrase)?).map(drop)?)
     }
 
     /// Opens it by its recovery phrase and gives it a new password.
@@ -171,6 +178,31 @@ fn patiently(mut open: impl FnMut() -> Result<store::Sealed, OpenError>) -> Resu
             opened => return opened,
         }
     }
+}
+
+/// Why it was not opened; if somebody holds it, who, and what to do.
+fn refused(error: OpenError) -> Failure {
+    let OpenError::Held(dir) = &error else {
+        return error.into();
+    };
+    let text = match super::holder(dir) {
+        Some(holder) if holder.is_ours() => format!(
+            "The vault in {} is in use by another coffer (process {}): wait until that is done, or, if it is mounted, lock it first.",
+            dir.display(),
+            holder.pid
+        ),
+        Some(holder) => format!(
+            "The vault in {} is in use by “{}” (process {}), which keeps its lock; wait for it, or end it.",
+            dir.display(),
+            holder.command,
+            holder.pid
+        ),
+        None => format!(
+            "The vault in {} is in use by another process, perhaps another user's or another machine's; lock it there first.",
+            dir.display()
+        ),
+    };
+    Failure::new(Kind::InUse, text)
 }
 
 fn cannot_write(error: &OpenError) -> bool {
@@ -382,6 +414,14 @@ impl Vault {
             records: report.records,
             problems: problems(report.problems),
         })
+    }
+
+    /// Whether this is the password.
+    ///
+    /// # Errors
+    /// `WrongPassword` if it is not.
+    pub(crate) fn verify_password(&self, current: &Secret) -> Result<(), Failure> {
+        Ok(self.0.vault.verify_password(&typed(current))?)
     }
 
     /// Replaces the password, all or nothing.

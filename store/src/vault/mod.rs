@@ -48,6 +48,7 @@ pub use feed::Changes;
 pub use files::{Change, Stat};
 pub use gc::Freed;
 pub use gone::OnGone;
+pub use hold::lock_file;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
 pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
