@@ -383,3 +383,63 @@ fn a_lock_from_within_the_mount_does_not_name_itself() {
     within(&["lock"]).gives(0);
     assert!(!stage.is_mounted());
 }
+
+/// What the daemon calls its mount, for the guardian.
+fn mark(stage: &Stage) -> String {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mnt = stage.mnt();
+    let line = table.lines().rfind(|line| line.split(' ').nth(4) == mnt.to_str());
+    let fields: Vec<&str> = line.unwrap().split(' ').collect();
+    let minor = fields[2].split_once(':').unwrap().1;
+    let unique = rustix::fs::StatxFlags::from_bits_retain(0x4000);
+    let how = rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let found = rustix::fs::statx(rustix::fs::CWD, &mnt, how, unique).unwrap();
+    let unique = match found.stx_mask & unique.bits() {
+        0 => 0,
+        _ => found.stx_mnt_id,
+    };
+    format!("{minor}-{}-{unique}", fields[0])
+}
+
+/// A daemon was killed while one of its threads waited, in the kernel, for a lock that a program held
+/// which waited for the daemon: that thread kept the guardian's pipe open, and all of them stayed for
+/// ever. The guardian hears of the main thread's death now.
+#[test]
+fn the_guardian_acts_though_its_pipe_stays_open() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    let pid = stage.mount();
+    let watch = serde_json::json!({ "watch": {
+        "mark": mark(&stage), "mountpoint": stage.mnt().to_str().unwrap(), "detach": false,
+    } });
+    // In the place of the daemon's main thread, one of ours.
+    let mut guardian = std::thread::scope(|scope| {
+        let main = scope.spawn(|| {
+            let mut guardian = stage
+                .command(&["guardian"])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let syscall = format!("/proc/{}/syscall", guardian.id());
+            let pipe = guardian.stdin.as_mut().unwrap();
+            writeln!(pipe, "{watch}").unwrap();
+            let mut still = 0;
+            until("the guardian waits for the next word", || {
+                let reads = fs::read_to_string(&syscall).is_ok_and(|call| call.starts_with("0 0x0 "));
+                let empty = rustix::io::ioctl_fionread(&*pipe).unwrap() == 0;
+                still = if reads && empty { still + 1 } else { 0 };
+                still > 3
+            });
+            assert!(fs::read_dir(stage.mnt()).is_ok(), "it has acted too early");
+            guardian
+        });
+        main.join().unwrap()
+    });
+    // The daemon itself is alive here, and ends because its connection was cut.
+    until("the daemon has ended", || !lives(pid));
+    assert!(guardian.stdin.is_some(), "its pipe is open all the while");
+    drop(guardian.stdin.take());
+    assert!(guardian.wait().unwrap().success());
+}
