@@ -247,7 +247,13 @@ impl Found {
         };
         let answer = match self.converse(Op::End { how }, &[], &mut |_| {}) {
             Ok((answer, _)) => answer,
-            Err(Refusal::Said(failure)) => return Err(failure),
+            Err(Refusal::Said(failure)) => {
+                // It ends all the same, if that is what it could not do without a loss.
+                if engine::at(&self.card.mountpoint.0).is_none() {
+                    has_ended();
+                }
+                return Err(failure);
+            }
             // It was ending already, for somebody else, and gone before it saw our question.
             Err(Refusal::Lost(failure)) => {
                 let gone = process.is_some() && has_ended();
