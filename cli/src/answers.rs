@@ -34,6 +34,18 @@ pub(crate) struct Contents {
     pub events: u64,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
+    /// Files of a newer state, which are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asides: Vec<Aside>,
+}
+
+/// A file of a newer state, set aside when an older one was put back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Aside {
+    /// Its name in the vault's folder.
+    pub name: String,
+    /// How many bytes of it are not this state's.
+    pub bytes: u64,
 }
 
 /// What the daemon adds.
@@ -69,6 +81,9 @@ pub(crate) struct Status {
     /// The mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<Mounted>,
+    /// Mounts that a killed daemon left, which answer nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_mounts: Vec<WirePath>,
     /// What is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
@@ -101,6 +116,9 @@ pub(crate) struct Check {
     /// What could not be looked at now, and why; it is no damage.
     #[serde(default)]
     pub skipped: Vec<String>,
+    /// Files of a newer state, which are kept and were not looked into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asides: Vec<Aside>,
 }
 
 /// `check --salvage`.

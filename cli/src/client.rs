@@ -4,15 +4,18 @@
 //! folder the socket lies in), and that an ending is reported only once the daemon's process is gone.
 
 use crate::daemon::control::{Published, short};
+use crate::engine;
 use crate::failure::{Failure, Kind};
 use crate::frame::{self, Reader};
 use crate::paths;
 use crate::secret::Secret;
+use crate::ui;
 use crate::wire::{self, Ending, Op, Progress, Reply, Request};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a daemon that has answered may take to be gone.
 const FAREWELL: Duration = Duration::from_secs(30);
+/// After how long a person hears what is waited for.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long a daemon may take for what costs it nothing.
+const PROMPT: Duration = Duration::from_secs(30);
 
 /// A daemon that runs, as its card says.
 #[derive(Clone, Debug)]
@@ -62,12 +69,14 @@ pub(crate) fn daemons(everyone: bool) -> Vec<Found> {
     found
 }
 
-/// The daemon that holds the vault in `dir`, by whatever path it was opened.
+/// The daemon that holds the vault in `dir`, by whatever path it was opened. One whose folder was
+/// deleted meanwhile is known by its path.
 pub(crate) fn of_vault(dir: &Path) -> Option<Found> {
-    let (dev, ino) = paths::identity(dir).ok()?;
-    daemons(false)
-        .into_iter()
-        .find(|found| (found.card.dev, found.card.ino) == (dev, ino))
+    let identity = paths::identity(dir).ok();
+    daemons(false).into_iter().find(|found| match identity {
+        Some(identity) => (found.card.dev, found.card.ino) == identity,
+        None => found.card.vault.0 == dir,
+    })
 }
 
 /// The same, if it lives: one that was killed may take calls until its last thread is gone,
@@ -76,7 +85,8 @@ pub(crate) fn of_vault(dir: &Path) -> Option<Found> {
 /// # Errors
 /// `InUse` if it neither answers nor ends.
 pub(crate) fn living(dir: &Path) -> Result<Option<Found>, Failure> {
-    let until = Instant::now() + PATIENCE;
+    let begun = Instant::now();
+    let mut said = false;
     loop {
         let Some(found) = of_vault(dir) else {
             return Ok(None);
@@ -85,14 +95,12 @@ pub(crate) fn living(dir: &Path) -> Result<Option<Found>, Failure> {
         if found.speaks() {
             return Ok(Some(found));
         }
-        if Instant::now() >= until {
-            return Err(Failure::new(
-                Kind::InUse,
-                format!(
-                    "The vault's daemon (process {}) does not answer; if it is stopped, let it go on, else end it with “kill -9”.",
-                    found.card.pid
-                ),
-            ));
+        if begun.elapsed() >= PATIENCE {
+            return Err(found.silent());
+        }
+        if !said && begun.elapsed() >= SILENCE {
+            said = true;
+            found.say_what_is_waited_for();
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -110,7 +118,7 @@ impl Found {
     fn speaks(&self) -> bool {
         let ask = || -> io::Result<bool> {
             let mut stream = short(&self.socket, |socket| UnixStream::connect(socket))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(SILENCE))?;
             let request = Request {
                 coffer: wire::VERSION,
                 secrets: Vec::new(),
@@ -123,6 +131,41 @@ impl Found {
         ask().unwrap_or(false)
     }
 
+    /// Says that it does not answer, and what to do.
+    fn silent(&self) -> Failure {
+        let pid = self.card.pid;
+        let message = if is_stopped(pid) {
+            format!(
+                "The vault's daemon (process {pid}) is stopped; let it go on with “kill -CONT {pid}”, or end it with “kill -9 {pid}”."
+            )
+        } else {
+            format!(
+                "The vault's daemon (process {pid}) does not answer; wait for it, or end it with “kill -9 {pid}”: what was not yet synced is lost then."
+            )
+        };
+        Failure::new(Kind::InUse, message)
+    }
+
+    fn say_what_is_waited_for(&self) {
+        let pid = self.card.pid;
+        let stopped = if is_stopped(pid) { ", which is stopped" } else { "" };
+        ui::note(&format!(
+            "Waiting for the vault's daemon (process {pid}){stopped} …"
+        ));
+    }
+
+    /// Waits for the first word of an answer, for so long if there is a bound.
+    fn wait_for_word(&self, stream: &UnixStream, bound: Option<Duration>) -> Result<(), Failure> {
+        if is_readable(stream, Some(SILENCE)) {
+            return Ok(());
+        }
+        self.say_what_is_waited_for();
+        match is_readable(stream, bound) {
+            true => Ok(()),
+            false => Err(self.silent()),
+        }
+    }
+
     /// Asks, shows progress, and answers what came back.
     ///
     /// # Errors
@@ -133,16 +176,36 @@ impl Found {
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(serde_json::Value, Vec<Secret>), Failure> {
-        let lost = |error: &io::Error| Failure::io("talk to the vault's daemon", error);
+        self.converse(op, secrets, progress)
+            .map_err(|refusal| match refusal {
+                Refusal::Said(failure) | Refusal::Lost(failure) => failure,
+            })
+    }
+
+    fn converse(
+        &self,
+        op: Op,
+        secrets: &[Secret],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(serde_json::Value, Vec<Secret>), Refusal> {
+        let lost = |error: &io::Error| Refusal::Lost(Failure::io("talk to the vault's daemon", error));
         let mut stream =
             short(&self.socket, |socket| UnixStream::connect(socket)).map_err(|error| lost(&error))?;
-        self.verify(&stream)?;
+        self.verify(&stream).map_err(Refusal::Said)?;
         let request = Request {
             coffer: wire::VERSION,
             secrets: secrets.iter().map(|secret| secret.expose().len()).collect(),
             op,
         };
         frame::send(&mut stream, &request, secrets).map_err(|error| lost(&error))?;
+        let bound = match &request.op {
+            Op::Status | Op::Ping | Op::Reload => Some(PROMPT),
+            _ => None,
+        };
+        // What takes its time by nature is waited for without a word.
+        if bound.is_some() || matches!(request.op, Op::End { .. }) {
+            self.wait_for_word(&stream, bound).map_err(Refusal::Said)?;
+        }
         let mut reader = Reader::new(stream);
         loop {
             match reader.message(wire::MAX_REPLY).map_err(|error| lost(&error))? {
@@ -151,11 +214,15 @@ impl Found {
                     let secrets = reader.secrets(&secrets).map_err(|error| lost(&error))?;
                     return Ok((answer, secrets));
                 }
-                Some(Reply::Failed(failure)) => return Err(failure),
+                Some(Reply::Failed(mut failure)) => {
+                    // Of ourselves nobody needs to hear.
+                    failure.users.retain(|user| user.pid != std::process::id());
+                    return Err(Refusal::Said(failure));
+                }
                 None => {
-                    return Err(Failure::failed(
+                    return Err(Refusal::Lost(Failure::failed(
                         "The vault's daemon ended without an answer; see its log, daemon.log in the state folder.",
-                    ));
+                    )));
                 }
             }
         }
@@ -172,27 +239,36 @@ impl Found {
             .ok()
             .and_then(Pid::from_raw)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let (answer, _) = self.ask(Op::End { how }, &[], &mut |_| {})?;
-        let locked = answer["locked"].as_bool().unwrap_or(true);
-        if locked && let Some(process) = process {
-            let until = Instant::now() + FAREWELL;
-            loop {
-                let rest = until.saturating_duration_since(Instant::now());
-                let timeout = rustix::fs::Timespec {
-                    tv_sec: i64::try_from(rest.as_secs()).unwrap_or(0),
-                    tv_nsec: i64::from(rest.subsec_nanos()),
-                };
-                match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    Ok(0) => {
-                        return Err(Failure::failed(format!(
-                            "The vault is locked, but its process {} does not end; end it with “kill -9”.",
-                            self.card.pid
-                        )));
-                    }
-                    _ => break,
+        // Standing in the mount, we would be what keeps it busy.
+        let _ = std::env::set_current_dir("/");
+        let has_ended = || {
+            let ended = |process| is_readable(process, Some(FAREWELL));
+            process.as_ref().is_none_or(ended)
+        };
+        let answer = match self.converse(Op::End { how }, &[], &mut |_| {}) {
+            Ok((answer, _)) => answer,
+            Err(Refusal::Said(failure)) => {
+                // It ends all the same, if that is what it could not do without a loss.
+                if engine::at(&self.card.mountpoint.0).is_none() {
+                    has_ended();
                 }
+                return Err(failure);
             }
+            // It was ending already, for somebody else, and gone before it saw our question.
+            Err(Refusal::Lost(failure)) => {
+                let gone = process.is_some() && has_ended();
+                return match gone && engine::at(&self.card.mountpoint.0).is_none() {
+                    true => Ok(true),
+                    false => Err(failure),
+                };
+            }
+        };
+        let locked = answer["locked"].as_bool().unwrap_or(true);
+        if locked && !has_ended() {
+            return Err(Failure::failed(format!(
+                "The vault is locked, but its process {0} does not end; end it with “kill -9 {0}”.",
+                self.card.pid
+            )));
         }
         Ok(locked)
     }
@@ -217,4 +293,37 @@ impl Found {
             ),
         ))
     }
+}
+
+/// Why a question was not answered.
+enum Refusal {
+    /// The daemon said so, or we did not let it.
+    Said(Failure),
+    /// It is not there, or hung up.
+    Lost(Failure),
+}
+
+/// Whether there is something to read, or an end, within so long.
+fn is_readable(fd: impl AsFd, within: Option<Duration>) -> bool {
+    let until = within.map(|time| Instant::now() + time);
+    loop {
+        let rest = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = rest.map(|rest| rustix::fs::Timespec {
+            tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(rest.subsec_nanos()),
+        });
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) => return false,
+            // An error is for whoever reads.
+            _ => return true,
+        }
+    }
+}
+
+/// Whether a process is stopped, as by SIGSTOP.
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
 }

@@ -1,11 +1,13 @@
 //! Markers outside the vault that notice a vault copied or restored from a backup: which copy
-//! (by its tag inside) lay where (by its database's inode) when it was last mounted here.
+//! (by its tag inside) lay where (by its database's inode) when it was last mounted here, and how far
+//! it was.
 //!
-//! Guarantees that a question is asked only on evidence: a known copy in another place, or another
-//! copy in a known place. A first visit is none. Blind to a restore that keeps the inode and the tag,
-//! and to anything done on another machine.
+//! Guarantees that a question is asked only on evidence: a known copy in another place, another copy
+//! in a known place, or one that is less far than it was, or on another chain. A first visit is none.
+//! Blind to anything done on another machine, and to what was restored from within a time after which
+//! the program was killed.
 
-use crate::engine::{self, Sealed};
+use crate::engine::{self, Sealed, Standing, Vault};
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::wire::WirePath;
@@ -14,16 +16,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// A person's answer to "moved, or a new device?".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Origin {
-    /// The same vault in another place.
-    Moved,
-    /// A second one.
-    Copied,
-}
 
 /// Where a database lies. Device numbers change over reboots and file system ids do not
 /// everywhere, so either one will do.
@@ -56,6 +48,12 @@ struct Seen {
     tag: String,
     place: Place,
     vault: WirePath,
+    /// The chain that it was on; unknown to markers of earlier versions.
+    #[serde(default)]
+    chain: Option<String>,
+    /// How many transactions there had been.
+    #[serde(default)]
+    commits: u64,
 }
 
 /// What the markers say of a vault about to be mounted.
@@ -67,6 +65,8 @@ enum Verdict {
     Elsewhere(PathBuf),
     /// Another copy was in this place.
     Replaced,
+    /// It was further, or on another chain.
+    Older,
 }
 
 /// The markers of one vault id.
@@ -118,11 +118,38 @@ impl Markers {
         })
     }
 
-    /// Remembers that this copy lies here now; whatever was known of the copy or the place is replaced.
+    /// Compares how far a vault is with what is remembered of it.
+    fn judge_standing(&self, tag: &[u8; 16], now: Standing) -> Verdict {
+        let tag = paths::hex(tag);
+        let Some(seen) = self.seen.iter().find(|seen| seen.tag == tag) else {
+            return Verdict::Fine;
+        };
+        let same_chain = seen
+            .chain
+            .as_ref()
+            .is_none_or(|chain| *chain == paths::hex(&now.chain));
+        match same_chain && now.commits >= seen.commits {
+            true => Verdict::Fine,
+            false => Verdict::Older,
+        }
+    }
+
+    /// Remembers that this copy lies here now, and how far it is; whatever was known of the copy or
+    /// the place is replaced.
     ///
     /// # Errors
     /// When the marker cannot be written.
-    pub(crate) fn remember(mut self, tag: &[u8; 16], vault: &Path, database: &Path) -> Result<(), Failure> {
+    pub(crate) fn remember(self, dir: &Path, vault: &Vault) -> Result<(), Failure> {
+        self.note(&vault.instance(), vault.standing(), dir, &engine::database(dir))
+    }
+
+    fn note(
+        mut self,
+        tag: &[u8; 16],
+        standing: Standing,
+        vault: &Path,
+        database: &Path,
+    ) -> Result<(), Failure> {
         let place = place(database)?;
         let tag = paths::hex(tag);
         self.seen.retain(|seen| seen.tag != tag && !seen.place.is(&place));
@@ -130,6 +157,8 @@ impl Markers {
             tag,
             place,
             vault: WirePath(vault.to_owned()),
+            chain: Some(paths::hex(&standing.chain)),
+            commits: standing.commits,
         });
         let bytes = serde_json::to_vec(&self.seen).expect("markers are plain data");
         let part = self.file.with_extension("new");
@@ -153,6 +182,21 @@ pub(crate) fn doubt(vault: &Path, sealed: &Sealed) -> Option<Failure> {
     }
 }
 
+/// The question that a vault raises when its password is known and nothing of it is in use; `None`
+/// if none.
+///
+/// # Errors
+/// When the markers cannot be read.
+pub(crate) fn doubt_standing(
+    vault: &Path,
+    id: &[u8; 16],
+    tag: &[u8; 16],
+    standing: Standing,
+) -> Result<Option<Failure>, Failure> {
+    let verdict = Markers::load(id)?.judge_standing(tag, standing);
+    Ok(question(&verdict, vault))
+}
+
 /// The question that a verdict raises.
 fn question(verdict: &Verdict, vault: &Path) -> Option<Failure> {
     let text = match verdict {
@@ -161,6 +205,10 @@ fn question(verdict: &Verdict, vault: &Path) -> Option<Failure> {
             "The vault {} was last opened as {}. If it was moved (or restored after a loss), say --moved; if this is a copy beside the original, say --copied, and it becomes a device of its own.",
             vault.display(),
             place.display()
+        ),
+        Verdict::Older => format!(
+            "The vault {} is not the state that was last open here: one of another day was put back. If this is the one to go on with, say --moved: what the other left in the folder is kept aside. If the other is still in use elsewhere, say --copied, and this becomes a device of its own.",
+            vault.display()
         ),
         Verdict::Elsewhere(_) | Verdict::Replaced => format!(
             "The vault {} is not the copy that was here before: it was put back from elsewhere. If it takes the place of one that is lost, say --moved; if the other is still in use, say --copied, and this becomes a device of its own.",
@@ -175,6 +223,10 @@ mod tests {
     use super::*;
 
     const ID: [u8; 16] = [1; 16];
+    const FAR: Standing = Standing {
+        chain: [3; 16],
+        commits: 100,
+    };
 
     struct Scene(tempfile::TempDir);
     impl Scene {
@@ -200,7 +252,7 @@ mod tests {
             Verdict::Fine,
             "a first visit"
         );
-        scene.markers().remember(&[7; 16], Path::new("/va"), &a).unwrap();
+        scene.markers().note(&[7; 16], FAR, Path::new("/va"), &a).unwrap();
         assert_eq!(
             scene.markers().judge(&[7; 16], &a).unwrap(),
             Verdict::Fine,
@@ -219,7 +271,7 @@ mod tests {
             scene.markers().judge(&[7; 16], &b).unwrap(),
             Verdict::Elsewhere("/va".into())
         );
-        scene.markers().remember(&[8; 16], Path::new("/vb"), &b).unwrap();
+        scene.markers().note(&[8; 16], FAR, Path::new("/vb"), &b).unwrap();
         assert_eq!(scene.markers().judge(&[8; 16], &b).unwrap(), Verdict::Fine);
         assert_eq!(scene.markers().judge(&[7; 16], &a).unwrap(), Verdict::Fine);
         // An old backup put back over the copy, file content only: another tag in a known place.
@@ -227,7 +279,7 @@ mod tests {
         // Moved across file systems, and said so: the old place is forgotten.
         scene
             .markers()
-            .remember(&[7; 16], Path::new("/vc"), &scene.database("c"))
+            .note(&[7; 16], FAR, Path::new("/vc"), &scene.database("c"))
             .unwrap();
         assert_eq!(
             scene.markers().judge(&[7; 16], &a).unwrap(),
@@ -240,11 +292,44 @@ mod tests {
     fn a_broken_marker_is_an_empty_one() {
         let scene = Scene(tempfile::tempdir().unwrap());
         let a = scene.database("a");
-        scene.markers().remember(&[7; 16], Path::new("/va"), &a).unwrap();
+        scene.markers().note(&[7; 16], FAR, Path::new("/va"), &a).unwrap();
         fs::write(scene.0.path().join("state").join(paths::hex(&ID)), b"{nonsense").unwrap();
         assert_eq!(
             scene.markers().judge(&[7; 16], &scene.database("b")).unwrap(),
             Verdict::Fine
         );
+    }
+
+    /// Guards that an older state in the same file, of the same tag, is noticed, in whichever
+    /// direction it was exchanged; and that what only went on is not.
+    #[test]
+    fn older_states_are_noticed() {
+        let scene = Scene(tempfile::tempdir().unwrap());
+        let a = scene.database("a");
+        let far = |chain: u8, commits| Standing {
+            chain: [chain; 16],
+            commits,
+        };
+        let judged = |standing| scene.markers().judge_standing(&[7; 16], standing);
+        assert_eq!(judged(far(3, 1)), Verdict::Fine, "a first visit");
+        scene.markers().note(&[7; 16], FAR, Path::new("/va"), &a).unwrap();
+        assert_eq!(judged(FAR), Verdict::Fine);
+        assert_eq!(judged(far(3, 101)), Verdict::Fine, "after a crash");
+        assert_eq!(judged(far(3, 99)), Verdict::Older);
+        // Taken into use as it is, on a chain of its own; then the newer one comes back.
+        scene
+            .markers()
+            .note(&[7; 16], far(4, 99), Path::new("/va"), &a)
+            .unwrap();
+        assert_eq!(judged(far(4, 99)), Verdict::Fine);
+        assert_eq!(judged(FAR), Verdict::Older);
+        // A marker of an earlier version knows nothing of it.
+        let file = scene.0.path().join("state").join(paths::hex(&ID));
+        let mut seen: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        for key in ["chain", "commits"] {
+            seen[0].as_object_mut().unwrap().remove(key).unwrap();
+        }
+        fs::write(&file, seen.to_string()).unwrap();
+        assert_eq!(judged(far(3, 1)), Verdict::Fine);
     }
 }

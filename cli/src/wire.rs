@@ -80,6 +80,8 @@ pub(crate) enum Op {
         /// How hard to try.
         how: Ending,
     },
+    /// Is it the password? Secret: the password.
+    Verify,
     /// Secrets: the current and the new password.
     Passwd {
         /// Parameters for the new one; the present ones if absent.

@@ -46,6 +46,12 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
         } else {
             String::new()
         };
+        for aside in &report.asides {
+            text.push_str(&format!("Kept aside: {}, {}.\n", aside.name, size(aside.bytes)));
+        }
+        if !report.asides.is_empty() {
+            text.push_str(&format!("  {}.\n", engine::ASIDE_ADVICE));
+        }
         for skipped in &report.skipped {
             text.push_str(&format!("Not looked at: {skipped}.\n"));
         }

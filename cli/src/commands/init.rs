@@ -2,7 +2,7 @@
 
 use super::recover;
 use crate::args::Init;
-use crate::engine::{self, Sealed, Vault};
+use crate::engine::{self, Vault};
 use crate::failure::Failure;
 use crate::instance::Markers;
 use crate::password;
@@ -37,9 +37,8 @@ pub(super) fn init(ui: &Ui, dir: &Path, args: &Init) -> Result<(), Failure> {
     let (vault, phrase) = Vault::create(dir, &password, kdf, recovery)?;
     drop(password);
     let id = vault.facts().id;
-    super::within(vault, Vault::welcome)?;
-    let tag = Sealed::open(dir)?.instance();
-    Markers::load(&id)?.remember(&tag, dir, &engine::database(dir))?;
+    super::within(vault.clone(), Vault::welcome)?;
+    Markers::load(&id)?.remember(dir, &vault)?;
     let mut answer = serde_json::json!({
         "vault": crate::wire::WirePath(dir.to_owned()),
         "vault_id": paths::hex(&id),

@@ -2,7 +2,7 @@
 
 use crate::args::{Lock, Unmount};
 use crate::client::{self, Found};
-use crate::engine::{self, Sealed, Standing};
+use crate::engine::{self, Life, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::ui::{self, Ui};
@@ -18,10 +18,17 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
     let Some(mountpoint) = &args.mountpoint else {
         return match client::of_vault(vault) {
             Some(found) => end(ui, &found, how),
-            None => Err(Failure::new(
-                Kind::NotOpen,
-                format!("The vault {} is not mounted.", vault.display()),
-            )),
+            None => match clear(vault)?.as_slice() {
+                [] => Err(Failure::new(
+                    Kind::NotOpen,
+                    format!("The vault {} is not mounted.", vault.display()),
+                )),
+                cleared => {
+                    let answer = serde_json::json!({ "mountpoint": cleared[0], "stale": true });
+                    ui.answer(&answer, || said(cleared));
+                    Ok(())
+                }
+            },
         };
     };
     let mountpoint = paths::mountpoint(mountpoint)?;
@@ -29,18 +36,13 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
         return end(ui, &found, how);
     }
     match engine::at(&mountpoint) {
-        Some(Standing::Dead) => {
+        Some(Life::Dead) => {
             engine::remove_stale(&mountpoint)?;
             let answer = serde_json::json!({ "mountpoint": WirePath(mountpoint.clone()), "stale": true });
-            ui.answer(&answer, || {
-                format!(
-                    "{} was a dead mount of a killed daemon; it is gone.",
-                    paths::tilde(&mountpoint)
-                )
-            });
+            ui.answer(&answer, || said(&[WirePath(mountpoint)]));
             Ok(())
         }
-        Some(Standing::Alive) => Err(Failure::new(
+        Some(Life::Alive) => Err(Failure::new(
             Kind::InUse,
             format!(
                 "{} is mounted, but its daemon does not answer you; ask the user who mounted it, or root.",
@@ -59,20 +61,47 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
 /// # Errors
 /// `NoVault`, or `InUse` naming who uses it.
 pub(super) fn lock(ui: &Ui, vault: &Path, args: &Lock) -> Result<(), Failure> {
-    paths::identity(vault)?;
     match client::living(vault)? {
         Some(found) => end(ui, &found, ending(args)),
         None => {
+            paths::identity(vault)?;
             // Somebody else may hold it: then it is not locked, and nobody shall think so.
             drop(Sealed::open(vault)?);
-            let answer =
+            let cleared = clear(vault)?;
+            let mut answer =
                 serde_json::json!({ "vault": WirePath(vault.to_owned()), "locked": true, "already": true });
+            if !cleared.is_empty() {
+                answer["stale"] = serde_json::json!(cleared);
+            }
             ui.answer(&answer, || {
-                format!("The vault {} is locked already.", paths::tilde(vault))
+                format!(
+                    "{}The vault {} is locked already.",
+                    said(&cleared),
+                    paths::tilde(vault)
+                )
             });
             Ok(())
         }
     }
+}
+
+/// Takes the vault's dead mounts away; answers where they were.
+fn clear(vault: &Path) -> Result<Vec<WirePath>, Failure> {
+    let dead = engine::dead_mounts(vault);
+    for point in &dead {
+        engine::remove_stale(point)?;
+    }
+    Ok(dead.into_iter().map(WirePath).collect())
+}
+
+fn said(cleared: &[WirePath]) -> String {
+    let line = |point: &WirePath| {
+        format!(
+            "{} was a dead mount of a killed daemon; it is gone.\n",
+            paths::tilde(&point.0)
+        )
+    };
+    cleared.iter().map(line).collect()
 }
 
 /// Locks every open vault.

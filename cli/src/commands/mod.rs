@@ -95,10 +95,10 @@ enum Reached {
 /// # Errors
 /// `NoVault`, `InUse` by a process that is no daemon of ours, or as [`Sealed::open`].
 fn reach(vault: &Path) -> Result<Reached, Failure> {
-    paths::identity(vault)?;
     if let Some(found) = client::living(vault)? {
         return Ok(Reached::Daemon(found));
     }
+    paths::identity(vault)?;
     match Sealed::open(vault) {
         Ok(sealed) => Ok(Reached::Sealed(sealed)),
         // Mounted in this very moment?
@@ -109,10 +109,10 @@ fn reach(vault: &Path) -> Result<Reached, Failure> {
     }
 }
 
-/// Opens a sealed vault; a person who mistypes may try again.
+/// Opens a sealed vault for what changes no content; a person who mistypes may try again.
 ///
 /// # Errors
-/// `WrongPassword`, or as [`Sealed::unlock`].
+/// `WrongPassword`, or as [`Sealed::key`].
 fn unlock(sealed: Sealed, vault: &Path, args: &PasswordArgs) -> Result<(Vault, Secret), Failure> {
     let mut sealed = Some(sealed);
     retrying(vault, args, |password| {
@@ -120,7 +120,7 @@ fn unlock(sealed: Sealed, vault: &Path, args: &PasswordArgs) -> Result<(Vault, S
             Some(held) => held,
             None => Sealed::open(vault)?,
         };
-        held.unlock(password)
+        held.key(password)?.visit()
     })
 }
 

@@ -4,10 +4,11 @@ use super::retrying;
 use crate::args::Mount;
 use crate::client;
 use crate::daemon::{self, Config, Idle, background};
-use crate::engine::{self, Sealed, Standing};
+use crate::engine::Origin;
+use crate::engine::{self, Life, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::frame;
-use crate::instance::{self, Origin};
+use crate::instance;
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{Person, Ui};
@@ -18,6 +19,10 @@ use std::time::{Duration, Instant};
 
 /// How long a daemon whose mount is gone may take to end.
 const ENDING: Duration = Duration::from_secs(10);
+/// How long another `coffer` that holds the vault, to mount it, say, may take for it.
+const STARTING: Duration = Duration::from_secs(60);
+/// How often one that nobody seems to hold is tried.
+const TRIES: u32 = 3;
 
 /// Mounts.
 ///
@@ -45,21 +50,11 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
     }
     check_mountpoint(&mountpoint)?;
     // What can be refused is refused before anybody types a password.
-    let opened = match read_only {
+    let opened = patiently(ui, vault, &mountpoint, || match read_only {
         true => Sealed::open_read_only(vault),
         false => Sealed::open(vault),
-    };
-    let sealed = match opened {
-        // Another “coffer mount” may have been a little faster.
-        Err(failure) if failure.kind == Kind::InUse => {
-            return if already(ui, vault, &mountpoint)? {
-                Ok(())
-            } else {
-                Err(failure)
-            };
-        }
-        opened => opened?,
-    };
+    })?;
+    let Some(sealed) = opened else { return Ok(()) };
     if sealed.is_read_only() && !read_only {
         return Err(Failure::failed(format!(
             "Nothing can be written to {}; mount the vault read-only, with -o ro.",
@@ -74,7 +69,7 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
         _ => instance::doubt(vault, &sealed).map(ask_origin).transpose()?,
     };
     drop(sealed);
-    let config = Config {
+    let mut config = Config {
         vault: WirePath(vault.to_owned()),
         mountpoint: WirePath(mountpoint.clone()),
         options,
@@ -84,8 +79,46 @@ pub(super) fn mount(ui: &Ui, vault: &Path, args: &Mount) -> Result<(), Failure> 
         threads: args.threads,
         foreground: args.foreground,
     };
-    retrying(vault, &args.password, |password| open(ui, &config, password))?;
+    retrying(vault, &args.password, |password| {
+        let opened = patiently(ui, vault, &mountpoint, || match open(ui, &config, password) {
+            // What can be told only with the password.
+            Err(question) if question.kind == Kind::Question && config.origin.is_none() => {
+                config.origin = Some(ask_origin(question)?);
+                open(ui, &config, password)
+            }
+            opened => opened,
+        });
+        opened.map(drop)
+    })?;
     Ok(())
+}
+
+/// Opens it, or waits for another `coffer` that holds it: one that was a little faster mounts it.
+/// `None` if it is mounted there by then, which was said.
+fn patiently<T>(
+    ui: &Ui,
+    vault: &Path,
+    mountpoint: &Path,
+    mut open: impl FnMut() -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let until = Instant::now() + STARTING;
+    let mut tries = 0;
+    loop {
+        let failure = match open() {
+            Err(failure) if failure.kind == Kind::InUse => failure,
+            opened => return opened.map(Some),
+        };
+        if already(ui, vault, mountpoint)? {
+            return Ok(None);
+        }
+        let holder = engine::holder(vault);
+        // Nobody by now; or it is the mount point that is in use, or nobody can tell.
+        tries += u32::from(holder.is_none());
+        if tries >= TRIES || Instant::now() >= until || holder.is_some_and(|holder| !holder.is_ours()) {
+            return Err(failure);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Whether it is mounted there already.
@@ -96,7 +129,7 @@ fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
             return Ok(false);
         };
         // One whose mount is gone is about to end.
-        if engine::at(&found.card.mountpoint.0) == Some(Standing::Alive) {
+        if engine::at(&found.card.mountpoint.0) == Some(Life::Alive) {
             break found;
         }
         if Instant::now() >= until {
@@ -132,8 +165,8 @@ fn already(ui: &Ui, vault: &Path, mountpoint: &Path) -> Result<bool, Failure> {
 /// mounting replaces it.
 fn check_mountpoint(mountpoint: &Path) -> Result<(), Failure> {
     match engine::at(mountpoint) {
-        Some(Standing::Dead) => return Ok(()),
-        Some(Standing::Alive) => {
+        Some(Life::Dead) => return Ok(()),
+        Some(Life::Alive) => {
             return Err(Failure::new(
                 Kind::InUse,
                 format!(

@@ -17,19 +17,15 @@ use std::path::Path;
 pub(super) fn passwd(ui: &Ui, vault: &Path, args: &Passwd) -> Result<(), Failure> {
     match reach(vault)? {
         Reached::Daemon(found) => {
-            // The daemon judges both at once; a person who mistyped the old one keeps the chosen new one.
-            let mut chosen: Option<Secret> = None;
-            retrying(vault, &args.password, |current| {
-                let new = match &chosen {
-                    Some(new) => new.duplicate(),
-                    None => new_password(args)?,
-                };
-                chosen = Some(new.duplicate());
-                let kdf = args.kdf.over(present_kdf(&found)?);
+            // Before anybody thinks up a new one.
+            let ((), current) = retrying(vault, &args.password, |current| {
                 found
-                    .ask(Op::Passwd { kdf }, &[current.duplicate(), new], &mut |_| {})
+                    .ask(Op::Verify, &[current.duplicate()], &mut |_| {})
                     .map(drop)
             })?;
+            let new = new_password(args)?;
+            let kdf = args.kdf.over(present_kdf(&found)?);
+            found.ask(Op::Passwd { kdf }, &[current, new], &mut |_| {})?;
         }
         Reached::Sealed(sealed) => {
             let facts = sealed.facts();

@@ -42,6 +42,8 @@ pub(super) fn recover(ui: &Ui, vault: &Path, args: &Recover) -> Result<(), Failu
         Some(path) => phrase_in(path)?,
         None => typed_phrase()?,
     };
+    // Before anybody thinks up a password.
+    sealed.check_phrase(&phrase)?;
     let new = password::new(&args.password)?;
     within(sealed.recover(&phrase, &new, kdf)?, |_| Ok(()))?;
     ui.answer(&serde_json::json!({ "recovered": true }), || {

@@ -3,6 +3,7 @@
 use super::{Reached, reach, understood};
 use crate::answers::{Contents, Mounted, Status};
 use crate::client::{self, Found};
+use crate::engine;
 use crate::failure::Failure;
 use crate::paths;
 use crate::ui::{Ui, note, table};
@@ -27,6 +28,7 @@ pub(super) fn status(ui: &Ui, vault: &Path) -> Result<(), Failure> {
                 kdf: Some(facts.kdf),
                 recovery: Some(facts.recovery),
                 mount: None,
+                dead_mounts: engine::dead_mounts(vault).into_iter().map(WirePath).collect(),
                 contents: None,
             }
         }
@@ -68,6 +70,15 @@ fn shown(status: &Status) -> String {
     match &status.mount {
         Some(mount) => row("Open at", mounted(mount)),
         None => row("State", "locked; “coffer mount FOLDER” opens it".into()),
+    }
+    for dead in &status.dead_mounts {
+        row(
+            "Dead mount",
+            format!(
+                "{}, left by a daemon that was killed; “coffer lock” takes it away",
+                paths::tilde(&dead.0)
+            ),
+        );
     }
     if let Some(contents) = &status.contents {
         content_rows(contents, &mut row);
@@ -152,6 +163,12 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
             }
         },
     );
+    for aside in &contents.asides {
+        row("Kept aside", format!("{}, {}", aside.name, size(aside.bytes)));
+    }
+    if !contents.asides.is_empty() {
+        row("", engine::ASIDE_ADVICE.into());
+    }
     for damage in &contents.damage {
         row("Damaged", damage.clone());
     }

@@ -99,18 +99,34 @@ fn polite(shared: &Shared, mount: &Mount) -> Result<(), Failure> {
             "The vault is busy with a check, a backup or a password change; try again when it is done, or force it with --force.",
         ));
     }
+    mount.flush();
     shared.vault.commit()?;
     mount.unmount()
 }
 
 /// Answers a commit that failed, and whether the connection is cut.
 fn force(shared: &Shared, mount: &Mount) -> Result<(Option<Failure>, bool), Failure> {
-    let warning = shared.vault.commit().err();
+    mount.flush();
+    let warning = shared.vault.commit().err().map(|failure| lost(shared, failure));
     let cut = match mount.unmount() {
         Ok(()) => true,
         Err(_) => mount.detach()?,
     };
     Ok((warning, cut))
+}
+
+/// What a forced ending loses, plainly.
+fn lost(shared: &Shared, failure: Failure) -> Failure {
+    let message = match shared.vault.gone() {
+        Some(what) => format!(
+            "The vault is closed, but {what} was deleted or replaced while it was open: what was changed since then is lost, and whatever no backup holds."
+        ),
+        None => format!(
+            "The vault is closed, but what was not yet saved is lost. {}",
+            failure.message
+        ),
+    };
+    Failure { message, ..failure }
 }
 
 /// In the foreground nobody else shows who keeps the mount busy. Never in the background: what

@@ -4,6 +4,11 @@
 //! Guarantees that it holds no keys and no FUSE descriptor (it is this program started anew, before
 //! the password is read), only the end of a pipe; and that it ends with the daemon. It aborts only the
 //! connection that it was told of, and takes a mount away only if asked to, and only a dead one.
+//!
+//! It hears of the death in two ways. The pipe is closed once the last of the daemon's threads is gone;
+//! but one of them may be waiting in the kernel for a lock that a program holds which waits for the
+//! daemon: then neither ends before the connection does. So the death of the daemon's main thread is
+//! signalled, too (prctl(2), PR_SET_PDEATHSIG).
 
 use super::background::{SELF, keep_descriptors};
 use crate::engine;
@@ -11,9 +16,11 @@ use crate::failure::Failure;
 use crate::frame::{self, Reader};
 use crate::ui;
 use crate::wire::{self, WirePath};
+use parking_lot::Mutex;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,7 +46,7 @@ pub(crate) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts one.
+    /// Starts one. To be called by the main thread: the guardian takes its death for the daemon's.
     ///
     /// # Errors
     /// When no process can be started.
@@ -93,8 +100,10 @@ pub(crate) fn run() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
     }
+    let watched = Arc::new(Mutex::new(None));
+    // Without it, the pipe still tells; but for the one case.
+    let _ = listen_for_death(&watched);
     let mut reader = Reader::new(std::io::stdin());
-    let mut watched = None;
     loop {
         match reader.message(wire::MAX_REQUEST) {
             Ok(Some(Word::Watch {
@@ -102,13 +111,36 @@ pub(crate) fn run() {
                 mountpoint,
                 detach,
             })) => {
-                watched = Some((mark, mountpoint.0, detach));
+                *watched.lock() = Some((mark, mountpoint.0, detach));
             }
             Ok(Some(Word::Done)) => return,
             Ok(None) | Err(_) => break,
         }
     }
-    if let Some((mark, mountpoint, detach)) = watched {
+    rescue_watched(&watched);
+}
+
+/// What is watched: a mount's mark, its place, and whether to take it away.
+type Watched = Mutex<Option<(String, PathBuf, bool)>>;
+
+/// Rescues when the main thread of the daemon dies, whatever becomes of its others.
+fn listen_for_death(watched: &Arc<Watched>) -> std::io::Result<()> {
+    let mut deaths = signal_hook::iterator::Signals::new([libc::SIGUSR1])?;
+    let watched = Arc::clone(watched);
+    std::thread::Builder::new().name("death".into()).spawn(move || {
+        if deaths.forever().next().is_some() {
+            rescue_watched(&watched);
+        }
+    })?;
+    Ok(rustix::process::set_parent_process_death_signal(Some(
+        Signal::USR1,
+    ))?)
+}
+
+/// Once: afterwards nothing is watched.
+fn rescue_watched(watched: &Watched) {
+    let mut watched = watched.lock();
+    if let Some((mark, mountpoint, detach)) = watched.take() {
         rescue(&mark, &mountpoint, detach);
     }
 }

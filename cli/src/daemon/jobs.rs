@@ -103,6 +103,11 @@ impl Shared {
             Op::End { .. } => plain(()),
             Op::Ping => plain(()),
             Op::Status => plain(self.status()?),
+            Op::Verify => {
+                let _working = self.work();
+                let [current] = secrets else { return Err(missing()) };
+                plain(self.vault.verify_password(current)?)
+            }
             Op::Passwd { kdf } => {
                 let _working = self.work();
                 let [current, new] = secrets else {
@@ -157,6 +162,7 @@ impl Shared {
                 idle_seconds: self.mount.idle().as_secs(),
                 locks_after_seconds: self.idle.lock().map(|idle| idle.as_secs()),
             }),
+            dead_mounts: Vec::new(),
             contents: Some(self.vault.contents()?),
         })
     }

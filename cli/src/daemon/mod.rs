@@ -12,10 +12,11 @@ pub(crate) mod guardian;
 mod jobs;
 mod notify;
 
+use crate::engine::Origin;
 use crate::engine::{self, Sealed, Vault};
 use crate::failure::Failure;
 use crate::frame;
-use crate::instance::{self, Markers, Origin};
+use crate::instance::{self, Markers};
 use crate::paths;
 use crate::secret::Secret;
 use crate::settings::Settings;
@@ -121,6 +122,7 @@ pub(crate) fn run(
     let identity = paths::identity(&config.vault.0)?;
     let vault = open(config, &password)?;
     drop(password);
+    vault.when_gone(|what| ui::log(&format!("coffer: {what}")));
     let vault_id = paths::hex(&vault.facts().id);
     let idle = match config.idle {
         Some(given) => given.time(),
@@ -178,17 +180,33 @@ pub(crate) fn run(
     notify::systemd("READY=1");
     let ended = ending::wait(config.foreground, &shared, &mount, &inbox);
     notify::systemd("STOPPING=1");
-    // A connection that could not be cut ends with this process, and not before.
-    if ended.cut {
-        mount.join();
+    // A connection that cannot be cut ends with this process, and not before.
+    if ended.cut && !mount.join() {
+        ui::log(
+            "coffer: the mount lives on in another mount namespace and could not be cut off; it ends with this process.",
+        );
     }
     let closed = vault.close();
     // The control thread keeps the vault until the process ends; its keys go now.
     engine::wipe_keys();
+    if matches!(engine::check_options(&config.options), Ok(false)) {
+        // How far it is now. Without that, a restore of an earlier time today is not noticed.
+        let markers = Markers::load(&vault.facts().id);
+        if let Err(failure) = markers.and_then(|markers| markers.remember(&config.vault.0, &vault)) {
+            ui::log(&format!("coffer: {}", failure.message));
+        }
+    }
     drop(socket);
     drop(guardian);
     let result = ended.warning.map_or(closed, Err);
-    ended.requester.hears(result.clone().map(|()| true));
+    // Whoever else has asked meanwhile hears the same.
+    let others = inbox.try_iter().filter_map(|event| match event {
+        Event::End { requester, .. } => Some(requester),
+        _ => None,
+    });
+    for requester in others.chain([ended.requester]) {
+        requester.hears(result.clone().map(|()| true));
+    }
     result
 }
 
@@ -198,28 +216,29 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
     let dir = &config.vault.0;
     if engine::check_options(&config.options)? {
         // Nothing is told in its name, so no copy needs to be noticed, nor remembered.
-        return Sealed::open_read_only(dir)?.unlock(password);
+        return Sealed::open_read_only(dir)?.key(password)?.visit();
     }
-    let mut sealed = Sealed::open(dir)?;
+    let sealed = Sealed::open(dir)?;
     if sealed.is_read_only() {
         return Err(Failure::failed(format!(
             "Nothing can be written to {}; mount the vault read-only, with -o ro.",
             dir.display()
         )));
     }
-    match config.origin {
-        None => instance::doubt(dir, &sealed).map_or(Ok(()), Err)?,
-        Some(Origin::Moved) => {}
-        Some(Origin::Copied) => {
-            // Its new tag stands at its head only once it is locked again.
-            sealed.become_new_device(password)?;
-            sealed = Sealed::open(dir)?;
-        }
+    if config.origin.is_none()
+        && let Some(question) = instance::doubt(dir, &sealed)
+    {
+        return Err(question);
     }
-    let tag = sealed.instance();
-    let markers = Markers::load(&sealed.facts().id)?;
-    let vault = sealed.unlock(password)?;
-    markers.remember(&tag, dir, &engine::database(dir))?;
+    let (id, tag) = (sealed.facts().id, sealed.instance());
+    let keyed = sealed.key(password)?;
+    if config.origin.is_none()
+        && let Some(question) = instance::doubt_standing(dir, &id, &tag, keyed.standing()?)?
+    {
+        return Err(question);
+    }
+    let vault = keyed.unlock(config.origin)?;
+    Markers::load(&id)?.remember(dir, &vault)?;
     Ok(vault)
 }
 

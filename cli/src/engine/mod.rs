@@ -10,12 +10,15 @@ use coffer_store::keys::{self, KdfParams};
 use std::path::{Path, PathBuf};
 
 mod errors;
+mod holder;
 mod mount;
 mod vault;
 
+pub(crate) use coffer_store::vault::ASIDE_ADVICE;
+pub(crate) use holder::holder;
 use mount::sentence;
-pub(crate) use mount::{Mount, Standing, abort, at, check_options, remove_stale, sync_mount};
-pub(crate) use vault::{Sealed, Vault, salvage};
+pub(crate) use mount::{Life, Mount, abort, at, check_options, dead_mounts, remove_stale, sync_mount};
+pub(crate) use vault::{Origin, Sealed, Vault, salvage};
 
 /// Called with how far an operation is.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
@@ -94,4 +97,13 @@ pub(crate) struct Facts {
     pub kdf: Kdf,
     /// Whether a recovery phrase exists.
     pub recovery: bool,
+}
+
+/// How far a vault is: one that was put back from another day is less far, or on another chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The chain that it goes on with.
+    pub chain: [u8; 16],
+    /// How many transactions there were.
+    pub commits: u64,
 }

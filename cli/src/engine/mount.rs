@@ -1,7 +1,8 @@
 //! The seam to mounting: `coffer_fs::mount` and `coffer_fs::adapter`.
 //!
-//! Guarantees that a forced ending writes out what programs changed through mapped memory before it
-//! cuts the connection, and that no thread of ours ever calls into our own mount: a helper process
+//! Guarantees that an ending writes out what programs changed through mapped memory before it
+//! unmounts or cuts the connection; that a mount which lives on in somebody's mount namespace is cut
+//! off, not waited for; and that no thread of ours ever calls into our own mount: a helper process
 //! does, and is given a bounded time.
 
 use crate::failure::{Failure, Kind, MountUser};
@@ -13,14 +14,16 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a forced ending waits for mapped memory to be written out.
+/// How long an ending waits for mapped memory to be written out.
 const FLUSH: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end what is unmounted, before its connection is cut.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// How long nothing must come to say that nothing more will.
 const QUIET: Duration = Duration::from_millis(100);
@@ -35,8 +38,21 @@ pub(super) type Idle = Box<dyn Fn() -> Duration + Send + Sync>;
 /// A mounted vault.
 pub(crate) struct Mount {
     mount: table::Mount,
-    serving: Mutex<Option<JoinHandle<()>>>,
+    serving: Mutex<Option<Serving>>,
     idle: Idle,
+}
+
+/// The thread that waits for the service's end.
+struct Serving {
+    thread: JoinHandle<()>,
+    /// Nothing is ever sent: it is closed when the service has ended.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Serving {
+    fn has_ended_in(&self, time: Duration) -> bool {
+        self.ended.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Disconnected)
+    }
 }
 
 impl Mount {
@@ -72,6 +88,7 @@ impl Mount {
             kernel_checks: parsed.kernel_checks(),
             ..ServeOptions::default()
         };
+        let (open, closed) = mpsc::channel();
         let session = match serving.kernel_checks {
             true => serve(fs, fuse, threads, serving),
             // Only its mounter can come: one request less for each change of a folder.
@@ -84,11 +101,16 @@ impl Mount {
                 .spawn(move || {
                     // What the kernel's last words were does not matter: the mount is gone.
                     let _ = session.join();
+                    drop(open);
                     ended();
                 })
         });
         match served {
-            Ok(serving) => {
+            Ok(thread) => {
+                let serving = Serving {
+                    thread,
+                    ended: closed,
+                };
                 // Only root may; without it large files read a little slower.
                 let _ = mount.raise_readahead();
                 Ok(Mount {
@@ -121,6 +143,18 @@ impl Mount {
     /// How long nobody has used it.
     pub(crate) fn idle(&self) -> Duration {
         (self.idle)()
+    }
+
+    /// Writes out what programs changed through mapped memory. Unmounting does so too, but not
+    /// where a copy of the mount lives on in another mount namespace.
+    pub(crate) fn flush(&self) {
+        let until = Instant::now() + FLUSH;
+        flush(self.mount.point(), until);
+        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE; it has been
+        // sent, and is waited for here.
+        while !self.is_drained() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Unmounts.
@@ -167,13 +201,7 @@ impl Mount {
     /// # Errors
     /// When it cannot be taken out of the tree.
     pub(crate) fn detach(&self) -> Result<bool, Failure> {
-        let until = Instant::now() + FLUSH;
-        flush(self.mount.point(), until);
-        // The kernel (since 6.17) does not wait in syncfs(2) for what it sends to FUSE; it has been
-        // sent, and is waited for here.
-        while !self.is_drained() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.flush();
         // Cut first: without fusectl that takes the mount's name.
         let cut = self.mount.abort().is_ok();
         self.mount
@@ -193,11 +221,22 @@ impl Mount {
         }
     }
 
-    /// Waits until no thread serves it any more.
-    pub(crate) fn join(&self) {
-        if let Some(serving) = self.serving.lock().take() {
-            let _ = serving.join();
+    /// Waits until no thread serves it any more. A mount namespace that somebody made meanwhile may
+    /// hold a copy of the mount, and then the kernel does not end it: after a while it is cut off.
+    /// Answers whether the service has ended; where cutting is not permitted, it ends with this
+    /// process.
+    pub(crate) fn join(&self) -> bool {
+        let Some(serving) = self.serving.lock().take() else {
+            return true;
+        };
+        if !serving.has_ended_in(LINGER) {
+            // As long as it is served, its connection's number is no other's.
+            if self.mount.abort().is_err() || !serving.has_ended_in(LINGER) {
+                return false;
+            }
         }
+        let _ = serving.thread.join();
+        true
     }
 }
 
@@ -244,7 +283,7 @@ pub(crate) fn sync_mount(point: &Path) -> Result<(), Failure> {
 
 /// How a mount of ours is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Life {
     /// Somebody serves it.
     Alive,
     /// Its daemon is gone.
@@ -253,12 +292,12 @@ pub(crate) enum Standing {
 
 /// The mount of ours at `point`, if there is one. Asks the mount itself whether it lives, from a
 /// thread that is left behind if there is no answer in time: then it is held to be alive.
-pub(crate) fn at(point: &Path) -> Option<Standing> {
-    look(point).map(|(_, standing)| standing)
+pub(crate) fn at(point: &Path) -> Option<Life> {
+    look(point).map(|(_, life)| life)
 }
 
 /// The same, with the very mount that was asked.
-fn look(point: &Path) -> Option<(table::Mount, Standing)> {
+fn look(point: &Path) -> Option<(table::Mount, Life)> {
     let entry = table::find_mounts()
         .ok()?
         .into_iter()
@@ -272,11 +311,24 @@ fn look(point: &Path) -> Option<(table::Mount, Standing)> {
         let _ = tell.send(rustix::fs::statfs(&asked));
     });
     let answer = told.recv_timeout(PATIENCE);
-    let standing = match answer {
-        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Standing::Dead,
-        _ => Standing::Alive,
+    let life = match answer {
+        Ok(Err(Errno::NOTCONN | Errno::CONNABORTED)) => Life::Dead,
+        _ => Life::Alive,
     };
-    Some((mount, standing))
+    Some((mount, life))
+}
+
+/// Where mounts of the vault in this folder lie whose daemon is gone.
+pub(crate) fn dead_mounts(vault: &Path) -> Vec<PathBuf> {
+    // The source of a mount is what `Mount::new` made it.
+    let source = vault.display().to_string();
+    let ours = |entry: &table::MountEntry| entry.source.to_string_lossy() == source;
+    let found = table::find_mounts().unwrap_or_default();
+    let mut points: Vec<PathBuf> = found.into_iter().filter(ours).map(|entry| entry.point).collect();
+    points.sort();
+    points.dedup();
+    points.retain(|point| at(point) == Some(Life::Dead));
+    points
 }
 
 /// Checks mount options as mount(8) spells them; answers whether nothing may be changed.
@@ -297,7 +349,7 @@ pub(crate) fn check_options(options: &str) -> Result<bool, Failure> {
 /// # Errors
 /// When that is not permitted.
 pub(crate) fn remove_stale(point: &Path) -> Result<(), Failure> {
-    while let Some((mount, Standing::Dead)) = look(point) {
+    while let Some((mount, Life::Dead)) = look(point) {
         mount
             .unmount_lazily()
             .map_err(|error| Failure::failed(sentence(&error)))?;

@@ -1,8 +1,8 @@
 //! The seam to the vault itself: `coffer_store::vault`, and the file system over it.
 
 use super::mount::Mount;
-use super::{Facts, OnProgress, kdf, params};
-use crate::answers::{Backup, Check, Contents, Problem, Salvage};
+use super::{Facts, OnProgress, Standing, kdf, params};
+use crate::answers::{Aside, Backup, Check, Contents, Problem, Salvage};
 use crate::failure::{Failure, Kind};
 use crate::secret::Secret;
 use crate::welcome;
@@ -12,11 +12,22 @@ use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
 use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError, Opener};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// A person's answer to "moved, or a new device?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Origin {
+    /// The same vault in another place.
+    Moved,
+    /// A second one.
+    Copied,
+}
 
 /// How long a lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -55,7 +66,7 @@ impl Sealed {
     pub(crate) fn open(dir: &Path) -> Result<Sealed, Failure> {
         match patiently(|| store::Sealed::open(dir)) {
             Err(error) if cannot_write(&error) => Sealed::open_read_only(dir),
-            opened => Ok(Sealed(Box::new(opened?))),
+            opened => Ok(Sealed(Box::new(opened.map_err(refused)?))),
         }
     }
 
@@ -64,9 +75,8 @@ impl Sealed {
     /// # Errors
     /// As [`Sealed::open`].
     pub(crate) fn open_read_only(dir: &Path) -> Result<Sealed, Failure> {
-        Ok(Sealed(Box::new(patiently(|| {
-            store::Sealed::open_read_only(dir)
-        })?)))
+        let opened = patiently(|| store::Sealed::open_read_only(dir));
+        Ok(Sealed(Box::new(opened.map_err(refused)?)))
     }
 
     /// Whether it can only be read.
@@ -84,26 +94,22 @@ impl Sealed {
         self.0.instance()
     }
 
-    /// Opens it.
+    /// Tries the password; nothing of the vault is changed.
     ///
     /// # Errors
     /// `WrongPassword`, `Damaged`, or an I/O failure.
-    pub(crate) fn unlock(self, password: &Secret) -> Result<Vault, Failure> {
-        self.unlock_as(password, Identity::Same)
+    pub(crate) fn key(self, password: &Secret) -> Result<Keyed, Failure> {
+        let (dir, facts) = (self.0.dir().to_owned(), self.facts());
+        let keyed = self.0.key(&typed(password))?;
+        Ok(Keyed { keyed, dir, facts })
     }
 
-    /// Makes this copy a device of its own, with a new tag, and leaves it locked.
+    /// Whether this is its recovery phrase.
     ///
     /// # Errors
-    /// As [`Sealed::unlock`].
-    pub(crate) fn become_new_device(self, password: &Secret) -> Result<(), Failure> {
-        self.unlock_as(password, Identity::NewDevice)?.close()
-    }
-
-    fn unlock_as(self, password: &Secret, identity: Identity) -> Result<Vault, Failure> {
-        let (dir, facts) = (self.0.dir().to_owned(), self.facts());
-        let vault = self.0.unlock(&typed(password), identity)?;
-        Ok(Vault::new(vault, dir, facts))
+    /// `WrongPassword` if it is not.
+    pub(crate) fn check_phrase(&self, phrase: &Secret) -> Result<(), Failure> {
+        Ok(self.0.header().recover(&parsed(phrase)?).map(drop)?)
     }
 
     /// Opens it by its recovery phrase and gives it a new password.
@@ -118,6 +124,59 @@ impl Sealed {
     }
 }
 
+/// A vault whose password is known, and that nobody uses yet.
+pub(crate) struct Keyed {
+    keyed: store::Keyed,
+    dir: PathBuf,
+    facts: Facts,
+}
+
+impl Keyed {
+    /// How far it is.
+    ///
+    /// # Errors
+    /// `Damaged`, or an I/O failure.
+    pub(crate) fn standing(&self) -> Result<Standing, Failure> {
+        Ok(standing(self.keyed.standing()?))
+    }
+
+    /// Opens it for what changes no content: to be checked or copied, or for other keys.
+    ///
+    /// # Errors
+    /// `Damaged`, or an I/O failure.
+    pub(crate) fn visit(self) -> Result<Vault, Failure> {
+        Ok(Vault::new(self.keyed.visit()?, self.dir, self.facts))
+    }
+
+    /// Takes it into use: as the one that was here, or as what somebody said it is.
+    ///
+    /// # Errors
+    /// `Damaged`, or an I/O failure.
+    pub(crate) fn unlock(self, origin: Option<Origin>) -> Result<Vault, Failure> {
+        let identity = match origin {
+            None => Identity::Same,
+            Some(Origin::Moved) => Identity::NewChain,
+            Some(Origin::Copied) => Identity::NewDevice,
+        };
+        Ok(Vault::new(self.keyed.unlock(identity)?, self.dir, self.facts))
+    }
+}
+
+fn standing(standing: store::Standing) -> Standing {
+    Standing {
+        chain: standing.chain.0,
+        commits: standing.commits,
+    }
+}
+
+fn asides(found: Vec<store::Aside>) -> Vec<Aside> {
+    let aside = |aside: store::Aside| Aside {
+        name: aside.name,
+        bytes: aside.bytes,
+    };
+    found.into_iter().map(aside).collect()
+}
+
 /// Tries again while somebody holds the vault, for a while.
 fn patiently(mut open: impl FnMut() -> Result<store::Sealed, OpenError>) -> Result<store::Sealed, OpenError> {
     let until = Instant::now() + PATIENCE;
@@ -129,6 +188,31 @@ fn patiently(mut open: impl FnMut() -> Result<store::Sealed, OpenError>) -> Resu
             opened => return opened,
         }
     }
+}
+
+/// Why it was not opened; if somebody holds it, who, and what to do.
+fn refused(error: OpenError) -> Failure {
+    let OpenError::Held(dir) = &error else {
+        return error.into();
+    };
+    let text = match super::holder(dir) {
+        Some(holder) if holder.is_ours() => format!(
+            "The vault in {} is in use by another coffer (process {}): wait until that is done, or, if it is mounted, lock it first.",
+            dir.display(),
+            holder.pid
+        ),
+        Some(holder) => format!(
+            "The vault in {} is in use by “{}” (process {}), which keeps its lock; wait for it, or end it.",
+            dir.display(),
+            holder.command,
+            holder.pid
+        ),
+        None => format!(
+            "The vault in {} is in use by another process, perhaps another user's or another machine's; lock it there first.",
+            dir.display()
+        ),
+    };
+    Failure::new(Kind::InUse, text)
 }
 
 fn cannot_write(error: &OpenError) -> bool {
@@ -240,6 +324,16 @@ impl Vault {
         *self.0.facts.lock()
     }
 
+    /// The tag that tells this copy of the vault from others.
+    pub(crate) fn instance(&self) -> [u8; 16] {
+        self.0.vault.instance()
+    }
+
+    /// How far it is.
+    pub(crate) fn standing(&self) -> Standing {
+        standing(self.0.vault.standing())
+    }
+
     /// What is in it.
     ///
     /// # Errors
@@ -262,7 +356,20 @@ impl Vault {
             pending_events: status.untold,
             events: status.events,
             damage: status.damage,
+            asides: asides(status.asides),
         })
+    }
+
+    /// Has somebody told, in a sentence, when the vault's own files turn out to be deleted.
+    pub(crate) fn when_gone(&self, tell: impl FnOnce(String) + Send + 'static) {
+        self.0
+            .vault
+            .when_gone(Box::new(move |error| tell(super::sentence(error))));
+    }
+
+    /// What of the vault's own files was deleted while it was open, once that was noticed.
+    pub(crate) fn gone(&self) -> Option<String> {
+        self.0.vault.gone()
     }
 
     /// Makes everything durable.
@@ -294,6 +401,7 @@ impl Vault {
             bytes: report.bytes,
             problems: problems(report.problems),
             skipped: report.skipped,
+            asides: asides(report.asides),
         })
     }
 
@@ -316,6 +424,14 @@ impl Vault {
             records: report.records,
             problems: problems(report.problems),
         })
+    }
+
+    /// Whether this is the password.
+    ///
+    /// # Errors
+    /// `WrongPassword` if it is not.
+    pub(crate) fn verify_password(&self, current: &Secret) -> Result<(), Failure> {
+        Ok(self.0.vault.verify_password(&typed(current))?)
     }
 
     /// Replaces the password, all or nothing.
@@ -357,7 +473,7 @@ impl Vault {
     ///
     /// # Errors
     /// If the last commit fails; it is closed all the same.
-    pub(crate) fn close(self) -> Result<(), Failure> {
+    pub(crate) fn close(&self) -> Result<(), Failure> {
         Ok(self.0.vault.close()?)
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::over::{Bytes, Extent};
 use super::{Content, INLINE_MAX, Owner, manifest};
+use crate::chunk::Place;
 use crate::core::StoreError;
 use crate::db::Table;
 use crate::event;
@@ -133,19 +134,24 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
         return Ok(Vec::new());
     };
     let what = "a file's body";
-    let row = owner
-        .core
-        .db
-        .get(Table::Batches, &batch.to_be_bytes())?
-        .ok_or_else(|| StoreError::Missing { what: what.into() })?;
-    let place = event::BatchRow::decode(&row)
-        .map_err(StoreError::malformed(what))?
-        .place;
-    if u64::from(offset) + u64::from(len) > u64::from(place.len) {
-        return Err(StoreError::Tampered { what: what.into() });
-    }
+    let find = || -> Result<Place, StoreError> {
+        let row = owner.core.db.get(Table::Batches, &batch.to_be_bytes())?;
+        let row = row.ok_or_else(|| StoreError::Missing { what: what.into() })?;
+        let row = event::BatchRow::decode(&row).map_err(StoreError::malformed(what))?;
+        if u64::from(offset) + u64::from(len) > u64::from(row.place.len) {
+            return Err(StoreError::Tampered { what: what.into() });
+        }
+        Ok(row.place)
+    };
+    let mut place = find()?;
     let mut sealed = vec![0; len as usize];
-    owner.core.packs.read(place, offset, &mut sealed)?;
+    while let Err(e) = owner.core.packs.read(place, offset, &mut sealed) {
+        // Its pack may have been written anew and removed meanwhile.
+        match find() {
+            Ok(now) if now != place => place = now,
+            _ => return Err(e.into()),
+        }
+    }
     let aad = event::content_aad(&owner.entity, at, generation);
     let payload = open(owner.key, &aad, &sealed).map_err(StoreError::tampered(what))?;
     let version = event::Version::decode(&payload).map_err(StoreError::malformed(what))?;

@@ -231,6 +231,11 @@ impl Content {
             return Ok(());
         }
         if size < self.size {
+            let dropped = self.size - size;
+            owner
+                .core
+                .dropped
+                .fetch_add(dropped, std::sync::atomic::Ordering::Relaxed);
             if size < self.base_len {
                 self.cut_base(owner, size)?;
             } else {

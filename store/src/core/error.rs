@@ -37,6 +37,15 @@ pub enum StoreError {
     /// The disk has no room.
     #[error("there is no space left on the disk that holds the vault")]
     NoSpace,
+    /// Somebody deleted or replaced what is open: nothing that is written will be found again.
+    #[error(
+        "{what} was deleted or replaced while the vault was open, and nothing can be saved in it any more; \
+         copy what you need out of the mounted folder, end it with `coffer lock --force`, and restore a backup"
+    )]
+    Gone {
+        /// What, with its article.
+        what: String,
+    },
     /// The file would be too large.
     #[error("no file can be that large")]
     TooBig,

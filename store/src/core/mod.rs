@@ -26,7 +26,7 @@ pub use error::StoreError;
 use pool::Pool;
 
 /// Room that is kept for what was accepted but is not stored yet, in bytes.
-const RESERVE: u64 = 8 << 20;
+pub(crate) const RESERVE: u64 = 8 << 20;
 /// How long a measured free space is believed.
 const SPACE_AGE: Duration = Duration::from_millis(200);
 
@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) dropped: AtomicU64,
     /// A background write has failed since the last commit that went well.
     pub(crate) failing: AtomicBool,
+    /// When something was last refused for want of room.
+    pub(crate) refused: Mutex<Option<Instant>>,
     space: Mutex<Option<(Instant, Space, u64)>>,
 }
 
@@ -79,6 +81,7 @@ impl Core {
             dirty: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             failing: AtomicBool::new(false),
+            refused: Mutex::new(None),
             space: Mutex::new(None),
         })
     }
@@ -140,6 +143,37 @@ impl Core {
         }
     }
 
+    /// Does `read` where a chunk lies. Its pack may be written anew and removed meanwhile: then
+    /// again, where it lies by then.
+    fn at_chunk<T>(
+        &self,
+        kind: u8,
+        chunk: &ChunkRef,
+        mut read: impl FnMut(Place) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let what = || format!("chunk {:?}", chunk.id);
+        let find = || -> Result<Place, StoreError> {
+            let row = self.chunk_row(&chunk.id)?;
+            let row = row.filter(|row| row.kind == kind && row.len == chunk.len);
+            let row = row.ok_or_else(|| StoreError::Missing { what: what() })?;
+            if row.place.len as usize != ChunkKeys::sealed_len(chunk.len as usize) {
+                return Err(StoreError::Tampered { what: what() });
+            }
+            Ok(row.place)
+        };
+        let mut place = find()?;
+        loop {
+            let failed = match read(place) {
+                Err(e) => e,
+                done => return done,
+            };
+            match find() {
+                Ok(now) if now != place => place = now,
+                _ => return Err(failed),
+            }
+        }
+    }
+
     /// Reads `out.len()` bytes of a chunk from `from` on; opens no more segments than that takes.
     pub(crate) fn read_chunk(
         &self,
@@ -152,26 +186,22 @@ impl Core {
             return Ok(());
         }
         let len = chunk.len as usize;
-        let row = self
-            .chunk_row(&chunk.id)?
-            .filter(|row| row.kind == kind && row.len == chunk.len)
-            .ok_or_else(|| StoreError::Missing {
-                what: format!("chunk {:?}", chunk.id),
-            })?;
-        let first = from / SEGMENT;
-        let last = (from + out.len() - 1) / SEGMENT;
-        let begin = first * (SEGMENT + TAG);
-        let end = (len + len.div_ceil(SEGMENT) * TAG).min((last + 1) * (SEGMENT + TAG));
-        if from + out.len() > len || row.place.len as usize != ChunkKeys::sealed_len(len) {
+        if from + out.len() > len {
             return Err(StoreError::Tampered {
                 what: format!("chunk {:?}", chunk.id),
             });
         }
+        let first = from / SEGMENT;
+        let last = (from + out.len() - 1) / SEGMENT;
+        let begin = first * (SEGMENT + TAG);
+        let end = (len + len.div_ceil(SEGMENT) * TAG).min((last + 1) * (SEGMENT + TAG));
         with_scratch(end - begin, |sealed| {
-            self.packs.read(row.place, begin as u32, sealed)?;
-            self.chunks
-                .open_segments(kind, &chunk.id, len, first, sealed)
-                .map_err(StoreError::tampered(format!("chunk {:?}", chunk.id)))?;
+            self.at_chunk(kind, chunk, |place| {
+                self.packs.read(place, begin as u32, sealed)?;
+                self.chunks
+                    .open_segments(kind, &chunk.id, len, first, sealed)
+                    .map_err(StoreError::tampered(format!("chunk {:?}", chunk.id)))
+            })?;
             let mut done = 0;
             for segment in first..=last {
                 let base = (segment - first) * (SEGMENT + TAG);
@@ -190,19 +220,14 @@ impl Core {
 
     /// Reads a whole chunk, and checks that it is the one.
     pub(crate) fn whole_chunk(&self, kind: u8, chunk: &ChunkRef) -> Result<Vec<u8>, StoreError> {
-        let what = || format!("chunk {:?}", chunk.id);
-        let row = self
-            .chunk_row(&chunk.id)?
-            .filter(|row| row.kind == kind && row.len == chunk.len)
-            .ok_or_else(|| StoreError::Missing { what: what() })?;
-        if row.place.len as usize != ChunkKeys::sealed_len(chunk.len as usize) {
-            return Err(StoreError::Tampered { what: what() });
-        }
-        let mut sealed = vec![0; row.place.len as usize];
-        self.packs.read(row.place, 0, &mut sealed)?;
-        self.chunks
-            .open(kind, &chunk.id, chunk.len as usize, &sealed)
-            .map_err(StoreError::tampered(what()))
+        let len = chunk.len as usize;
+        self.at_chunk(kind, chunk, |place| {
+            let mut sealed = vec![0; place.len as usize];
+            self.packs.read(place, 0, &mut sealed)?;
+            self.chunks
+                .open(kind, &chunk.id, len, &sealed)
+                .map_err(StoreError::tampered(format!("chunk {:?}", chunk.id)))
+        })
     }
 
     /// Seals bytes of a file into a pack, under its own key.
@@ -249,17 +274,13 @@ impl Core {
                     cached.insert((Instant::now(), space, 0))
                 }
             };
-            let needed = self
-                .dirty
-                .load(Ordering::Relaxed)
-                .saturating_add(self.pool.in_flight())
-                .saturating_add(more)
-                .saturating_add(RESERVE);
+            let needed = self.kept().saturating_add(more);
             if space.available.saturating_sub(*spent) >= needed {
                 *spent += more;
                 return Ok(());
             }
             if measured {
+                *self.refused.lock() = Some(Instant::now());
                 return Err(StoreError::NoSpace);
             }
             // Somebody may have made room since: a refusal is always measured.
@@ -267,7 +288,21 @@ impl Core {
         }
     }
 
-    pub(crate) fn note_failure(&self, _error: &StoreError) {
+    /// Room that no write is given, in bytes: for what was accepted already, and the reserve.
+    pub(crate) fn kept(&self) -> u64 {
+        self.promised().saturating_add(RESERVE)
+    }
+
+    /// Bytes that were accepted and are yet to be stored.
+    pub(crate) fn promised(&self) -> u64 {
+        let held = self.dirty.load(Ordering::Relaxed);
+        held.saturating_add(self.pool.in_flight())
+    }
+
+    pub(crate) fn note_failure(&self, error: &StoreError) {
+        if matches!(error.errno(), libc::ENOSPC | libc::EDQUOT) {
+            *self.refused.lock() = Some(Instant::now());
+        }
         self.failing.store(true, Ordering::Relaxed);
         *self.space.lock() = None;
     }

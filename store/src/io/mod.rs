@@ -59,4 +59,11 @@ pub trait Disk: Send + Sync + Debug {
     fn sync_dir(&self) -> Result<()>;
     /// The room left.
     fn space(&self) -> Result<Space>;
+    /// What was deleted or replaced behind our back: the name of a file that is open here and has
+    /// that name no more, or an empty name for the directory. Looks only at the directory and at
+    /// `file` where one is named, else at all that is open.
+    fn missing(&self, file: Option<&str>) -> Option<String> {
+        let _ = file;
+        None
+    }
 }

@@ -4,17 +4,19 @@
 //! renaming or replacing a path above it changes nothing; files are made 0600 and
 //! closed on exec; `sync_data` is fdatasync, `sync_dir` is fsync of the directory.
 //! Never follows a symbolic link in place of a file, never leaves the directory. One that
-//! was opened to be read only asks for no right to write.
+//! was opened to be read only asks for no right to write. Tells when somebody has deleted or
+//! replaced what is open: written to it is nothing that anybody will find.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use rustix::fd::OwnedFd;
+use parking_lot::Mutex;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{Disk, DiskFile, Space};
 
@@ -23,6 +25,15 @@ use super::{Disk, DiskFile, Space};
 pub struct RealDisk {
     dir: OwnedFd,
     access: OFlags,
+    /// What was opened by these names, for as long as it is.
+    open: Mutex<Vec<(String, Weak<RealFile>)>>,
+    /// Whether this file system counts links; some say 0 always.
+    counts_links: bool,
+}
+
+fn has_links(fd: impl AsFd) -> bool {
+    // What cannot be asked is no evidence of anything.
+    fs::fstat(fd).map_or(true, |stat| stat.st_nlink > 0)
 }
 
 impl RealDisk {
@@ -45,7 +56,12 @@ impl RealDisk {
     fn open_with(dir: &Path, access: OFlags) -> Result<RealDisk> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = retry_on_intr(|| fs::openat(CWD, dir, flags, Mode::empty()))?;
-        Ok(RealDisk { dir, access })
+        Ok(RealDisk {
+            counts_links: has_links(&dir),
+            dir,
+            access,
+            open: Mutex::default(),
+        })
     }
 
     fn open_file(&self, name: &str, extra: OFlags) -> Result<Arc<dyn DiskFile>> {
@@ -53,7 +69,25 @@ impl RealDisk {
         let flags = self.access | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
         let mode = Mode::RUSR | Mode::WUSR;
         let fd = retry_on_intr(|| fs::openat(&self.dir, name, flags, mode))?;
-        Ok(Arc::new(RealFile { file: File::from(fd) }))
+        let file = Arc::new(RealFile { file: File::from(fd) });
+        let mut open = self.open.lock();
+        open.retain(|(_, file)| file.strong_count() > 0);
+        open.push((name.to_owned(), Arc::downgrade(&file)));
+        Ok(file)
+    }
+
+    /// Whether an open file still has this name.
+    fn has_name(&self, name: &str, file: &RealFile) -> bool {
+        let Ok(ours) = fs::fstat(&file.file) else {
+            return true;
+        };
+        if self.counts_links && ours.st_nlink == 0 {
+            return false;
+        }
+        match fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino),
+            Err(e) => e != Errno::NOENT,
+        }
     }
 }
 
@@ -77,12 +111,14 @@ impl Disk for RealDisk {
 
     fn remove(&self, name: &str) -> Result<()> {
         check_name(name)?;
+        self.open.lock().retain(|(open, _)| open != name);
         Ok(fs::unlinkat(&self.dir, name, AtFlags::empty())?)
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         check_name(from)?;
         check_name(to)?;
+        self.open.lock().retain(|(open, _)| open != from && open != to);
         Ok(fs::renameat(&self.dir, from, &self.dir, to)?)
     }
 
@@ -112,6 +148,19 @@ impl Disk for RealDisk {
             free: bytes(stat.f_bfree),
             available: bytes(stat.f_bavail),
         })
+    }
+
+    fn missing(&self, file: Option<&str>) -> Option<String> {
+        if self.counts_links && !has_links(&self.dir) {
+            return Some(String::new());
+        }
+        // Held while looking: what we rename or remove ourselves is off the list before.
+        let open = self.open.lock();
+        let mut wanted = open
+            .iter()
+            .filter(|(name, _)| file.is_none_or(|file| file == name));
+        let lost = wanted.find(|(name, file)| file.upgrade().is_some_and(|file| !self.has_name(name, &file)));
+        lost.map(|(name, _)| name.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::inode::Inode;
-use super::{Vault, inode_aad, node_aad};
+use super::{Aside, Vault, inode_aad, node_aad};
 use crate::codec::Reader;
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
@@ -83,6 +83,8 @@ pub struct CheckReport {
     pub problems: Vec<Problem>,
     /// What could not be looked at now, and why; it is no damage.
     pub skipped: Vec<String>,
+    /// Files of a newer state, which are kept; they are not looked into.
+    pub asides: Vec<Aside>,
 }
 
 /// A damaged name, as `unlock` notes it too.
@@ -150,6 +152,7 @@ impl Vault {
         self.renew_key_file();
         let mut report = CheckReport {
             problems: self.met.lock().clone(),
+            asides: self.asides(),
             ..CheckReport::default()
         };
         let mut say = |what: String| report.problems.push(Problem::new(None, what));

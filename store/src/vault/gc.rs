@@ -3,12 +3,15 @@
 //! A chunk is dead if no row of the database, and no content in memory, names it. It is
 //! found by marking what is alive; what is asked for while that goes on is alive too. A
 //! pack of which less than half is alive is written anew, without what is dead, and
-//! removed; not at once, since a reader may just have looked up a place in it.
+//! removed; not at once, since a reader may just have looked up a place in it. While room
+//! is short, so is every pack that holds much that is dead, and it goes at once: the reader
+//! has to look again.
 //!
 //! Guarantees: what is alive can be read at every moment, and after a crash at any point.
 //! Events are never dead here: they are the vault's history.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Vault;
@@ -26,6 +29,8 @@ use crate::record::{BaseRef, ChunkRow, InodeRecord, LogRecord, kind};
 
 /// A pack is written anew if less than this part of it is alive: 1 / 2.
 const SPARSE: u64 = 2;
+/// While room is short, if at least this part of it is dead: 1 / 8.
+const WORTH: u64 = 8;
 /// How long a replaced pack is kept for readers that are under way.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Bytes of a pack that are moved in one transaction.
@@ -75,7 +80,7 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says: then what was not done is done another time.
     pub fn collect(&self) -> Result<Freed, StoreError> {
-        self.remove_replaced(GRACE);
+        self.remove_replaced(self.grace());
         *self.core.asked.lock() = Some(HashSet::new());
         // Who asked before that is waited for: then its chunk is named in memory.
         drop(self.core.appending.write());
@@ -246,14 +251,30 @@ impl Vault {
         }
     }
 
-    /// Empties packs that are mostly dead.
+    /// Empties packs that are mostly dead, those first from which least is to be moved.
     fn compact(&self, alive: &Alive, freed: &mut Freed) -> Result<(), StoreError> {
-        for info in self.core.packs.list() {
-            let living = alive.packs.get(&info.pack).copied().unwrap_or(0);
+        let short = self.is_room_short().then(|| self.short_packs());
+        let living = |pack: u32| alive.packs.get(&pack).copied().unwrap_or(0);
+        let mut packs = self.core.packs.list();
+        packs.sort_by_key(|info| living(info.pack));
+        for info in packs {
+            let living = living(info.pack);
             let whole = info.condition == crate::chunk::pack::Condition::Whole;
-            let appended_to = self.core.packs.current() == Some(info.pack);
-            if appended_to || !whole || living * SPARSE > info.len {
+            let (appended_to, sparse) = match &short {
+                Some(short) => (
+                    !short.is_full(info.len),
+                    info.len.saturating_sub(living) >= info.len.div_ceil(WORTH),
+                ),
+                None => (true, living * SPARSE <= info.len),
+            };
+            let appended_to = appended_to && self.core.packs.current() == Some(info.pack);
+            if appended_to || !whole || !sparse || self.kept.contains(info.pack) {
                 continue;
+            }
+            if living > self.room_to_move() {
+                // What is to be moved elsewhere first needs room there. Another time.
+                self.unsearched.store(freed.packs > 0, Ordering::Relaxed);
+                break;
             }
             // Who has reserved a place in it, and goes on writing there, notes it first.
             drop(self.core.appending.write());
@@ -263,6 +284,9 @@ impl Vault {
             freed.packs += 1;
             freed.bytes += info.len.saturating_sub(living);
             self.replaced.lock().0.push((Instant::now(), info.pack));
+            if short.is_some() {
+                self.remove_replaced(Duration::ZERO);
+            }
         }
         Ok(())
     }

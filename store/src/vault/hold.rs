@@ -15,6 +15,11 @@ use super::open::OpenError;
 /// Locked while a process holds the vault.
 pub(super) const LOCK_FILE: &str = "lock";
 
+/// The file in a vault's folder that whoever holds the vault has locked (flock(2)).
+pub fn lock_file(dir: &Path) -> std::path::PathBuf {
+    dir.join(LOCK_FILE)
+}
+
 /// Takes the vault's lock, which it makes if it is not there. Where that cannot be made or
 /// opened because nothing can be written there, `read_only` does without: then nobody else
 /// writes there either.

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Vault;
 use super::commit::Scope;
-use super::gc::GRACE;
+use super::room;
 use crate::core::StoreError;
 
 /// Age at which changes are committed.
@@ -25,8 +25,6 @@ const HIGH: u64 = 24 << 20;
 const FULL: u64 = 64 << 20;
 /// How long a writer waits before it is told that there is no room.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Bytes of removed content for which dead chunks are looked for, once it is quiet.
-const DROPPED: u64 = 64 << 20;
 /// How long the vault must be quiet before large files are chunked anew.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -115,18 +113,8 @@ impl Vault {
     /// From now on, packs end at this size, in bytes. For tests, which need several.
     #[doc(hidden)]
     pub fn limit_packs(&self, bytes: u64) {
+        self.pack_limit.store(bytes, std::sync::atomic::Ordering::Relaxed);
         self.core.packs.set_limit(bytes);
-    }
-
-    /// Whether to look for dead chunks: much was removed and it is quiet, or room is short.
-    fn should_collect(&self, quiet: bool) -> bool {
-        use std::sync::atomic::Ordering::Relaxed;
-        let dropped = self.core.dropped.load(Relaxed);
-        let due = (quiet && dropped >= DROPPED) || (dropped > 0 && self.core.failing.load(Relaxed));
-        if due {
-            self.core.dropped.store(0, Relaxed);
-        }
-        due
     }
 }
 
@@ -141,6 +129,7 @@ pub(crate) fn start(vault: &Arc<Vault>) -> std::io::Result<()> {
 }
 
 fn keep(vault: &Weak<Vault>, signals: &Signals) {
+    let mut tend_from = Instant::now();
     loop {
         let (due, quiet) = {
             let mut state = signals.state.lock();
@@ -158,15 +147,16 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
             (due, state.last_change.is_none_or(|t| t.elapsed() >= QUIET))
         };
         let Some(vault) = vault.upgrade() else { return };
-        vault.remove_replaced(GRACE);
-        if vault.should_collect(quiet) {
-            // What fails is tried again when more has been dropped.
-            let _ = vault.collect();
+        let begun = Instant::now();
+        if begun >= tend_from && vault.tend_when(quiet) {
+            tend_from = Instant::now() + room::rest(begun);
         }
         let backlog = quiet && vault.untold.lock().len() > 0;
         if !due && !backlog {
             continue;
         }
+        // The commit itself looks at the database only, and fails from then on.
+        let _ = vault.all_there();
         let before = vault.untold.lock().len();
         let result = vault.commit_with(&mut vault.committer.lock(), Scope::Timer);
         signals.room.notify_all();

@@ -15,17 +15,21 @@ mod commit;
 mod feed;
 mod files;
 mod gc;
+mod gone;
 mod handover;
 mod hold;
 mod inode;
 mod keeper;
+mod kept;
 pub(crate) mod key_file;
+mod keyed;
 mod map;
 mod names;
 pub(crate) mod open;
 mod passwd;
 pub(crate) mod publish;
 mod rescue;
+mod room;
 mod salvage;
 pub(crate) mod secrets;
 mod status;
@@ -43,6 +47,10 @@ pub use commit::Ticket;
 pub use feed::Changes;
 pub use files::{Change, Stat};
 pub use gc::Freed;
+pub use gone::OnGone;
+pub use hold::lock_file;
+pub use kept::{ASIDE_ADVICE, Aside};
+pub use keyed::{Keyed, Standing};
 pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
@@ -117,9 +125,21 @@ pub struct Vault {
     signals: Arc<Signals>,
     feed: Feed,
     replaced: Mutex<gc::Replaced>,
+    /// What is dead since before the vault was opened has not been looked for.
+    unsearched: AtomicBool,
+    /// Where packs end, in bytes.
+    pack_limit: AtomicU64,
     read_only: AtomicBool,
     /// Damage that was met on opening, for `check` and `status`.
     met: Mutex<Vec<Problem>>,
+    /// What of the vault's files was deleted while it was open.
+    gone: Mutex<Option<String>>,
+    on_gone: Mutex<Option<OnGone>>,
+    /// What is kept of a newer state.
+    kept: kept::Kept,
+    instance: [u8; 16],
+    /// No content is changed, but keys may be.
+    visiting: bool,
     /// Held until the end: the lock on the folder.
     _lock: Option<std::fs::File>,
 }
@@ -209,7 +229,7 @@ impl Vault {
         if self.read_only.load(Ordering::Relaxed) {
             Err(OpError::Errno(libc::EROFS))
         } else {
-            Ok(())
+            Ok(self.refuse_if_gone()?)
         }
     }
 

@@ -15,6 +15,7 @@ use super::handover;
 use super::hold::{find_database, take_lock};
 use super::inode::Inode;
 use super::keeper::{self, Signals};
+use super::kept::{KEPT, Kept, Numbered};
 use super::key_file::KeyFile;
 use super::map::Map;
 use super::publish::{GoneNode, Untold};
@@ -90,8 +91,8 @@ pub enum OpenError {
 /// Why a vault stayed locked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnlockVaultError {
-    /// It was opened to be read only, and a new device must be written down.
-    #[error("the vault is open read-only, and cannot become a device of its own")]
+    /// It was opened to be read only, and a new chain must be written down.
+    #[error("the vault is open read-only, and cannot be taken into use as one that was moved or copied")]
     ReadOnly,
     /// The password, or the header.
     #[error(transparent)]
@@ -124,9 +125,14 @@ impl From<DbError> for UnlockVaultError {
 /// Whether the store goes on as the device that it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// It is where it was, or was moved.
+    /// It is the one that was here: what its database does not know is what a crash left.
     Same,
-    /// It is a copy, or was restored: it becomes a device of its own, with a new chain.
+    /// It was moved or restored, and takes the place of the other: the same device, but a new
+    /// chain, since the other may have gone on with the old one. What its database does not
+    /// know is kept.
+    NewChain,
+    /// It is a copy, beside the other: it becomes a device of its own, with a new chain. What
+    /// its database does not know is kept.
     NewDevice,
 }
 
@@ -147,6 +153,8 @@ pub struct Sealed {
 enum Manner {
     /// To be used: what a crash left is tidied up.
     Fully,
+    /// To be looked at, or given other keys: no content is changed, nothing tidied up.
+    Visiting,
     /// To be read: nothing is changed.
     Quietly,
     /// To be salvaged: nothing is changed, and what the key file tells or nobody needs for
@@ -215,9 +223,10 @@ impl Vault {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let secrets = Secrets::generate(name.chars().take(60).collect());
         let counters = Counters::new();
+        let instance = random_bytes::<16>();
         let mut batch = Batch::new();
         put_heads(&mut batch, &header, &master, &local, &secrets);
-        batch.put(Table::Meta, INSTANCE, random_bytes::<16>().to_vec());
+        batch.put(Table::Meta, INSTANCE, instance.to_vec());
         batch.put(Table::Meta, COUNTERS, seal_counters(&local, &counters));
         db.apply(&batch).map_err(StoreError::Db)?;
         db.keep_sums(sums_key(&local), true).map_err(StoreError::Db)?;
@@ -234,6 +243,9 @@ impl Vault {
             tree: Tree::default(),
             untold: Untold::default(),
             met: Vec::new(),
+            kept: Kept::default(),
+            instance,
+            visiting: false,
             lock,
         })?;
         let now = Time::now();
@@ -391,7 +403,7 @@ impl Sealed {
             return Err(read_only().into());
         }
         let master = self.header.recover(phrase)?;
-        let vault = self.unlock_with(master, Identity::Same).map_err(|e| match e {
+        let vault = self.visit_with(master).map_err(|e| match e {
             UnlockVaultError::Store(e) => RecoverVaultError::Store(e),
             e => RecoverVaultError::Store(StoreError::Tampered { what: e.to_string() }),
         })?;
@@ -426,11 +438,19 @@ impl Sealed {
         identity: Identity,
     ) -> Result<Arc<Vault>, UnlockVaultError> {
         let manner = match self.read_only {
-            true if identity == Identity::NewDevice => return Err(UnlockVaultError::ReadOnly),
+            true if identity != Identity::Same => return Err(UnlockVaultError::ReadOnly),
             true => Manner::Quietly,
             false => Manner::Fully,
         };
         self.unlock_as(master, identity, manner)
+    }
+
+    pub(super) fn visit_with(self, master: MasterKey) -> Result<Arc<Vault>, UnlockVaultError> {
+        let manner = match self.read_only {
+            true => Manner::Quietly,
+            false => Manner::Visiting,
+        };
+        self.unlock_as(master, Identity::Same, manner)
     }
 
     fn unlock_as(
@@ -470,7 +490,24 @@ impl Sealed {
             }
             true
         })?;
-        let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
+        let mut kept = match self.kept() {
+            Err(e) if manner == Manner::Somehow => {
+                met.push(Problem::new(None, format!("the database: {e}")));
+                Kept::default()
+            }
+            kept => kept?,
+        };
+        let mut instance = self.instance.unwrap_or_default();
+        if identity != Identity::Same {
+            self.begin_chain(identity, &local, &mut secrets, &mut counters, &mut instance)
+                .and_then(|batch| self.keep(batch, &mut kept, &mut committed))?;
+        }
+        let disk = Numbered::over(self.disk.clone(), &kept);
+        let packs = Packs::open(disk, &committed).map_err(StoreError::Pack)?;
+        if let Some(current) = packs.current().filter(|pack| kept.contains(*pack)) {
+            // It is read as ever, and appended to no more.
+            packs.retire(current);
+        }
         let rows = read_nodes(&self.db, &local, &mut met)?;
         let referenced: HashSet<Ino> = rows.iter().map(|(_, r)| r.ino).collect();
         let mut untold = read_untold(&self.db, &local, &mut met)?;
@@ -494,22 +531,6 @@ impl Sealed {
                 "its place in the tree is damaged or taken",
             ));
         }
-        if identity == Identity::NewDevice {
-            secrets.chains.push(ChainId::random());
-            secrets.signing = SigningKey::generate();
-            secrets.transport = Key::random();
-            counters.seq = 0;
-            counters.head = [0; 32];
-            let mut batch = Batch::new();
-            batch.put(
-                Table::Meta,
-                SECRETS,
-                seal(&local, &local_aad(2), &secrets.encode()),
-            );
-            batch.put(Table::Meta, COUNTERS, seal_counters(&local, &counters));
-            batch.put(Table::Meta, INSTANCE, random_bytes::<16>().to_vec());
-            self.db.apply(&batch)?;
-        }
         let vault = assemble(Parts {
             disk: self.disk,
             db: self.db,
@@ -522,10 +543,16 @@ impl Sealed {
             tree,
             untold,
             met,
+            kept,
+            instance,
+            visiting: manner == Manner::Visiting,
             lock: self.lock,
         })?;
         if manner != Manner::Fully {
             vault.set_read_only(true);
+            if manner == Manner::Visiting {
+                vault.renew_key_file();
+            }
             return Ok(vault);
         }
         vault.drop_leftovers(&referenced)?;
@@ -542,8 +569,63 @@ impl Sealed {
             .ok_or_else(|| StoreError::Missing { what: what.into() })
     }
 
+    /// What is kept of a newer state.
+    fn kept(&self) -> Result<Kept, StoreError> {
+        let row = self.db.get(Table::Meta, KEPT)?;
+        row.map_or(Ok(Kept::default()), |row| {
+            Kept::decode(&row).map_err(StoreError::malformed("the list of kept packs"))
+        })
+    }
+
+    /// What begins a new chain, in memory; and the rows that say so.
+    fn begin_chain(
+        &self,
+        identity: Identity,
+        local: &Key,
+        secrets: &mut Secrets,
+        counters: &mut Counters,
+        instance: &mut [u8; 16],
+    ) -> Result<Batch, StoreError> {
+        let mut batch = Batch::new();
+        if secrets.chains.len() >= usize::from(u16::MAX) {
+            secrets.chains.remove(0);
+        }
+        secrets.chains.push(ChainId::random());
+        counters.seq = 0;
+        counters.head = [0; 32];
+        if identity == Identity::NewDevice {
+            secrets.signing = SigningKey::generate();
+            secrets.transport = Key::random();
+            *instance = random_bytes();
+            batch.put(Table::Meta, INSTANCE, instance.to_vec());
+        }
+        let sealed = seal(local, &local_aad(2), &secrets.encode());
+        batch.put(Table::Meta, SECRETS, sealed);
+        batch.put(Table::Meta, COUNTERS, seal_counters(local, counters));
+        Ok(batch)
+    }
+
+    /// Notes in the same transaction what the folder has and the database does not know.
+    fn keep(
+        &self,
+        mut batch: Batch,
+        kept: &mut Kept,
+        committed: &mut [(u32, u64)],
+    ) -> Result<(), StoreError> {
+        let before = committed.to_vec();
+        let found = kept.find(&*self.disk, committed);
+        found.map_err(|e| StoreError::Db(DbError::Io(e)))?;
+        for ((pack, len), (_, was)) in committed.iter().zip(before) {
+            if *len != was {
+                batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
+            }
+        }
+        batch.put(Table::Meta, KEPT, kept.encode());
+        Ok(self.db.apply(&batch)?)
+    }
+
     /// The local key and the secrets, as the database has them.
-    fn keys(&self, master: &MasterKey) -> Result<(Key, Secrets), StoreError> {
+    pub(super) fn keys(&self, master: &MasterKey) -> Result<(Key, Secrets), StoreError> {
         let wrapped = self.meta(LOCAL_KEY, "the store's own key")?;
         let local = master
             .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &wrapped)
@@ -565,7 +647,7 @@ impl Sealed {
         file.open(master)
     }
 
-    fn counters(&self, local: &Key) -> Result<Counters, StoreError> {
+    pub(super) fn counters(&self, local: &Key) -> Result<Counters, StoreError> {
         let sealed = self.meta(COUNTERS, "the store's counters")?;
         let plain = open(local, &local_aad(1), &sealed);
         let plain = plain.map_err(StoreError::tampered("the store's counters"))?;
@@ -634,6 +716,9 @@ struct Parts {
     tree: Tree,
     untold: Untold,
     met: Vec<Problem>,
+    kept: Kept,
+    instance: [u8; 16],
+    visiting: bool,
     lock: Option<File>,
 }
 
@@ -642,7 +727,7 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
     let core =
         Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
-    Ok(Arc::new(Vault {
+    let vault = Vault {
         core: Arc::new(core),
         header: Mutex::new(p.header),
         master: RwLock::new(p.master),
@@ -659,15 +744,24 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         signals: Arc::new(Signals::default()),
         feed: super::feed::Feed::default(),
         replaced: Mutex::default(),
+        unsearched: AtomicBool::new(true),
+        pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),
+        gone: Mutex::new(None),
+        on_gone: Mutex::new(None),
+        kept: p.kept,
+        instance: p.instance,
+        visiting: p.visiting,
         _lock: p.lock,
-    }))
+    };
+    vault.size_packs();
+    Ok(Arc::new(vault))
 }
 
 impl Vault {
     /// Removes what a crash left: inodes without a name, and packs that no transaction
-    /// names. If any record is lost or damaged nothing is removed, for the loss may be why
+    /// names; those that are kept are set aside. If any record is lost or damaged nothing is removed, for the loss may be why
     /// they seem to be left over.
     fn drop_leftovers(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
         let mut orphans = Vec::new();
@@ -694,7 +788,9 @@ impl Vault {
         if !self.met.lock().is_empty() {
             return Ok(());
         }
-        for pack in strays {
+        let (kept, left): (Vec<u32>, Vec<u32>) = strays.iter().partition(|pack| self.kept.contains(**pack));
+        self.set_aside(&kept)?;
+        for pack in left {
             self.core.packs.remove(pack).map_err(StoreError::Pack)?;
         }
         let mut untold = self.untold.lock();

@@ -93,7 +93,7 @@ impl Vault {
     }
 
     fn changeable(&self) -> Result<(), StoreError> {
-        match self.read_only.load(Ordering::Relaxed) {
+        match self.read_only.load(Ordering::Relaxed) && !self.visiting {
             true => Err(read_only()),
             false => Ok(()),
         }

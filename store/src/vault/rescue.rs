@@ -19,8 +19,11 @@ impl Vault {
     /// See the module. Only the one who commits may call it.
     ///
     /// # Errors
-    /// If the disk still refuses, and nothing is given up then; or if something is lost.
+    /// If the disk still refuses, and nothing is given up then; or if something is lost, perhaps
+    /// the vault itself.
     pub(super) fn rescue(&self) -> Result<(), StoreError> {
+        // What is synced into a deleted file is lost all the same.
+        self.still_there()?;
         let doubtful = self.core.packs.doubtful();
         if doubtful.is_empty() {
             return Ok(());

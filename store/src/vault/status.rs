@@ -1,11 +1,10 @@
-//! What `coffer status` and statfs(2) tell.
+//! What `coffer status` tells.
 
 use std::sync::atomic::Ordering;
 
-use super::Vault;
+use super::{Aside, Vault};
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::io::Space;
 
 /// See the fields. Sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +37,8 @@ pub struct Status {
     pub events: u64,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
+    /// Files of a newer state, which are kept.
+    pub asides: Vec<Aside>,
 }
 
 impl Vault {
@@ -46,6 +47,8 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn status(&self) -> Result<Status, StoreError> {
+        // It stands among the damage.
+        let _ = self.all_there();
         let (nodes, folders) = {
             let tree = self.tree.read();
             (tree.nodes(), tree.folders())
@@ -70,15 +73,8 @@ impl Vault {
             pending_ms: self.signals.pending_for().map(|d| d.as_millis() as u64),
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
+            asides: self.asides(),
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })
-    }
-
-    /// The room on the disk, and how many names there are.
-    ///
-    /// # Errors
-    /// As the disk says.
-    pub fn space(&self) -> std::io::Result<(Space, u64)> {
-        Ok((self.core.disk.space()?, self.tree.read().nodes() + 1))
     }
 }
