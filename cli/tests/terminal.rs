@@ -40,9 +40,11 @@ fn interrupt_leaves_the_terminal_as_it_was() {
     assert!(echoes(&program));
     let mut command = stage.command(&["init"]);
     let fd = program.as_raw_fd();
-    // SAFETY: both are system calls that a forked child may make.
+    // SAFETY: all are system calls that a forked child may make.
     unsafe {
         command.pre_exec(move || {
+            // Who runs the tests in the background may have it ignored.
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
             if libc::setsid() < 0 || libc::ioctl(fd, libc::TIOCSCTTY, 0) < 0 {
                 return Err(std::io::Error::last_os_error());
             }
