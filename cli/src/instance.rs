@@ -17,16 +17,6 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A person's answer to "moved, or a new device?".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Origin {
-    /// The same vault in another place.
-    Moved,
-    /// A second one.
-    Copied,
-}
-
 /// Where a database lies. Device numbers change over reboots and file system ids do not
 /// everywhere, so either one will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

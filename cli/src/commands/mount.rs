@@ -7,12 +7,12 @@ use crate::daemon::{self, Config, Idle, background};
 use crate::engine::{self, Life, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::frame;
-use crate::instance::{self, Origin};
+use crate::instance;
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{Person, Ui};
 use crate::units;
-use crate::wire::{Reply, WirePath};
+use crate::wire::{Origin, Reply, WirePath};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

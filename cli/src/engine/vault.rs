@@ -3,11 +3,10 @@
 use super::mount::Mount;
 use super::{Facts, OnProgress, Standing, kdf, params};
 use crate::answers::{Aside, Backup, Check, Contents, Problem, Salvage};
-use crate::failure::{Failure, Kind};
-use crate::instance::Origin;
+use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
-use crate::wire::{Kdf, Progress, WirePath};
+use crate::wire::{Kdf, Origin, Progress, WirePath};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
@@ -261,7 +260,7 @@ fn problems(found: Vec<store::Problem>) -> Vec<Problem> {
             path: problem
                 .path
                 .map(|path| WirePath(PathBuf::from(OsString::from_vec(path)))),
-            what: problem.what,
+            what: without_codes(&problem.what),
         })
         .collect()
 }
@@ -345,7 +344,7 @@ impl Vault {
             pending_seconds: status.pending_ms.map(|ms| ms as f64 / 1000.0),
             pending_events: status.untold,
             events: status.events,
-            damage: status.damage,
+            damage: status.damage.iter().map(|what| without_codes(what)).collect(),
             asides: asides(status.asides),
         })
     }
