@@ -104,10 +104,25 @@ impl Failure {
     }
 }
 
-/// An I/O error's reason without Rust's "(os error 13)".
+/// A text without Rust's "(os error 13)", wherever it stands in it.
+pub(crate) fn without_codes(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((code, rest)) if code.bytes().all(|byte| byte.is_ascii_digit()) => plain.push_str(rest),
+            _ => {
+                plain.push_str(" (os error ");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+/// An I/O error's reason.
 pub(crate) fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
+    let text = without_codes(&error.to_string());
     let mut letters = text.chars();
     match letters.next() {
         Some(first) => first.to_lowercase().chain(letters).collect(),
@@ -125,6 +140,17 @@ mod tests {
         let full = Failure::io("write /x", &std::io::Error::from_raw_os_error(libc::ENOSPC));
         assert_eq!(full.kind, Kind::NoSpace);
         assert_eq!(full.message, "Cannot write /x: no space left on device.");
+    }
+
+    /// Guards that a code is taken out of the middle of a sentence, and nothing else.
+    #[test]
+    fn codes_are_left_out() {
+        let text = "cannot write to pack-1: Permission denied (os error 13); free (a) space (os error 28)";
+        assert_eq!(
+            without_codes(text),
+            "cannot write to pack-1: Permission denied; free (a) space"
+        );
+        assert_eq!(without_codes("x (os error y) z"), "x (os error y) z");
     }
 
     /// Guards that a failure crosses the socket whole.

@@ -57,6 +57,16 @@ pub(crate) struct Kdf {
     pub lanes: u32,
 }
 
+/// A person's answer to "moved, or a new device?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Origin {
+    /// The same vault in another place.
+    Moved,
+    /// A second one.
+    Copied,
+}
+
 /// How hard to try to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

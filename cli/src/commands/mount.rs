@@ -4,7 +4,6 @@ use super::retrying;
 use crate::args::Mount;
 use crate::client;
 use crate::daemon::{self, Config, Idle, background};
-use crate::engine::Origin;
 use crate::engine::{self, Life, Sealed};
 use crate::failure::{Failure, Kind};
 use crate::frame;
@@ -13,7 +12,7 @@ use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{Person, Ui};
 use crate::units;
-use crate::wire::{Reply, WirePath};
+use crate::wire::{Origin, Reply, WirePath};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -12,7 +12,6 @@ pub(crate) mod guardian;
 mod jobs;
 mod notify;
 
-use crate::engine::Origin;
 use crate::engine::{self, Sealed, Vault};
 use crate::failure::Failure;
 use crate::frame;
@@ -21,7 +20,7 @@ use crate::paths;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::ui;
-use crate::wire::{Ending, Reply, WirePath};
+use crate::wire::{Ending, Origin, Reply, WirePath};
 use control::{Published, Socket};
 use guardian::Guardian;
 use jobs::Shared;

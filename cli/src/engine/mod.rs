@@ -18,7 +18,7 @@ pub(crate) use coffer_store::vault::ASIDE_ADVICE;
 pub(crate) use holder::holder;
 use mount::sentence;
 pub(crate) use mount::{Life, Mount, abort, at, check_options, dead_mounts, remove_stale, sync_mount};
-pub(crate) use vault::{Origin, Sealed, Vault, salvage};
+pub(crate) use vault::{Sealed, Vault, salvage};
 
 /// Called with how far an operation is.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);

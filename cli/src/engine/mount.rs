@@ -5,7 +5,7 @@
 //! off, not waited for; and that no thread of ours ever calls into our own mount: a helper process
 //! does, and is given a bounded time.
 
-use crate::failure::{Failure, Kind, MountUser};
+use crate::failure::{Failure, Kind, MountUser, without_codes};
 use coffer_fs::adapter::{ServeOptions, serve};
 use coffer_fs::mount::{self as table, MountError, MountOptions, UnmountError};
 use coffer_fs::permit::{Permit, User};
@@ -380,7 +380,7 @@ fn refused(error: MountError) -> Failure {
 
 /// An error of the layers below as a sentence: with a capital letter and a full stop.
 pub(super) fn sentence(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
+    let text = without_codes(&error.to_string());
     let mut letters = text.chars();
     let first = letters
         .next()

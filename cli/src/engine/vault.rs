@@ -3,31 +3,20 @@
 use super::mount::Mount;
 use super::{Facts, OnProgress, Standing, kdf, params};
 use crate::answers::{Aside, Backup, Check, Contents, Problem, Salvage};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
-use crate::wire::{Kdf, Progress, WirePath};
+use crate::wire::{Kdf, Origin, Progress, WirePath};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
 use coffer_store::vault::{self as store, CheckOptions, Identity, OpenError, Opener};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A person's answer to "moved, or a new device?".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Origin {
-    /// The same vault in another place.
-    Moved,
-    /// A second one.
-    Copied,
-}
 
 /// How long a lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -271,7 +260,7 @@ fn problems(found: Vec<store::Problem>) -> Vec<Problem> {
             path: problem
                 .path
                 .map(|path| WirePath(PathBuf::from(OsString::from_vec(path)))),
-            what: problem.what,
+            what: without_codes(&problem.what),
         })
         .collect()
 }
@@ -355,7 +344,7 @@ impl Vault {
             pending_seconds: status.pending_ms.map(|ms| ms as f64 / 1000.0),
             pending_events: status.untold,
             events: status.events,
-            damage: status.damage,
+            damage: status.damage.iter().map(|what| without_codes(what)).collect(),
             asides: asides(status.asides),
         })
     }

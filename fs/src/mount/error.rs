@@ -10,29 +10,29 @@ use super::users::User;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum MountError {
-    #[error("{point:?} does not exist; create the folder first")]
+    #[error("{} does not exist; create the folder first", point.display())]
     NotFound { point: PathBuf },
-    #[error("{point:?} is not a folder; choose a folder to mount on")]
+    #[error("{} is not a folder; choose a folder to mount on", point.display())]
     NotAFolder { point: PathBuf },
-    #[error("{point:?} is not empty, and mounting would hide what it holds; choose an empty folder")]
+    #[error("{} is not empty, and mounting would hide what it holds; choose an empty folder", point.display())]
     NotEmpty { point: PathBuf },
-    #[error("a vault is already mounted on {point:?}; unmount it first, or choose another folder")]
+    #[error("a vault is already mounted on {}; unmount it first, or choose another folder", point.display())]
     AlreadyMounted { point: PathBuf },
-    #[error("a vault is mounted on {point:?} but does not answer; end its process, then try again")]
+    #[error("a vault is mounted on {} but does not answer; end its process, then try again", point.display())]
     Silent { point: PathBuf },
-    #[error("the unusable mount of a process that is gone could not be removed from {point:?}: {reason}")]
+    #[error("the unusable mount of a process that is gone could not be removed from {}: {reason}", point.display())]
     Stale { point: PathBuf, reason: String },
     #[error("this system offers no FUSE (/dev/fuse: {source}); load the kernel's module: modprobe fuse")]
     NoFuse { source: io::Error },
     #[error("fusermount3 was not found, which mounts for ordinary users; install the package fuse3")]
     NoHelper,
-    #[error("mounting on {point:?} was refused: {reason}")]
+    #[error("mounting on {} was refused: {reason}", point.display())]
     Refused { point: PathBuf, reason: String },
-    #[error("the mount option {option:?} needs root; leave it out")]
+    #[error("the mount option “{option}” needs root; leave it out")]
     NeedsRoot { option: &'static str },
     #[error(transparent)]
     Option(#[from] OptionError),
-    #[error("{what} {point:?}: {source}")]
+    #[error("{what} {}: {source}", point.display())]
     Io {
         what: &'static str,
         point: PathBuf,
@@ -44,11 +44,11 @@ pub enum MountError {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum OptionError {
-    #[error("the mount option {option:?} is not known here; leave it out")]
+    #[error("the mount option “{option}” is not known here; leave it out")]
     Unknown { option: String },
-    #[error("the mount option {option:?} takes a value, as in {option}=…")]
+    #[error("the mount option “{option}” takes a value, as in {option}=…")]
     NoValue { option: String },
-    #[error("the mount option {option:?} takes no value; write only its name")]
+    #[error("the mount option “{option}” takes no value; write only its name")]
     Value { option: String },
 }
 
@@ -56,13 +56,13 @@ pub enum OptionError {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum UnmountError {
-    #[error("{point:?} is in use{}; close what uses it, then try again", list(users))]
+    #[error("{} is in use{}; close what uses it, then try again", point.display(), list(users))]
     Busy { point: PathBuf, users: Vec<User> },
     #[error("fusermount3 was not found, which unmounts for ordinary users; install the package fuse3")]
     NoHelper,
-    #[error("unmounting {point:?} was refused: {reason}")]
+    #[error("unmounting {} was refused: {reason}", point.display())]
     Refused { point: PathBuf, reason: String },
-    #[error("{what} {point:?}: {source}")]
+    #[error("{what} {}: {source}", point.display())]
     Io {
         what: &'static str,
         point: PathBuf,

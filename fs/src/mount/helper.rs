@@ -77,13 +77,26 @@ fn run(command: &mut Command) -> Result<String, HelperError> {
         io::ErrorKind::NotFound => HelperError::Missing,
         _ => HelperError::Io(error),
     })?;
-    let said = String::from_utf8_lossy(&stderr).trim().to_owned();
-    let said = said.strip_prefix("fusermount3: ").unwrap_or(&said).to_owned();
+    let said = clause(&String::from_utf8_lossy(&stderr));
     match status.success() {
         true => Ok(said),
         false if said.is_empty() => Err(HelperError::Refused(format!("fusermount3 ended with {status}"))),
         false => Err(HelperError::Refused(said)),
     }
+}
+
+/// What the helper says, over several lines perhaps, as one clause without its name.
+fn clause(said: &str) -> String {
+    let mut clauses: Vec<&str> = Vec::new();
+    for line in said.lines() {
+        let line = line.trim();
+        let line = line.strip_prefix("fusermount3: ").unwrap_or(line);
+        let line = line.trim_end_matches('.');
+        if !line.is_empty() && !clauses.contains(&line) {
+            clauses.push(line);
+        }
+    }
+    clauses.join("; ")
 }
 
 /// Takes the descriptor out of the socket; `None` if none was sent.
@@ -99,4 +112,21 @@ fn receive(socket: &OwnedFd) -> io::Result<Option<OwnedFd>> {
         _ => None,
     });
     Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards the sentence that the helper's words become a part of.
+    #[test]
+    fn several_lines_are_one_clause() {
+        let said =
+            "fusermount3: mounting over filesystem type 0x0a is forbidden.\nfusermount3: mount failed\n\n";
+        assert_eq!(
+            clause(said),
+            "mounting over filesystem type 0x0a is forbidden; mount failed"
+        );
+        assert_eq!(clause(" \n"), "");
+    }
 }

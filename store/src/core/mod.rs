@@ -137,7 +137,7 @@ impl Core {
         }
         match self.db.get(Table::Chunks, &id.0)? {
             Some(bytes) => Ok(Some(
-                ChunkRow::decode(&bytes).map_err(StoreError::malformed(format!("chunk {id:?}")))?,
+                ChunkRow::decode(&bytes).map_err(StoreError::malformed(format!("chunk {id}")))?,
             )),
             None => Ok(None),
         }
@@ -151,7 +151,7 @@ impl Core {
         chunk: &ChunkRef,
         mut read: impl FnMut(Place) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let what = || format!("chunk {:?}", chunk.id);
+        let what = || format!("chunk {}", chunk.id);
         let find = || -> Result<Place, StoreError> {
             let row = self.chunk_row(&chunk.id)?;
             let row = row.filter(|row| row.kind == kind && row.len == chunk.len);
@@ -188,7 +188,7 @@ impl Core {
         let len = chunk.len as usize;
         if from + out.len() > len {
             return Err(StoreError::Tampered {
-                what: format!("chunk {:?}", chunk.id),
+                what: format!("chunk {}", chunk.id),
             });
         }
         let first = from / SEGMENT;
@@ -200,7 +200,7 @@ impl Core {
                 self.packs.read(place, begin as u32, sealed)?;
                 self.chunks
                     .open_segments(kind, &chunk.id, len, first, sealed)
-                    .map_err(StoreError::tampered(format!("chunk {:?}", chunk.id)))
+                    .map_err(|e| StoreError::tampered(format!("chunk {}", chunk.id))(e))
             })?;
             let mut done = 0;
             for segment in first..=last {
@@ -226,7 +226,7 @@ impl Core {
             self.packs.read(place, 0, &mut sealed)?;
             self.chunks
                 .open(kind, &chunk.id, len, &sealed)
-                .map_err(StoreError::tampered(format!("chunk {:?}", chunk.id)))
+                .map_err(|e| StoreError::tampered(format!("chunk {}", chunk.id))(e))
         })
     }
 

@@ -36,9 +36,16 @@ pub const TAG: usize = aead::TAG;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkId(pub [u8; 32]);
 
+/// The first digits of its hexadecimal form: enough to tell one from another.
+impl fmt::Display for ChunkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}…", &blake3::Hash::from_bytes(self.0).to_hex()[..8])
+    }
+}
+
 impl fmt::Debug for ChunkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChunkId({}…)", &blake3::Hash::from_bytes(self.0).to_hex()[..8])
+        write!(f, "ChunkId({self})")
     }
 }
 

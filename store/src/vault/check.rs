@@ -473,8 +473,8 @@ impl Vault {
     fn check_chunk(&self, chunk: &ChunkRef, options: CheckOptions) -> Result<(), String> {
         match self.core.chunk_row(&chunk.id).map_err(|e| e.to_string())? {
             Some(row) if row.len == chunk.len && row.sealed == chunk.sealed => {}
-            Some(_) => return Err(format!("chunk {:?} is not the one that it names", chunk.id)),
-            None => return Err(format!("chunk {:?} is missing", chunk.id)),
+            Some(_) => return Err(format!("chunk {} is not the one that it names", chunk.id)),
+            None => return Err(format!("chunk {} is missing", chunk.id)),
         }
         if options.read_data {
             let read = self.core.whole_chunk(kind::CHUNK, chunk);
@@ -509,7 +509,7 @@ impl Vault {
     fn check_row(&self, id: ChunkId, row: ChunkRow, options: CheckOptions) -> Result<(), String> {
         let header = self.core.packs.header(row.place);
         if !header.is_ok_and(|h| h.kind == row.kind && h.id == id.0 && h.len == row.place.len) {
-            return Err(format!("chunk {id:?} does not lie where its row says"));
+            return Err(format!("chunk {id} does not lie where its row says"));
         }
         if options.read_data && row.kind == kind::MANIFEST {
             let chunk = ChunkRef {

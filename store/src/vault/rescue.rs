@@ -64,7 +64,7 @@ impl Core {
             if read.is_err() || *blake3::hash(&sealed).as_bytes() != row.sealed {
                 self.fresh.lock().remove(&id);
                 lost = Some(StoreError::Missing {
-                    what: format!("chunk {id:?}, which the disk failed to save,"),
+                    what: format!("chunk {id}, which the disk failed to save,"),
                 });
                 continue;
             }
