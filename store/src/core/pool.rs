@@ -83,7 +83,8 @@ impl Job {
             _ => return,
         };
         // Until the job says what it has come to: see `vault/gc.rs`.
-        let _appending = core.appending.read_recursive();
+        // Not as the nested one in there: a stream of jobs must let through who waits for all of them.
+        let _appending = core.appending.read();
         // A panic must not leave the job waiting for ever.
         let result =
             catch_unwind(AssertUnwindSafe(|| core.store_chunk(kind::CHUNK, &plain))).unwrap_or_else(|_| {

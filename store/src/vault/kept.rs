@@ -11,13 +11,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{ErrorKind, Result as IoResult};
-use std::sync::Arc;
 
 use super::Vault;
 use crate::chunk::pack::{pack_name, pack_number};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::core::StoreError;
-use crate::io::{Disk, DiskFile, Space};
+use crate::io::Disk;
 
 /// Its row in the table of meta.
 pub(super) const KEPT: &[u8] = b"kept";
@@ -56,6 +55,11 @@ impl Kept {
             kept.insert(pack, len);
         }
         Ok(Kept(kept))
+    }
+
+    /// Their numbers.
+    pub(super) fn packs(&self) -> impl Iterator<Item = u32> {
+        self.0.keys().copied()
     }
 
     pub(super) fn contains(&self, pack: u32) -> bool {
@@ -147,53 +151,6 @@ fn free_name(disk: &dyn Disk, name: &str) -> IoResult<String> {
     names
         .find(|name| !taken.contains(name))
         .ok_or_else(|| ErrorKind::AlreadyExists.into())
-}
-
-/// The disk as packs see it: the numbers of kept ones are taken, wherever they lie by now.
-#[derive(Debug)]
-pub(super) struct Numbered {
-    disk: Arc<dyn Disk>,
-    kept: HashSet<u32>,
-}
-
-impl Numbered {
-    pub(super) fn over(disk: Arc<dyn Disk>, kept: &Kept) -> Arc<dyn Disk> {
-        let kept = kept.0.keys().copied().collect();
-        Arc::new(Numbered { disk, kept })
-    }
-}
-
-impl Disk for Numbered {
-    fn open(&self, name: &str) -> IoResult<Arc<dyn DiskFile>> {
-        self.disk.open(name)
-    }
-
-    fn create(&self, name: &str) -> IoResult<Arc<dyn DiskFile>> {
-        if pack_number(name).is_some_and(|pack| self.kept.contains(&pack)) {
-            return Err(ErrorKind::AlreadyExists.into());
-        }
-        self.disk.create(name)
-    }
-
-    fn remove(&self, name: &str) -> IoResult<()> {
-        self.disk.remove(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> IoResult<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn list(&self) -> IoResult<Vec<String>> {
-        self.disk.list()
-    }
-
-    fn sync_dir(&self) -> IoResult<()> {
-        self.disk.sync_dir()
-    }
-
-    fn space(&self) -> IoResult<Space> {
-        self.disk.space()
-    }
 }
 
 #[cfg(test)]

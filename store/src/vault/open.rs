@@ -15,7 +15,7 @@ use super::handover;
 use super::hold::{find_database, take_lock};
 use super::inode::Inode;
 use super::keeper::{self, Signals};
-use super::kept::{KEPT, Kept, Numbered};
+use super::kept::{KEPT, Kept};
 use super::key_file::KeyFile;
 use super::map::Map;
 use super::publish::{GoneNode, Untold};
@@ -502,12 +502,9 @@ impl Sealed {
             self.begin_chain(identity, &local, &mut secrets, &mut counters, &mut instance)
                 .and_then(|batch| self.keep(batch, &mut kept, &mut committed))?;
         }
-        let disk = Numbered::over(self.disk.clone(), &kept);
-        let packs = Packs::open(disk, &committed).map_err(StoreError::Pack)?;
-        if let Some(current) = packs.current().filter(|pack| kept.contains(*pack)) {
-            // It is read as ever, and appended to no more.
-            packs.retire(current);
-        }
+        let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
+        // What is kept is read as ever, appended to no more, and its numbers are not used again.
+        packs.avoid(kept.packs());
         let rows = read_nodes(&self.db, &local, &mut met)?;
         let referenced: HashSet<Ino> = rows.iter().map(|(_, r)| r.ino).collect();
         let mut untold = read_untold(&self.db, &local, &mut met)?;
@@ -761,8 +758,8 @@ fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
 
 impl Vault {
     /// Removes what a crash left: inodes without a name, and packs that no transaction
-    /// names; those that are kept are set aside. If any record is lost or damaged nothing is removed, for the loss may be why
-    /// they seem to be left over.
+    /// names; those that are kept are set aside. If any record is lost or damaged nothing is
+    /// removed, for the loss may be why they seem to be left over.
     fn drop_leftovers(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
         let mut orphans = Vec::new();
         self.core.db.scan(Table::Inodes, b"", &mut |key, _| {

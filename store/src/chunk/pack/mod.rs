@@ -24,7 +24,7 @@
 //! Between records there may be holes: zeros, or parts of records, that a failed write
 //! left. The database names payloads by [`Place`] and each pack's committed length; the
 //! headers serve `check` and salvage. A new pack begins when a record would take the
-//! current one past 256 MiB.
+//! current one past the limit: 256 MiB, or what the vault finds fit for its disk.
 //!
 //! # Crashes
 //!
@@ -206,8 +206,19 @@ impl Packs {
         }
     }
 
-    /// From now on, packs end at another size, in bytes (for tests).
-    #[doc(hidden)]
+    /// These numbers are taken, whether there are such packs or not: from now on none of them is
+    /// made or appended to.
+    pub fn avoid(&self, numbers: impl IntoIterator<Item = u32>) {
+        let mut state = self.state.lock();
+        for number in numbers {
+            state.leave(number);
+            if state.next.is_some_and(|next| next <= number) {
+                state.next = number.checked_add(1);
+            }
+        }
+    }
+
+    /// From now on, packs end at another size, in bytes.
     pub fn set_limit(&self, limit: u64) {
         self.limit.store(limit, Ordering::Relaxed);
     }
