@@ -7,6 +7,8 @@ use coffer_fs::vaultfs::CofferFs;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
+use coffer_store::record::{Meta, Time};
+use coffer_store::tree::Kind;
 use coffer_store::vault::{CheckOptions, CheckReport, Identity, Sealed, Vault};
 
 use crate::play::direct::Bench;
@@ -68,6 +70,24 @@ pub fn write_out(disk: &SimDisk, folder: &Path) {
         let mut bytes = vec![0; file.len().expect("it has a length") as usize];
         file.read_at(0, &mut bytes).expect("it is as long as it says");
         std::fs::write(folder.join(name), bytes).expect("a file can be written");
+    }
+}
+
+/// An ordinary file's attributes, as of now.
+pub fn file_meta() -> Meta {
+    let now = Time::now();
+    Meta {
+        kind: Kind::File,
+        perm: 0o644,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        nlink: 1,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        btime: now,
+        xattrs: None,
     }
 }
 

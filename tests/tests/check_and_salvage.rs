@@ -17,24 +17,10 @@ use coffer_store::keys::{KdfParams, Password, UnlockError};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
 use coffer_store::vault::{Identity, Sealed, Vault, salvage};
-use coffer_tests::engine::{check, create, empty, open, password};
+use coffer_tests::engine::{check, create, empty, file_meta, open, password};
 
 fn file(vault: &Vault, name: &str, parts: &[(u64, &[u8])]) -> u64 {
-    let now = Time::now();
-    let meta = Meta {
-        kind: Kind::File,
-        perm: 0o644,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        nlink: 1,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        btime: now,
-        xattrs: None,
-    };
-    let ino = vault.make(ROOT, name.as_bytes(), meta, b"").unwrap();
+    let ino = vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
     vault.open(ino, true, false, false).unwrap();
     for (at, bytes) in parts {
         for (i, part) in bytes.chunks(1 << 20).enumerate() {

@@ -9,28 +9,12 @@ use std::time::Duration;
 use coffer_store::ids::ROOT;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::keys::KdfParams;
-use coffer_store::record::{Meta, Time};
-use coffer_store::tree::Kind;
 use coffer_store::vault::Vault;
 use coffer_tests::crash::watched::Watched;
-use coffer_tests::engine::{check, create, open, password};
+use coffer_tests::engine::{check, create, file_meta, open, password};
 
 fn file(vault: &Vault, name: &[u8], bytes: &[u8]) -> u64 {
-    let now = Time::now();
-    let meta = Meta {
-        kind: Kind::File,
-        perm: 0o644,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        nlink: 1,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        btime: now,
-        xattrs: None,
-    };
-    let ino = vault.make(ROOT, name, meta, b"").unwrap();
+    let ino = vault.make(ROOT, name, file_meta(), b"").unwrap();
     vault.open(ino, true, false, false).unwrap();
     for (i, part) in bytes.chunks(1 << 20).enumerate() {
         vault.write(ino, Some((i << 20) as u64), part, false).unwrap();

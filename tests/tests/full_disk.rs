@@ -5,30 +5,11 @@ use std::sync::Arc;
 
 use coffer_store::ids::ROOT;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
-use coffer_store::record::{Meta, Time};
-use coffer_store::tree::Kind;
 use coffer_store::vault::Vault;
-use coffer_tests::engine::{check, empty, open};
+use coffer_tests::engine::{check, empty, file_meta, open};
 
 /// The disk's size beside an empty vault, in bytes.
 const DISK: u64 = 40 << 20;
-
-fn meta() -> Meta {
-    let now = Time::now();
-    Meta {
-        kind: Kind::File,
-        perm: 0o644,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        nlink: 1,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        btime: now,
-        xattrs: None,
-    }
-}
 
 /// The vault on it, with nobody but the test keeping house.
 fn quiet(disk: &SimDisk) -> Arc<Vault> {
@@ -40,7 +21,7 @@ fn quiet(disk: &SimDisk) -> Arc<Vault> {
 /// Writes a file of 1 MiB; the errno if there is no room.
 fn write(vault: &Vault, name: &str, rng: &mut SplitMix64) -> Result<(), i32> {
     let ino = vault
-        .make(ROOT, name.as_bytes(), meta(), b"")
+        .make(ROOT, name.as_bytes(), file_meta(), b"")
         .map_err(|e| e.errno())?;
     vault.open(ino, true, false, false).map_err(|e| e.errno())?;
     let done = vault.write(ino, Some(0), &rng.bytes(1 << 20), false);

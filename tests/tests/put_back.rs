@@ -7,29 +7,13 @@ use std::sync::Arc;
 use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
-use coffer_store::record::{Meta, Time};
-use coffer_store::tree::Kind;
 use coffer_store::vault::{Identity, Keyed, Sealed, Vault};
-use coffer_tests::engine::{check, create, open, password};
+use coffer_tests::engine::{check, create, file_meta, open, password};
 
 const DATABASE: &str = "vault.redb";
 
 fn write(vault: &Vault, name: &str, bytes: &[u8]) {
-    let now = Time::now();
-    let meta = Meta {
-        kind: Kind::File,
-        perm: 0o644,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        nlink: 1,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        btime: now,
-        xattrs: None,
-    };
-    let ino = vault.make(ROOT, name.as_bytes(), meta, b"").unwrap();
+    let ino = vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
     vault.open(ino, true, false, false).unwrap();
     vault.write(ino, Some(0), bytes, false).unwrap();
     vault.release(ino, true);

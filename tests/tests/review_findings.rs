@@ -7,27 +7,11 @@ use coffer_store::db::{Batch, Db, Table};
 use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
-use coffer_store::record::{Meta, Time};
-use coffer_store::tree::Kind;
 use coffer_store::vault::Vault;
-use coffer_tests::engine::{check, create, open};
+use coffer_tests::engine::{check, create, file_meta, open};
 
 fn make(vault: &Vault, name: &str) -> u64 {
-    let now = Time::now();
-    let meta = Meta {
-        kind: Kind::File,
-        perm: 0o644,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        nlink: 1,
-        atime: now,
-        mtime: now,
-        ctime: now,
-        btime: now,
-        xattrs: None,
-    };
-    vault.make(ROOT, name.as_bytes(), meta, b"").unwrap()
+    vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap()
 }
 
 /// A file of noise, closed.
