@@ -85,10 +85,23 @@ pub(crate) fn of_vault(dir: &Path) -> Option<Found> {
 /// # Errors
 /// `InUse` if it neither answers nor ends.
 pub(crate) fn living(dir: &Path) -> Result<Option<Found>, Failure> {
+    if_it_lives(|| of_vault(dir))
+}
+
+/// The daemon that serves the mount at `mountpoint` (absolute), if it lives, as `living` says.
+///
+/// # Errors
+/// `InUse` if it neither answers nor ends.
+pub(crate) fn living_at(mountpoint: &Path) -> Result<Option<Found>, Failure> {
+    let serves = |found: &Found| found.card.mountpoint.0 == mountpoint;
+    if_it_lives(|| daemons(true).into_iter().find(serves))
+}
+
+fn if_it_lives(find: impl Fn() -> Option<Found>) -> Result<Option<Found>, Failure> {
     let begun = Instant::now();
     let mut said = false;
     loop {
-        let Some(found) = of_vault(dir) else {
+        let Some(found) = find() else {
             return Ok(None);
         };
         // Any word is one: another version's daemon refuses the question, and lives.
@@ -106,14 +119,16 @@ pub(crate) fn living(dir: &Path) -> Result<Option<Found>, Failure> {
     }
 }
 
-/// The daemon that serves the mount at `mountpoint` (absolute).
-pub(crate) fn of_mountpoint(mountpoint: &Path) -> Option<Found> {
-    daemons(true)
-        .into_iter()
-        .find(|found| found.card.mountpoint.0 == mountpoint)
-}
-
 impl Found {
+    /// The same, if it lives, as `living` says.
+    ///
+    /// # Errors
+    /// `InUse` if it neither answers nor ends.
+    pub(crate) fn if_living(&self) -> Result<Option<Found>, Failure> {
+        let same = |found: &Found| found.socket == self.socket;
+        if_it_lives(|| daemons(true).into_iter().find(same))
+    }
+
     /// Whether it says anything at all, in time.
     fn speaks(&self) -> bool {
         let ask = || -> io::Result<bool> {

@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{PASSWORD, Stage, cannot_mount, files};
+use common::{PASSWORD, Stage, cannot_mount, files, kill, until};
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Guards that a damaged database is code 6 and one sentence, whatever its first bytes are,
 /// and that nothing of the library's own alarm reaches the person.
@@ -243,21 +243,11 @@ fn a_dying_daemon_is_no_mount() {
         return;
     }
     let stage = Stage::with_vault();
-    let run = stage.path("run/coffer");
-    fs::create_dir(&run).unwrap();
-    fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let meta = fs::metadata(stage.vault()).unwrap();
-    let mnt = fs::canonicalize(stage.mnt()).unwrap();
-    let card = serde_json::json!({
-        "pid": std::process::id(), "vault": stage.vault(), "dev": meta.dev(), "ino": meta.ino(),
-        "vault_id": "00", "mountpoint": mnt,
-    });
-    let dying = UnixListener::bind(run.join("00.sock")).unwrap();
-    fs::write(run.join("00.json"), card.to_string()).unwrap();
+    let dying = Dying::of(&stage);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // It takes one call, and dies without a word.
-            let call = dying.accept().unwrap();
+            let call = dying.0.accept().unwrap();
             std::thread::sleep(Duration::from_millis(300));
             drop(dying);
             drop(call);
@@ -266,6 +256,64 @@ fn a_dying_daemon_is_no_mount() {
         assert!(said.json()["already"].is_null(), "{}", said.out);
     });
     assert!(stage.is_mounted() && stage.mnt().join("Notes").is_dir());
+}
+
+/// Guards against a daemon that was killed and whose socket still takes calls, again: whoever asks
+/// for its end, or what it serves, is told what is true once it is gone.
+#[test]
+fn a_dying_daemon_is_not_asked() {
+    if cannot_mount() {
+        return;
+    }
+    for ask in [
+        &["unmount", "mnt"][..],
+        &["unmount"],
+        &["lock"],
+        &["lock", "--all"],
+        &["status"],
+        &["status", "--all"],
+    ] {
+        let stage = Stage::with_vault();
+        let pid = stage.mount();
+        kill(pid, libc::SIGKILL);
+        until("the mount is dead", || fs::read_dir(stage.mnt()).is_err());
+        let dying = Dying::of(&stage);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                dying.0.set_nonblocking(true).unwrap();
+                let until = Instant::now() + Duration::from_millis(300);
+                while Instant::now() < until {
+                    drop(dying.0.accept());
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                drop(dying);
+            });
+            let said = stage.run(ask).gives(0);
+            assert_eq!(said.err, "", "{ask:?}");
+        });
+        let takes_away = !ask.contains(&"status") && !ask.contains(&"--all");
+        assert_eq!(stage.is_mounted(), !takes_away, "{ask:?}");
+    }
+}
+
+/// The socket of a stage's vault as a daemon leaves it that was killed a moment ago.
+struct Dying(UnixListener);
+
+impl Dying {
+    fn of(stage: &Stage) -> Dying {
+        let run = stage.path("run/coffer");
+        let _ = fs::remove_dir_all(&run);
+        fs::create_dir(&run).unwrap();
+        fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        let meta = fs::metadata(stage.vault()).unwrap();
+        let card = serde_json::json!({
+            "pid": std::process::id(), "vault": stage.vault(), "dev": meta.dev(), "ino": meta.ino(),
+            "vault_id": "00", "mountpoint": fs::canonicalize(stage.path("")).unwrap().join("mnt"),
+        });
+        let socket = UnixListener::bind(run.join("00.sock")).unwrap();
+        fs::write(run.join("00.json"), card.to_string()).unwrap();
+        Dying(socket)
+    }
 }
 
 /// Guards that a fault of ours is one sentence for the person and a place in the log.

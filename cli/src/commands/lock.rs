@@ -16,7 +16,7 @@ use std::path::Path;
 pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failure> {
     let how = if args.force { Ending::Force } else { Ending::Polite };
     let Some(mountpoint) = &args.mountpoint else {
-        return match client::of_vault(vault) {
+        return match client::living(vault)? {
             Some(found) => end(ui, &found, how),
             None => match clear(vault)?.as_slice() {
                 [] => Err(Failure::new(
@@ -32,7 +32,7 @@ pub(super) fn unmount(ui: &Ui, vault: &Path, args: &Unmount) -> Result<(), Failu
         };
     };
     let mountpoint = paths::mountpoint(mountpoint)?;
-    if let Some(found) = client::of_mountpoint(&mountpoint) {
+    if let Some(found) = client::living_at(&mountpoint)? {
         return end(ui, &found, how);
     }
     match engine::at(&mountpoint) {
@@ -112,7 +112,12 @@ pub(super) fn all(ui: &Ui, args: &Lock) -> Result<(), Failure> {
     let mut failures = Vec::new();
     let mut locked = Vec::new();
     for found in client::daemons(true) {
-        match found.end(ending(args)) {
+        let ended = match found.if_living() {
+            Ok(None) => continue,
+            Ok(Some(found)) => found.end(ending(args)),
+            Err(silent) => Err(silent),
+        };
+        match ended {
             Ok(true) => locked.push(found.card.vault.clone()),
             Ok(false) => {}
             Err(failure) => failures.push((found.card.vault.0.clone(), failure)),

@@ -44,7 +44,12 @@ pub(super) fn status(ui: &Ui, vault: &Path) -> Result<(), Failure> {
 pub(super) fn all(ui: &Ui) -> Result<(), Failure> {
     let mut open = Vec::new();
     for found in client::daemons(true) {
-        match ask(&found) {
+        let status = match found.if_living() {
+            Ok(None) => continue,
+            Ok(Some(found)) => ask(&found),
+            Err(silent) => Err(silent),
+        };
+        match status {
             Ok(status) => open.push(status),
             Err(failure) => note(&format!(
                 "coffer: {}: {}",
