@@ -78,10 +78,7 @@ impl Mount {
             .parse(options)
             .map_err(|error| Failure::usage(sentence(&error)))?;
         let (fuse, mount) = table::mount(point, &parsed).map_err(refused)?;
-        // Two keep one busy while the other sleeps; more than four only wait for each other.
-        let threads = threads.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
-        });
+        let threads = threads.unwrap_or(THREADS);
         // On a mount that makes each write durable, the kernel does so for cached ones only.
         let serving = ServeOptions {
             direct_writes: !parsed.sync,
@@ -342,6 +339,10 @@ pub(crate) fn check_options(options: &str) -> Result<bool, Failure> {
         .map_err(|error| Failure::usage(sentence(&error)))?;
     Ok(parsed.read_only)
 }
+
+/// Threads that serve a mount, however few processors there are: with two of them the next request
+/// finds both asleep, or one waiting for the disk. With eight, each comes to it with cold caches.
+const THREADS: usize = 4;
 
 /// Takes dead mounts out of the tree: one may lie over another. Never a living one that took
 /// the place of a dead one meanwhile.
