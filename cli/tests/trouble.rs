@@ -443,3 +443,27 @@ fn the_guardian_acts_though_its_pipe_stays_open() {
     drop(guardian.stdin.take());
     assert!(guardian.wait().unwrap().success());
 }
+
+/// The same for the journal alone: what was made durable in it before is there when the vault is
+/// opened again, and nothing is said to be durable in a file that nobody will find.
+#[test]
+fn a_deleted_journal_takes_no_more_writes() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    stage.mount();
+    let sync = |name: &str| {
+        let mut file = File::create(stage.mnt().join(name))?;
+        file.write_all(b"x")?;
+        file.sync_all()
+    };
+    sync("a").unwrap();
+    fs::remove_file(stage.vault().join("vault.journal")).unwrap();
+    let error = sync("b").expect_err("nothing can be durable");
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    stage.run(&["lock", "--force"]).gives(1);
+    stage.mount();
+    assert_eq!(fs::read(stage.mnt().join("a")).unwrap(), b"x");
+    sync("b").unwrap();
+}

@@ -153,3 +153,25 @@ impl redb::StorageBackend for Anchored {
         Ok(())
     }
 }
+
+/// The library wants to own its file.
+#[derive(Debug)]
+pub(crate) struct Shared(pub(crate) Arc<Anchored>);
+
+impl redb::StorageBackend for Shared {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}

@@ -10,6 +10,7 @@ use crate::content::pieces::{
     Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
 };
 use crate::core::extent_aad;
+use crate::db::{ChangeOf, Table};
 use crate::event::{self, BatchRow, Event, NodeState, Version};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
@@ -24,10 +25,11 @@ use crate::vault::{gone_aad, inode_aad, node_aad};
 pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Every format of stored bytes that is decoded whole, by name.
-pub const FORMATS: [(&str, Again); 15] = [
+pub const FORMATS: [(&str, Again); 16] = [
     ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
     ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
     ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
+    ("journal", crate::db::journal_again),
     ("chunk", |b| Some(ChunkRow::decode(b).ok()?.encode())),
     ("batch", |b| Some(BatchRow::decode(b).ok()?.encode())),
     ("event", |b| Some(Event::decode(b).ok()?.encode())),
@@ -161,4 +163,19 @@ pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static 
         ("gone-event", event::gone_aad(&node, at, generation)),
         ("key-event", event::key_aad(&entity, at, generation)),
     ]
+}
+
+/// The row that a database with these rows keeps of them.
+pub fn sums(key: &[u8; 32], rows: &[(Table, &[u8], &[u8])]) -> Vec<u8> {
+    crate::db::sums_of(key, rows)
+}
+
+/// A journal of one record, which changes these rows: its epoch is named so.
+pub fn journal(epoch: [u8; 16], rows: &[ChangeOf<'_>]) -> Vec<u8> {
+    crate::db::journal_of(&epoch, rows)
+}
+
+/// What the records of a journal change, as one record's changes; none if it is damaged.
+pub fn journal_changes(bytes: &[u8], epoch: [u8; 16]) -> Option<Vec<u8>> {
+    crate::db::journal_changes(bytes, &epoch)
 }

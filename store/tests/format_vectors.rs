@@ -30,14 +30,8 @@ fn text() -> String {
 
 /// The set hash over one row a table, as it lies in the database.
 fn sums() -> Vec<u8> {
-    let db = Db::create(Arc::new(SimDisk::new())).unwrap();
-    db.keep_sums(up(0x70), true).unwrap();
-    let mut batch = Batch::new();
-    for table in Table::ALL {
-        batch.put(table, b"key of a row", table.name());
-    }
-    db.apply(&batch).unwrap();
-    db.get(Table::Meta, b"sums").unwrap().unwrap()
+    let rows = Table::ALL.map(|table| (table, &b"key of a row"[..], table.name().as_bytes()));
+    testing::sums(&up(0x70), &rows)
 }
 
 /// Guards what is written: today's program makes the frozen bytes.
@@ -80,6 +74,13 @@ fn what_was_frozen_is_read() {
     }
     assert_eq!(ChunkRow::decode(&frozen("chunk/row")), Ok(chunk()));
     assert_eq!(BatchRow::decode(&frozen("batch/row")), Ok(batch().1));
+}
+
+/// Guards the journal's records, which have their changes in the form of `journal/changes`.
+#[test]
+fn the_frozen_journal_is_read() {
+    let changes = testing::journal_changes(&frozen("journal-file/record"), up(0x90));
+    assert_eq!(changes.unwrap(), frozen("journal/changes"));
 }
 
 /// Guards the formats whose types stay private too: what is read says the same again.

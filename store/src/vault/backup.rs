@@ -182,6 +182,8 @@ impl Vault {
             let differing = db
                 .keep_sums(sums_key(&self.local), false)
                 .and_then(|()| db.verify());
+            // No journal that lies where this is brought back shall be taken for its own.
+            db.begin_epoch().map_err(theirs)?;
             let differing = match differing {
                 Ok(tables) => tables.iter().map(|t| t.name()).collect::<Vec<_>>().join(", "),
                 Err(e) => e.to_string(),

@@ -413,7 +413,11 @@ impl Vault {
         counters.commits += 1;
         work.batch
             .put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
-        self.core.db.apply(&work.batch)?;
+        match work.tells {
+            // What others are told of is in the database's own file.
+            true => self.core.db.apply(&work.batch)?,
+            false => self.core.db.apply_quickly(&work.batch)?,
+        }
         self.core.packs.committed(&packs);
         committer.counters = counters;
         {

@@ -6,7 +6,7 @@
 
 use super::{Problem, Vault};
 use crate::core::StoreError;
-use crate::db::FILE;
+use crate::db::{FILE, JOURNAL};
 
 /// Called once, with what happened.
 pub type OnGone = Box<dyn FnOnce(&StoreError) + Send>;
@@ -22,12 +22,13 @@ impl Vault {
         self.gone.lock().clone()
     }
 
-    /// Looks at the folder and the database: cheap, for each commit.
+    /// Looks at the folder, the database and its journal: cheap, for each commit.
     ///
     /// # Errors
     /// [`StoreError::Gone`], from then on always.
     pub(super) fn still_there(&self) -> Result<(), StoreError> {
-        self.look(Some(FILE))
+        self.look(Some(FILE))?;
+        self.look(Some(JOURNAL))
     }
 
     /// Looks at every file that is open.

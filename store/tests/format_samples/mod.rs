@@ -7,6 +7,7 @@ pub mod sealed;
 
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::Header as PackHeader;
+use coffer_store::db::{ChangeOf, Table};
 use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, hash};
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
@@ -339,6 +340,14 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
         "row",
         testing::secrets(SpaceId(up(0xa0)), 3, keys, chains, "tür".into()),
     );
+    let rows: [ChangeOf<'_>; 3] = [
+        (Table::Log, b"key", Some(b"value")),
+        (Table::Packs, b"", Some(b"")),
+        (Table::Meta, b"gone", None),
+    ];
+    let record = testing::journal(up(0x90), &rows);
+    add("journal", "changes", record[56..].to_vec());
+    add("journal-file", "record", record);
     add("gone", "seen", testing::gone(NodeId(up(0xd0)), Some(at(4))));
     add("gone", "unseen", testing::gone(NodeId(up(0xd0)), None));
     let header = Header::decode(&line(KEYS, "header/recovery")).unwrap();

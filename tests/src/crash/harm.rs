@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::{HEADER, Packs, ScanItem, pack_number};
-use coffer_store::db::{Batch, Db, Table};
+use coffer_store::db::{Batch, Db, JOURNAL, Table};
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::io::{Disk, DiskFile};
 
@@ -64,7 +64,7 @@ pub fn rows(disk: &SimDisk) -> Vec<(Table, Rows)> {
     tables
 }
 
-/// A copy of a disk, with other rows.
+/// A copy of a disk, with other rows: in the database's own file, where the journal mends nothing.
 pub fn with_rows(disk: &SimDisk, changes: &[RowChange]) -> SimDisk {
     let harmed = disk.crash_all_kept();
     let db = Db::open(Arc::new(harmed.clone())).expect("a whole database");
@@ -77,6 +77,9 @@ pub fn with_rows(disk: &SimDisk, changes: &[RowChange]) -> SimDisk {
     }
     db.apply(&batch).expect("a healthy disk");
     db.close();
+    if harmed.open(JOURNAL).is_ok() {
+        harmed.remove(JOURNAL).expect("it is there");
+    }
     harmed
 }
 

@@ -1,0 +1,164 @@
+use super::*;
+use crate::db::{Batch, Db, FILE};
+use crate::io::sim::{Fault, SimDisk};
+
+const OURS: Epoch = [1; 16];
+const LATER: Epoch = [2; 16];
+
+fn change(n: u8, len: usize) -> Change {
+    (Table::Log, vec![n; 4], Some(vec![n; len]))
+}
+
+/// A file of records of these lengths, of one epoch, written over `before`.
+fn file(before: &[u8], epoch: Epoch, lens: &[usize]) -> Vec<u8> {
+    let mut bytes = before.to_vec();
+    let mut at = 0;
+    for (i, len) in lens.iter().enumerate() {
+        let mut record = encode(&epoch, i as u32, &[&change(i as u8, *len)]);
+        record.resize(record.len().next_multiple_of(PAGE as usize), 0);
+        bytes.resize(bytes.len().max(at + record.len()), 0);
+        bytes[at..at + record.len()].copy_from_slice(&record);
+        at += record.len();
+    }
+    bytes
+}
+
+/// Guards against a save that was torn counting, or one that was whole not counting.
+#[test]
+fn a_torn_last_record_has_not_been() {
+    let whole = file(&[], OURS, &[10, 9000, 5000]);
+    let two = read(&file(&[], OURS, &[10, 9000]), &OURS).unwrap();
+    assert_eq!(read(&whole, &OURS).unwrap().count, 3);
+    let end = usize::try_from(two.end).unwrap();
+    for at in [end, end + 40, end + 50, end + 60, end + 4096, end + 5000] {
+        let mut torn = whole.clone();
+        torn[at] ^= 1;
+        assert_eq!(read(&torn, &OURS).unwrap(), two, "{at}");
+        assert_eq!(read(&whole[..at], &OURS).unwrap(), two, "{at}");
+    }
+}
+
+/// Guards against saves that are lost in silence because one before them has rotted.
+#[test]
+fn a_rotten_record_before_a_whole_one_is_damage() {
+    let whole = file(&[], OURS, &[10, 9000, 5000]);
+    for at in [0, 35, 49, 53, 60, 4096, 4096 + 8000] {
+        let mut rotten = whole.clone();
+        rotten[at] ^= 1;
+        assert!(read(&rotten, &OURS).is_err(), "{at}");
+    }
+}
+
+/// Guards against what is left of an earlier epoch behind the records of a later one: it is
+/// neither done again nor taken for damage, whichever of the two the database names.
+#[test]
+fn epochs_do_not_mix() {
+    let both = file(&file(&[], OURS, &[10, 10, 10, 10]), LATER, &[9000]);
+    assert_eq!(read(&both, &LATER).unwrap().count, 1);
+    assert_eq!(read(&both, &OURS).unwrap(), Found::default());
+    assert_eq!(read(&both, &[3; 16]).unwrap(), Found::default());
+}
+
+/// Guards against rows that say something else than was written, and against a panic over bad ones.
+#[test]
+fn changes_come_back_as_they_were() {
+    let changes = [change(1, 0), (Table::Packs, Vec::new(), None), change(2, 300)];
+    let record = encode(&OURS, 0, &changes.each_ref());
+    assert_eq!(read(&record, &OURS).unwrap().changes, changes);
+    let mut unknown = record[HEADER..].to_vec();
+    unknown[5] = 200;
+    assert!(decode(&unknown, &mut Vec::new()).is_err());
+}
+
+fn put(db: &Db, key: &[u8], value: u8, quickly: bool) {
+    let mut batch = Batch::new();
+    batch.put(Table::Log, key, vec![value; 100]);
+    match quickly {
+        true => db.apply_quickly(&batch).unwrap(),
+        false => db.apply(&batch).unwrap(),
+    }
+}
+
+fn open_again(disk: &SimDisk) -> Db {
+    let db = Db::open(Arc::new(disk.crash_all_lost())).unwrap();
+    db.keep_sums([7; 32], false).unwrap();
+    assert_eq!(db.verify().unwrap(), []);
+    db
+}
+
+fn value(db: &Db, key: &[u8]) -> Option<u8> {
+    db.get(Table::Log, key).unwrap().map(|value| value[0])
+}
+
+/// Guards that what was applied quickly is there after a power cut, again after a second one, and
+/// that a transaction on the disk ends it: also one too large, and when the file is full.
+#[test]
+fn quick_batches_are_durable_until_they_are_in_the_file() {
+    let disk = SimDisk::new();
+    let db = Db::create(Arc::new(disk.clone())).unwrap();
+    db.keep_sums([7; 32], true).unwrap();
+    put(&db, b"a", 1, false);
+    for n in 2..=250 {
+        put(&db, b"a", n, true);
+        put(&db, &[n], n, true);
+        if n % 50 == 0 {
+            let again = open_again(&disk);
+            assert_eq!((value(&again, b"a"), value(&again, &[n])), (Some(n), Some(n)));
+            put(&again, b"b", n, true);
+        }
+    }
+    put(&db, b"a", 251, false);
+    put(&db, b"c", 1, true);
+    let again = open_again(&disk);
+    assert_eq!((value(&again, b"a"), value(&again, b"c")), (Some(251), Some(1)));
+    let mut large = Batch::new();
+    large.put(Table::Log, b"large", vec![9; RECORD_MAX + 1]);
+    db.apply_quickly(&large).unwrap();
+    assert_eq!(value(&open_again(&disk), b"large"), Some(9));
+}
+
+/// Guards against a journal that is needed after an orderly end: who copies the database alone has all.
+#[test]
+fn a_closed_database_needs_no_journal() {
+    let disk = SimDisk::new();
+    let db = Db::create(Arc::new(disk.clone())).unwrap();
+    db.keep_sums([7; 32], true).unwrap();
+    put(&db, b"a", 1, false);
+    put(&db, b"a", 2, true);
+    db.close();
+    disk.remove(JOURNAL).unwrap();
+    assert_eq!(value(&open_again(&disk), b"a"), Some(2));
+    assert!(disk.open(FILE).is_ok());
+}
+
+/// Guards against a disk that fails while the journal is written: the batch goes to the disk by the
+/// other way, or is refused and has not been; what was applied before stays, whatever follows.
+#[test]
+fn a_journal_that_cannot_be_written_costs_nothing() {
+    for call in 0..40 {
+        for forever in [false, true] {
+            let disk = SimDisk::new();
+            let db = Db::create(Arc::new(disk.clone())).unwrap();
+            db.keep_sums([7; 32], true).unwrap();
+            put(&db, b"a", 1, false);
+            put(&db, b"a", 2, true);
+            disk.fail_at(disk.ops() + call, Fault::Io, forever);
+            let mut expected = 2;
+            for n in 3..8 {
+                let mut batch = Batch::new();
+                batch.put(Table::Log, b"a", vec![n; 100]);
+                if db.apply_quickly(&batch).is_ok() {
+                    expected = n;
+                }
+            }
+            disk.heal();
+            assert_eq!(value(&db, b"a"), Some(expected), "{call} {forever}");
+            put(&db, b"b", 1, true);
+            let again = open_again(&disk);
+            assert_eq!(
+                (value(&again, b"a"), value(&again, b"b")),
+                (Some(expected), Some(1))
+            );
+        }
+    }
+}

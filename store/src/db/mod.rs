@@ -1,0 +1,393 @@
+//! The database: one `redb` file for everything small, and a journal before it. The transaction
+//! is the only commit point of the store.
+//!
+//! Guarantees: a batch is applied whole or not at all; a returned commit is durable; a
+//! keyed hash over the set of all rows is kept in the same transaction, so that rows
+//! which are missing, foreign or of another day are found by [`Db::verify`]. After an
+//! I/O error the file is brought back to the last transaction and opened anew before the
+//! next call. A panic inside the library over a damaged file becomes [`DbError::Damaged`].
+//!
+//! It never looks into a value and never sees a key that is not sealed.
+//!
+//! Parts, each importing only those above it: `table` (tables, batches), `error`, `sums` (the
+//! set hash), `journal`, `library` (its file and its transactions).
+
+mod doors;
+mod error;
+mod journal;
+mod library;
+mod sums;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use crate::anchor::Anchored;
+use crate::io::Disk;
+pub(crate) use doors::{journal_again, journal_changes, journal_of, sums_of};
+pub use error::DbError;
+pub use journal::JOURNAL;
+use journal::Journal;
+use library::{build, forget, guarded, open, write};
+use sums::{Sums, row_hash};
+pub use table::{Batch, ChangeOf, Table};
+
+/// The database's file name.
+pub const FILE: &str = "vault.redb";
+/// The row that holds the set hash; itself outside of it.
+const SUMS: &[u8] = b"sums";
+/// The row that names the journal's epoch.
+const EPOCH: &[u8] = b"epoch";
+
+/// What the set hash is kept with.
+struct Hashing {
+    key: [u8; 32],
+    sums: Sums,
+}
+
+impl Drop for Hashing {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.key);
+    }
+}
+
+/// The open database.
+pub struct Db {
+    disk: Arc<dyn Disk>,
+    file: Arc<Anchored>,
+    inner: RwLock<Option<Database>>,
+    /// Closed for good: another may have the file.
+    closed: AtomicBool,
+    /// Held while a batch is applied.
+    hashing: Mutex<Option<Hashing>>,
+    /// Locked last, and only with `inner`.
+    journal: Mutex<Journal>,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Db")
+    }
+}
+
+impl Db {
+    /// Makes the file with its tables.
+    ///
+    /// # Errors
+    /// If the file is there already, or cannot be written.
+    pub fn create(disk: Arc<dyn Disk>) -> Result<Db, DbError> {
+        let file = disk.create(FILE).and_then(Anchored::new).map_err(DbError::Io)?;
+        let file = Arc::new(file);
+        let database = build(&file)?;
+        let tx = database.begin_write()?;
+        for table in Table::ALL {
+            tx.open_table(table.definition())?;
+        }
+        tx.commit()?;
+        disk.sync_dir().map_err(DbError::Io)?;
+        Ok(Db {
+            journal: Mutex::new(Journal::new(disk.clone())),
+            disk,
+            file,
+            inner: RwLock::new(Some(database)),
+            closed: AtomicBool::new(false),
+            hashing: Mutex::new(None),
+        })
+    }
+
+    /// Opens the file; after a kill the library repairs its free lists first, and what the
+    /// journal holds is done again.
+    ///
+    /// # Errors
+    /// [`DbError::Damaged`] if it is no such file or a broken one.
+    pub fn open(disk: Arc<dyn Disk>) -> Result<Db, DbError> {
+        let file = disk.open(FILE).and_then(Anchored::new).map_err(DbError::Io)?;
+        let file = Arc::new(file);
+        let mut journal = Journal::new(disk.clone());
+        let database = open(&file, &mut journal)?;
+        let db = Db {
+            journal: Mutex::new(journal),
+            disk,
+            file,
+            inner: RwLock::new(Some(database)),
+            closed: AtomicBool::new(false),
+            hashing: Mutex::new(None),
+        };
+        // Every table must be there: a file without one is not a whole vault.
+        for table in Table::ALL {
+            db.get(table, b"?")?;
+        }
+        Ok(db)
+    }
+
+    /// From now on the set hash is kept with this key. `fresh` says that the store is
+    /// being made: the rows that are there are counted in.
+    ///
+    /// # Errors
+    /// [`DbError::Damaged`] if the stored sums are missing or not this key's.
+    pub fn keep_sums(&self, key: [u8; 32], fresh: bool) -> Result<(), DbError> {
+        let sums = if fresh {
+            self.count(&key)?
+        } else {
+            let stored = self.get(Table::Meta, SUMS)?;
+            stored
+                .and_then(|bytes| Sums::decode(&key, &bytes))
+                .ok_or_else(|| DbError::Damaged("the sum over all records is missing or altered".into()))?
+        };
+        *self.hashing.lock() = Some(Hashing { key, sums });
+        Ok(())
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DbError> {
+        self.with(|db| {
+            let tx = db.begin_read()?;
+            let rows = tx.open_table(table.definition())?;
+            Ok(rows.get(key)?.map(|v| v.value().to_vec()))
+        })
+    }
+
+    /// Reads several rows in one go.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, DbError> {
+        self.with(|db| {
+            let tx = db.begin_read()?;
+            let rows = tx.open_table(table.definition())?;
+            keys.iter()
+                .map(|key| Ok(rows.get(key.as_slice())?.map(|v| v.value().to_vec())))
+                .collect()
+        })
+    }
+
+    /// Calls `each` with the rows whose keys begin with `prefix`, in order, until it
+    /// returns false. All of one instant.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), DbError> {
+        self.with(|db| {
+            let tx = db.begin_read()?;
+            let rows = tx.open_table(table.definition())?;
+            for row in rows.range(prefix..)? {
+                let (key, value) = row?;
+                if !key.value().starts_with(prefix) || !each(key.value(), value.value()) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn rows(&self, table: Table) -> Result<u64, DbError> {
+        self.with(|db| {
+            let tx = db.begin_read()?;
+            let rows = tx.open_table(table.definition())?;
+            Ok(redb::ReadableTableMetadata::len(&rows)?)
+        })
+    }
+
+    /// A view of all tables at this instant, whatever is committed after.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn snapshot(&self) -> Result<Snapshot, DbError> {
+        self.with(|db| Ok(Snapshot(db.begin_read()?)))
+    }
+
+    /// Applies a batch and makes it durable. Only one at a time: callers queue.
+    ///
+    /// # Errors
+    /// On an error nothing of the batch has been applied. After a power cut it may have been,
+    /// unless another has been applied since.
+    pub fn apply(&self, batch: &Batch) -> Result<(), DbError> {
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.apply_by(batch, false),
+        }
+    }
+
+    /// Ends the journal's epoch: the file alone is the database then. A copy of another's rows
+    /// becomes one of its own by that.
+    ///
+    /// # Errors
+    /// As [`Db::apply`].
+    pub fn begin_epoch(&self) -> Result<(), DbError> {
+        self.apply_by(&Batch::new(), false)
+    }
+
+    /// The same by way of the journal, if the batch is small: quicker now, and to be done again
+    /// when the file is next opened after a kill.
+    ///
+    /// # Errors
+    /// As [`Db::apply`].
+    pub fn apply_quickly(&self, batch: &Batch) -> Result<(), DbError> {
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.apply_by(batch, true),
+        }
+    }
+
+    fn apply_by(&self, batch: &Batch, quickly: bool) -> Result<(), DbError> {
+        let mut hashing = self.hashing.lock();
+        let mut sums = hashing.as_ref().map(|h| h.sums);
+        let key = hashing.as_ref().map(|h| h.key);
+        self.with(|db| {
+            let mark = self.file.mark();
+            let journal = &mut *self.journal.lock();
+            let sums = key.as_ref().zip(sums.as_mut());
+            guarded(|| write(db, batch, sums, journal, quickly)).inspect_err(|_| {
+                journal.rest();
+                self.file.fail(mark);
+            })
+        })?;
+        if let (Some(h), Some(sums)) = (hashing.as_mut(), sums) {
+            h.sums = sums;
+        }
+        Ok(())
+    }
+
+    /// Counts every row anew and compares with the sums that were kept: tables in which
+    /// something is missing, foreign or old.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn verify(&self) -> Result<Vec<Table>, DbError> {
+        let guard = self.hashing.lock();
+        let Some(hashing) = guard.as_ref() else {
+            return Ok(Vec::new());
+        };
+        let counted = self.count(&hashing.key)?;
+        Ok(Table::ALL
+            .into_iter()
+            .filter(|t| counted.0[*t as usize] != hashing.sums.0[*t as usize])
+            .collect())
+    }
+
+    /// The library's own check of the file's structure and checksums.
+    ///
+    /// # Errors
+    /// [`DbError::Damaged`] if it finds any.
+    pub fn check_structure(&self) -> Result<(), DbError> {
+        // What must be mended goes back to the file's last transaction.
+        self.begin_epoch()?;
+        let mut guard = self.inner.write();
+        if guard.is_none() && !self.closed.load(Ordering::SeqCst) {
+            *guard = Some(open(&self.file, &mut self.journal.lock())?);
+        }
+        let Some(db) = guard.as_mut() else { return Ok(()) };
+        match guarded(|| Ok(db.check_integrity()?)) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                // Something came between, and is in the journal: opened anew, it is there again.
+                forget(&mut guard);
+                Ok(())
+            }
+            Err(e) => {
+                forget(&mut guard);
+                Err(e)
+            }
+        }
+    }
+
+    /// Bytes of the file.
+    pub fn file_len(&self) -> u64 {
+        self.disk.open(FILE).and_then(|f| f.len()).unwrap_or(0)
+    }
+
+    /// Closes the file in an orderly way, so that the next opening is quick, and the journal holds nothing.
+    pub fn close(&self) {
+        if self.journal.lock().is_in_use() {
+            // If it fails, the journal is still there.
+            let _ = self.begin_epoch();
+        }
+        let mut slot = self.inner.write();
+        self.closed.store(true, Ordering::SeqCst);
+        forget(&mut slot);
+        drop(slot);
+        // Whoever opens it next cannot know of a failure.
+        let _ = self.file.restore();
+    }
+
+    fn count(&self, key: &[u8; 32]) -> Result<Sums, DbError> {
+        let mut sums = Sums::default();
+        for table in Table::ALL {
+            let sum = &mut sums.0[table as usize];
+            self.scan(table, b"", &mut |row, value| {
+                if !(table == Table::Meta && row == SUMS) {
+                    sum.add(row_hash(key, table, row, value));
+                }
+                true
+            })?;
+        }
+        Ok(sums)
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&Database) -> Result<T, DbError>) -> Result<T, DbError> {
+        let mut guard = self.inner.read();
+        if guard.is_none() {
+            drop(guard);
+            let mut slot = self.inner.write();
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(DbError::Closed);
+            }
+            if slot.is_none() {
+                *slot = Some(open(&self.file, &mut self.journal.lock())?);
+            }
+            guard = RwLockWriteGuard::downgrade(slot);
+        }
+        let Some(db) = guard.as_ref() else {
+            return Err(DbError::Closed);
+        };
+        let result = guarded(|| call(db));
+        drop(guard);
+        if result.is_err() {
+            // The library refuses everything after an I/O error until the file is opened anew.
+            forget(&mut self.inner.write());
+        }
+        result
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        // The library writes when it closes a file; over a damaged one it may panic.
+        self.close();
+    }
+}
+
+/// All tables at one instant.
+pub struct Snapshot(redb::ReadTransaction);
+
+impl Snapshot {
+    /// Calls `each` with every row of a table, in order.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn scan(&self, table: Table, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), DbError> {
+        guarded(|| {
+            let rows = self.0.open_table(table.definition())?;
+            for row in rows.iter()? {
+                let (key, value) = row?;
+                each(key.value(), value.value());
+            }
+            Ok(())
+        })
+    }
+}
