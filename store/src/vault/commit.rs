@@ -697,30 +697,8 @@ mod tests {
     use super::*;
     use crate::ids::ROOT;
     use crate::io::sim::SimDisk;
-    use crate::keys::{KdfParams, Password};
-    use crate::record::Time;
+    use crate::vault::tests::{file_meta, password, vault};
     use crate::vault::{Identity, Sealed};
-
-    fn password() -> Password {
-        Password::new(b"correct horse battery staple".to_vec())
-    }
-
-    fn file_meta() -> Meta {
-        let now = Time::now();
-        Meta {
-            kind: Kind::File,
-            perm: 0o644,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            nlink: 1,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            btime: now,
-            xattrs: None,
-        }
-    }
 
     fn save(vault: &Vault, ino: Ino, text: &[u8]) {
         vault.open(ino, true, true, false).unwrap();
@@ -733,9 +711,7 @@ mod tests {
     #[test]
     fn a_save_that_begins_while_the_last_is_committed_tears_nothing() {
         let disk = SimDisk::new();
-        let made = Vault::create_on(Arc::new(disk.clone()), &password(), KdfParams::FLOOR, false, None);
-        let vault = made.unwrap().0;
-        vault.stop_keeper();
+        let vault = vault(&disk);
         let texts = [&b"the first"[..], b"the second, which is longer"];
         let ino = vault.make(ROOT, b"note", file_meta(), b"").unwrap();
         save(&vault, ino, texts[0]);
