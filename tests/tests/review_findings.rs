@@ -207,3 +207,37 @@ fn a_damaged_file_keeps_no_other_from_being_committed() {
     let vault = open(&disk);
     assert_eq!(read(&vault, vault.lookup(ROOT, b"other").unwrap()), bytes);
 }
+
+/// A sync of a file that could not be stored, for something stored is damaged, succeeded.
+#[test]
+fn a_sync_says_so_if_damage_keeps_the_file_from_being_stored() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    file(&vault, "photo", 3 << 20);
+    at_rest(&vault);
+    vault.close().unwrap();
+    drop(vault);
+    {
+        let db = Db::open(Arc::new(disk.clone()) as Arc<dyn Disk>).unwrap();
+        let mut batch = Batch::new();
+        db.scan(Table::Chunks, b"", &mut |key, value| {
+            batch.put(Table::Chunks, key, value[..value.len() - 1].to_vec());
+            true
+        })
+        .unwrap();
+        db.apply(&batch).unwrap();
+        db.close();
+    }
+    let vault = open(&disk);
+    vault.stop_keeper();
+    let other = make(&vault, "other");
+    vault.commit().unwrap();
+    vault.open(other, true, false, false).unwrap();
+    // The same bytes: each chunk is looked for where its row is damaged.
+    let noise = SplitMix64(vault.lookup(ROOT, b"photo").unwrap() + 1).bytes(3 << 20);
+    vault.write(other, Some(0), &noise, false).unwrap();
+    let told = vault.sync(other);
+    let found = open(&disk.crash_all_lost());
+    let kept = found.stat(other).unwrap().size == noise.len() as u64;
+    assert!(told.is_err() || kept, "fsync promised what is not there");
+}

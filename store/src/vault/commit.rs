@@ -124,7 +124,7 @@ impl Vault {
         if committer.served >= ticket.0 && !committer.left.contains(&ino) {
             return Ok(()); // a commit that began after the call has taken it along
         }
-        self.commit_with(&mut committer, Scope::Sync(ino))
+        self.sync_with(&mut committer, ino)
     }
 
     /// As [`Vault::sync`], if no commit is under way; else a ticket for [`Vault::sync_by`].
@@ -134,9 +134,19 @@ impl Vault {
     pub fn try_sync(&self, ino: Ino) -> Result<Result<(), StoreError>, Ticket> {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::SeqCst) + 1);
         match self.committer.try_lock() {
-            Some(mut committer) => Ok(self.commit_with(&mut committer, Scope::Sync(ino))),
+            Some(mut committer) => Ok(self.sync_with(&mut committer, ino)),
             None => Err(ticket),
         }
+    }
+
+    fn sync_with(&self, committer: &mut Committer, ino: Ino) -> Result<(), StoreError> {
+        self.commit_with(committer, Scope::Sync(ino))?;
+        // Only damage keeps a sync from taking along the file that it is for: see `prepare`.
+        if committer.left.contains(&ino) {
+            let what = format!("something that file number {ino} needs to be saved");
+            return Err(StoreError::Tampered { what });
+        }
+        Ok(())
     }
 
     /// Makes everything durable and tells the other devices of what is at rest.
