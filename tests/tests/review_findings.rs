@@ -7,7 +7,9 @@ use coffer_store::db::{Batch, Db, Table};
 use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
-use coffer_store::vault::Vault;
+use coffer_store::record::Meta;
+use coffer_store::tree::Kind;
+use coffer_store::vault::{Change, Vault};
 use coffer_tests::engine::{check, create, file_meta, open};
 
 fn make(vault: &Vault, name: &str) -> u64 {
@@ -206,6 +208,34 @@ fn a_damaged_file_keeps_no_other_from_being_committed() {
     drop(vault);
     let vault = open(&disk);
     assert_eq!(read(&vault, vault.lookup(ROOT, b"other").unwrap()), bytes);
+}
+
+/// A sync left out every other folder, though not only the times of one had changed.
+#[test]
+fn a_sync_takes_along_who_may_enter_a_folder() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    vault.stop_keeper();
+    let folder = Meta {
+        kind: Kind::Folder,
+        perm: 0o755,
+        ..file_meta()
+    };
+    let folder = vault.make(ROOT, b"private", folder, b"").unwrap();
+    let note = make(&vault, "note");
+    vault.commit().unwrap();
+    let close = Change {
+        perm: Some(0o700),
+        uid: Some(1000),
+        ..Change::default()
+    };
+    vault.change(folder, close).unwrap();
+    vault.set_xattr(folder, b"user.of", b"me", None).unwrap();
+    vault.sync(note).unwrap();
+    let found = open(&disk.crash_all_lost());
+    let meta = found.stat(folder).unwrap().meta;
+    assert_eq!((meta.perm, meta.uid), (0o700, 1000));
+    assert_eq!(found.xattr(folder, b"user.of").unwrap(), b"me");
 }
 
 /// A sync of a file that could not be stored, for something stored is damaged, succeeded.

@@ -286,7 +286,8 @@ impl Vault {
             return Ok(());
         }
         let other = matches!(work.scope, Scope::Sync(target) if target != ino);
-        if other && state.stored && state.meta.kind == Kind::Folder {
+        let passing = state.times_only || !state.meta_dirty;
+        if other && state.stored && passing && state.meta.kind == Kind::Folder {
             // Its entries are rows of their own; its times can wait for the keeper.
             work.later.push(ino);
             return Ok(());
@@ -577,7 +578,7 @@ impl Vault {
         for (ino, item) in &work.items {
             let mut state = item.inode.state.write();
             if item.seen.is_some() {
-                state.meta_dirty = true;
+                (state.meta_dirty, state.times_only) = (true, false);
             }
             if item.plan.is_some()
                 && let Some(content) = state.content.as_mut()

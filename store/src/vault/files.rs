@@ -137,7 +137,7 @@ impl Vault {
             m.mtime = t;
         }
         m.ctime = now;
-        state.meta_dirty = true;
+        (state.meta_dirty, state.times_only) = (true, false);
         if change.size.is_some() || change.perm.is_some() || change.mtime.is_some() {
             state.untold = true;
         }
