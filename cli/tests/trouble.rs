@@ -254,6 +254,41 @@ fn mounts_at_once_find_one_mount() {
     }
 }
 
+/// Two vaults were mounted at one place at once, one over the other; and locking the one took
+/// the other's mount away.
+#[test]
+fn of_two_vaults_at_one_place_one_is_refused() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    stage.init("v2");
+    for round in 0..20 {
+        let both: Vec<Child> = ["v", "v2"]
+            .map(|vault| {
+                let mut mount = stage
+                    .command(&["mount", "--vault", vault, "mnt", "--password-stdin"])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                writeln!(mount.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+                mount
+            })
+            .into();
+        let said: Vec<common::Said> = both
+            .into_iter()
+            .map(|mount| common::Said::from(mount.wait_with_output().unwrap()))
+            .collect();
+        let open = said.iter().filter(|said| said.code == 0).count();
+        assert_eq!(open, 1, "round {round}: {:?} {:?}", said[0].err, said[1].err);
+        let open = stage.run(&["lock", "--all", "--json"]).gives(0).json();
+        assert_eq!(open["locked"].as_array().unwrap().len(), 1);
+        assert!(!stage.is_mounted(), "round {round}");
+    }
+}
+
 /// Of several locks at once only one was told that it is locked.
 #[test]
 fn locks_at_once_all_hear_that_it_is_locked() {

@@ -117,11 +117,13 @@ impl<F: FileSystem> Permit<F> {
                 *mode &= !libc::S_ISGID;
             }
         }
-        let times = [set.atime, set.mtime];
-        if times.iter().any(|time| matches!(time, Some(SetTime::At(_)))) && !owns {
-            return refused;
-        }
-        let touches = times.iter().any(|time| matches!(time, Some(SetTime::Now))) && !owns;
+        // Both as of now may be set by whoever may write, anything else by the owner alone.
+        let touches = match (set.atime, set.mtime) {
+            (None, None) => false,
+            (Some(SetTime::Now), Some(SetTime::Now)) => !owns,
+            _ if owns => false,
+            _ => return refused,
+        };
         // A descriptor was asked for when it was opened.
         let cuts = set.size.is_some() && handle.is_none();
         match touches || cuts {

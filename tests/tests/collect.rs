@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coffer_store::ids::ROOT;
+use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::keys::KdfParams;
 use coffer_store::vault::Vault;
@@ -137,4 +138,36 @@ fn a_chunk_being_written_is_not_lost_with_its_pack() {
     drop(vault);
     let report = check(&open(&disk));
     assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+/// A pack of which something could not be read any more kept those behind it from being written
+/// anew, each time.
+#[test]
+fn a_damaged_pack_keeps_no_other_from_being_given_back() {
+    for damaged in 1..=4 {
+        let disk = SimDisk::new();
+        let vault = create(&disk);
+        vault.stop_keeper();
+        vault.limit_packs(4 << 20);
+        let mut rng = SplitMix64(11);
+        for i in 0..6 {
+            file(&vault, format!("goes {i}").as_bytes(), &rng.bytes(3 << 20));
+            // A small one, which lies in its event.
+            file(&vault, format!("stays {i}").as_bytes(), &rng.bytes(20_000));
+            vault.commit().unwrap();
+        }
+        for i in 0..6 {
+            vault.remove(ROOT, format!("goes {i}").as_bytes(), false).unwrap();
+        }
+        let pack = disk.open(&format!("pack-{damaged:08}")).unwrap();
+        pack.set_len(0).unwrap();
+        let before = disk.list().unwrap().len();
+        let _ = vault.collect();
+        vault.close().unwrap();
+        let after = disk.list().unwrap().len();
+        assert!(
+            after + 2 < before,
+            "pack {damaged}: {before} files became {after}"
+        );
+    }
 }

@@ -155,6 +155,93 @@ fn a_newer_state_is_kept_when_an_older_database_is_put_back() {
     close(vault);
 }
 
+/// The older state used the numbers of packs that an earlier putting back had set aside: taking
+/// “aside-” off their names, as they are to be, would have replaced its packs.
+#[test]
+fn an_older_database_put_back_twice_uses_no_number_of_a_kept_pack() {
+    let story = story();
+    let disk = &story.disk;
+    for _ in 0..2 {
+        put(disk, DATABASE, &story.older);
+        let vault = key(disk).unlock(Identity::NewChain).unwrap();
+        close(vault);
+    }
+    let vault = open(disk);
+    small_packs(&vault);
+    write(&vault, "d", &SplitMix64(6).bytes(3 << 20));
+    sound(&vault);
+    close(vault);
+    let packs = names(disk, "pack-");
+    for aside in names(disk, "aside-") {
+        let name = aside.strip_prefix("aside-").unwrap().to_owned();
+        assert!(!packs.contains(&name), "{name} has been used again");
+    }
+}
+
+/// Vaults of two days, of which the older was put back and has removed what both had.
+fn after_a_removal() -> (SimDisk, Vec<u8>, [Vec<u8>; 2]) {
+    let disk = SimDisk::new();
+    let mut rng = SplitMix64(5);
+    let contents = [rng.bytes(5 << 20), rng.bytes(3 << 20)];
+    let vault = create(&disk);
+    small_packs(&vault);
+    write(&vault, "both", &contents[0]);
+    close(vault);
+    let older = bytes(&disk, DATABASE);
+    let vault = open(&disk);
+    small_packs(&vault);
+    write(&vault, "new", &contents[1]);
+    close(vault);
+    let newer = bytes(&disk, DATABASE);
+    put(&disk, DATABASE, &older);
+    let vault = key(&disk).unlock(Identity::NewChain).unwrap();
+    small_packs(&vault);
+    vault.remove(ROOT, b"both", false).unwrap();
+    vault.collect().unwrap();
+    sound(&vault);
+    close(vault);
+    (disk, newer, contents)
+}
+
+/// What both states name was given back when the older one had removed it.
+#[test]
+fn packs_that_both_states_name_are_kept() {
+    let (disk, newer, contents) = after_a_removal();
+    let vault = open(&disk);
+    vault.stop_keeper();
+    vault.collect().unwrap();
+    close(vault);
+    put(&disk, DATABASE, &newer);
+    for aside in names(&disk, "aside-") {
+        disk.rename(&aside, aside.strip_prefix("aside-").unwrap())
+            .unwrap();
+    }
+    let vault = key(&disk).unlock(Identity::NewChain).unwrap();
+    for (name, content) in ["both", "new"].into_iter().zip(&contents) {
+        assert!(read(&vault, name).as_ref() == Some(content), "{name}");
+    }
+    sound(&vault);
+    close(vault);
+}
+
+/// Guards that a newer state which its owner has given up costs no room for ever.
+#[test]
+fn what_was_given_up_is_given_back() {
+    let (disk, _, contents) = after_a_removal();
+    let before = names(&disk, "pack-").len();
+    for aside in names(&disk, "aside-") {
+        disk.remove(&aside).unwrap();
+    }
+    let vault = open(&disk);
+    vault.stop_keeper();
+    let freed = vault.collect().unwrap();
+    assert!(freed.bytes >= contents[0].len() as u64, "{freed:?}");
+    assert!(vault.asides().is_empty());
+    sound(&vault);
+    close(vault);
+    assert!(names(&disk, "pack-").len() < before);
+}
+
 /// A store that is taken into use as another's successor never goes on with its chain, on which
 /// the other may have told something else.
 #[test]

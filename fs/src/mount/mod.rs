@@ -3,7 +3,8 @@
 //! Guarantees: mounts only on an existing, empty folder, and leaves that folder without
 //! write permission (mode 0500), so that programs that come while nothing is mounted do
 //! not write plaintext beside the vault. Root is not stopped by that, nor is an owner who
-//! changes the mode back. A mount left by a process that is gone is replaced. Unmounts only
+//! changes the mode back. A mount left by a process that is gone is replaced. Of two that
+//! mount on one folder at once, one is refused. Unmounts only
 //! what it mounted: what lies on the mount point now is compared with what was put there.
 //!
 //! Never reads a mounted file system that might not answer, but for one bounded question.
@@ -57,6 +58,9 @@ pub fn mount(mountpoint: &Path, options: &MountOptions) -> Result<(OwnedFd, Moun
     let point = point::prepare(mountpoint)?;
     // Held across the mount: afterwards its name leads into the vault.
     let bare = File::open(&point).map_err(|source| io_error("cannot open", &point, source))?;
+    // One at a time: two could both find it bare, and take the upper mount for their own.
+    point::claim(&bare, &point)?;
+    let point = point::prepare(&point)?;
     let before = bare
         .metadata()
         .map_err(|source| io_error("cannot look at", &point, source))?

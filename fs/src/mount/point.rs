@@ -1,12 +1,13 @@
 //! What a mount point must be: an existing, empty folder on which no vault is mounted.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::error::MountError;
@@ -50,6 +51,22 @@ pub(super) fn prepare(mountpoint: &Path) -> Result<PathBuf, MountError> {
         None => Ok(point),
         Some(_) => Err(MountError::NotEmpty { point }),
     }
+}
+
+/// Keeps others from mounting there for as long as `folder`, which lies at `point`, is open. Where
+/// the file system has no locks, nobody is kept.
+pub(super) fn claim(folder: &File, point: &Path) -> Result<(), MountError> {
+    let until = Instant::now() + PATIENCE;
+    while flock(folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        if Instant::now() >= until {
+            return Err(MountError::Refused {
+                point: point.to_owned(),
+                reason: "another program keeps the folder locked".to_owned(),
+            });
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// The path without symlinks, also where a dead mount makes its last part unreadable.

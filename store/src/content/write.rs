@@ -179,13 +179,18 @@ impl Content {
         if at != tail_end || at != self.size || self.over.end() > tail_end {
             return Ok(0);
         }
+        // Looked at before it asks: a job that finishes asks while it is locked.
+        for chunk in from.iter().filter_map(|(_, data)| data.stored()) {
+            // Asked for, then looked for: it stays from here on, or it was given back since the
+            // source was looked into.
+            owner.core.ask_again(chunk.id);
+            if owner.core.chunk_row(&chunk.id)?.is_none() {
+                return Ok(0);
+            }
+        }
         self.finish_tail(owner);
         let mut total = 0;
         for (len, data) in from {
-            // Looked at before it asks: a job that finishes asks while it is locked.
-            if let Some(chunk) = data.stored() {
-                owner.core.ask_again(chunk.id);
-            }
             self.push_piece(*len, data.clone());
             total += len;
         }

@@ -53,6 +53,8 @@ pub struct Ticket(u64);
 pub(super) struct Item {
     pub(super) inode: Arc<Inode>,
     pub(super) plan: Option<Plan>,
+    /// What an earlier round of this commit has put into the batch.
+    logged: Option<Plan>,
     /// A small file's bytes, to be stored with its event.
     pub(super) body: Option<Vec<u8>>,
     /// It is to be told to the other devices now.
@@ -122,7 +124,7 @@ impl Vault {
         if committer.served >= ticket.0 && !committer.left.contains(&ino) {
             return Ok(()); // a commit that began after the call has taken it along
         }
-        self.commit_with(&mut committer, Scope::Sync(ino))
+        self.sync_with(&mut committer, ino)
     }
 
     /// As [`Vault::sync`], if no commit is under way; else a ticket for [`Vault::sync_by`].
@@ -132,9 +134,19 @@ impl Vault {
     pub fn try_sync(&self, ino: Ino) -> Result<Result<(), StoreError>, Ticket> {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::SeqCst) + 1);
         match self.committer.try_lock() {
-            Some(mut committer) => Ok(self.commit_with(&mut committer, Scope::Sync(ino))),
+            Some(mut committer) => Ok(self.sync_with(&mut committer, ino)),
             None => Err(ticket),
         }
+    }
+
+    fn sync_with(&self, committer: &mut Committer, ino: Ino) -> Result<(), StoreError> {
+        self.commit_with(committer, Scope::Sync(ino))?;
+        // Only damage keeps a sync from taking along the file that it is for: see `prepare`.
+        if committer.left.contains(&ino) {
+            let what = format!("something that file number {ino} needs to be saved");
+            return Err(StoreError::Tampered { what });
+        }
+        Ok(())
     }
 
     /// Makes everything durable and tells the other devices of what is at rest.
@@ -274,7 +286,8 @@ impl Vault {
             return Ok(());
         }
         let other = matches!(work.scope, Scope::Sync(target) if target != ino);
-        if other && state.stored && state.meta.kind == Kind::Folder {
+        let passing = state.times_only || !state.meta_dirty;
+        if other && state.stored && passing && state.meta.kind == Kind::Folder {
             // Its entries are rows of their own; its times can wait for the keeper.
             work.later.push(ino);
             return Ok(());
@@ -282,6 +295,7 @@ impl Vault {
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
             inode: inode.clone(),
             plan: None,
+            logged: None,
             body: None,
             publish: false,
             seen: None,
@@ -307,7 +321,7 @@ impl Vault {
             if let Err(e) = &result
                 && e.is_damage()
             {
-                item.left = true;
+                item.leave();
                 result = Ok(());
             }
         }
@@ -335,8 +349,7 @@ impl Vault {
         let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(inode.ino);
         item.body = None;
         if content.is_dirty() && saving && state.writers > 0 && !wanted {
-            item.left = true;
-            item.publish = false;
+            item.leave();
             return Ok(());
         }
         if may_tell && !content.is_settled() {
@@ -350,7 +363,7 @@ impl Vault {
         // A body is stored with its event: nothing else of it needs to be.
         item.plan = Some(match &item.body {
             Some(_) => content.plan_body(),
-            None => content.persist(owner, &mut work.batch)?,
+            None => *item.logged.insert(content.persist(owner, &mut work.batch)?),
         });
         Ok(())
     }
@@ -569,7 +582,7 @@ impl Vault {
         for (ino, item) in &work.items {
             let mut state = item.inode.state.write();
             if item.seen.is_some() {
-                state.meta_dirty = true;
+                (state.meta_dirty, state.times_only) = (true, false);
             }
             if item.plan.is_some()
                 && let Some(content) = state.content.as_mut()
@@ -599,6 +612,15 @@ fn pending(tag: u8, n: u64) -> [u8; 9] {
 }
 
 impl Item {
+    /// Leaves the content at what the batch says of it already, or the database. Not at a body
+    /// that was planned: it goes with no event now, and the row would name bytes that lie nowhere.
+    fn leave(&mut self) {
+        self.left = true;
+        self.publish = false;
+        self.body = None;
+        self.plan = self.logged;
+    }
+
     /// Whether the content has changed since it was prepared.
     fn has_moved_on(&self) -> bool {
         let state = self.inode.state.read();
@@ -682,5 +704,56 @@ impl Work {
             batch: Batch::new(),
             gone_rows: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, password, vault};
+    use crate::vault::{Identity, Sealed};
+
+    fn save(vault: &Vault, ino: Ino, text: &[u8]) {
+        vault.open(ino, true, true, false).unwrap();
+        vault.write(ino, Some(0), text, false).unwrap();
+    }
+
+    /// A small file whose bytes were to go with its event was cut for a new save before the
+    /// commit's instant. It was left out, but its row was written with the size of the bytes that
+    /// now went nowhere: a crash left the version before, cut or filled with zeros.
+    #[test]
+    fn a_save_that_begins_while_the_last_is_committed_tears_nothing() {
+        let disk = SimDisk::new();
+        let vault = vault(&disk);
+        let texts = [&b"the first"[..], b"the second, which is longer"];
+        let ino = vault.make(ROOT, b"note", file_meta(), b"").unwrap();
+        save(&vault, ino, texts[0]);
+        vault.release(ino, true);
+        vault.commit().unwrap();
+        save(&vault, ino, texts[1]);
+        vault.release(ino, true);
+        let names = vault.tree.read();
+        std::thread::scope(|scope| {
+            let commit = scope.spawn(|| vault.tick());
+            // It has prepared the file once it wants the tree for itself.
+            while vault.tree.try_read().is_some() {
+                std::thread::yield_now();
+            }
+            save(&vault, ino, b"the th");
+            drop(names);
+            commit.join().unwrap().unwrap();
+        });
+        let found = Arc::new(disk.crash_all_lost());
+        let sealed = Sealed::open_on(found, "sim".into(), None).unwrap();
+        let after = sealed.unlock(&password(), Identity::Same).unwrap();
+        let mut text = Vec::new();
+        after.read(ino, 0, 100, &mut text).unwrap();
+        assert!(
+            texts.contains(&text.as_slice()),
+            "{:?}",
+            text.escape_ascii().to_string()
+        );
     }
 }

@@ -137,7 +137,7 @@ impl Vault {
             m.mtime = t;
         }
         m.ctime = now;
-        state.meta_dirty = true;
+        (state.meta_dirty, state.times_only) = (true, false);
         if change.size.is_some() || change.perm.is_some() || change.mtime.is_some() {
             state.untold = true;
         }
@@ -507,3 +507,43 @@ fn kill_suid(meta: &mut Meta) {
 }
 
 const _: () = assert!(INLINE_MAX < crate::chunk::MIN as u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ROOT;
+    use crate::io::sim::{SimDisk, SplitMix64};
+    use crate::vault::tests::{file_meta, vault};
+
+    fn make(vault: &Vault, name: &str, bytes: &[u8]) -> Ino {
+        let ino = vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
+        vault.open(ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), bytes, false).unwrap();
+        vault.release(ino, true);
+        ino
+    }
+
+    /// Between looking into the source and cloning, the source was removed, and the room of its
+    /// chunks given back: the copy named what was not there any more.
+    #[test]
+    fn what_is_collected_while_it_is_copied_is_not_cloned() {
+        let vault = vault(&SimDisk::new());
+        let bytes = SplitMix64(1).bytes(2 << 20);
+        let from = make(&vault, "from", &bytes);
+        let to = make(&vault, "to", b"");
+        vault.commit().unwrap();
+        let pieces = vault.pieces_of(from, 0, u64::MAX).unwrap();
+        assert!(!pieces.is_empty());
+        vault.remove(ROOT, b"from", false).unwrap();
+        assert!(vault.collect().unwrap().chunks > 0);
+        let cloned = vault
+            .edit_with(to, false, |content, owner| {
+                Ok(content.clone_pieces(owner, 0, &pieces)?)
+            })
+            .unwrap();
+        let mut read = Vec::new();
+        vault.read(to, 0, 4 << 20, &mut read).unwrap();
+        assert_eq!(read.len() as u64, cloned);
+        assert!(bytes.starts_with(&read));
+    }
+}

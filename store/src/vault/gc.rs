@@ -257,6 +257,7 @@ impl Vault {
         let living = |pack: u32| alive.packs.get(&pack).copied().unwrap_or(0);
         let mut packs = self.core.packs.list();
         packs.sort_by_key(|info| living(info.pack));
+        let mut failed = None;
         for info in packs {
             let living = living(info.pack);
             let whole = info.condition == crate::chunk::pack::Condition::Whole;
@@ -278,8 +279,14 @@ impl Vault {
             }
             // Who has reserved a place in it, and goes on writing there, notes it first.
             drop(self.core.appending.write());
-            if !self.empty(info.pack)? {
-                continue;
+            match self.empty(info.pack) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // What cannot be read of it stays; it keeps no other from being emptied.
+                Err(e) => {
+                    failed.get_or_insert(e);
+                    continue;
+                }
             }
             freed.packs += 1;
             freed.bytes += info.len.saturating_sub(living);
@@ -288,7 +295,7 @@ impl Vault {
                 self.remove_replaced(Duration::ZERO);
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Moves what is alive out of a pack, and takes it off the list; false if something

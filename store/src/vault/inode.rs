@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) stored: bool,
     /// The row does not say what `meta` says.
     pub(crate) meta_dirty: bool,
+    /// If so: it says all but a folder's times, as its entries change them.
+    pub(crate) times_only: bool,
     /// The other devices have not been told.
     pub(crate) untold: bool,
     /// The database notes that they have not.
@@ -84,6 +86,7 @@ impl Inode {
                 content: with_content.then(|| Box::new(Content::new())),
                 stored: false,
                 meta_dirty: true,
+                times_only: false,
                 untold: true,
                 untold_row: false,
                 published: None,
@@ -112,6 +115,7 @@ impl Inode {
                 content: with_content.then(|| Box::new(Content::stored(durable))),
                 stored: true,
                 meta_dirty: false,
+                times_only: false,
                 untold,
                 untold_row: untold,
                 published: record.published,

@@ -3,11 +3,14 @@
 //!
 //! Whoever says that a store was restored, moved or copied has this noted: packs that the
 //! database does not list are renamed to `aside-pack-…`, and packs that are longer than it
-//! knows are neither cut nor appended to nor given back. So the newer database, put back
-//! together with the packs' names, finds everything that it names.
+//! knows are neither cut nor appended to nor given back. The same holds for all the others
+//! where a store takes the place of the newer one, which may name what this one drops. So the
+//! newer database, put back together with the packs' names, finds everything that it names.
+//! A file `aside-README` tells a person about it.
 //!
-//! Guarantees: nothing of it is ever removed here, and no pack takes its number. After a
-//! crash at any point it is still noted, and the renaming is done at the next unlocking.
+//! Guarantees: until its owner has removed all files `aside-…`, nothing of it is removed here,
+//! and no pack takes its number. After a crash at any point it is still noted, and the
+//! renaming is done at the next unlocking.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{ErrorKind, Result as IoResult};
@@ -22,6 +25,8 @@ use crate::io::Disk;
 pub(super) const KEPT: &[u8] = b"kept";
 /// What stands before a pack's name when it was set aside.
 const ASIDE: &str = "aside-";
+/// There as long as something is kept, though no pack need be set aside for it.
+const README: &str = "aside-README";
 
 /// Packs, with how many bytes of each the database had committed: none of one that it did not list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,15 +71,28 @@ impl Kept {
         self.0.contains_key(&pack)
     }
 
-    /// Adds what the folder has beyond what is committed, which then counts as committed.
-    pub(super) fn find(&mut self, disk: &dyn Disk, committed: &mut [(u32, u64)]) -> IoResult<()> {
+    /// None of them, if nothing lies aside any more: then the newer state was given up.
+    pub(super) fn unless_given_up(self, disk: &dyn Disk) -> IoResult<Kept> {
+        let lies = disk.list()?.iter().any(|name| name.starts_with(ASIDE));
+        Ok(if lies { self } else { Kept::default() })
+    }
+
+    /// Adds what the folder has beyond what is committed, which then counts as committed; with
+    /// `shared`, and if there is any, all that is committed.
+    pub(super) fn find(
+        &mut self,
+        disk: &dyn Disk,
+        committed: &mut [(u32, u64)],
+        shared: bool,
+    ) -> IoResult<()> {
         let listed: HashSet<u32> = committed.iter().map(|(pack, _)| *pack).collect();
-        for pack in disk.list()?.iter().filter_map(|name| pack_number(name)) {
-            if !listed.contains(&pack) {
+        for name in disk.list()? {
+            let number = pack_number(&name).or_else(|| number_aside(&name));
+            if let Some(pack) = number.filter(|pack| !listed.contains(pack)) {
                 self.0.entry(pack).or_insert(0);
             }
         }
-        for (pack, len) in committed {
+        for (pack, len) in &mut *committed {
             // One that is missing or cannot be opened is damage, and found as such.
             let have = disk.open(&pack_name(*pack)).and_then(|file| file.len());
             if let Ok(have) = have
@@ -84,8 +102,38 @@ impl Kept {
                 *len = have;
             }
         }
+        if shared && !self.0.is_empty() {
+            for (pack, len) in committed {
+                self.0.entry(*pack).or_insert(*len);
+            }
+        }
         Ok(())
     }
+
+    /// Says in the folder what is kept, if anything is, and that it is.
+    pub(super) fn tell(&self, disk: &dyn Disk) -> IoResult<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        match disk.create(README) {
+            Ok(file) => {
+                let text = format!("Files here whose names begin with “{ASIDE}” are kept: {ASIDE_ADVICE}.\n");
+                file.write_at(0, text.as_bytes())?;
+                file.sync_data()?;
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+        disk.sync_dir()
+    }
+}
+
+/// The number of a pack that was set aside.
+fn number_aside(name: &str) -> Option<u32> {
+    let name = name.strip_prefix(ASIDE)?;
+    // A number may follow its own: see `free_name`.
+    let end = name.rfind('-').filter(|end| *end > "pack".len());
+    pack_number(&name[..end.unwrap_or(name.len())])
 }
 
 /// Something in the folder that the vault does not use and does not remove.
@@ -100,7 +148,7 @@ pub struct Aside {
 /// What to do with them, in words for a person.
 pub const ASIDE_ADVICE: &str = "they belong to a newer state of the vault that was here before; to go back to \
      it, lock the vault, put that day's vault.redb in its place and take “aside-” off the names; to give it up, \
-     remove the files whose names begin so";
+     and have back its room and that of what you remove, lock the vault and remove the files whose names begin so";
 
 impl Vault {
     /// What is kept of a newer state, by name.
@@ -109,10 +157,7 @@ impl Vault {
         let len = |name: &str| disk.open(name).and_then(|file| file.len()).unwrap_or(0);
         let mut found = Vec::new();
         for name in disk.list().unwrap_or_default() {
-            if name
-                .strip_prefix(ASIDE)
-                .is_some_and(|rest| rest.starts_with("pack-"))
-            {
+            if name.starts_with(ASIDE) {
                 let bytes = len(&name);
                 found.push(Aside { name, bytes });
             }
@@ -120,7 +165,9 @@ impl Vault {
         for (pack, committed) in self.kept.0.iter().filter(|(_, len)| **len > 0) {
             let name = pack_name(*pack);
             let bytes = len(&name).saturating_sub(*committed);
-            found.push(Aside { name, bytes });
+            if bytes > 0 {
+                found.push(Aside { name, bytes });
+            }
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found
@@ -156,6 +203,23 @@ fn free_name(disk: &dyn Disk, name: &str) -> IoResult<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Guards that a number is known by every name that its pack can have when it was set aside.
+    #[test]
+    fn numbers_of_packs_that_lie_aside() {
+        for (name, number) in [
+            ("aside-pack-00000007", Some(7)),
+            ("aside-pack-00000007-2", Some(7)),
+            ("aside-pack-123456789-12", Some(123_456_789)),
+            ("pack-00000007", None),
+            ("aside-pack-7", None),
+            ("aside-pack", None),
+            (README, None),
+            (ASIDE, None),
+        ] {
+            assert_eq!(number_aside(name), number, "{name}");
+        }
+    }
 
     /// Guards the row's bytes, and that nothing but such bytes is taken for one.
     #[test]

@@ -396,3 +396,43 @@ pub(crate) fn gone_aad(no: NodeNo) -> Aad {
         generation: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What the tests of the parts share.
+
+    use super::*;
+    use crate::io::sim::SimDisk;
+    use crate::keys::{KdfParams, Password};
+    use crate::record::{Meta, Time};
+
+    pub(super) fn password() -> Password {
+        Password::new(b"correct horse battery staple".to_vec())
+    }
+
+    /// A new vault in which only the test commits.
+    pub(super) fn vault(disk: &SimDisk) -> Arc<Vault> {
+        let disk = Arc::new(disk.clone());
+        let made = Vault::create_on(disk, &password(), KdfParams::FLOOR, false, None);
+        let vault = made.unwrap().0;
+        vault.stop_keeper();
+        vault
+    }
+
+    pub(super) fn file_meta() -> Meta {
+        let now = Time::now();
+        Meta {
+            kind: Kind::File,
+            perm: 0o644,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            nlink: 1,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            xattrs: None,
+        }
+    }
+}

@@ -196,6 +196,7 @@ impl Vault {
         state.meta.mtime = now;
         state.meta.ctime = now;
         // Times of folders stay here: they tell nobody anything that their entries do not.
+        state.times_only |= !state.meta_dirty;
         state.meta_dirty = true;
         drop(state);
         self.mark_dirty(folder.ino);
@@ -205,7 +206,7 @@ impl Vault {
     pub(super) fn change_meta(&self, inode: &Arc<Inode>, change: impl FnOnce(&mut State)) {
         let mut state = inode.state.write();
         change(&mut state);
-        state.meta_dirty = true;
+        (state.meta_dirty, state.times_only) = (true, false);
         drop(state);
         self.mark_dirty(inode.ino);
     }

@@ -497,10 +497,12 @@ impl Sealed {
             }
             kept => kept?,
         };
+        let refused = |e| StoreError::Db(DbError::Io(e));
+        kept = kept.unless_given_up(&*self.disk).map_err(refused)?;
         let mut instance = self.instance.unwrap_or_default();
         if identity != Identity::Same {
             self.begin_chain(identity, &local, &mut secrets, &mut counters, &mut instance)
-                .and_then(|batch| self.keep(batch, &mut kept, &mut committed))?;
+                .and_then(|batch| self.keep(batch, identity, &mut kept, &mut committed))?;
         }
         let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
         // What is kept is read as ever, appended to no more, and its numbers are not used again.
@@ -606,12 +608,17 @@ impl Sealed {
     fn keep(
         &self,
         mut batch: Batch,
+        identity: Identity,
         kept: &mut Kept,
         committed: &mut [(u32, u64)],
     ) -> Result<(), StoreError> {
         let before = committed.to_vec();
-        let found = kept.find(&*self.disk, committed);
-        found.map_err(|e| StoreError::Db(DbError::Io(e)))?;
+        // Where this one is a copy, the newer state goes on elsewhere.
+        let shared = identity == Identity::NewChain;
+        let found = kept.find(&*self.disk, committed, shared);
+        // Said before it is noted: what nothing tells of counts as given up.
+        let told = found.and_then(|()| kept.tell(&*self.disk));
+        told.map_err(|e| StoreError::Db(DbError::Io(e)))?;
         for ((pack, len), (_, was)) in committed.iter().zip(before) {
             if *len != was {
                 batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());

@@ -4,6 +4,7 @@
 Two file systems that print the same refuse the same. What is tried changes the tree, in the
 same way if the same is permitted. Inode numbers, times and sizes of folders are not printed.
 """
+import ctypes
 import errno
 import os
 import sys
@@ -11,6 +12,7 @@ import time
 
 # The helper that mounts wants a user that the system knows: nobody.
 ME, MY_GROUP, MY_OTHER_GROUP, OTHER, NO_GROUP = 65534, 65534, 2000, 77, 88
+NOW, OMIT = (1 << 30) - 1, (1 << 30) - 2
 OWNERS = {"mine": (ME, MY_GROUP), "my-other-group": (ME, MY_OTHER_GROUP), "lent": (ME, NO_GROUP),
           "group": (OTHER, MY_GROUP), "other-group": (OTHER, MY_OTHER_GROUP), "others": (OTHER, NO_GROUP)}
 MODES = [0o000, 0o100, 0o200, 0o300, 0o400, 0o500, 0o600, 0o700, 0o070, 0o007, 0o050, 0o020, 0o030,
@@ -26,12 +28,13 @@ def make(tree):
         for mode in MODES:
             folder = f"{tree}/{who}-{mode:04o}"
             os.mkdir(folder)
-            for name in ["file", "gone", "moves"]:
+            for name in ["file", "gone", "moves", "over"]:
                 with open(f"{folder}/{name}", "w") as f:
                     f.write("some text\n")
                 os.chmod(f"{folder}/{name}", 0o666)
-            os.mkdir(f"{folder}/folder", 0o777)
-            os.chmod(f"{folder}/folder", 0o777)
+            for name in ["folder", "folder2"]:
+                os.mkdir(f"{folder}/{name}", 0o777)
+                os.chmod(f"{folder}/{name}", 0o777)
             os.chown(folder, uid, gid)
             os.chmod(folder, mode)
             file = f"{tree}/{who}-{mode:04o}.txt"
@@ -52,6 +55,27 @@ def tried(what, call):
 
 def opened(path, flags):
     os.close(os.open(path, flags, 0o644))
+
+
+def touched(path, atime, mtime):
+    """utimensat(2) by nanoseconds alone: UTIME_NOW or UTIME_OMIT for each."""
+    times = (ctypes.c_long * 4)(0, atime, 0, mtime)
+    if ctypes.CDLL(None, use_errno=True).utimensat(-100, path.encode(), times, 0):
+        raise OSError(ctypes.get_errno(), path)
+
+
+def shut_while_open(path):
+    """What was opened stays open."""
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.chmod(path, 0)
+        os.ftruncate(fd, 1)
+        os.write(fd, b"x")
+        os.fchmod(fd, 0o6777)
+        os.write(fd, b"x")
+        os.posix_fallocate(fd, 0, 10)
+    finally:
+        os.close(fd)
 
 
 def run(path):
@@ -80,6 +104,8 @@ def on_file(path, home):
     t("open for reading", lambda: opened(path, os.O_RDONLY))
     t("open for writing", lambda: opened(path, os.O_WRONLY))
     t("open for both", lambda: opened(path, os.O_RDWR))
+    t("open for neither", lambda: opened(path, 3))
+    t("open as a folder", lambda: opened(path, os.O_RDONLY | os.O_DIRECTORY))
     t("open to append", lambda: opened(path, os.O_WRONLY | os.O_APPEND))
     t("open with O_CREAT", lambda: opened(path, os.O_WRONLY | os.O_CREAT))
     t("getxattr", lambda: os.getxattr(path, "user.k").decode())
@@ -88,6 +114,9 @@ def on_file(path, home):
     t("listxattr", lambda: sorted(os.listxattr(path)))
     t("run", lambda: run(path))
     t("touch now", lambda: os.utime(path))
+    t("touch -a", lambda: touched(path, NOW, OMIT))
+    t("touch -m", lambda: touched(path, OMIT, NOW))
+    t("touch -am", lambda: touched(path, NOW, NOW))
     t("touch at", lambda: os.utime(path, (1, 1)))
     t("link", lambda: os.link(path, f"{home}/{os.path.basename(path)}"))
     t("truncate", lambda: os.truncate(path, 3))
@@ -99,6 +128,8 @@ def on_file(path, home):
     t("chown away", lambda: os.chown(path, OTHER, -1))
     t("after", lambda: shown(path))
     t("chmod", lambda: os.chmod(path, 0o2755))
+    t("after", lambda: shown(path))
+    t("shut while open", lambda: shut_while_open(path))
     t("after", lambda: shown(path))
 
 
@@ -115,6 +146,18 @@ def on_folder(path, home):
     t("stat of nothing", lambda: shown(f"{path}/nothing"))
     t("open within", lambda: opened(f"{path}/file", os.O_RDWR))
     t("create", lambda: opened(f"{path}/new", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    t("created", lambda: shown(f"{path}/new"))
+    t("create to run as its group", lambda: os.mknod(f"{path}/lent", 0o102771 & 0o7777 | 0o100000))
+    t("lent", lambda: shown(f"{path}/lent"))
+    t("create shut", lambda: os.close(os.open(f"{path}/shut", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0)))
+    t("create again", lambda: opened(f"{path}/shut", os.O_RDWR | os.O_CREAT))
+    t("link within", lambda: os.link(f"{path}/file", f"{path}/linked"))
+    t("link in", lambda: os.link(f"{home}/mine", f"{path}/mine"))
+    t("rename over", lambda: os.rename(f"{path}/new", f"{path}/gone2"))
+    t("rename over another's", lambda: os.rename(f"{home}/over", f"{path}/over"))
+    t("mkdir over", lambda: os.mkdir(f"{path}/file"))
+    t("rmdir of nothing", lambda: os.rmdir(f"{path}/nothing"))
+    t("rmdir", lambda: os.rmdir(f"{path}/folder2"))
     t("mkdir", lambda: os.mkdir(f"{path}/made"))
     t("made", lambda: shown(f"{path}/made"))
     t("symlink", lambda: os.symlink("x", f"{path}/link"))
@@ -126,6 +169,15 @@ def on_folder(path, home):
     t("move in", lambda: os.rename(f"{home}/in", f"{path}/in"))
     t("itself home", lambda: os.rename(path, f"{home}/{base}-itself"))
     t("setxattr", lambda: os.setxattr(path, "user.n", b"1"))
+
+
+def shows_more(folder, mode):
+    """Whether a folder of mine still shows what its mode forbids."""
+    try:
+        listed = os.listdir(folder)
+    except PermissionError:
+        listed = []
+    return (mode & 0o400 == 0 and listed) or (mode & 0o100 == 0 and os.path.exists(f"{folder}/a"))
 
 
 def on_what_i_shut(home):
@@ -150,7 +202,7 @@ def on_what_i_shut(home):
         os.chmod(shut, mode)
         # A moment after the answer the kernel is told to forget; for good if not within this.
         end = time.monotonic() + 5
-        while mode & 0o100 == 0 and os.path.exists(f"{shut}/a") and time.monotonic() < end:
+        while shows_more(shut, mode) and time.monotonic() < end:
             time.sleep(0.01)
         look(f"{mode:o}")
     os.chmod(f"{shut}/a", 0)
@@ -167,6 +219,8 @@ def ask(tree):
     for entry in sorted(os.listdir(".")):
         if os.path.isdir(entry) and entry != "home":
             os.makedirs("home/in", exist_ok=True)
+            for name in ["mine", "over"]:
+                os.close(os.open(f"home/{name}", os.O_WRONLY | os.O_CREAT, 0o644))
             os.chdir("/")
             name = f"{tree}/{entry}"
             print(entry)

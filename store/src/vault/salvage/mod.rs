@@ -12,6 +12,7 @@
 //!
 //! Parts, each importing only those above it: `out` (the destination), `told` (the events).
 
+mod forks;
 mod out;
 mod told;
 

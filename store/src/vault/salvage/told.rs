@@ -3,7 +3,7 @@
 //!
 //! Guarantees: a payload is believed only if its seal opens, and that binds its entity or
 //! node and its number in its chain. Which of two is newer is told by that number, or by
-//! Lamport time between chains. The batches' signatures stand in the database and are not
+//! Lamport time between chains, and events of a commit that failed are not told (`forks`). The batches' signatures stand in the database and are not
 //! asked for. What is damaged is counted, never passed over in silence.
 
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::forks::Forks;
 use super::out::{Attributes, BringError, Out};
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
 use crate::chunk::{Packs, Place};
@@ -122,6 +123,7 @@ impl Told {
             copies: HashMap::new(),
             damage,
         };
+        let (mut batches, mut forks) = (Vec::new(), Forks::default());
         for (pack, _) in lengths {
             let (mut records, mut gaps) = (Vec::new(), 0);
             let scanned = told.packs.scan(pack, &mut |item| match item {
@@ -141,13 +143,11 @@ impl Told {
                 match what {
                     kind::BATCH => {
                         let mut bytes = vec![0; place.len as usize];
-                        let bad = match told.packs.read(place, 0, &mut bytes) {
-                            Ok(()) => told.read_batch(place, &id, &bytes),
-                            Err(_) => 1,
-                        };
-                        if bad > 0 {
-                            told.damage.push(format!("{bad} events in {name} are damaged"));
+                        match told.packs.read(place, 0, &mut bytes) {
+                            Ok(()) => forks.note(id, &bytes),
+                            Err(_) => told.damage.push(format!("events in {name} cannot be read")),
                         }
+                        batches.push((id, place));
                     }
                     kind::CHUNK | kind::MANIFEST => {
                         if let Some(other) = told.chunks.insert(ChunkId(id), (what, place)) {
@@ -156,6 +156,19 @@ impl Told {
                     }
                     _ => {}
                 }
+            }
+        }
+        // Read once more, now that it is known which count: all of them together may be large.
+        let given_up = forks.given_up();
+        for (head, place) in batches.into_iter().filter(|(head, _)| !given_up.contains(head)) {
+            let mut bytes = vec![0; place.len as usize];
+            if told.packs.read(place, 0, &mut bytes).is_err() {
+                continue; // which was said
+            }
+            let bad = told.read_batch(place, &head, &bytes);
+            if bad > 0 {
+                let name = pack_name(place.pack);
+                told.damage.push(format!("{bad} events in {name} are damaged"));
             }
         }
         Ok(told)

@@ -1,0 +1,74 @@
+//! Which batches of events count where a chain has two at one place: a commit that failed after
+//! its events were in a pack, and the one that told anew, under the same numbers.
+//!
+//! Guarantees: of batches that follow the same event, the one that was written last counts, if
+//! all of it is there; those before it do not, nor what goes on from them. It trusts hashes
+//! alone, as the packs hold no signatures: whoever writes to them can make things be left out,
+//! as by deleting them, and never make anything be believed.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::codec::Reader;
+use crate::event::{EVENT_MAX, Event, hash};
+use crate::ids::ChainId;
+
+type Hash = [u8; 32];
+
+/// A batch's place in its chain: the chain and the event before it, and its own last event.
+struct Link {
+    after: (ChainId, Hash),
+    head: Hash,
+    whole: bool,
+}
+
+/// All batches, in the order in which they were written.
+#[derive(Default)]
+pub(super) struct Forks(Vec<Link>);
+
+impl Forks {
+    /// Notes a batch by its last event's hash and its bytes.
+    pub(super) fn note(&mut self, head: Hash, bytes: &[u8]) {
+        let mut r = Reader::new(bytes);
+        let (mut after, mut last) = (None, None);
+        let mut whole = true;
+        while r.remaining() > 0 {
+            let event = r.bytes(EVENT_MAX).ok();
+            let Some((event, raw)) = event.and_then(|raw| Some((Event::decode(raw).ok()?, raw))) else {
+                whole = false;
+                break;
+            };
+            after.get_or_insert((event.at.chain, event.prev));
+            whole &= last.is_none_or(|last| last == event.prev);
+            last = Some(hash(raw));
+        }
+        if let Some(after) = after {
+            let whole = whole && last == Some(head);
+            self.0.push(Link { after, head, whole });
+        }
+    }
+
+    /// The last events of those that do not count.
+    pub(super) fn given_up(&self) -> HashSet<Hash> {
+        let mut last = HashMap::new();
+        for (i, link) in self.0.iter().enumerate().filter(|(_, link)| link.whole) {
+            last.insert(link.after, (i, link.head));
+        }
+        let replaced = |i: usize, link: &Link| {
+            last.get(&link.after)
+                .is_some_and(|(by, head)| *by > i && *head != link.head)
+        };
+        let links = || self.0.iter().enumerate();
+        let mut given_up: HashSet<Hash> = links()
+            .filter(|(i, link)| replaced(*i, link))
+            .map(|(_, link)| link.head)
+            .collect();
+        loop {
+            let goes_on = |link: &&Link| given_up.contains(&link.after.1) && !given_up.contains(&link.head);
+            let more: Vec<Hash> = self.0.iter().filter(goes_on).map(|link| link.head).collect();
+            if more.is_empty() {
+                return given_up;
+            }
+            given_up.extend(more);
+        }
+    }
+}
