@@ -107,9 +107,9 @@ impl Journal {
         self.resting = false;
     }
 
-    /// Whether something is here that the database's file may lack.
+    /// Whether something is here that the database's file may lack, or that must not count.
     pub(super) fn is_in_use(&self) -> bool {
-        self.count > 0
+        self.count > 0 || self.resting
     }
 
     /// Whether a record of so many bytes of rows may be tried.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::db::{Batch, Db, FILE};
+use crate::db::{Batch, Db, DbError, FILE};
 use crate::io::sim::{Fault, SimDisk};
 
 const OURS: Epoch = [1; 16];
@@ -161,4 +161,43 @@ fn a_journal_that_cannot_be_written_costs_nothing() {
             );
         }
     }
+}
+
+/// A database with a journal that is ready, and `a` = 1 in its file.
+fn ready(disk: &SimDisk) -> Db {
+    let db = Db::create(Arc::new(disk.clone())).unwrap();
+    db.keep_sums([7; 32], true).unwrap();
+    put(&db, b"a", 0, false);
+    put(&db, b"a", 0, true);
+    put(&db, b"a", 1, false);
+    db
+}
+
+fn try_put(db: &Db, key: &[u8], value: u8) -> Result<(), DbError> {
+    let mut batch = Batch::new();
+    batch.put(Table::Log, key, vec![value; 100]);
+    db.apply_quickly(&batch)
+}
+
+/// As after an orderly end of the program, or a kill: the system's memory is still there.
+fn reopen(disk: &SimDisk) -> Db {
+    let db = Db::open(Arc::new(disk.clone())).unwrap();
+    db.keep_sums([7; 32], false).unwrap();
+    assert_eq!(db.verify().unwrap(), []);
+    db
+}
+
+/// A record was written, its fdatasync failed, and so did the transaction in the file: the batch was
+/// refused. Nothing else lay in the journal, so that closing did not void it, and the next opening
+/// took the record for one that counts.
+#[test]
+fn a_refused_batch_is_not_there_after_an_orderly_end() {
+    let disk = SimDisk::new();
+    let db = ready(&disk);
+    disk.fail_at(disk.ops() + 2, Fault::Io, true);
+    try_put(&db, b"a", 2).unwrap_err();
+    disk.heal();
+    assert_eq!(value(&db, b"a"), Some(1));
+    db.close();
+    assert_eq!(value(&reopen(&disk), b"a"), Some(1));
 }
