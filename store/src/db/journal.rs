@@ -6,10 +6,11 @@
 //! the next transaction that goes to the disk itself. The form is in `docs/format.md`.
 //!
 //! Guarantees: records are of one *epoch*, which the database names: a transaction that goes to
-//! the disk begins the next epoch, and all that lies here is of the past in the same instant.
-//! Records hold whole rows, so that doing them again over what has them already changes nothing.
-//! A record begins a page of its own, and no page of a durable one is ever written again while its
-//! epoch lasts. A torn last record has not been; one before the last that is not whole is damage.
+//! the disk begins the next epoch, and all that lies here is of the past in the same instant. Only
+//! who began an epoch writes records of it. Records hold whole rows, so that doing them again over
+//! what has them already changes nothing. A record begins a page of its own, and no page of a
+//! durable one is ever written again while its epoch lasts. A torn last record has not been; one
+//! before the last that is not whole is damage.
 //!
 //! It never seals and never opens: rows lie here as they do in the database. When it cannot be
 //! written, it is left alone until the next epoch, and nothing is lost: the database can do without.
@@ -45,6 +46,7 @@ pub(super) struct Journal {
     ready: bool,
     /// Not to be written in this epoch any more.
     resting: bool,
+    /// The one that this journal began; none while only a found one is known.
     epoch: Option<Epoch>,
     /// Records of the epoch.
     count: u32,
@@ -55,7 +57,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// A journal that knows of no epoch: only [`Journal::replay`] or [`Journal::begin`] names one.
+    /// A journal that knows of no epoch: only [`Journal::begin`] names one.
     pub(super) fn new(disk: Arc<dyn Disk>) -> Journal {
         Journal {
             disk,
@@ -70,32 +72,33 @@ impl Journal {
     }
 
     /// What was changed since the epoch began, in order: what the database must do again after it
-    /// was opened. In the epoch that is going on, only what was accepted.
+    /// was opened. Of an epoch that was begun here, what was accepted. One that is found takes no
+    /// more records: after a failed sync, what is read may be in the system's memory alone, and
+    /// what follows it would be lost with it.
     ///
     /// # Errors
     /// If it cannot be read, or is damaged; see [`read`].
     pub(super) fn replay(&mut self, epoch: Option<Epoch>) -> Result<Vec<Change>, DbError> {
-        let known = self.epoch.is_some() && self.epoch == epoch;
-        if !known {
-            self.begin(epoch);
+        let ours = self.epoch.is_some() && self.epoch == epoch;
+        if !ours {
+            self.begin(None);
         }
         let Some(epoch) = epoch else { return Ok(Vec::new()) };
-        if self.file.is_none() {
-            self.file = match self.disk.open(JOURNAL) {
-                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-                file => Some(file.map_err(DbError::Io)?),
-            };
-        }
-        let Some(file) = &self.file else {
-            return Ok(Vec::new());
+        let file = match self.file.clone().map_or_else(|| self.disk.open(JOURNAL), Ok) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file.map_err(DbError::Io)?,
         };
-        let len = file.len().map_err(DbError::Io)?;
-        self.ready = len >= SIZE;
-        let mut bytes = vec![0; if known { self.end } else { len.min(SIZE) } as usize];
+        let len = if ours {
+            self.end
+        } else {
+            file.len().map_err(DbError::Io)?.min(SIZE)
+        };
+        let mut bytes = vec![0; len as usize];
         file.read_at(0, &mut bytes).map_err(DbError::Io)?;
         let found = read(&bytes, &epoch).map_err(|e| DbError::Damaged(e.0.into()))?;
-        if !known {
-            (self.count, self.end) = (found.count, found.end);
+        if !ours {
+            self.count = found.count;
+            self.file = Some(file);
         }
         Ok(found.changes)
     }
