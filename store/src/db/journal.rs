@@ -42,7 +42,7 @@ pub(super) type Epoch = [u8; 16];
 pub(super) struct Journal {
     disk: Arc<dyn Disk>,
     file: Option<Arc<dyn DiskFile>>,
-    /// The file has its whole size.
+    /// The file was made by this one, and is durable with its size and its name.
     ready: bool,
     /// Not to be written in this epoch any more.
     resting: bool,
@@ -82,6 +82,7 @@ impl Journal {
         let ours = self.epoch.is_some() && self.epoch == epoch;
         if !ours {
             self.begin(None);
+            self.ready = false;
         }
         let Some(epoch) = epoch else { return Ok(Vec::new()) };
         let file = match self.file.clone().map_or_else(|| self.disk.open(JOURNAL), Ok) {
@@ -98,7 +99,7 @@ impl Journal {
         let found = read(&bytes, &epoch).map_err(|e| DbError::Damaged(e.0.into()))?;
         if !ours {
             self.count = found.count;
-            self.file = Some(file);
+            self.file = (found.count > 0).then_some(file);
         }
         Ok(found.changes)
     }
@@ -166,20 +167,24 @@ impl Journal {
     }
 }
 
-/// Makes the file, or what it lacks of its size. Zeros are written, not left out: else each
-/// record would change more than its bytes, and take twice as long.
+/// Makes the file, in place of any that is there: nothing in it counts, and its name may never
+/// have been saved.
 fn prepare(disk: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
-    let file = match disk.create(JOURNAL) {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => disk.open(JOURNAL)?,
-        file => file?,
-    };
-    let len = file.len()?;
-    if len < SIZE {
-        file.write_at(len, &vec![0; (SIZE - len) as usize])?;
+    match disk.remove(JOURNAL) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
     }
-    file.sync_data()?;
-    disk.sync_dir()?;
+    let file = disk.create(JOURNAL)?;
+    fill(disk, &*file)?;
     Ok(file)
+}
+
+/// Zeros are written, not left out: else each record would change more than its bytes, and take
+/// twice as long.
+fn fill(disk: &dyn Disk, file: &dyn DiskFile) -> io::Result<()> {
+    file.write_at(0, &vec![0; SIZE as usize])?;
+    file.sync_data()?;
+    disk.sync_dir()
 }
 
 /// What a journal holds of an epoch.

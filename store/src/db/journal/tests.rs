@@ -229,6 +229,34 @@ fn nothing_is_appended_to_a_record_that_may_not_be_on_the_disk() {
     }
 }
 
+/// The file's name was not saved when it was made: the folder's fsync failed, or the program was
+/// killed before it. It was used all the same by the next epoch, or the next program, and a power
+/// cut took it with all that fsync had answered for.
+#[test]
+fn a_journal_whose_name_was_never_saved_is_made_anew() {
+    for anew in [false, true] {
+        for call in 1..=5 {
+            for seed in 0..8 {
+                let disk = SimDisk::new();
+                let mut db = Db::create(Arc::new(disk.clone())).unwrap();
+                db.keep_sums([7; 32], true).unwrap();
+                put(&db, b"a", 1, false);
+                (0..seed).for_each(|_| disk.sync_dir().unwrap());
+                disk.fail_at(disk.ops() + call, Fault::Io, false);
+                put(&db, b"a", 2, true);
+                if anew {
+                    drop(db);
+                    db = reopen(&disk);
+                }
+                for n in 3..6 {
+                    put(&db, b"a", n, true);
+                }
+                assert_eq!(value(&open_again(&disk), b"a"), Some(5), "{anew} {call} {seed}");
+            }
+        }
+    }
+}
+
 /// Of two copies of a vault that was closed, each wrote records of the epoch that both had: the
 /// records of one, beside the file of the other, were done over rows that they did not follow.
 #[test]
