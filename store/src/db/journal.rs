@@ -27,6 +27,8 @@ use crate::io::{Disk, DiskFile};
 pub const JOURNAL: &str = "vault.journal";
 /// Bytes of its file, written once so that nothing but bytes changes when a record is.
 const SIZE: u64 = 1 << 20;
+/// Bytes that must be free for it to be made.
+const ROOM: u64 = 16 * SIZE;
 /// Where records may begin.
 const PAGE: u64 = 4096;
 /// Longest record, in bytes: what is longer goes to the disk as well with the library's own pages.
@@ -168,14 +170,19 @@ impl Journal {
 }
 
 /// Makes the file, in place of any that is there: nothing in it counts, and its name may never
-/// have been saved.
+/// have been saved. A full disk's last room is left to the database.
 fn prepare(disk: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
+    if disk.space()?.available < ROOM {
+        return Err(ErrorKind::StorageFull.into());
+    }
     match disk.remove(JOURNAL) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     let file = disk.create(JOURNAL)?;
-    fill(disk, &*file)?;
+    fill(disk, &*file).inspect_err(|_| {
+        let _ = disk.remove(JOURNAL);
+    })?;
     Ok(file)
 }
 

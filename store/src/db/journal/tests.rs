@@ -257,6 +257,27 @@ fn a_journal_whose_name_was_never_saved_is_made_anew() {
     }
 }
 
+/// The journal's file took the last room of a disk that was nearly full, as much of it as there was,
+/// and kept it: a transaction for which there had been room was refused.
+#[test]
+fn a_full_disk_keeps_its_last_room_for_the_database() {
+    let disk = SimDisk::new();
+    let db = Db::create(Arc::new(disk.clone())).unwrap();
+    db.keep_sums([7; 32], true).unwrap();
+    put(&db, b"a", 1, false);
+    disk.set_free(Some(SIZE - 1));
+    for n in 0..100 {
+        let before = disk.space().unwrap().available;
+        put(&db, b"a", n, true);
+        assert!(disk.space().unwrap().available >= before, "{n}");
+    }
+    disk.set_free(None);
+    put(&db, b"a", 200, true);
+    put(&db, b"a", 201, true);
+    assert!(disk.open(JOURNAL).is_ok());
+    assert_eq!(value(&open_again(&disk), b"a"), Some(201));
+}
+
 /// Of two copies of a vault that was closed, each wrote records of the epoch that both had: the
 /// records of one, beside the file of the other, were done over rows that they did not follow.
 #[test]
