@@ -102,6 +102,10 @@ impl Journal {
         if !ours {
             self.count = found.count;
             self.file = (found.count > 0).then_some(file);
+        } else if found.count != self.count {
+            return Err(DbError::Damaged(
+                "its journal has lost a record that was made durable".into(),
+            ));
         }
         Ok(found.changes)
     }

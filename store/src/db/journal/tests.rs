@@ -257,6 +257,24 @@ fn a_journal_whose_name_was_never_saved_is_made_anew() {
     }
 }
 
+/// A record that the disk has lost while the database is open was left out in silence when the
+/// library's file was opened anew within the program: what fsync had answered for was gone.
+#[test]
+fn a_record_that_is_lost_while_it_is_needed_is_damage() {
+    let disk = SimDisk::new();
+    let db = ready(&disk);
+    put(&db, b"a", 2, true);
+    put(&db, b"b", 3, true);
+    let file = disk.open(JOURNAL).unwrap();
+    file.write_at(PAGE + 40, &[0; 100]).unwrap();
+    // What the library still has in memory, it cannot write either.
+    disk.fail_at(disk.ops() + 1, Fault::Io, true);
+    upset(&db);
+    disk.heal();
+    let error = db.get(Table::Log, b"b").unwrap_err();
+    assert!(matches!(error, DbError::Damaged(_)), "{error}");
+}
+
 /// The journal's file took the last room of a disk that was nearly full, as much of it as there was,
 /// and kept it: a transaction for which there had been room was refused.
 #[test]
