@@ -56,6 +56,10 @@ pub(super) struct Journal {
     end: u64,
     /// Bytes of the one that was written and not yet accepted.
     pending: u64,
+    /// Damage is no error, and what comes before it counts.
+    forgiving: bool,
+    /// Some was met.
+    pub(super) damaged: bool,
 }
 
 impl Journal {
@@ -70,6 +74,16 @@ impl Journal {
             count: 0,
             end: 0,
             pending: 0,
+            forgiving: false,
+            damaged: false,
+        }
+    }
+
+    /// One for salvage: damage is noted, and is no error.
+    pub(super) fn forgiving(disk: Arc<dyn Disk>) -> Journal {
+        Journal {
+            forgiving: true,
+            ..Journal::new(disk)
         }
     }
 
@@ -97,8 +111,13 @@ impl Journal {
             file.len().map_err(DbError::Io)?.min(SIZE)
         };
         let mut bytes = vec![0; len as usize];
-        file.read_at(0, &mut bytes).map_err(DbError::Io)?;
-        let found = read(&bytes, &epoch).map_err(|e| DbError::Damaged(e.0.into()))?;
+        let unread = file.read_at(0, &mut bytes).map_err(DbError::Io);
+        let (found, damage) = read_to_damage(&bytes, &epoch);
+        let damage = damage.map_or(Ok(()), |e| Err(DbError::Damaged(e.0.into())));
+        match unread.and(damage) {
+            Err(_) if self.forgiving => self.damaged = true,
+            sound => sound?,
+        }
         if !ours {
             self.count = found.count;
             self.file = (found.count > 0).then_some(file);
@@ -211,29 +230,38 @@ pub(super) struct Found {
 /// # Errors
 /// If behind that there is a whole one: then it was whole once, too.
 pub(super) fn read(bytes: &[u8], epoch: &Epoch) -> Result<Found, Malformed> {
+    match read_to_damage(bytes, epoch) {
+        (found, None) => Ok(found),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// The same, and the damage that ends them.
+fn read_to_damage(bytes: &[u8], epoch: &Epoch) -> (Found, Option<Malformed>) {
     let mut found = Found::default();
     if epoch_at(bytes, 0).is_some_and(|other| other != *epoch && record_at(bytes, 0, &other).is_some()) {
         // A later epoch has begun to write over what there was of this one: an older database was put back.
-        return Ok(found);
+        return (found, None);
     }
     while let Some((index, payload)) = record_at(bytes, found.end, epoch) {
         if index != found.count {
-            return Err(Malformed("the journal's records are not in their order"));
+            let damage = Malformed("the journal's records are not in their order");
+            return (found, Some(damage));
         }
-        decode(payload, &mut found.changes)?;
+        let before = found.changes.len();
+        if let Err(damage) = decode(payload, &mut found.changes) {
+            found.changes.truncate(before);
+            return (found, Some(damage));
+        }
         found.count += 1;
         found.end += ((HEADER + payload.len()) as u64).next_multiple_of(PAGE);
     }
-    let mut at = found.end + PAGE;
-    while at < bytes.len() as u64 {
-        if record_at(bytes, at, epoch).is_some_and(|(index, _)| index >= found.count) {
-            return Err(Malformed(
-                "a record of the journal is not whole, and one behind it is",
-            ));
-        }
-        at += PAGE;
-    }
-    Ok(found)
+    let mut behind = (found.end + PAGE..bytes.len() as u64).step_by(PAGE as usize);
+    let is_later = |at| record_at(bytes, at, epoch).is_some_and(|(index, _)| index >= found.count);
+    let damage = behind.any(is_later).then_some(Malformed(
+        "a record of the journal is not whole, and one behind it is",
+    ));
+    (found, damage)
 }
 
 /// The epoch that a record at `at` would be of.
