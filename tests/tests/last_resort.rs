@@ -644,3 +644,38 @@ fn a_link_in_a_backups_place_is_not_followed() {
     assert!(vault.backup(&dest, &mut |_, _| {}).is_err());
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
 }
+
+/// A record of the journal rots: the vault does not open, rightly, but salvage did without the whole
+/// database then. What had never been told was lost with it, though all of it was there.
+#[test]
+fn a_damaged_journal_costs_salvage_only_what_follows_the_damage() {
+    let scene = Scene::new();
+    let vault = scene.create();
+    vault.stop_keeper();
+    // Open all the time, so that no event tells it.
+    let note = vault.make(ROOT, b"note", meta(Kind::File, 0o644), b"").unwrap();
+    vault.open(note, true, false, false).unwrap();
+    vault.write(note, Some(0), b"zero", false).unwrap();
+    vault.commit().unwrap();
+    for text in [b"one.", b"two.", b"six."] {
+        vault.write(note, Some(0), text, false).unwrap();
+        vault.sync(note).unwrap();
+    }
+    let killed = scene.path("killed");
+    fs::create_dir(&killed).unwrap();
+    for (path, bytes) in all_bytes(&scene.vault()) {
+        fs::write(killed.join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    let journal = killed.join("vault.journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[4096 + 60] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    assert!(Sealed::open_read_only(&killed).is_err());
+    let dest = scene.path("out");
+    let report = salvage(&killed, &password(), &dest, &mut |_| {}).unwrap();
+    assert_eq!(fs::read(dest.join("note")).unwrap(), b"one.");
+    assert!(
+        report.problems.iter().any(|p| p.what.contains("journal")),
+        "{report:?}"
+    );
+}

@@ -6,10 +6,11 @@
 //! the next transaction that goes to the disk itself. The form is in `docs/format.md`.
 //!
 //! Guarantees: records are of one *epoch*, which the database names: a transaction that goes to
-//! the disk begins the next epoch, and all that lies here is of the past in the same instant.
-//! Records hold whole rows, so that doing them again over what has them already changes nothing.
-//! A record begins a page of its own, and no page of a durable one is ever written again while its
-//! epoch lasts. A torn last record has not been; one before the last that is not whole is damage.
+//! the disk begins the next epoch, and all that lies here is of the past in the same instant. Only
+//! who began an epoch writes records of it. Records hold whole rows, so that doing them again over
+//! what has them already changes nothing. A record begins a page of its own, and no page of a
+//! durable one is ever written again while its epoch lasts. A torn last record has not been; one
+//! before the last that is not whole is damage.
 //!
 //! It never seals and never opens: rows lie here as they do in the database. When it cannot be
 //! written, it is left alone until the next epoch, and nothing is lost: the database can do without.
@@ -26,6 +27,8 @@ use crate::io::{Disk, DiskFile};
 pub const JOURNAL: &str = "vault.journal";
 /// Bytes of its file, written once so that nothing but bytes changes when a record is.
 const SIZE: u64 = 1 << 20;
+/// Bytes that must be free for it to be made.
+const ROOM: u64 = 16 * SIZE;
 /// Where records may begin.
 const PAGE: u64 = 4096;
 /// Longest record, in bytes: what is longer goes to the disk as well with the library's own pages.
@@ -41,10 +44,11 @@ pub(super) type Epoch = [u8; 16];
 pub(super) struct Journal {
     disk: Arc<dyn Disk>,
     file: Option<Arc<dyn DiskFile>>,
-    /// The file has its whole size.
+    /// The file was made by this one, and is durable with its size and its name.
     ready: bool,
     /// Not to be written in this epoch any more.
     resting: bool,
+    /// The one that this journal began; none while only a found one is known.
     epoch: Option<Epoch>,
     /// Records of the epoch.
     count: u32,
@@ -52,10 +56,14 @@ pub(super) struct Journal {
     end: u64,
     /// Bytes of the one that was written and not yet accepted.
     pending: u64,
+    /// Damage is no error, and what comes before it counts.
+    forgiving: bool,
+    /// Some was met.
+    pub(super) damaged: bool,
 }
 
 impl Journal {
-    /// A journal that knows of no epoch: only [`Journal::replay`] or [`Journal::begin`] names one.
+    /// A journal that knows of no epoch: only [`Journal::begin`] names one.
     pub(super) fn new(disk: Arc<dyn Disk>) -> Journal {
         Journal {
             disk,
@@ -66,36 +74,57 @@ impl Journal {
             count: 0,
             end: 0,
             pending: 0,
+            forgiving: false,
+            damaged: false,
+        }
+    }
+
+    /// One for salvage: damage is noted, and is no error.
+    pub(super) fn forgiving(disk: Arc<dyn Disk>) -> Journal {
+        Journal {
+            forgiving: true,
+            ..Journal::new(disk)
         }
     }
 
     /// What was changed since the epoch began, in order: what the database must do again after it
-    /// was opened. In the epoch that is going on, only what was accepted.
+    /// was opened. Of an epoch that was begun here, what was accepted. One that is found takes no
+    /// more records: after a failed sync, what is read may be in the system's memory alone, and
+    /// what follows it would be lost with it.
     ///
     /// # Errors
     /// If it cannot be read, or is damaged; see [`read`].
     pub(super) fn replay(&mut self, epoch: Option<Epoch>) -> Result<Vec<Change>, DbError> {
-        let known = self.epoch.is_some() && self.epoch == epoch;
-        if !known {
-            self.begin(epoch);
+        let ours = self.epoch.is_some() && self.epoch == epoch;
+        if !ours {
+            self.begin(None);
+            self.ready = false;
         }
         let Some(epoch) = epoch else { return Ok(Vec::new()) };
-        if self.file.is_none() {
-            self.file = match self.disk.open(JOURNAL) {
-                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-                file => Some(file.map_err(DbError::Io)?),
-            };
-        }
-        let Some(file) = &self.file else {
-            return Ok(Vec::new());
+        let file = match self.file.clone().map_or_else(|| self.disk.open(JOURNAL), Ok) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file.map_err(DbError::Io)?,
         };
-        let len = file.len().map_err(DbError::Io)?;
-        self.ready = len >= SIZE;
-        let mut bytes = vec![0; if known { self.end } else { len.min(SIZE) } as usize];
-        file.read_at(0, &mut bytes).map_err(DbError::Io)?;
-        let found = read(&bytes, &epoch).map_err(|e| DbError::Damaged(e.0.into()))?;
-        if !known {
-            (self.count, self.end) = (found.count, found.end);
+        let len = if ours {
+            self.end
+        } else {
+            file.len().map_err(DbError::Io)?.min(SIZE)
+        };
+        let mut bytes = vec![0; len as usize];
+        let unread = file.read_at(0, &mut bytes).map_err(DbError::Io);
+        let (found, damage) = read_to_damage(&bytes, &epoch);
+        let damage = damage.map_or(Ok(()), |e| Err(DbError::Damaged(e.0.into())));
+        match unread.and(damage) {
+            Err(_) if self.forgiving => self.damaged = true,
+            sound => sound?,
+        }
+        if !ours {
+            self.count = found.count;
+            self.file = (found.count > 0).then_some(file);
+        } else if found.count != self.count {
+            return Err(DbError::Damaged(
+                "its journal has lost a record that was made durable".into(),
+            ));
         }
         Ok(found.changes)
     }
@@ -107,9 +136,9 @@ impl Journal {
         self.resting = false;
     }
 
-    /// Whether something is here that the database's file may lack.
+    /// Whether something is here that the database's file may lack, or that must not count.
     pub(super) fn is_in_use(&self) -> bool {
-        self.count > 0
+        self.count > 0 || self.resting
     }
 
     /// Whether a record of so many bytes of rows may be tried.
@@ -163,20 +192,29 @@ impl Journal {
     }
 }
 
-/// Makes the file, or what it lacks of its size. Zeros are written, not left out: else each
-/// record would change more than its bytes, and take twice as long.
+/// Makes the file, in place of any that is there: nothing in it counts, and its name may never
+/// have been saved. A full disk's last room is left to the database.
 fn prepare(disk: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
-    let file = match disk.create(JOURNAL) {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => disk.open(JOURNAL)?,
-        file => file?,
-    };
-    let len = file.len()?;
-    if len < SIZE {
-        file.write_at(len, &vec![0; (SIZE - len) as usize])?;
+    if disk.space()?.available < ROOM {
+        return Err(ErrorKind::StorageFull.into());
     }
-    file.sync_data()?;
-    disk.sync_dir()?;
+    match disk.remove(JOURNAL) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = disk.create(JOURNAL)?;
+    fill(disk, &*file).inspect_err(|_| {
+        let _ = disk.remove(JOURNAL);
+    })?;
     Ok(file)
+}
+
+/// Zeros are written, not left out: else each record would change more than its bytes, and take
+/// twice as long.
+fn fill(disk: &dyn Disk, file: &dyn DiskFile) -> io::Result<()> {
+    file.write_at(0, &vec![0; SIZE as usize])?;
+    file.sync_data()?;
+    disk.sync_dir()
 }
 
 /// What a journal holds of an epoch.
@@ -192,29 +230,38 @@ pub(super) struct Found {
 /// # Errors
 /// If behind that there is a whole one: then it was whole once, too.
 pub(super) fn read(bytes: &[u8], epoch: &Epoch) -> Result<Found, Malformed> {
+    match read_to_damage(bytes, epoch) {
+        (found, None) => Ok(found),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// The same, and the damage that ends them.
+fn read_to_damage(bytes: &[u8], epoch: &Epoch) -> (Found, Option<Malformed>) {
     let mut found = Found::default();
     if epoch_at(bytes, 0).is_some_and(|other| other != *epoch && record_at(bytes, 0, &other).is_some()) {
         // A later epoch has begun to write over what there was of this one: an older database was put back.
-        return Ok(found);
+        return (found, None);
     }
     while let Some((index, payload)) = record_at(bytes, found.end, epoch) {
         if index != found.count {
-            return Err(Malformed("the journal's records are not in their order"));
+            let damage = Malformed("the journal's records are not in their order");
+            return (found, Some(damage));
         }
-        decode(payload, &mut found.changes)?;
+        let before = found.changes.len();
+        if let Err(damage) = decode(payload, &mut found.changes) {
+            found.changes.truncate(before);
+            return (found, Some(damage));
+        }
         found.count += 1;
         found.end += ((HEADER + payload.len()) as u64).next_multiple_of(PAGE);
     }
-    let mut at = found.end + PAGE;
-    while at < bytes.len() as u64 {
-        if record_at(bytes, at, epoch).is_some_and(|(index, _)| index >= found.count) {
-            return Err(Malformed(
-                "a record of the journal is not whole, and one behind it is",
-            ));
-        }
-        at += PAGE;
-    }
-    Ok(found)
+    let mut behind = (found.end + PAGE..bytes.len() as u64).step_by(PAGE as usize);
+    let is_later = |at| record_at(bytes, at, epoch).is_some_and(|(index, _)| index >= found.count);
+    let damage = behind.any(is_later).then_some(Malformed(
+        "a record of the journal is not whole, and one behind it is",
+    ));
+    (found, damage)
 }
 
 /// The epoch that a record at `at` would be of.

@@ -37,7 +37,7 @@ pub(super) fn open(file: &Arc<Anchored>, journal: &mut Journal) -> Result<Databa
         return Err(DbError::Damaged("its file is empty".into()));
     }
     let database = build(file)?;
-    guarded(|| {
+    let replayed = guarded(|| {
         let changes = journal.replay(epoch_of(&database)?)?;
         if !changes.is_empty() {
             let mut tx = database.begin_write()?;
@@ -46,7 +46,11 @@ pub(super) fn open(file: &Arc<Anchored>, journal: &mut Journal) -> Result<Databa
             tx.commit()?;
         }
         Ok(())
-    })?;
+    });
+    if let Err(e) = replayed {
+        forget(&mut Some(database));
+        return Err(e);
+    }
     Ok(database)
 }
 

@@ -104,9 +104,23 @@ impl Db {
     /// # Errors
     /// [`DbError::Damaged`] if it is no such file or a broken one.
     pub fn open(disk: Arc<dyn Disk>) -> Result<Db, DbError> {
+        Db::open_with(Journal::new(disk.clone()), disk)
+    }
+
+    /// The same for salvage: of a damaged journal, what comes before the damage is done again.
+    /// Returns whether it is damaged.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_somehow(disk: Arc<dyn Disk>) -> Result<(Db, bool), DbError> {
+        let db = Db::open_with(Journal::forgiving(disk.clone()), disk)?;
+        let damaged = db.journal.lock().damaged;
+        Ok((db, damaged))
+    }
+
+    fn open_with(mut journal: Journal, disk: Arc<dyn Disk>) -> Result<Db, DbError> {
         let file = disk.open(FILE).and_then(Anchored::new).map_err(DbError::Io)?;
         let file = Arc::new(file);
-        let mut journal = Journal::new(disk.clone());
         let database = open(&file, &mut journal)?;
         let db = Db {
             journal: Mutex::new(journal),

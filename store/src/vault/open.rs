@@ -157,6 +157,27 @@ impl Sealed {
     /// # Errors
     /// As [`OpenError`] says.
     pub fn open_read_only(dir: &Path) -> Result<Sealed, OpenError> {
+        Sealed::open_over(dir, Db::open)
+    }
+
+    /// The same for salvage: a damaged journal is read up to the damage. Returns whether it is.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub(super) fn open_somehow(dir: &Path) -> Result<(Sealed, bool), OpenError> {
+        let mut damaged = false;
+        let sealed = Sealed::open_over(dir, |disk| {
+            let (db, journal) = Db::open_somehow(disk)?;
+            damaged = journal;
+            Ok(db)
+        })?;
+        Ok((sealed, damaged))
+    }
+
+    fn open_over(
+        dir: &Path,
+        open: impl FnOnce(Arc<dyn Disk>) -> Result<Db, DbError>,
+    ) -> Result<Sealed, OpenError> {
         let at = |e| OpenError::Io(dir.to_path_buf(), e);
         find_database(dir)?;
         let lock = take_lock(dir, true)?;
@@ -165,7 +186,7 @@ impl Sealed {
             layers.push(Arc::new(RealDisk::open_read_only(&dir).map_err(at)?));
         }
         let disk: Arc<dyn Disk> = Arc::new(Overlay::new(layers));
-        let sealed = Sealed::open_on(disk, dir.to_path_buf(), lock)?;
+        let sealed = Sealed::of(open(disk.clone())?, disk, dir.to_path_buf(), lock)?;
         Ok(Sealed {
             read_only: true,
             ..sealed
@@ -182,7 +203,10 @@ impl Sealed {
     /// # Errors
     /// As [`OpenError`] says.
     pub fn open_on(disk: Arc<dyn Disk>, dir: PathBuf, lock: Option<File>) -> Result<Sealed, OpenError> {
-        let db = Db::open(disk.clone())?;
+        Sealed::of(Db::open(disk.clone())?, disk, dir, lock)
+    }
+
+    fn of(db: Db, disk: Arc<dyn Disk>, dir: PathBuf, lock: Option<File>) -> Result<Sealed, OpenError> {
         let bytes = db
             .get(Table::Meta, HEADER)?
             .ok_or_else(|| OpenError::BadHeader("it is missing".into()))?;

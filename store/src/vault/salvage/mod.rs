@@ -159,8 +159,14 @@ fn unlock(
     opener: Opener<'_>,
     out: &mut Out<'_>,
 ) -> Result<Option<Arc<Vault>>, SalvageError> {
-    let sealed = match Sealed::open_read_only(dir) {
-        Ok(sealed) => sealed,
+    let sealed = match Sealed::open_somehow(dir) {
+        Ok((sealed, damaged)) => {
+            if damaged {
+                let what = "the journal is damaged: of what was saved last, something may be missing";
+                out.problem(None, what);
+            }
+            sealed
+        }
         // Salvaging what is being written, or by another format, would bring what never was.
         Err(e @ (OpenError::Held(_) | OpenError::TooNew)) => return Err(SalvageError::Open(e)),
         Err(e) => {
