@@ -24,9 +24,15 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, DbError>) -> Result<T,
         .unwrap_or_else(|_| Err(DbError::Damaged("its pages contradict each other".into())))
 }
 
-/// Closes the library's view of the file. Over a damaged one it may panic.
-pub(super) fn forget(slot: &mut Option<Database>) {
+/// Closes the library's view of the file after `error`, if there was one. Closing writes, and over
+/// some damage the library panics while it does, and again while it unwinds, which would end the
+/// process: a file that is known to be damaged is not closed, and some of its memory stays.
+pub(super) fn forget(slot: &mut Option<Database>, error: Option<&DbError>) {
     let database = slot.take();
+    if matches!(error, Some(DbError::Damaged(_))) {
+        std::mem::forget(database);
+        return;
+    }
     let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
 }
 
@@ -48,7 +54,7 @@ pub(super) fn open(file: &Arc<Anchored>, journal: &mut Journal) -> Result<Databa
         Ok(())
     });
     if let Err(e) = replayed {
-        forget(&mut Some(database));
+        forget(&mut Some(database), Some(&e));
         return Err(e);
     }
     Ok(database)

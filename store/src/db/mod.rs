@@ -312,11 +312,11 @@ impl Db {
             Ok(true) => Ok(()),
             Ok(false) => {
                 // Something came between, and is in the journal: opened anew, it is there again.
-                forget(&mut guard);
+                forget(&mut guard, None);
                 Ok(())
             }
             Err(e) => {
-                forget(&mut guard);
+                forget(&mut guard, Some(&e));
                 Err(e)
             }
         }
@@ -329,13 +329,14 @@ impl Db {
 
     /// Closes the file in an orderly way, so that the next opening is quick, and the journal holds nothing.
     pub fn close(&self) {
-        if self.journal.lock().is_in_use() {
-            // If it fails, the journal is still there.
-            let _ = self.begin_epoch();
-        }
+        // Whatever the journal holds goes to the file; if that fails, it is still there. The library
+        // commits once more on closing, where a panic cannot be caught: damage that it would meet
+        // there is met here first.
+        let open = self.inner.read().is_some();
+        let failed = open.then(|| self.begin_epoch()).and_then(Result::err);
         let mut slot = self.inner.write();
         self.closed.store(true, Ordering::SeqCst);
-        forget(&mut slot);
+        forget(&mut slot, failed.as_ref());
         drop(slot);
         // Whoever opens it next cannot know of a failure.
         let _ = self.file.restore();
@@ -373,9 +374,9 @@ impl Db {
         };
         let result = guarded(|| call(db));
         drop(guard);
-        if result.is_err() {
+        if let Err(e) = &result {
             // The library refuses everything after an I/O error until the file is opened anew.
-            forget(&mut self.inner.write());
+            forget(&mut self.inner.write(), Some(e));
         }
         result
     }
