@@ -10,6 +10,7 @@
 //! (maps, sets). Nobody takes two inodes at a time but under the tree's lock.
 
 mod backup;
+mod bulk;
 mod check;
 mod commit;
 mod feed;
@@ -42,6 +43,7 @@ use std::sync::mpsc::Receiver;
 use parking_lot::{Mutex, RwLock};
 
 pub use backup::{BackupError, BackupReport};
+pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
 pub use feed::Changes;
@@ -220,6 +222,8 @@ impl Vault {
         });
         self.remove_replaced(std::time::Duration::ZERO);
         self.read_only.store(true, Ordering::Relaxed);
+        // Nothing is sealed any more: the keys are about to go.
+        self.core.pool.drain();
         self.inodes.lock().clear();
         self.core.db.close();
         result
