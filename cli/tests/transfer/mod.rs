@@ -114,8 +114,14 @@ pub fn count(root: &Path) -> (u64, u64, u64) {
     let folders = listing.values().filter(is_folder).count();
     let mut seen = std::collections::BTreeSet::new();
     let others = listing.values().filter(|stat| !is_folder(stat));
-    let (first, further): (Vec<_>, Vec<_>) = others.partition(|stat| seen.insert(stat.st_ino));
-    (first.len() as u64, folders as u64, further.len() as u64)
+    let (mut first, mut further) = (0, 0);
+    for stat in others {
+        match seen.insert(stat.st_ino) {
+            true => first += 1,
+            false => further += 1,
+        }
+    }
+    (first, folders as u64, further)
 }
 
 /// Access times of all but folders, which looking at them changes.
@@ -191,7 +197,7 @@ pub fn plant_many(stage: &Stage, name: &str) -> PathBuf {
             let seed = folder * 1000 + i as u64 + 1;
             fs::write(dir.join(format!("note-{i}")), bytes(seed, len)).unwrap();
         }
-        fs::write(dir.join("large"), bytes(folder + 7, 2 << 20)).unwrap();
+        fs::write(dir.join("large"), bytes(folder + 7, 1 << 20)).unwrap();
     }
     root
 }
