@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 /// `K` names a file here, `P` where it went, `L` a name that is to be given to it.
@@ -23,8 +24,8 @@ impl<K: Eq + Hash + Copy, P: Clone, L> Links<K, P, L> {
     /// Whether this name is the first of its file; any other is kept for later.
     pub(super) fn is_first(&self, file: K, name: impl FnOnce() -> L) -> bool {
         let mut inner = self.0.lock();
-        if !inner.went.contains_key(&file) {
-            inner.went.insert(file, None);
+        if let Entry::Vacant(place) = inner.went.entry(file) {
+            place.insert(None);
             return true;
         }
         inner.later.push((file, name()));

@@ -156,7 +156,7 @@ pub(super) fn xattrs(file: impl AsFd) -> rustix::io::Result<Option<Box<Xattrs>>>
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(None),
         found => found?,
     };
-    let mut names = vec![0; len.max(1024).min(XATTR_MAX)];
+    let mut names = vec![0; len.clamp(1024, XATTR_MAX)];
     let len = rustix::fs::flistxattr(file, &mut names[..])?;
     let mut xattrs = Xattrs::new();
     let mut value = Vec::new();
