@@ -325,9 +325,8 @@ fn what_is_read_from_a_damaged_vault_is_said_in_sentences() {
         .write(true)
         .open(stage.vault().join("vault.redb"))
         .unwrap();
-    let len = database.metadata().unwrap().len();
     for step in 1..12 {
-        let at = len / 12 * step;
+        let at = database.metadata().unwrap().len() / 12 * step;
         let mut before = [0; 512];
         database.read_exact_at(&mut before, at).unwrap();
         database.write_all_at(&[0xAB; 512], at).unwrap();

@@ -15,8 +15,9 @@ use crate::event::{self, BatchRow, Event, NodeState, Version};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
 use crate::record::{ChunkRef, ChunkRow, InodeRecord, LogRecord, NodeRecord};
+use crate::vault::heads::local_aad;
+use crate::vault::kept::Kept;
 use crate::vault::key_file::KeyFile;
-use crate::vault::open::local_aad;
 use crate::vault::publish::GoneNode;
 use crate::vault::secrets::{Counters, Secrets};
 use crate::vault::{gone_aad, inode_aad, node_aad};
@@ -25,7 +26,7 @@ use crate::vault::{gone_aad, inode_aad, node_aad};
 pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Every format of stored bytes that is decoded whole, by name.
-pub const FORMATS: [(&str, Again); 16] = [
+pub const FORMATS: [(&str, Again); 17] = [
     ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
     ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
     ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
@@ -38,6 +39,7 @@ pub const FORMATS: [(&str, Again); 16] = [
     ("manifest", manifest_again),
     ("counters", |b| Some(Counters::decode(b).ok()?.encode())),
     ("secrets", |b| Some(Secrets::decode(b).ok()?.encode().to_vec())),
+    ("kept", |b| Some(Kept::decode(b).ok()?.encode())),
     ("gone", |b| Some(GoneNode::decode(b).ok()?.encode())),
     ("keyfile", |b| Some(KeyFile::decode(b).ok()?.encode())),
     ("header", |b| Some(Header::decode(b).ok()?.encode())),
@@ -178,4 +180,9 @@ pub fn journal(epoch: [u8; 16], rows: &[ChangeOf<'_>]) -> Vec<u8> {
 /// What the records of a journal change, as one record's changes; none if it is damaged.
 pub fn journal_changes(bytes: &[u8], epoch: [u8; 16]) -> Option<Vec<u8>> {
     crate::db::journal_changes(bytes, &epoch)
+}
+
+/// The row of kept packs: their numbers, and how many bytes of each were committed.
+pub fn kept(packs: &[(u32, u64)]) -> Vec<u8> {
+    Kept(packs.iter().copied().collect()).encode()
 }

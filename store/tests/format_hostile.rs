@@ -92,7 +92,9 @@ fn every_truncation() {
         let whole = bytes.len() - open_end(&name);
         for n in 0..=bytes.len() {
             let taken = lawful(&name, testing::format(format), &bytes[..n]);
-            assert_eq!(taken, n >= whole, "{name} cut to {n} bytes");
+            // A list of entries of one length is whole after each of them.
+            let fewer = name == "kept/row" && n % 12 == 1;
+            assert_eq!(taken, n >= whole || fewer, "{name} cut to {n} bytes");
         }
     }
 }

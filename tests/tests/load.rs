@@ -2,7 +2,7 @@
 //! was killed is found whole, and every kind of loss or tear that is then planted is found.
 
 use coffer_tests::command::{until, wait};
-use coffer_tests::load::{Kind, verify};
+use coffer_tests::load::{FILES, Kind, verify};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -25,6 +25,17 @@ fn written(kind: Kind, lines: usize) -> tempfile::TempDir {
     writer.kill().expect("it is our child");
     wait(&mut writer, "a killed writer");
     place
+}
+
+/// The number of the file that the step after the last acknowledged one is about.
+fn under_way(log: &Path) -> u64 {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let last: u64 = log
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .next_back()
+        .unwrap_or(0);
+    (last + 1) % FILES
 }
 
 fn judge(kind: Kind, place: &Path) -> Result<u64, String> {
@@ -55,12 +66,16 @@ fn planted_losses_are_found() {
             Kind::Slots => "slots",
             _ => "",
         };
-        // Whichever file there is; not one that is being made.
-        let victim = |dir: &Path| {
+        // Whichever file there is; not one that may have been made by the step under way, of which
+        // nothing was acknowledged.
+        let victim = |place: &Path| {
+            let dir = &place.join("dir");
+            let under_way = under_way(&place.join("log")).to_string();
             let mut names: Vec<_> = fs::read_dir(dir)
                 .expect("it is there")
                 .map(|entry| entry.expect("it is readable").path())
                 .filter(|path| path.extension().is_none() && fs::metadata(path).is_ok_and(|m| m.len() > 100))
+                .filter(|path| kind != Kind::Names || !path.ends_with(&under_way))
                 .collect();
             names.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).map_or(0, |meta| meta.len())));
             if name.is_empty() {
@@ -99,11 +114,11 @@ fn planted_losses_are_found() {
                     let place = written(kind, 5);
                     // A writer of names may be killed when it has just removed them all, one that
                     // truncates when it has just done so.
-                    if judge(kind, place.path()).is_ok() && victim(&place.path().join("dir")).is_some() {
+                    if judge(kind, place.path()).is_ok() && victim(place.path()).is_some() {
                         break place;
                     }
                 };
-                let path = victim(&place.path().join("dir")).expect("looked for just now");
+                let path = victim(place.path()).expect("looked for just now");
                 plant(&path);
                 judge(kind, place.path()).is_err()
             });

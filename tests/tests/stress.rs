@@ -24,7 +24,7 @@ fn exercise(vault: &Vault, name: &str, config: &str, operations: u32) {
     let Some(fsx) = fsx() else { return };
     let file = vault.scratch().join(format!("{name}.toml"));
     fs::write(&file, config).expect("there is room");
-    for seed in 1..=pick(1, 4) {
+    for seed in 1..=pick(1, 8) {
         let ended = run(
             Command::new(&fsx)
                 .arg("-f")
@@ -75,7 +75,7 @@ fn fsx_buffered() {
         posix_fadvise = 0.2
         copy_file_range = 0.5
         ";
-    exercise(&vault, "buffered", config, pick(100_000, 250_000));
+    exercise(&vault, "buffered", config, pick(100_000, 125_000));
 }
 
 /// Shared mappings, not synced after a write, beside reads, writes, truncations, holes and copies.
@@ -98,7 +98,7 @@ fn fsx_mapped() {
         punch_hole = 0.3
         copy_file_range = 0.3
         ";
-    exercise(&vault, "mapped", config, pick(100_000, 250_000));
+    exercise(&vault, "mapped", config, pick(100_000, 125_000));
 }
 
 /// fio writes patterns at random and reads them back, by calls, directly, and by mapping.

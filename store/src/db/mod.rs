@@ -286,7 +286,9 @@ impl Db {
     /// [`DbError::Damaged`] if it finds any.
     pub fn check_structure(&self) -> Result<(), DbError> {
         // What must be mended goes back to the file's last transaction.
-        self.begin_epoch()?;
+        if self.journal.lock().is_in_use() {
+            self.begin_epoch()?;
+        }
         let mut guard = self.inner.write();
         if guard.is_none() && !self.closed.load(Ordering::SeqCst) {
             *guard = Some(open(&self.file, &mut self.journal.lock())?);

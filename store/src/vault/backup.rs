@@ -19,9 +19,10 @@ use std::sync::Arc;
 
 use super::gc::Pin;
 use super::handover::{self, NEXT, READY};
+use super::heads::sums_key;
 use super::hold::{LOCK_FILE, take_lock};
 use super::key_file::KEY_FILE;
-use super::open::{OpenError, Sealed, sums_key};
+use super::open::{OpenError, Sealed};
 use super::{Problem, Vault};
 use crate::chunk::pack::pack_name;
 use crate::core::StoreError;

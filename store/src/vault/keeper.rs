@@ -2,14 +2,15 @@
 //! old, sooner when memory fills; and that chunks anew what was written over large files
 //! once they are at rest.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Vault;
 use super::commit::Scope;
 use super::room;
+use super::{Problem, Vault};
 use crate::core::StoreError;
 
 /// Age at which changes are committed.
@@ -133,6 +134,19 @@ pub(crate) fn start(vault: &Arc<Vault>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Gives room back if that is due. A fault in there must not end the thread that makes durable what
+/// nobody syncs; it is noted, and nothing is given back until the vault is opened again.
+fn tend(vault: &Vault, quiet: bool) -> bool {
+    catch_unwind(AssertUnwindSafe(|| vault.tend_when(quiet))).unwrap_or_else(|_| {
+        let mut met = vault.met.lock();
+        let noted = Problem::new(None, "giving room back met a fault of this program");
+        if !met.contains(&noted) {
+            met.push(noted);
+        }
+        true
+    })
+}
+
 fn keep(vault: &Weak<Vault>, signals: &Signals) {
     let mut tend_from = Instant::now();
     loop {
@@ -153,7 +167,7 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         };
         let Some(vault) = vault.upgrade() else { return };
         let begun = Instant::now();
-        if begun >= tend_from && vault.tend_when(quiet) {
+        if begun >= tend_from && tend(&vault, quiet) {
             tend_from = Instant::now() + room::rest(begun);
         }
         let backlog = quiet && vault.untold.lock().len() > 0;
@@ -177,6 +191,71 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
                 // Try again soon, not at once: the disk may be full.
                 signals.wake.wait_for(&mut state, TICK);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::io::{Disk, DiskFile, Space};
+    use crate::keys::KdfParams;
+    use crate::vault::tests::{file_meta, password};
+    use std::io::Result;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A disk whose driver panics when it is asked for its room, once that is armed.
+    #[derive(Debug)]
+    struct Armed(SimDisk, AtomicBool);
+
+    impl Disk for Armed {
+        fn open(&self, name: &str) -> Result<Arc<dyn DiskFile>> {
+            self.0.open(name)
+        }
+        fn create(&self, name: &str) -> Result<Arc<dyn DiskFile>> {
+            self.0.create(name)
+        }
+        fn remove(&self, name: &str) -> Result<()> {
+            self.0.remove(name)
+        }
+        fn rename(&self, from: &str, to: &str) -> Result<()> {
+            self.0.rename(from, to)
+        }
+        fn list(&self) -> Result<Vec<String>> {
+            self.0.list()
+        }
+        fn sync_dir(&self) -> Result<()> {
+            self.0.sync_dir()
+        }
+        fn space(&self) -> Result<Space> {
+            assert!(!self.1.load(Ordering::SeqCst), "the driver is broken");
+            self.0.space()
+        }
+    }
+
+    /// A panic while room was given back ended the keeper, and from then on nothing became durable
+    /// by itself, without a word.
+    #[test]
+    fn a_fault_in_giving_room_back_does_not_end_the_keeper() {
+        let disk = Arc::new(Armed(SimDisk::new(), AtomicBool::new(false)));
+        let made = Vault::create_on(disk.clone(), &password(), KdfParams::FLOOR, false, None);
+        let vault = made.unwrap().0;
+        vault.core.dropped.store(1 << 40, Ordering::SeqCst);
+        disk.1.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        while vault.met.lock().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it was never tried");
+            std::thread::sleep(TICK / 10);
+        }
+        disk.1.store(false, Ordering::SeqCst);
+        let commits = || vault.committer.lock().counters.commits;
+        let before = commits();
+        vault.make(ROOT, b"note", file_meta(), b"").unwrap();
+        while commits() == before {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing was committed");
+            std::thread::sleep(TICK / 10);
         }
     }
 }

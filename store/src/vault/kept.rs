@@ -30,7 +30,7 @@ const README: &str = "aside-README";
 
 /// Packs, with how many bytes of each the database had committed: none of one that it did not list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kept(BTreeMap<u32, u64>);
+pub(crate) struct Kept(pub(crate) BTreeMap<u32, u64>);
 
 impl Kept {
     pub(crate) fn encode(&self) -> Vec<u8> {

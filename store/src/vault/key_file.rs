@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::Vault;
-use super::open::local_aad;
+use super::heads::local_aad;
 use super::secrets::Secrets;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::core::StoreError;

@@ -9,28 +9,34 @@
 //! Locks, in the order in which they are taken: committer → tree → an inode → the leaves
 //! (maps, sets). Nobody takes two inodes at a time but under the tree's lock.
 
+mod assemble;
+mod attributes;
 mod backup;
 mod bulk;
 mod check;
 mod commit;
+mod create;
 mod feed;
 mod files;
 mod gc;
 mod gone;
 mod handover;
+pub(crate) mod heads;
 mod hold;
 mod inode;
 mod keeper;
-mod kept;
+pub(crate) mod kept;
 pub(crate) mod key_file;
 mod keyed;
+mod leftovers;
 mod map;
 mod names;
-pub(crate) mod open;
+mod open;
 mod passwd;
 pub(crate) mod publish;
 mod rescue;
 mod room;
+mod rows;
 mod salvage;
 pub(crate) mod secrets;
 mod status;
@@ -42,18 +48,19 @@ use std::sync::mpsc::Receiver;
 
 use parking_lot::{Mutex, RwLock};
 
+pub use attributes::{Change, Stat};
 pub use backup::{BackupError, BackupReport};
 pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
+pub use create::CreateError;
 pub use feed::Changes;
-pub use files::{Change, Stat};
 pub use gc::Freed;
 pub use gone::OnGone;
 pub use hold::lock_file;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
-pub use open::{CreateError, Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
+pub use open::{Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
 pub use status::Status;

@@ -1,63 +1,33 @@
-//! Making a vault, opening it, unlocking it.
+//! Opening a vault, and unlocking it.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use parking_lot::{Mutex, RwLock};
-
-use super::commit::Committer;
+use super::assemble::{Parts, assemble};
 use super::handover;
+use super::heads::{COUNTERS, HEADER, INSTANCE, LOCAL_KEY, SECRETS, local_aad, seal_counters, sums_key};
 use super::hold::{find_database, take_lock};
-use super::inode::Inode;
-use super::keeper::{self, Signals};
 use super::kept::{KEPT, Kept};
 use super::key_file::KeyFile;
-use super::map::Map;
-use super::publish::{GoneNode, Untold};
+use super::rows::{read_nodes, read_untold};
 use super::secrets::{Counters, Secrets};
-use super::{Problem, Vault, gone_aad, node_aad};
+use super::{Problem, Vault, keeper};
 use crate::chunk::Packs;
-use crate::core::{Core, StoreError};
+use crate::core::StoreError;
 use crate::db::{Batch, Db, DbError, Table};
-use crate::ids::{ChainId, EntityId, Ino, NodeNo, ROOT, ROOT_NODE, number};
+use crate::ids::{ChainId, Ino};
 use crate::io::Disk;
 use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
 use crate::keys::{
-    Aad, ChunkKeys, Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError,
-    RecoveryPhrase, SigningKey, UnlockError, derive, labels, open, random_bytes, seal,
+    Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError, RecoveryPhrase,
+    SigningKey, UnlockError, open, random_bytes, seal,
 };
-use crate::record::{Meta, NodeRecord, Time, kind};
+use crate::record::kind;
 use crate::tree::{Kind, Told, Tree};
-
-/// Rows of the meta table.
-const HEADER: &[u8] = b"header";
-const LOCAL_KEY: &[u8] = b"local key";
-const SECRETS: &[u8] = b"secrets";
-const INSTANCE: &[u8] = b"instance";
-pub(super) const COUNTERS: &[u8] = b"counters";
-
-/// Why no vault was made.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// Something is there.
-    #[error("{} is not empty, and nothing is ever overwritten; choose an empty or new folder", .0.display())]
-    NotEmpty(PathBuf),
-    /// The KDF parameters.
-    #[error(transparent)]
-    Kdf(#[from] KdfError),
-    /// The folder.
-    #[error("cannot write to {}: {}", .0.display(), .1)]
-    Io(PathBuf, #[source] io::Error),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Why a vault was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -162,139 +132,9 @@ enum Manner {
     Somehow,
 }
 
-pub(crate) fn local_aad(row: u8) -> Aad {
-    Aad {
-        kind: kind::LOCAL,
-        id: number(u64::from(row)),
-        chain: [0; 16],
-        version: 0,
-        generation: 0,
-    }
-}
-
-pub(super) fn seal_counters(local: &Key, counters: &Counters) -> Vec<u8> {
-    seal(local, &local_aad(1), &counters.encode())
-}
-
 /// What refuses every change of a vault that is open to be read only.
 pub(super) fn read_only() -> StoreError {
     StoreError::Db(DbError::Io(io::Error::from_raw_os_error(libc::EROFS)))
-}
-
-impl Vault {
-    /// Makes a vault in an empty or new folder, and opens it.
-    ///
-    /// # Errors
-    /// As [`CreateError`] says.
-    pub fn create(
-        dir: &Path,
-        password: &Password,
-        params: KdfParams,
-        recovery: bool,
-    ) -> Result<(Arc<Vault>, Option<RecoveryPhrase>), CreateError> {
-        let at = |e| CreateError::Io(dir.to_path_buf(), e);
-        params.check()?;
-        std::fs::create_dir_all(dir).map_err(at)?;
-        if std::fs::read_dir(dir).map_err(at)?.next().is_some() {
-            return Err(CreateError::NotEmpty(dir.to_path_buf()));
-        }
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(at)?;
-        let lock = take_lock(dir, false).map_err(|e| at(io::Error::other(e.to_string())))?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
-        let (vault, phrase) = Vault::create_on(disk, password, params, recovery, lock)?;
-        Ok((vault, phrase))
-    }
-
-    /// The same on any disk (for tests: without a lock).
-    ///
-    /// # Errors
-    /// As [`CreateError`] says.
-    pub fn create_on(
-        disk: Arc<dyn Disk>,
-        password: &Password,
-        params: KdfParams,
-        recovery: bool,
-        lock: Option<File>,
-    ) -> Result<(Arc<Vault>, Option<RecoveryPhrase>), CreateError> {
-        let (mut header, master) = Header::create(random_bytes(), password, params)?;
-        let phrase = recovery.then(|| header.add_recovery(&master));
-        let db = Db::create(disk.clone()).map_err(StoreError::Db)?;
-        let local = Key::random();
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let secrets = Secrets::generate(name.chars().take(60).collect());
-        let counters = Counters::new();
-        let instance = random_bytes::<16>();
-        let mut batch = Batch::new();
-        put_heads(&mut batch, &header, &master, &local, &secrets);
-        batch.put(Table::Meta, INSTANCE, instance.to_vec());
-        batch.put(Table::Meta, COUNTERS, seal_counters(&local, &counters));
-        db.apply(&batch).map_err(StoreError::Db)?;
-        db.keep_sums(sums_key(&local), true).map_err(StoreError::Db)?;
-        let packs = Packs::open(disk.clone(), &[]).map_err(StoreError::Pack)?;
-        let vault = assemble(Parts {
-            disk,
-            db,
-            packs,
-            header,
-            master,
-            local,
-            secrets,
-            counters,
-            tree: Tree::default(),
-            untold: Untold::default(),
-            met: Vec::new(),
-            kept: Kept::default(),
-            instance,
-            visiting: false,
-            lock,
-        })?;
-        let now = Time::now();
-        let meta = Meta {
-            kind: Kind::Folder,
-            perm: 0o755,
-            uid: rustix::process::geteuid().as_raw(),
-            gid: rustix::process::getegid().as_raw(),
-            rdev: 0,
-            nlink: 2,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            btime: now,
-            xattrs: None,
-        };
-        let root = Inode::new(ROOT, EntityId(ROOT_NODE.0), meta, false);
-        vault.inodes.lock().put(Arc::new(root));
-        vault.mark_dirty(ROOT);
-        vault.commit()?;
-        vault.write_key_file()?;
-        keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
-        Ok((vault, phrase))
-    }
-}
-
-pub(super) fn sums_key(local: &Key) -> [u8; 32] {
-    *derive(local, labels::SET_HASH, &[]).expose()
-}
-
-pub(super) fn put_heads(
-    batch: &mut Batch,
-    header: &Header,
-    master: &MasterKey,
-    local: &Key,
-    secrets: &Secrets,
-) {
-    batch.put(Table::Meta, HEADER, header.encode());
-    let id = header.vault_id();
-    batch.put(
-        Table::Meta,
-        LOCAL_KEY,
-        master.wrap(kind::WRAP_LOCAL, &id, local).to_vec(),
-    );
-    batch.put(
-        Table::Meta,
-        SECRETS,
-        seal(local, &local_aad(2), &secrets.encode()),
-    );
 }
 
 impl Sealed {
@@ -656,157 +496,5 @@ impl Sealed {
         let plain = open(local, &local_aad(1), &sealed);
         let plain = plain.map_err(StoreError::tampered("the store's counters"))?;
         Counters::decode(&plain).map_err(StoreError::malformed("the store's counters"))
-    }
-}
-
-fn read_nodes(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Result<Vec<(NodeNo, NodeRecord)>, DbError> {
-    let mut rows = Vec::new();
-    let mut plain = Vec::new();
-    db.scan(Table::Nodes, b"", &mut |key, sealed| {
-        let no = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
-        plain.clear();
-        let record = no.ok().and_then(|no| {
-            crate::keys::open_into(local, &node_aad(no), sealed, &mut plain).ok()?;
-            Some((no, NodeRecord::decode(&plain).ok()?))
-        });
-        match record {
-            Some(row) => rows.push(row),
-            None => met.push(Problem::new(None, "a name in the tree was altered or damaged")),
-        }
-        true
-    })?;
-    zeroize::Zeroize::zeroize(&mut plain);
-    Ok(rows)
-}
-
-fn read_untold(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Result<Untold, DbError> {
-    let mut untold = Untold::default();
-    db.scan(Table::Pending, b"", &mut |key, value| {
-        let number = key
-            .get(1..)
-            .and_then(|n| <[u8; 8]>::try_from(n).ok())
-            .map(u64::from_be_bytes);
-        match (key.first(), number) {
-            (Some(2), Some(ino)) => {
-                untold.inodes.insert(ino);
-            }
-            (Some(1), Some(no)) => match read_gone(local, no, value) {
-                Some(gone) => {
-                    untold.gone.insert(no, gone);
-                    untold.gone_rows.insert(no);
-                }
-                None => met.push(Problem::new(None, "the note of a removal was altered or damaged")),
-            },
-            _ => met.push(Problem::new(None, "a note of what is to be told is damaged")),
-        }
-        true
-    })?;
-    Ok(untold)
-}
-
-fn read_gone(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<GoneNode> {
-    GoneNode::decode(&open(local, &gone_aad(no), sealed).ok()?).ok()
-}
-
-struct Parts {
-    disk: Arc<dyn Disk>,
-    db: Db,
-    packs: Packs,
-    header: Header,
-    master: MasterKey,
-    local: Key,
-    secrets: Secrets,
-    counters: Counters,
-    tree: Tree,
-    untold: Untold,
-    met: Vec<Problem>,
-    kept: Kept,
-    instance: [u8; 16],
-    visiting: bool,
-    lock: Option<File>,
-}
-
-fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
-    let chunks = ChunkKeys::new(p.secrets.chunk_id.duplicate(), p.secrets.chunk_seal.duplicate());
-    let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
-    let core =
-        Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
-    let vault = Vault {
-        core: Arc::new(core),
-        header: Mutex::new(p.header),
-        master: RwLock::new(p.master),
-        local: p.local,
-        secrets: p.secrets,
-        tree: RwLock::new(p.tree),
-        inodes: Mutex::new(Map::default()),
-        dirty: Mutex::default(),
-        dead: Mutex::default(),
-        untold: Mutex::new(p.untold),
-        next_ino: AtomicU64::new(p.counters.next_ino),
-        tickets: AtomicU64::new(0),
-        committer: Mutex::new(Committer::new(p.counters)),
-        signals: Arc::new(Signals::default()),
-        feed: super::feed::Feed::default(),
-        replaced: Mutex::default(),
-        unsearched: AtomicBool::new(true),
-        pack_limit: AtomicU64::new(0),
-        read_only: AtomicBool::new(false),
-        met: Mutex::new(p.met),
-        gone: Mutex::new(None),
-        on_gone: Mutex::new(None),
-        kept: p.kept,
-        instance: p.instance,
-        visiting: p.visiting,
-        _lock: p.lock,
-    };
-    vault.size_packs();
-    Ok(Arc::new(vault))
-}
-
-impl Vault {
-    /// Removes what a crash left: inodes without a name, and packs that no transaction
-    /// names; those that are kept are set aside. If any record is lost or damaged nothing is
-    /// removed, for the loss may be why they seem to be left over.
-    fn drop_leftovers(&self, referenced: &HashSet<Ino>) -> Result<(), StoreError> {
-        let mut orphans = Vec::new();
-        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
-            if let Ok(ino) = <[u8; 8]>::try_from(key).map(u64::from_be_bytes)
-                && ino != ROOT
-                && !referenced.contains(&ino)
-            {
-                orphans.push(ino);
-            }
-            true
-        })?;
-        let strays = self.core.packs.strays();
-        if orphans.is_empty() && strays.is_empty() {
-            return Ok(());
-        }
-        if !self.met.lock().is_empty() {
-            return Ok(());
-        }
-        for table in self.core.db.verify()? {
-            let what = format!("records are missing or altered in the table `{}`", table.name());
-            self.met.lock().push(Problem::new(None, what));
-        }
-        if !self.met.lock().is_empty() {
-            return Ok(());
-        }
-        let (kept, left): (Vec<u32>, Vec<u32>) = strays.iter().partition(|pack| self.kept.contains(**pack));
-        self.set_aside(&kept)?;
-        for pack in left {
-            self.core.packs.remove(pack).map_err(StoreError::Pack)?;
-        }
-        let mut untold = self.untold.lock();
-        for ino in &orphans {
-            untold.inodes.remove(ino);
-        }
-        drop(untold);
-        self.dead.lock().extend(
-            orphans
-                .into_iter()
-                .map(|ino| super::commit::Dead { ino, noted: true }),
-        );
-        Ok(())
     }
 }

@@ -8,8 +8,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::heads::put_heads;
 use super::key_file::KeyFile;
-use super::open::{put_heads, read_only};
+use super::open::read_only;
 use super::{Problem, Vault};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};

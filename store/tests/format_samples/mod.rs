@@ -348,6 +348,7 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
     let record = testing::journal(up(0x90), &rows);
     add("journal", "changes", record[56..].to_vec());
     add("journal-file", "record", record);
+    add("kept", "row", testing::kept(&[(2, 0x0102), (7, 0)]));
     add("gone", "seen", testing::gone(NodeId(up(0xd0)), Some(at(4))));
     add("gone", "unseen", testing::gone(NodeId(up(0xd0)), None));
     let header = Header::decode(&line(KEYS, "header/recovery")).unwrap();

@@ -63,7 +63,7 @@ impl FromStr for Kind {
 }
 
 /// Files that a writer of whole files turns to one after the other.
-const FILES: u64 = 4;
+pub const FILES: u64 = 4;
 /// Slots in a slot file, and the bytes of each.
 const SLOTS: u64 = 64;
 const SLOT: usize = 4096;

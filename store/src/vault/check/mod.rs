@@ -4,88 +4,26 @@
 //! one instant, and what does not fit them is looked at again, together with its record as
 //! it is then, before it is called damaged. What was removed or rewritten meanwhile is not
 //! damage. What is damaged is named by path where there is one.
+//!
+//! Parts, each importing only those above it: `report`, `instant` (the rows), `events`.
+
+mod events;
+mod instant;
+mod report;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use super::inode::Inode;
-use super::{Aside, Vault, inode_aad, node_aad};
-use crate::codec::Reader;
+use super::{Vault, inode_aad};
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
-use crate::db::Table;
-use crate::event::{BatchRow, EVENT_MAX, Event, Unverified, hash};
-use crate::ids::{ChainId, Ino, NodeNo, ROOT, number};
-use crate::keys::{ChunkId, Key, MasterKey, open as open_sealed, open_into};
-use crate::record::{BaseRef, ChunkRef, ChunkRow, InodeRecord, NodeRecord, kind};
+use crate::ids::{Ino, ROOT, number};
+use crate::keys::{ChunkId, Key, MasterKey, open as open_sealed};
+use crate::record::{BaseRef, ChunkRef, ChunkRow, InodeRecord, kind};
 use crate::tree::Kind;
-
-/// Something that is damaged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The path from the vault's root, if it has one.
-    pub path: Option<Vec<u8>>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl Problem {
-    pub(crate) fn new(path: Option<Vec<u8>>, what: impl Into<String>) -> Problem {
-        Problem {
-            path,
-            what: what.into(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => write!(f, "{}: {}", String::from_utf8_lossy(path), self.what),
-            None => f.write_str(&self.what),
-        }
-    }
-}
-
-/// What to check.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CheckOptions {
-    /// Read and verify every chunk and body, too.
-    pub read_data: bool,
-}
-
-/// How far a check is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckProgress {
-    /// Files done.
-    pub done: u64,
-    /// Files in all.
-    pub total: u64,
-    /// Bytes read.
-    pub bytes: u64,
-}
-
-/// What a check found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CheckReport {
-    /// Rows of all tables.
-    pub records: u64,
-    /// Files and folders.
-    pub files: u64,
-    /// Chunks and manifest nodes that are referenced.
-    pub chunks: u64,
-    /// Events whose chain holds, and this device's present signature over it.
-    pub events: u64,
-    /// Bytes of content read and verified.
-    pub bytes: u64,
-    /// What is damaged.
-    pub problems: Vec<Problem>,
-    /// What could not be looked at now, and why; it is no damage.
-    pub skipped: Vec<String>,
-    /// Files of a newer state, which are kept; they are not looked into.
-    pub asides: Vec<Aside>,
-}
+use instant::Instant;
+pub use report::{CheckOptions, CheckProgress, CheckReport, Problem};
 
 /// A damaged name, as `unlock` notes it too.
 pub(super) const BAD_NAME: &str = "a name in the tree was altered or damaged";
@@ -94,41 +32,6 @@ const TRIES: u32 = 4;
 
 /// A file's key and record; why there is none; or none although a name leads to it.
 type Listed = Option<Result<(Key, InodeRecord), String>>;
-
-/// What the rows said at one instant.
-#[derive(Default)]
-struct Instant {
-    /// A name of each inode: the folder that it is in, and the name there.
-    names: HashMap<Ino, (Ino, Vec<u8>)>,
-    /// Each inode's kind by its first name, and how many names it has.
-    expected: HashMap<Ino, (Kind, u32)>,
-    bad_names: usize,
-    inodes: HashMap<Ino, Vec<u8>>,
-    wraps: HashMap<Ino, Vec<u8>>,
-    batches: Vec<(Vec<u8>, Vec<u8>)>,
-    chunks: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Instant {
-    /// The path from the root, as far as the names lead there.
-    fn path(&self, ino: Ino) -> Option<Vec<u8>> {
-        if ino == ROOT {
-            return Some(b"/".to_vec());
-        }
-        let mut parts: Vec<&[u8]> = Vec::new();
-        let mut at = ino;
-        while at != ROOT {
-            let (folder, name) = self.names.get(&at)?;
-            parts.push(name);
-            if parts.len() > self.names.len() {
-                return None; // a damaged tree can run in circles
-            }
-            at = *folder;
-        }
-        parts.reverse();
-        Some(parts.join(&b'/'))
-    }
-}
 
 /// Chunks that were looked at, and why some of them are no good.
 #[derive(Default)]
@@ -192,106 +95,6 @@ impl Vault {
         } else if let Err(e) = self.core.db.check_structure() {
             report.problems.push(Problem::new(None, e.to_string()));
         }
-    }
-
-    fn instant(&self, report: &mut CheckReport) -> Result<Instant, StoreError> {
-        let view = self.view()?;
-        let mut instant = Instant::default();
-        let mut plain = Vec::new();
-        let ino_of = |key: &[u8]| <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
-        for table in Table::ALL {
-            let mut bad_keys = 0;
-            view.snapshot.scan(table, &mut |key, value| {
-                report.records += 1;
-                match (table, ino_of(key)) {
-                    (Table::Nodes, Ok(no)) => match self.open_node(no, value, &mut plain) {
-                        Some(row) => {
-                            instant.expected.entry(row.ino).or_insert((row.kind, 0)).1 += 1;
-                            instant.names.entry(row.ino).or_insert((row.parent, row.name));
-                        }
-                        None => instant.bad_names += 1,
-                    },
-                    (Table::Inodes, Ok(ino)) => drop(instant.inodes.insert(ino, value.to_vec())),
-                    (Table::Wraps, Ok(ino)) => drop(instant.wraps.insert(ino, value.to_vec())),
-                    (Table::Nodes | Table::Inodes | Table::Wraps, Err(_)) => bad_keys += 1,
-                    (Table::Batches, _) => instant.batches.push((key.to_vec(), value.to_vec())),
-                    (Table::Chunks, _) => instant.chunks.push((key.to_vec(), value.to_vec())),
-                    _ => {}
-                }
-            })?;
-            if bad_keys > 0 {
-                let what = format!("{bad_keys} rows of the table `{}` are damaged", table.name());
-                report.problems.push(Problem::new(None, what));
-            }
-        }
-        zeroize::Zeroize::zeroize(&mut plain);
-        let known = report.problems.iter().filter(|p| p.what == BAD_NAME).count();
-        let new = instant.bad_names.saturating_sub(known);
-        let bad = std::iter::repeat_with(|| Problem::new(None, BAD_NAME));
-        report.problems.extend(bad.take(new));
-        Ok(instant)
-    }
-
-    fn open_node(&self, no: NodeNo, sealed: &[u8], plain: &mut Vec<u8>) -> Option<NodeRecord> {
-        plain.clear();
-        open_into(&self.local, &node_aad(no), sealed, plain).ok()?;
-        NodeRecord::decode(plain).ok()
-    }
-
-    fn check_events(&self, rows: Vec<(Vec<u8>, Vec<u8>)>, report: &mut CheckReport) {
-        let mut heads: HashMap<ChainId, ([u8; 32], u64)> = HashMap::new();
-        for (key, value) in rows {
-            let name = <[u8; 8]>::try_from(key.as_slice()).map_or(0, u64::from_be_bytes);
-            let mut bad = |what: String| {
-                report
-                    .problems
-                    .push(Problem::new(None, format!("batch {name} of events: {what}")));
-            };
-            let row = match BatchRow::decode(&value) {
-                Ok(row) => row,
-                Err(e) => {
-                    bad(e.to_string());
-                    continue;
-                }
-            };
-            let (prev, next) = heads.get(&row.chain).copied().unwrap_or(([0; 32], 1));
-            if row.prev != prev || row.first != next {
-                bad("it does not follow the one before it".into());
-            }
-            heads.insert(row.chain, (row.head, row.first + u64::from(row.count)));
-            let result = self.check_batch(&row).or_else(|_| {
-                // Perhaps it was moved to another pack: as it is now, and nothing moves.
-                let _committer = self.committer.lock();
-                let now = self
-                    .core
-                    .db
-                    .get(Table::Batches, &key)
-                    .map_err(|e| e.to_string())?;
-                let now = now.ok_or("its row is missing")?;
-                self.check_batch(&BatchRow::decode(&now).map_err(|e| e.to_string())?)
-            });
-            match result {
-                Ok(events) => report.events += events,
-                Err(what) => bad(what),
-            }
-        }
-    }
-
-    /// Reads a batch; returns how many events of it were verified.
-    fn check_batch(&self, row: &BatchRow) -> Result<u64, String> {
-        let mut bytes = vec![0; row.place.len as usize];
-        let read = self.core.packs.read(row.place, 0, &mut bytes);
-        read.map_err(|e| e.to_string())?;
-        // Earlier chains of this device were signed by keys that it no longer has: their
-        // hashes are verified, and the row that holds the last is in the set hash.
-        if row.chain != self.secrets.chain() {
-            return check_hashes(row, &bytes);
-        }
-        let bytes = &bytes;
-        let events = (Unverified { row, bytes }).verify(&self.secrets.signing.verifying());
-        events
-            .map(|events| events.len() as u64)
-            .map_err(|e| e.to_string())
     }
 
     fn check_files(
@@ -525,27 +328,6 @@ impl Vault {
 }
 
 /// Verifies that a batch's events follow each other up to its row's head; returns how many.
-fn check_hashes(row: &BatchRow, bytes: &[u8]) -> Result<u64, String> {
-    let mut r = Reader::new(bytes);
-    let (mut head, mut count) = (row.prev, 0);
-    while r.remaining() > 0 {
-        let raw = r.bytes(EVENT_MAX).map_err(|e| e.to_string())?;
-        let event = Event::decode(raw).map_err(|e| e.to_string())?;
-        if event.prev != head {
-            return Err(format!(
-                "event {} does not follow the one before it",
-                event.at.seq
-            ));
-        }
-        head = hash(raw);
-        count += 1;
-    }
-    match head == row.head && count == u64::from(row.count) {
-        true => Ok(count),
-        false => Err("its events are not those that were stored".into()),
-    }
-}
-
 fn open_record(
     master: &MasterKey,
     ino: Ino,

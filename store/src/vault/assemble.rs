@@ -1,0 +1,79 @@
+//! Putting the open vault together from what was made or read.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::commit::Committer;
+use super::feed::Feed;
+use super::keeper::Signals;
+use super::kept::Kept;
+use super::map::Map;
+use super::publish::Untold;
+use super::secrets::{Counters, Secrets};
+use super::{Problem, Vault};
+use crate::chunk::Packs;
+use crate::core::{Core, StoreError};
+use crate::db::{Db, DbError};
+use crate::io::Disk;
+use crate::keys::{ChunkKeys, Header, Key, MasterKey};
+use crate::tree::Tree;
+
+/// What differs from vault to vault.
+pub(super) struct Parts {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) db: Db,
+    pub(super) packs: Packs,
+    pub(super) header: Header,
+    pub(super) master: MasterKey,
+    pub(super) local: Key,
+    pub(super) secrets: Secrets,
+    pub(super) counters: Counters,
+    pub(super) tree: Tree,
+    pub(super) untold: Untold,
+    pub(super) met: Vec<Problem>,
+    pub(super) kept: Kept,
+    pub(super) instance: [u8; 16],
+    pub(super) visiting: bool,
+    pub(super) lock: Option<File>,
+}
+
+/// A vault in which nothing is going on yet: its keeper is not started.
+pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
+    let chunks = ChunkKeys::new(p.secrets.chunk_id.duplicate(), p.secrets.chunk_seal.duplicate());
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
+    let core =
+        Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
+    let vault = Vault {
+        core: Arc::new(core),
+        header: Mutex::new(p.header),
+        master: RwLock::new(p.master),
+        local: p.local,
+        secrets: p.secrets,
+        tree: RwLock::new(p.tree),
+        inodes: Mutex::new(Map::default()),
+        dirty: Mutex::default(),
+        dead: Mutex::default(),
+        untold: Mutex::new(p.untold),
+        next_ino: AtomicU64::new(p.counters.next_ino),
+        tickets: AtomicU64::new(0),
+        committer: Mutex::new(Committer::new(p.counters)),
+        signals: Arc::new(Signals::default()),
+        feed: Feed::default(),
+        replaced: Mutex::default(),
+        unsearched: AtomicBool::new(true),
+        pack_limit: AtomicU64::new(0),
+        read_only: AtomicBool::new(false),
+        met: Mutex::new(p.met),
+        gone: Mutex::new(None),
+        on_gone: Mutex::new(None),
+        kept: p.kept,
+        instance: p.instance,
+        visiting: p.visiting,
+        _lock: p.lock,
+    };
+    vault.size_packs();
+    Ok(Arc::new(vault))
+}

@@ -1,0 +1,197 @@
+//! Gathering: what is dirty, sealed as far as rows can name it, and the names and attributes of one
+//! instant.
+
+use std::time::Duration;
+
+use super::work::{Item, Scope, Work};
+use crate::content::{INLINE_MAX, Settled};
+use crate::core::StoreError;
+use crate::ids::Ino;
+use crate::tree::Kind;
+use crate::vault::Vault;
+use crate::vault::inode::{Inode, State};
+
+/// How long an unfinished save keeps its old content.
+const SAVE_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one file that one commit chunks anew.
+const SETTLE_STEP: u64 = 8 << 20;
+
+impl Vault {
+    /// Takes what is dirty: contents first, each under its own lock, then the tree and
+    /// all attributes at one instant.
+    pub(super) fn gather(&self, work: &mut Work) -> Result<(), StoreError> {
+        let tells = work.tells;
+        let mut next: Vec<Ino> = match work.scope {
+            Scope::Sync(ino) => vec![ino],
+            _ => self.untold.lock().inodes.iter().copied().collect(),
+        };
+        let mut rounds = 0;
+        loop {
+            self.drain_dirty(work, &mut next);
+            self.prepare_all(work, std::mem::take(&mut next))?;
+            let mut tree = self.tree.write();
+            self.drain_dirty(work, &mut next);
+            rounds += 1;
+            if !next.is_empty() && rounds < 4 {
+                continue; // something was closed and perhaps moved meanwhile: it must come along
+            }
+            // The same for what was written since without being marked again: a file that is
+            // renamed now must not be committed as it was before its last bytes.
+            next.extend(
+                work.items
+                    .values()
+                    .filter(|item| item.has_moved_on())
+                    .map(|i| i.inode.ino),
+            );
+            self.prepare_all(work, std::mem::take(&mut next))?;
+            if tells {
+                // Rows that nobody can reach any more need not go at each sync: after a crash they
+                // are found without a name, and removed.
+                work.dead = std::mem::take(&mut *self.dead.lock());
+            }
+            work.nodes = tree.take_dirty();
+            if tells {
+                let untold = self.untold.lock();
+                let nodes = untold.nodes.iter();
+                work.untold = nodes
+                    .filter_map(|(no, parent)| Some((*no, tree.record(*parent, *no)?)))
+                    .collect();
+            }
+            work.gone = self
+                .untold
+                .lock()
+                .gone
+                .iter()
+                .map(|(no, gone)| (*no, *gone))
+                .collect();
+            for item in work.items.values_mut() {
+                item.see();
+            }
+            return Ok(());
+        }
+    }
+
+    fn drain_dirty(&self, work: &mut Work, next: &mut Vec<Ino>) {
+        let mut dirty = self.dirty.lock();
+        work.drained.extend(dirty.iter());
+        next.extend(dirty.drain());
+    }
+
+    fn prepare_all(&self, work: &mut Work, inos: Vec<Ino>) -> Result<(), StoreError> {
+        let mut failed = None;
+        for ino in inos {
+            if failed.is_some() {
+                self.dirty.lock().insert(ino);
+            } else if let Err(e) = self.prepare(work, ino) {
+                self.dirty.lock().insert(ino);
+                failed = Some(e);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Brings one content to where a row can name it.
+    fn prepare(&self, work: &mut Work, ino: Ino) -> Result<(), StoreError> {
+        let inode = match self.resident(ino) {
+            Ok(inode) => inode,
+            Err(e) if e.is_damage() => {
+                // One damaged file must not keep all others from being committed.
+                self.note_damage(ino, &e);
+                None
+            }
+            Err(e) => return Err(e),
+        };
+        let Some(inode) = inode else {
+            self.untold.lock().inodes.remove(&ino);
+            return Ok(());
+        };
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        if state.meta.nlink == 0 {
+            // Nobody will find it after a crash; its rows go with the last handle.
+            self.untold.lock().inodes.remove(&ino);
+            return Ok(());
+        }
+        let other = matches!(work.scope, Scope::Sync(target) if target != ino);
+        let passing = state.times_only || !state.meta_dirty;
+        if other && state.stored && passing && state.meta.kind == Kind::Folder {
+            // Its entries are rows of their own; its times can wait for the keeper.
+            work.later.push(ino);
+            return Ok(());
+        }
+        let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
+            inode: inode.clone(),
+            plan: None,
+            logged: None,
+            body: None,
+            publish: false,
+            seen: None,
+            left: false,
+        });
+        item.left = false;
+        let resting = state.writers == 0 && work.tells;
+        // What is to be chunked first is not what a sync should wait for.
+        let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
+        let quick = is_small || !work.is_sync();
+        let may_tell = resting && quick && state.untold && !state.meta.kind.is_local();
+        item.publish = may_tell;
+        let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
+        if let Err(e) = &result
+            && e.is_damage()
+        {
+            // It stays as it is, and is told no more until the vault is opened again.
+            self.note_damage(ino, e);
+            state.untold = false;
+            item.publish = false;
+            item.body = None;
+            result = self.prepare_content(work, &inode, state, &mut item, false);
+            if let Err(e) = &result
+                && e.is_damage()
+            {
+                item.leave();
+                result = Ok(());
+            }
+        }
+        drop(guard);
+        // What an earlier round has planned must be undone, should the commit fail.
+        if result.is_ok() || item.plan.is_some() {
+            work.items.insert(ino, item);
+        }
+        result
+    }
+
+    fn prepare_content(
+        &self,
+        work: &mut Work,
+        inode: &Inode,
+        state: &mut State,
+        item: &mut Item,
+        may_tell: bool,
+    ) -> Result<(), StoreError> {
+        let owner = inode.owner(&self.core, state.entity);
+        let Some(content) = state.content.as_mut() else {
+            return Ok(());
+        };
+        let saving = state.saving_since.is_some_and(|t| t.elapsed() < SAVE_MAX);
+        let wanted = matches!(work.scope, Scope::All) || work.scope == Scope::Sync(inode.ino);
+        item.body = None;
+        if content.is_dirty() && saving && state.writers > 0 && !wanted {
+            item.leave();
+            return Ok(());
+        }
+        if may_tell && !content.is_settled() {
+            content.load(owner)?;
+            match content.settle(owner, SETTLE_STEP)? {
+                Settled::Body(bytes) => item.body = Some(bytes),
+                Settled::Pieces => {}
+                Settled::More => item.publish = false,
+            }
+        }
+        // A body is stored with its event: nothing else of it needs to be.
+        item.plan = Some(match &item.body {
+            Some(_) => content.plan_body(),
+            None => *item.logged.insert(content.persist(owner, &mut work.batch)?),
+        });
+        Ok(())
+    }
+}
