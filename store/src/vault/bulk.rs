@@ -344,6 +344,8 @@ mod tests {
         let vault = vault(&disk);
         let mut file = vault.incoming(given()).unwrap();
         file.write(0, &SplitMix64(1).bytes(2 << 20)).unwrap();
+        // All its whole chunks are stored, and named by rows.
+        vault.core.pool.drain();
         vault.commit().unwrap();
         let rows = |vault: &Vault| vault.status().unwrap().entities;
         let before = rows(&vault);
