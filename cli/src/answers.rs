@@ -135,6 +135,69 @@ pub(crate) struct Salvage {
     pub notes: Vec<Problem>,
 }
 
+/// Why something was left out of an import or export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reason {
+    /// A socket or a device: nothing of it can be kept.
+    Special,
+    /// It is the vault itself, or its mount.
+    Own,
+    /// Something else lies there already.
+    Differs,
+    /// It changed whenever it was read.
+    Changing,
+    /// It cannot be read, or not be written.
+    Failed,
+}
+
+impl Reason {
+    /// Whether something is missing by it that could have been there.
+    pub(crate) fn is_loss(self) -> bool {
+        !matches!(self, Reason::Special | Reason::Own)
+    }
+}
+
+/// Something that was left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Skipped {
+    /// Where it lies.
+    pub path: WirePath,
+    /// Which kind of reason.
+    pub reason: Reason,
+    /// The reason, for people.
+    pub why: String,
+}
+
+/// `import` and `export`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Transfer {
+    /// Files, symlinks and FIFOs that are new there.
+    pub new_files: u64,
+    /// Folders that are new.
+    pub new_folders: u64,
+    /// Further names of files that are there: hard links.
+    pub new_links: u64,
+    /// Files that took the place of others.
+    pub replaced: u64,
+    /// Files that were there already.
+    pub there: u64,
+    /// What was left out; the first hundred thousand.
+    pub skipped: Vec<Skipped>,
+    /// How many more were.
+    pub more_skipped: u64,
+    /// How many of all those are missing there, though they could be there.
+    pub missing: u64,
+    /// Bytes of content that were read.
+    pub read_bytes: u64,
+    /// Bytes of them that were stored already: about, where others write too.
+    pub saved_bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it was stopped before its end.
+    pub stopped: bool,
+}
+
 /// `backup`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Backup {

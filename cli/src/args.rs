@@ -76,6 +76,18 @@ pub(crate) enum Command {
     ///
     /// The backup is a vault of its own, encrypted alike: mount it with --vault to look into it.
     Backup(Backup),
+    /// Take files and folders into the vault
+    ///
+    /// Each goes under its own name; of DIR/. what is in it. Folders merge with those that are there. A file that is there with
+    /// the same size and time counts as taken in, so an import that was interrupted goes on when it
+    /// is started again; one that differs is left alone and listed. Times, modes, symlinks, hard
+    /// links, user attributes and holes are kept. Works while the vault is mounted, or asks for the password.
+    /// Ctrl-C ends it at a file's end. Ends with code 11 if anything was left out.
+    Import(Import),
+    /// Bring files and folders out of the vault, as plain files
+    ///
+    /// The other way of “coffer import”, by the same rules. What is brought out is not encrypted.
+    Export(Export),
     /// Show or change settings
     ///
     /// They are of this device, lie outside the vault, and need no password.
@@ -267,6 +279,37 @@ pub(crate) struct Check {
 pub(crate) struct Backup {
     /// The backup's folder: empty, absent, or an earlier backup of this vault
     pub dest: PathBuf,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct Import {
+    /// Folders or files; a symlink is followed
+    #[arg(required = true, value_name = "DIR")]
+    pub sources: Vec<PathBuf>,
+    /// The folder in the vault that receives them; made if it is missing [default: its root]
+    #[arg(long, value_name = "PATH")]
+    pub into: Option<PathBuf>,
+    /// Replace files that differ from what is taken in; never folders
+    #[arg(long)]
+    pub replace: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct Export {
+    /// What to bring out, from the vault's root; / is all of it, and of PATH/. what is in it
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// The folder that receives it; made if it is missing
+    pub dest: PathBuf,
+    /// Replace files that differ from what is brought out; never folders
+    #[arg(long)]
+    pub replace: bool,
     #[command(flatten)]
     pub password: PasswordArgs,
 }

@@ -15,10 +15,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a daemon may take to answer, or to be gone if it was killed.
@@ -191,10 +193,21 @@ impl Found {
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(serde_json::Value, Vec<Secret>), Failure> {
-        self.converse(op, secrets, progress)
-            .map_err(|refusal| match refusal {
-                Refusal::Said(failure) | Refusal::Lost(failure) => failure,
-            })
+        plainly(self.converse(op, secrets, progress, None))
+    }
+
+    /// The same for what can be stopped: once `stop` is set, the daemon hears that we say no more,
+    /// and answers what it has done so far.
+    ///
+    /// # Errors
+    /// As [`Found::ask`].
+    pub(crate) fn ask_until(
+        &self,
+        op: Op,
+        stop: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<serde_json::Value, Failure> {
+        plainly(self.converse(op, &[], progress, Some(stop))).map(|(answer, _)| answer)
     }
 
     fn converse(
@@ -202,6 +215,7 @@ impl Found {
         op: Op,
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
+        stop: Option<&AtomicBool>,
     ) -> Result<(serde_json::Value, Vec<Secret>), Refusal> {
         let lost = |error: &io::Error| Refusal::Lost(Failure::io("talk to the vault's daemon", error));
         let mut stream =
@@ -221,9 +235,15 @@ impl Found {
         if bound.is_some() || matches!(request.op, Op::End { .. }) {
             self.wait_for_word(&stream, bound).map_err(Refusal::Said)?;
         }
+        let ours = stream.try_clone().map_err(|error| lost(&error))?;
         let mut reader = Reader::new(stream);
         loop {
-            match reader.message(wire::MAX_REPLY).map_err(|error| lost(&error))? {
+            let reply = reader.message(wire::MAX_REPLY).map_err(|error| lost(&error))?;
+            if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                // It may have ended by itself in this moment; then nobody needs to hear.
+                let _ = ours.shutdown(Shutdown::Write);
+            }
+            match reply {
                 Some(Reply::Progress(step)) => progress(step),
                 Some(Reply::Done { answer, secrets }) => {
                     let secrets = reader.secrets(&secrets).map_err(|error| lost(&error))?;
@@ -260,7 +280,7 @@ impl Found {
             let ended = |process| is_readable(process, Some(FAREWELL));
             process.as_ref().is_none_or(ended)
         };
-        let answer = match self.converse(Op::End { how }, &[], &mut |_| {}) {
+        let answer = match self.converse(Op::End { how }, &[], &mut |_| {}, None) {
             Ok((answer, _)) => answer,
             Err(Refusal::Said(failure)) => {
                 // It ends all the same, if that is what it could not do without a loss.
@@ -308,6 +328,12 @@ impl Found {
             ),
         ))
     }
+}
+
+fn plainly<T>(answer: Result<T, Refusal>) -> Result<T, Failure> {
+    answer.map_err(|refusal| match refusal {
+        Refusal::Said(failure) | Refusal::Lost(failure) => failure,
+    })
 }
 
 /// Why a question was not answered.

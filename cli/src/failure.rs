@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     NotOpen = 9,
     /// A newer Coffer made this.
     TooNew = 10,
+    /// Done, but something was left out; the report names it.
+    Incomplete = 11,
 }
 
 /// A program that keeps a mount busy.

@@ -21,6 +21,7 @@ Exit codes:
    8  no space left on the disk
    9  nothing is mounted or open there
   10  made by a newer Coffer
+  11  done, but something was left out; it is listed
 
 With --json, answers are one JSON object on standard output, and failures one on standard
 error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
@@ -68,6 +69,7 @@ mod tests {
             (Kind::NoSpace, 8),
             (Kind::NotOpen, 9),
             (Kind::TooNew, 10),
+            (Kind::Incomplete, 11),
         ] {
             assert_eq!(kind as u8, code);
             assert!(

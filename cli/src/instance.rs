@@ -10,7 +10,8 @@
 use crate::engine::{self, Sealed, Standing, Vault};
 use crate::failure::{Failure, Kind};
 use crate::paths;
-use crate::wire::WirePath;
+use crate::secret::Secret;
+use crate::wire::{Origin, WirePath};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -172,6 +173,40 @@ fn place(database: &Path) -> Result<Place, Failure> {
     Place::of(database).map_err(|error| Failure::io(format_args!("look at {}", database.display()), &error))
 }
 
+/// Opens a vault as the copy that it is: the one that was here, one that moved, or, where somebody
+/// said so (`origin`), a device of its own.
+///
+/// # Errors
+/// `Question` if it may be a copy, `WrongPassword`, or as [`Sealed::key`].
+pub(crate) fn take_into_use(
+    dir: &Path,
+    sealed: Sealed,
+    password: &Secret,
+    origin: Option<Origin>,
+) -> Result<Vault, Failure> {
+    if sealed.is_read_only() {
+        return Err(Failure::failed(format!(
+            "Nothing can be written to {}; mount the vault read-only, with -o ro.",
+            dir.display()
+        )));
+    }
+    if origin.is_none()
+        && let Some(question) = doubt(dir, &sealed)
+    {
+        return Err(question);
+    }
+    let (id, tag) = (sealed.facts().id, sealed.instance());
+    let keyed = sealed.key(password)?;
+    if origin.is_none()
+        && let Some(question) = doubt_standing(dir, &id, &tag, keyed.standing()?)?
+    {
+        return Err(question);
+    }
+    let vault = keyed.unlock(origin)?;
+    Markers::load(&id)?.remember(dir, &vault)?;
+    Ok(vault)
+}
+
 /// The question that a vault raises before it is opened; `None` if none.
 pub(crate) fn doubt(vault: &Path, sealed: &Sealed) -> Option<Failure> {
     let judged = Markers::load(&sealed.facts().id)
@@ -187,7 +222,7 @@ pub(crate) fn doubt(vault: &Path, sealed: &Sealed) -> Option<Failure> {
 ///
 /// # Errors
 /// When the markers cannot be read.
-pub(crate) fn doubt_standing(
+fn doubt_standing(
     vault: &Path,
     id: &[u8; 16],
     tag: &[u8; 16],

@@ -18,7 +18,9 @@ mod answers;
 mod help;
 
 mod args;
+mod bar;
 mod paths;
+
 mod ui;
 
 mod fault;

@@ -4,6 +4,7 @@
 //! Guarantees that a closed pipe (`coffer status | head -1`) is no panic, and that with `--json`
 //! standard output holds one JSON object and nothing else.
 
+use crate::bar;
 use crate::failure::Failure;
 use crate::units;
 use crate::wire::Progress;
@@ -38,6 +39,11 @@ impl Ui {
             quiet: true,
             bar: false,
         }
+    }
+
+    /// Whether somebody watches progress.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.bar
     }
 
     /// Whether a program reads.
@@ -79,23 +85,17 @@ impl Ui {
 
     /// A progress line, redrawn at most ten times a second.
     pub(crate) fn progress(&self) -> impl FnMut(Progress) + use<> {
-        let bar = self.bar;
-        let mut next = Instant::now();
+        let shows = self.bar;
+        let begun = Instant::now();
+        let mut next = begun;
         let mut clear = ClearLine(false);
         move |progress| {
-            if !bar || Instant::now() < next {
+            if !shows || Instant::now() < next {
                 return;
             }
             next = Instant::now() + Duration::from_millis(100);
-            let out_of = progress.total.map(|total| format!(" of {}", units::count(total)));
-            let _ = write!(
-                io::stderr().lock(),
-                "\r\x1b[K{} {}{}, {}",
-                units::count(progress.done),
-                progress.what,
-                out_of.unwrap_or_default(),
-                units::size(progress.bytes)
-            );
+            let line = bar::line(&progress, begun.elapsed());
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{line}");
             clear.drawn();
         }
     }

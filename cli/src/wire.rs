@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 /// The protocol's version; a daemon answers only its own.
 pub(crate) const VERSION: u32 = 1;
-/// The longest request line, in bytes.
-pub(crate) const MAX_REQUEST: usize = 64 * 1024;
+/// The longest request line, in bytes: an import may name as many paths as a command line holds.
+pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// The longest reply line, in bytes (a check may name many paths).
 pub(crate) const MAX_REPLY: usize = 256 * 1024 * 1024;
 
@@ -79,6 +79,43 @@ pub(crate) enum Ending {
     Suspend,
 }
 
+/// Something that is taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Source {
+    /// Where it lies, absolute.
+    pub path: WirePath,
+    /// What it is called in the vault; of a folder without a name, its contents are taken in.
+    pub name: Option<WirePath>,
+}
+
+/// What `coffer import` asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Import {
+    /// What to take in.
+    pub sources: Vec<Source>,
+    /// The folder in the vault, from its root.
+    pub into: WirePath,
+    /// Replace files that differ.
+    pub replace: bool,
+    /// Count everything meanwhile, for whoever watches.
+    pub count: bool,
+}
+
+/// What `coffer export` asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Export {
+    /// What to bring out, from the vault's root.
+    pub path: WirePath,
+    /// Of a folder, its contents only.
+    pub contents: bool,
+    /// The folder that receives it, absolute.
+    pub dest: WirePath,
+    /// Replace files that differ.
+    pub replace: bool,
+    /// Count everything meanwhile, for whoever watches.
+    pub count: bool,
+}
+
 /// What is asked of a daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -107,6 +144,10 @@ pub(crate) enum Op {
         /// The folder, absolute.
         dest: WirePath,
     },
+    /// Take files in. Ends at a file's end when whoever asked says no more (shuts its side).
+    Import(Import),
+    /// Bring files out; the same.
+    Export(Export),
     /// Make a new recovery phrase. Secret: the current password; a secret comes back.
     RecoverAdd,
     /// Settings were changed: read them anew.
@@ -139,6 +180,9 @@ pub(crate) struct Progress {
     pub total: Option<u64>,
     /// Bytes seen so far.
     pub bytes: u64,
+    /// Out of how many, where that is known.
+    #[serde(default)]
+    pub total_bytes: Option<u64>,
 }
 
 /// A reply's line.

@@ -1,10 +1,10 @@
-//! At a terminal: what a person's keys do at a prompt.
+//! At a terminal: what a person's keys do at a prompt, and how progress is shown.
 
 mod common;
 
 use common::Stage;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 
@@ -62,4 +62,36 @@ fn interrupt_leaves_the_terminal_as_it_was() {
     assert_eq!(status.signal(), Some(libc::SIGINT), "{status:?}");
     assert!(echoes(&program), "what is typed now is not shown");
     assert!(!stage.vault().exists());
+}
+
+/// Guards the bar: who watches sees how far it is, how fast, and how long it takes; the line is
+/// taken away in the end, and where nobody watches nothing is drawn.
+#[test]
+fn an_import_shows_how_far_it_is() {
+    let stage = Stage::with_vault();
+    // Long enough to be shown more than once.
+    let large: Vec<u8> = (0..300 << 20_u32)
+        .map(|i: u32| (i.wrapping_mul(i) >> 7) as u8)
+        .collect();
+    std::fs::write(stage.path("large"), large).unwrap();
+    let (person, program) = terminal();
+    std::fs::write(stage.path("password"), common::PASSWORD).unwrap();
+    let mut command = stage.command(&["import", "large", "--password-file", "password"]);
+    let mut child = command
+        .stderr(program)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(command);
+    let mut shown = Vec::new();
+    let mut part = [0; 4096];
+    // At the end of its last writer a terminal answers EIO.
+    while let Ok(count @ 1..) = (&person).read(&mut part) {
+        shown.extend_from_slice(&part[..count]);
+    }
+    assert!(child.wait().unwrap().success());
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("of 1 files"), "{shown:?}");
+    assert!(shown.contains('['), "{shown:?}");
+    assert!(shown.ends_with("\r\x1b[K"), "{shown:?}");
 }

@@ -4,7 +4,9 @@
 
 mod backup;
 mod check;
+mod export;
 mod generate;
+mod import;
 mod init;
 mod lock;
 mod mount;
@@ -12,6 +14,7 @@ mod passwd;
 mod recover;
 mod settings;
 mod status;
+mod transfer;
 
 use crate::args::{Cli, Command, PasswordArgs};
 use crate::client::{self, Found};
@@ -61,6 +64,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Recover(args) => recover::recover(ui, &vault, &args),
         Command::Check(args) => check::check(ui, &vault, &args),
         Command::Backup(args) => backup::backup(ui, &vault, &args),
+        Command::Import(args) => import::import(ui, &vault, &args),
+        Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
         Command::Completions(_)
         | Command::Man(_)
@@ -169,7 +174,7 @@ fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Result<T, Failu
     })
 }
 
-/// A folder that receives something: absolute, and neither in the vault nor in its mount.
+/// A place that receives something or gives it: absolute, and neither in the vault nor in its mount.
 ///
 /// # Errors
 /// `Usage`.
@@ -181,7 +186,8 @@ fn outside(dest: &Path, vault: &Path) -> Result<PathBuf, Failure> {
         .find_map(|dir| std::fs::canonicalize(dir).ok().map(|found| (dir, found)))
         .map(|(dir, found)| found.join(dest.strip_prefix(dir).unwrap_or(Path::new(""))))
         .unwrap_or_else(|| dest.clone());
-    if real.starts_with(vault) {
+    let own = std::fs::canonicalize(vault).unwrap_or_else(|_| vault.to_owned());
+    if real.starts_with(&own) {
         return Err(Failure::usage(format!(
             "{} lies in the vault's own folder; choose one outside.",
             dest.display()

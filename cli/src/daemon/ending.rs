@@ -96,7 +96,7 @@ fn polite(shared: &Shared, mount: &Mount) -> Result<(), Failure> {
     if shared.working.load(Ordering::Acquire) > 0 {
         return Err(Failure::new(
             Kind::InUse,
-            "The vault is busy with a check, a backup or a password change; try again when it is done, or force it with --force.",
+            "The vault is busy with a check, a backup, an import, an export or a password change; try again when it is done, or force it with --force.",
         ));
     }
     mount.flush();

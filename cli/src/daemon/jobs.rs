@@ -3,6 +3,7 @@
 //! Guarantees that a panic in one request answers that request and touches nothing else, and that
 //! an ending waits for no request and is refused while long work runs (unless forced).
 
+use super::transfers::Transfers;
 use super::{Event, Requester};
 use crate::answers::{Mounted, Status};
 use crate::engine::{self, Vault};
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub events: Sender<Event>,
     /// Long operations running.
     pub working: AtomicUsize,
+    /// Imports and exports running.
+    pub(super) transfers: Transfers,
 }
 
 /// An answer and the secret that goes with it.
@@ -65,6 +68,8 @@ impl Shared {
             });
             return;
         }
+        // Without another descriptor the peer sees the connection close, and says so.
+        let Ok(peer) = stream.try_clone() else { return };
         let mut out = stream;
         let answer = {
             let mut next = Instant::now();
@@ -76,7 +81,7 @@ impl Shared {
                     listening = frame::send(&mut out, &Reply::Progress(progress), &[]).is_ok();
                 }
             };
-            catch_unwind(AssertUnwindSafe(|| self.perform(op, secrets, &mut progress))).unwrap_or_else(|_| {
+            catch_unwind(AssertUnwindSafe(|| self.perform(op, secrets, &peer, &mut progress))).unwrap_or_else(|_| {
                 Err(Failure::failed("The daemon met a fault of its own in this request; the log says where. The vault goes on."))
             })
         };
@@ -97,7 +102,28 @@ impl Shared {
         let _ = frame::send(&mut out, &reply, secret.as_slice());
     }
 
-    fn perform(&self, op: Op, secrets: &[Secret], progress: engine::OnProgress<'_>) -> Answer {
+    /// Runs an import or export until its end, an ending, or until whoever asked hangs up.
+    fn transfer<T: Serialize>(
+        &self,
+        peer: &UnixStream,
+        progress: engine::OnProgress<'_>,
+        work: impl FnOnce(&engine::Stop, engine::OnProgress<'_>) -> Result<T, Failure>,
+    ) -> Answer {
+        let _working = self.work();
+        let transfer = self.transfers.begin()?;
+        plain(work(transfer.stop(), &mut |step| {
+            transfer.heed(peer);
+            progress(step);
+        })?)
+    }
+
+    fn perform(
+        &self,
+        op: Op,
+        secrets: &[Secret],
+        peer: &UnixStream,
+        progress: engine::OnProgress<'_>,
+    ) -> Answer {
         match op {
             // Handled by `answer`.
             Op::End { .. } => plain(()),
@@ -125,6 +151,12 @@ impl Shared {
                 let _working = self.work();
                 plain(self.vault.backup(&dest.0, progress)?)
             }
+            Op::Import(asked) => self.transfer(peer, progress, |stop, progress| {
+                engine::import(&self.vault, Some(&self.mount), &asked, stop, progress)
+            }),
+            Op::Export(asked) => self.transfer(peer, progress, |stop, progress| {
+                engine::export(&self.vault, &asked, stop, progress)
+            }),
             Op::RecoverAdd => {
                 let _working = self.work();
                 let [current] = secrets else { return Err(missing()) };

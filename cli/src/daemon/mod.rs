@@ -11,6 +11,7 @@ mod ending;
 pub(crate) mod guardian;
 mod jobs;
 mod notify;
+mod transfers;
 
 use crate::engine::{self, Sealed, Vault};
 use crate::failure::Failure;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
+use transfers::Transfers;
 
 /// An idle time, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +155,7 @@ pub(crate) fn run(
         idle_fixed: config.idle.is_some(),
         events,
         working: AtomicUsize::new(0),
+        transfers: Transfers::default(),
     });
     let socket = match Socket::bind(&published).and_then(|socket| {
         let served = socket.serve(Arc::clone(&shared));
@@ -185,6 +188,7 @@ pub(crate) fn run(
             "coffer: the mount lives on in another mount namespace and could not be cut off; it ends with this process.",
         );
     }
+    shared.transfers.end();
     let closed = vault.close();
     // The control thread keeps the vault until the process ends; its keys go now.
     engine::wipe_keys();
@@ -217,28 +221,7 @@ fn open(config: &Config, password: &Secret) -> Result<Vault, Failure> {
         // Nothing is told in its name, so no copy needs to be noticed, nor remembered.
         return Sealed::open_read_only(dir)?.key(password)?.visit();
     }
-    let sealed = Sealed::open(dir)?;
-    if sealed.is_read_only() {
-        return Err(Failure::failed(format!(
-            "Nothing can be written to {}; mount the vault read-only, with -o ro.",
-            dir.display()
-        )));
-    }
-    if config.origin.is_none()
-        && let Some(question) = instance::doubt(dir, &sealed)
-    {
-        return Err(question);
-    }
-    let (id, tag) = (sealed.facts().id, sealed.instance());
-    let keyed = sealed.key(password)?;
-    if config.origin.is_none()
-        && let Some(question) = instance::doubt_standing(dir, &id, &tag, keyed.standing()?)?
-    {
-        return Err(question);
-    }
-    let vault = keyed.unlock(config.origin)?;
-    Markers::load(&id)?.remember(dir, &vault)?;
-    Ok(vault)
+    instance::take_into_use(dir, Sealed::open(dir)?, password, config.origin)
 }
 
 /// Turns SIGTERM, SIGINT and SIGHUP into events.

@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 mod errors;
 mod holder;
 mod mount;
+mod transfer;
 mod vault;
 
 pub(crate) use coffer_store::vault::ASIDE_ADVICE;
 pub(crate) use holder::holder;
 use mount::sentence;
 pub(crate) use mount::{Life, Mount, abort, at, check_options, dead_mounts, remove_stale, sync_mount};
+pub(crate) use transfer::{Stop, export, import};
 pub(crate) use vault::{Sealed, Vault, salvage};
 
 /// Called with how far an operation is.

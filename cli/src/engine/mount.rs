@@ -6,7 +6,7 @@
 //! does, and is given a bounded time.
 
 use crate::failure::{Failure, Kind, MountUser, without_codes};
-use coffer_fs::adapter::{ServeOptions, serve};
+use coffer_fs::adapter::{Announcer, ServeOptions, serve};
 use coffer_fs::mount::{self as table, MountError, MountOptions, UnmountError};
 use coffer_fs::permit::{Permit, User};
 use coffer_fs::types::FileSystem;
@@ -39,6 +39,7 @@ pub(super) type Idle = Box<dyn Fn() -> Duration + Send + Sync>;
 pub(crate) struct Mount {
     mount: table::Mount,
     serving: Mutex<Option<Serving>>,
+    announcer: Announcer,
     idle: Idle,
 }
 
@@ -93,17 +94,18 @@ impl Mount {
                 .and_then(|user| serve(Arc::new(Permit::new(fs, user)), fuse, threads, serving)),
         };
         let served = session.and_then(|session| {
-            std::thread::Builder::new()
-                .name("mount-end".into())
-                .spawn(move || {
-                    // What the kernel's last words were does not matter: the mount is gone.
-                    let _ = session.join();
-                    drop(open);
-                    ended();
-                })
+            let announcer = session.announcer();
+            let waiting = std::thread::Builder::new().name("mount-end".into());
+            let thread = waiting.spawn(move || {
+                // What the kernel's last words were does not matter: the mount is gone.
+                let _ = session.join();
+                drop(open);
+                ended();
+            })?;
+            Ok((thread, announcer))
         });
         match served {
-            Ok(thread) => {
+            Ok((thread, announcer)) => {
                 let serving = Serving {
                     thread,
                     ended: closed,
@@ -113,6 +115,7 @@ impl Mount {
                 Ok(Mount {
                     mount,
                     serving: Mutex::new(Some(serving)),
+                    announcer,
                     idle,
                 })
             }
@@ -135,6 +138,11 @@ impl Mount {
     /// What tells it from any other mount, ever, as far as the kernel can tell.
     pub(crate) fn mark(&self) -> String {
         self.mount.mark()
+    }
+
+    /// Where changes that do not come through it are announced to the kernel.
+    pub(super) fn announcer(&self) -> Announcer {
+        self.announcer.clone()
     }
 
     /// How long nobody has used it.

@@ -243,6 +243,7 @@ pub(crate) fn salvage(
             done: files,
             total: None,
             bytes,
+            total_bytes: None,
         });
     })?;
     Ok(Salvage {
@@ -306,6 +307,16 @@ impl Vault {
             Vault::new(vault, dir.to_owned(), facts),
             phrase.as_ref().map(shown),
         ))
+    }
+
+    /// The store's own.
+    pub(super) fn store(&self) -> &store::Vault {
+        &self.0.vault
+    }
+
+    /// Its folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.0.dir
     }
 
     /// What stands readable at its head.
@@ -380,6 +391,7 @@ impl Vault {
                 done: step.done,
                 total: Some(step.total),
                 bytes: step.bytes,
+                total_bytes: None,
             });
         })?;
         Ok(Check {
@@ -405,6 +417,7 @@ impl Vault {
                 done: done >> 20,
                 total: Some(total >> 20),
                 bytes: done,
+                total_bytes: Some(total),
             });
         })?;
         Ok(Backup {

@@ -8,12 +8,14 @@
 //!
 //! What the kernel may remember is decided here: names and attributes for a day, pages
 //! across opens, folders' listings and symlinks' targets. That holds because all changes
-//! come through the kernel; a change from elsewhere must be announced to it.
+//! come through the kernel; a change from elsewhere must be announced to it ([`Announcer`]).
 //!
 //! Parts, each importing only those above it: `convert` (types), `opens` (page cache or
-//! not), `invalidate` (the thread that tells the kernel), `handshake` (what the kernel is
+//! not), `invalidate` (the thread that tells the kernel), `announce` (the same for changes from
+//! elsewhere), `handshake` (what the kernel is
 //! asked for), `answer` (what handlers share), `handlers` (the requests).
 
+mod announce;
 mod answer;
 mod convert;
 mod handlers;
@@ -32,6 +34,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fuser::{Config, SessionACL};
 
 use crate::types::FileSystem;
+pub use announce::{Announcer, Changed};
 use answer::Adapter;
 use invalidate::Invalidator;
 
@@ -82,6 +85,7 @@ impl Default for ServeOptions {
 pub struct Session {
     serving: JoinHandle<io::Result<()>>,
     invalidating: JoinHandle<()>,
+    announcer: Announcer,
     panics: Arc<AtomicU64>,
     /// Nothing is ever sent: it is cut off when the service ends.
     ended: Receiver<()>,
@@ -107,6 +111,11 @@ impl Session {
         let served = self.serving.join().map_err(died)?;
         self.invalidating.join().map_err(died)?;
         served
+    }
+
+    /// Where changes that do not come through the kernel are announced to it.
+    pub fn announcer(&self) -> Announcer {
+        self.announcer.clone()
     }
 
     /// Whether the service has ended.
@@ -145,14 +154,23 @@ pub fn serve<F: FileSystem>(
     let invalidating = thread::Builder::new()
         .name("fuse-invalidate".into())
         .spawn(move || backlog.work(&notifier))?;
+    let notifier = session.notifier();
+    let (announcer, queue) = Announcer::new();
+    thread::Builder::new()
+        .name("fuse-announce".into())
+        .spawn(move || queue.work(&notifier))?;
     let (end, ended) = bounded(0);
+    let over = announcer.clone();
     let serving = thread::Builder::new().name("fuse-serve".into()).spawn(move || {
         let _end: Sender<()> = end;
-        session.run()
+        let served = session.run();
+        over.end();
+        served
     })?;
     Ok(Session {
         serving,
         invalidating,
+        announcer,
         panics,
         ended,
     })

@@ -66,7 +66,7 @@ impl StoreError {
         }
     }
     /// Whether this is damage of what is stored, and not a disk that refuses.
-    pub(crate) fn is_damage(&self) -> bool {
+    pub fn is_damage(&self) -> bool {
         match self {
             StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => true,
             StoreError::Pack(e) => e.io_error().is_none() && !matches!(e, PackError::Doubtful { .. }),

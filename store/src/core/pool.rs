@@ -136,6 +136,15 @@ impl Pool {
         *self.bytes.0.lock() as u64
     }
 
+    /// Waits until nothing is with the threads.
+    pub(crate) fn drain(&self) {
+        let (held, freed) = &*self.bytes;
+        let mut held = held.lock();
+        while *held > 0 {
+            freed.wait(&mut held);
+        }
+    }
+
     /// Hands a chunk in; waits while too much is on its way.
     pub(crate) fn submit(&self, core: &Arc<Core>, plain: Vec<u8>) -> Arc<Job> {
         let len = plain.len();

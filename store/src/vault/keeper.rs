@@ -74,17 +74,22 @@ impl Signals {
 impl Vault {
     /// Before a write: waits while too much is in memory.
     pub(super) fn wait_for_room(&self) -> Result<(), StoreError> {
+        self.wait_below(FULL, PATIENCE)
+    }
+
+    /// Waits, so long at most, while this many bytes or more are in memory and not stored.
+    pub(super) fn wait_below(&self, full: u64, patience: Duration) -> Result<(), StoreError> {
         use std::sync::atomic::Ordering::Relaxed;
         let held = self.core.dirty.load(Relaxed);
-        if held < HIGH {
+        if held < HIGH.min(full) {
             return Ok(());
         }
         let mut state = self.signals.state.lock();
         state.hurry = true;
         self.signals.wake.notify_one();
         let begun = Instant::now();
-        while self.core.dirty.load(Relaxed) >= FULL {
-            if self.core.failing.load(Relaxed) || begun.elapsed() > PATIENCE || state.stop {
+        while self.core.dirty.load(Relaxed) >= full {
+            if self.core.failing.load(Relaxed) || begun.elapsed() > patience || state.stop {
                 return Err(StoreError::NoSpace);
             }
             state.hurry = true;

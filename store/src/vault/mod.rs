@@ -12,6 +12,7 @@
 mod assemble;
 mod attributes;
 mod backup;
+mod bulk;
 mod check;
 mod commit;
 mod create;
@@ -49,6 +50,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use attributes::{Change, Stat};
 pub use backup::{BackupError, BackupReport};
+pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
 pub use create::CreateError;
@@ -227,6 +229,8 @@ impl Vault {
         });
         self.remove_replaced(std::time::Duration::ZERO);
         self.read_only.store(true, Ordering::Relaxed);
+        // Nothing is sealed any more: the keys are about to go.
+        self.core.pool.drain();
         self.inodes.lock().clear();
         self.core.db.close();
         result

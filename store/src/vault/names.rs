@@ -10,7 +10,7 @@ use crate::record::{Meta, Time};
 use crate::tree::{Kind, Replaced, Told, TreeError};
 
 /// A folder cannot have more names on one file.
-const LINKS_MAX: u32 = 65_000;
+pub(super) const LINKS_MAX: u32 = 65_000;
 
 impl Vault {
     /// What a name stands for.
@@ -170,7 +170,7 @@ impl Vault {
     }
 
     /// A name of this inode is gone. The tree is locked.
-    fn unlinked(&self, inode: &Arc<Inode>, gone: &Replaced, now: Time) {
+    pub(super) fn unlinked(&self, inode: &Arc<Inode>, gone: &Replaced, now: Time) {
         let mut state = inode.state.write();
         state.meta.nlink = state.meta.nlink.saturating_sub(1);
         state.meta.ctime = now;
@@ -191,7 +191,7 @@ impl Vault {
     }
 
     /// A folder's entries changed.
-    fn touch_folder(&self, folder: &Arc<Inode>, now: Time) {
+    pub(super) fn touch_folder(&self, folder: &Arc<Inode>, now: Time) {
         let mut state = folder.state.write();
         state.meta.mtime = now;
         state.meta.ctime = now;
