@@ -13,7 +13,9 @@ use text_support::{Device, Sent, began};
 /// Words, in lines, of about so many bytes.
 fn note(bytes: usize) -> String {
     let mut rng = StdRng::seed_from_u64(bytes as u64);
-    let words = ["garden", "and", "the", "note", "über", "October", "bread", "of", "12.50", "rain"];
+    let words = [
+        "garden", "and", "the", "note", "über", "October", "bread", "of", "12.50", "rain",
+    ];
     let mut text = String::new();
     while text.len() < bytes {
         for _ in 0..rng.random_range(5..15) {
@@ -49,14 +51,21 @@ fn a_megabyte_merges() {
     assert_eq!(one.text(), format!("{near}the end, by another\n"));
     let stale = near.replacen("October", "May", 2);
     let base_of_stale: Heads = [one.sent[0].received().hash()].into_iter().collect();
-    let again = timed("1 MB: a save over an older version", || one.save(&base_of_stale, &stale));
-    timed("1 MB: the next one", || one.save(&again, &stale.replacen("rain", "snow", 1)));
+    let again = timed("1 MB: a save over an older version", || {
+        one.save(&base_of_stale, &stale)
+    });
+    timed("1 MB: the next one", || {
+        one.save(&again, &stale.replacen("rain", "snow", 1))
+    });
     assert!(one.text().contains("snow") && one.text().contains("by another"));
     let saved = timed("1 MB: save", || one.doc.save().expect("whole"));
     println!("1 MB: saved as {} bytes", saved.len());
     let loaded = timed("1 MB: load", || Document::load(began(), &saved).expect("whole"));
     assert_eq!(timed("1 MB: text", || loaded.text()), Ok(one.text()));
-    assert_eq!(timed("1 MB: text of the first version", || loaded.text_at(&old)), Ok(base));
+    assert_eq!(
+        timed("1 MB: text of the first version", || loaded.text_at(&old)),
+        Ok(base)
+    );
 }
 
 /// Guards the limit: a text of exactly that size is one, is rewritten, and grows no further.
@@ -73,7 +82,10 @@ fn a_text_at_the_limit() {
     let heads = device.heads();
     let larger = format!("{base}x");
     let event = text_support::event(1, 99);
-    assert!(matches!(device.doc.edit(&heads, &larger, event), Err(TextError::NotText(_))));
+    assert!(matches!(
+        device.doc.edit(&heads, &larger, event),
+        Err(TextError::NotText(_))
+    ));
     assert_eq!(device.text(), other, "a refusal changes nothing");
 }
 
@@ -92,22 +104,38 @@ fn ten_thousand_versions() {
             kept.push((heads, text.clone()));
         }
     }
-    println!("10,000 versions: made in {:.1?}, text of {} bytes", start.elapsed(), text.len());
+    println!(
+        "10,000 versions: made in {:.1?}, text of {} bytes",
+        start.elapsed(),
+        text.len()
+    );
     let saved = timed("10,000 versions: save", || device.doc.save().expect("whole"));
     println!("10,000 versions: saved as {} bytes", saved.len());
-    let mut loaded = timed("10,000 versions: load", || Document::load(began(), &saved).expect("whole"));
-    assert_eq!(timed("10,000 versions: heads", || loaded.heads()), Ok(device.heads()));
+    let mut loaded = timed("10,000 versions: load", || {
+        Document::load(began(), &saved).expect("whole")
+    });
+    assert_eq!(
+        timed("10,000 versions: heads", || loaded.heads()),
+        Ok(device.heads())
+    );
     assert_eq!(timed("10,000 versions: text", || loaded.text()), Ok(text.clone()));
     for (heads, text) in &kept {
-        assert_eq!(timed("10,000 versions: text of an older one", || loaded.text_at(heads)).as_ref(), Ok(text));
+        assert_eq!(
+            timed("10,000 versions: text of an older one", || loaded.text_at(heads)).as_ref(),
+            Ok(text)
+        );
     }
     let (heads, old) = kept[8].clone();
     let stale = format!("{old} stale");
-    let made = timed("10,000 versions: a save over an older one", || loaded.edit(&heads, &stale, text_support::event(2, 1)));
+    let made = timed("10,000 versions: a save over an older one", || {
+        loaded.edit(&heads, &stale, text_support::event(2, 1))
+    });
     assert!(made.is_ok_and(|made| made.is_some()));
     assert!(loaded.text().is_ok_and(|text| text.contains("stale")));
     let mut other = Device::new(3, &note(4_000));
-    timed("10,000 versions: all received at once", || other.receive(&device.sent));
+    timed("10,000 versions: all received at once", || {
+        other.receive(&device.sent)
+    });
     assert_eq!(other.text(), text);
 }
 
@@ -142,6 +170,12 @@ fn a_thousand_small_edits_are_small() {
     }
     let bytes: usize = device.sent.iter().map(|sent: &Sent| sent.bytes.len()).sum();
     let document = device.doc.save().expect("whole").len();
-    println!("1,000 edits: {bytes} bytes of {} changes; the document: {document} bytes", device.sent.len());
-    assert!(bytes + document < 300_000, "{bytes} bytes of changes, {document} of the document");
+    println!(
+        "1,000 edits: {bytes} bytes of {} changes; the document: {document} bytes",
+        device.sent.len()
+    );
+    assert!(
+        bytes + document < 300_000,
+        "{bytes} bytes of changes, {document} of the document"
+    );
 }

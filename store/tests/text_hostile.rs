@@ -134,7 +134,9 @@ fn what_is_altered_below_is_good() {
     document.apply(&[change]).expect("taken");
     assert_eq!(document.text().as_deref(), Ok("xone two three\n"));
     let mut document = doc();
-    document.apply(&[Made::deletion().check().expect("in order")]).expect("taken");
+    document
+        .apply(&[Made::deletion().check().expect("in order")])
+        .expect("taken");
     assert_eq!(document.text().as_deref(), Ok("ne two three\n"));
 }
 
@@ -151,79 +153,204 @@ fn every_oddity_is_refused() {
     let million = {
         let count = 0xffff_ffff;
         let made = good().with(0x01, &run(count, 1)).with(0x02, &run(count, 1));
-        made.with(0x42, &run(count, 1)).with(0x56, &run(count, 0x16)).with(0x70, &run(count, 0))
+        made.with(0x42, &run(count, 1))
+            .with(0x56, &run(count, 0x16))
+            .with(0x70, &run(count, 0))
     };
     let cases = [
         ("its number is out of reach", change(|made| made.seq = 0)),
         ("its number is out of reach", change(|made| made.start = 0)),
-        ("its number is out of reach", change(|made| made.start = u64::from(u32::MAX))),
+        (
+            "its number is out of reach",
+            change(|made| made.start = u64::from(u32::MAX)),
+        ),
         ("its number is out of reach", change(|made| made.start = u64::MAX)),
         ("its number is out of reach", change(|made| made.start = 1 << 31)),
         ("it has a time or a message", change(|made| made.time = 1)),
-        ("it has a time or a message", change(|made| made.message = b"hello")),
+        (
+            "it has a time or a message",
+            change(|made| made.message = b"hello"),
+        ),
         ("it builds on nothing", change(|made| made.deps.clear())),
-        ("its names are out of order", change(|made| made.deps.push(made.deps[0]))),
-        ("its names are out of order", change(|made| made.deps.insert(0, [0xff; 32]))),
-        ("its names are out of order", change(|made| made.others.push(made.others[0]))),
-        ("an actor is not of this vault", change(|made| made.actor.truncate(15))),
+        (
+            "its names are out of order",
+            change(|made| made.deps.push(made.deps[0])),
+        ),
+        (
+            "its names are out of order",
+            change(|made| made.deps.insert(0, [0xff; 32])),
+        ),
+        (
+            "its names are out of order",
+            change(|made| made.others.push(made.others[0])),
+        ),
+        (
+            "an actor is not of this vault",
+            change(|made| made.actor.truncate(15)),
+        ),
         ("an actor is not of this vault", change(|made| made.actor.clear())),
-        ("it is not by the chain that carries it", change(|made| made.actor[3] ^= 1)),
-        ("it names its own actor twice", change(|made| {
-            made.others.push(made.actor.clone().try_into().expect("16"));
-            made.others.sort();
-        })),
-        ("it is of another text", change(|made| made.others = vec![[7; 16]])),
-        ("bytes are left over at its end", change(|made| made.after = vec![0])),
-        ("a column is deflated", good().with(0x4a, &[0x7f, 1]).without(0x42)),
+        (
+            "it is not by the chain that carries it",
+            change(|made| made.actor[3] ^= 1),
+        ),
+        (
+            "it names its own actor twice",
+            change(|made| {
+                made.others.push(made.actor.clone().try_into().expect("16"));
+                made.others.sort();
+            }),
+        ),
+        (
+            "it is of another text",
+            change(|made| made.others = vec![[7; 16]]),
+        ),
+        (
+            "bytes are left over at its end",
+            change(|made| made.after = vec![0]),
+        ),
+        (
+            "a column is deflated",
+            good().with(0x4a, &[0x7f, 1]).without(0x42),
+        ),
         ("it has columns that no edit has", good().with(0x15, b"\x7f\x01a")),
         ("it has columns that no edit has", good().with(0x94, &[0, 1])),
         ("it has columns that no edit has", good().with(0xa5, b"\x7f\x01a")),
-        ("it has columns that no edit has", change(|made| made.columns.reverse())),
-        ("it has columns that no edit has", change(|made| {
-            let first = made.columns[0].clone();
-            made.columns.insert(0, first);
-        })),
+        (
+            "it has columns that no edit has",
+            change(|made| made.columns.reverse()),
+        ),
+        (
+            "it has columns that no edit has",
+            change(|made| {
+                let first = made.columns[0].clone();
+                made.columns.insert(0, first);
+            }),
+        ),
         ("a column is empty", good().with(0x11, &[])),
         ("it does nothing", good().without(0x42)),
         ("it has more operations than any edit of a text", million),
-        ("it has more operations than any edit of a text", good().with(0x42, &run(1 << 40, 1))),
+        (
+            "it has more operations than any edit of a text",
+            good().with(0x42, &run(1 << 40, 1)),
+        ),
         ("it ends early", good().with(0x42, &run(1_000_000, 1))),
-        ("it changes something besides the text", good().with(0x02, &[0x7f, 2])),
-        ("it changes something besides the text", good().with(0x01, &[0x7f, 0])),
+        (
+            "it changes something besides the text",
+            good().with(0x02, &[0x7f, 2]),
+        ),
+        (
+            "it changes something besides the text",
+            good().with(0x01, &[0x7f, 0]),
+        ),
         ("a value is missing", good().without(0x01)),
         ("a value is missing", good().without(0x01).without(0x02)),
         ("a value is missing", good().with(0x42, &[0, 1])),
         ("a run is empty", good().with(0x42, &[0, 0])),
         ("a run is empty", good().with(0x34, &[0, 0, 1])),
-        ("it does something besides inserting and deleting", good().with(0x42, &[0x7f, 0])),
-        ("it does something besides inserting and deleting", good().with(0x42, &[0x7f, 2])),
-        ("it does something besides inserting and deleting", good().with(0x42, &[0x7f, 4])),
-        ("it does something besides inserting and deleting", good().with(0x42, &[0x7f, 5])),
-        ("it does something besides inserting and deleting", good().with(0x42, &[0x7f, 7])),
-        ("it does something besides inserting and deleting", good().with(0x34, &[1])),
-        ("it does something besides inserting and deleting", good().with(0x70, &[0x7f, 1])),
-        ("it does something besides inserting and deleting", Made::deletion().with(0x70, &[0x7f, 0])),
-        ("it does something besides inserting and deleting", Made::deletion().with(0x34, &[0, 1])),
-        ("it does something besides inserting and deleting", Made::deletion().with(0x56, &[0x7f, 1])),
-        ("it deletes something besides a character", Made::deletion().with(0x73, &[0x7f, 3])),
-        ("it deletes something besides a character", Made::deletion().with(0x71, &[0x7f, 0])),
-        ("it inserts something besides characters", good().with(0x56, &[0x7f, 0x13])),
-        ("it inserts something besides characters", good().with(0x56, &[0x7f, 0x06])),
-        ("it inserts something besides characters", good().with(0x56, &[0x7f, 0x26]).with(0x57, b"xy")),
-        ("it inserts something besides characters", good().with(0x57, &[0xff])),
-        ("it inserts something besides characters", good().with(0x56, &[0x7f, 0x36]).with(0x57, &[0xed, 0xa0, 0x80])),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x42, &[0x7f, 0]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x42, &[0x7f, 2]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x42, &[0x7f, 4]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x42, &[0x7f, 5]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x42, &[0x7f, 7]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x34, &[1]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            good().with(0x70, &[0x7f, 1]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            Made::deletion().with(0x70, &[0x7f, 0]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            Made::deletion().with(0x34, &[0, 1]),
+        ),
+        (
+            "it does something besides inserting and deleting",
+            Made::deletion().with(0x56, &[0x7f, 1]),
+        ),
+        (
+            "it deletes something besides a character",
+            Made::deletion().with(0x73, &[0x7f, 3]),
+        ),
+        (
+            "it deletes something besides a character",
+            Made::deletion().with(0x71, &[0x7f, 0]),
+        ),
+        (
+            "it inserts something besides characters",
+            good().with(0x56, &[0x7f, 0x13]),
+        ),
+        (
+            "it inserts something besides characters",
+            good().with(0x56, &[0x7f, 0x06]),
+        ),
+        (
+            "it inserts something besides characters",
+            good().with(0x56, &[0x7f, 0x26]).with(0x57, b"xy"),
+        ),
+        (
+            "it inserts something besides characters",
+            good().with(0x57, &[0xff]),
+        ),
+        (
+            "it inserts something besides characters",
+            good().with(0x56, &[0x7f, 0x36]).with(0x57, &[0xed, 0xa0, 0x80]),
+        ),
         ("it ends early", good().with(0x56, &[0x7f, 0x26])),
         ("a column is longer than the others", good().with(0x57, b"xy")),
         ("a column is longer than the others", good().with(0x34, &[0, 2])),
-        ("a column is longer than the others", good().with(0x56, &[2, 0x16])),
-        ("a column is longer than the others", good().with(0x71, &[0x7f, 1])),
-        ("it names an actor that it does not list", good().with(0x13, &[0x7f, 2])),
-        ("it names an actor that it does not list", good().with(0x11, &[0x7f, 2]).with(0x13, &[0x7f, 2])),
-        ("it refers to what cannot be there", good().with(0x11, &[0x7f, 1]).with(0x13, &[0x7f, 1])),
-        ("it refers to what cannot be there", good().with(0x11, &[0x7f, 1]).with(0x13, &[0x7f, NEXT as u8])),
-        ("it refers to what cannot be there", good().with(0x11, &[0x7f, 0]).with(0x13, &[0x7f, NEXT as u8])),
+        (
+            "a column is longer than the others",
+            good().with(0x56, &[2, 0x16]),
+        ),
+        (
+            "a column is longer than the others",
+            good().with(0x71, &[0x7f, 1]),
+        ),
+        (
+            "it names an actor that it does not list",
+            good().with(0x13, &[0x7f, 2]),
+        ),
+        (
+            "it names an actor that it does not list",
+            good().with(0x11, &[0x7f, 2]).with(0x13, &[0x7f, 2]),
+        ),
+        (
+            "it refers to what cannot be there",
+            good().with(0x11, &[0x7f, 1]).with(0x13, &[0x7f, 1]),
+        ),
+        (
+            "it refers to what cannot be there",
+            good().with(0x11, &[0x7f, 1]).with(0x13, &[0x7f, NEXT as u8]),
+        ),
+        (
+            "it refers to what cannot be there",
+            good().with(0x11, &[0x7f, 0]).with(0x13, &[0x7f, NEXT as u8]),
+        ),
         ("a counter is below zero", good().with(0x13, &[0x7f, 0x7e])),
-        ("a number is longer than it needs to be", good().with(0x42, &[0x7f, 0x81, 0])),
+        (
+            "a number is longer than it needs to be",
+            good().with(0x42, &[0x7f, 0x81, 0]),
+        ),
     ];
     for (i, (why, made)) in cases.iter().enumerate() {
         assert_eq!(made.check(), Err(Refused(why)), "case {i}");
@@ -233,7 +360,10 @@ fn every_oddity_is_refused() {
     alone.actor = Actor::of_edit(event(1, 1)).bytes().to_vec();
     assert!(alone.check().is_ok());
     alone.seq = 2;
-    assert_eq!(alone.check(), Err(Refused("its actor makes one change, and this is another")));
+    assert_eq!(
+        alone.check(),
+        Err(Refused("its actor makes one change, and this is another"))
+    );
 }
 
 /// Guards the outside: magic, checksum, type, length; every cut.
@@ -272,7 +402,12 @@ fn what_passes_does_no_harm() {
     device.save_newest("one and two, three\n");
     device.save_newest("1 and two, 3 🧄\n");
     let mut bodies: Vec<Vec<u8>> = [Made::good(), Made::deletion()].iter().map(Made::body).collect();
-    bodies.extend(device.sent.iter().map(|sent| change_body(&sent.bytes).expect("a chunk").to_vec()));
+    bodies.extend(
+        device
+            .sent
+            .iter()
+            .map(|sent| change_body(&sent.bytes).expect("a chunk").to_vec()),
+    );
     let first = device.sent[0].received();
     let mut rng = StdRng::seed_from_u64(5);
     let (mut passed, mut taken) = (0, 0);
@@ -336,36 +471,66 @@ fn what_contradicts_the_document_is_refused() {
     let mut document = doc();
     let mut far = Made::good();
     far.start = 1_000_000_000;
-    refused(&mut document, &far, "its operations are not numbered on from what it builds on");
+    refused(
+        &mut document,
+        &far,
+        "its operations are not numbered on from what it builds on",
+    );
     far.start = NEXT + 1;
-    refused(&mut document, &far, "its operations are not numbered on from what it builds on");
+    refused(
+        &mut document,
+        &far,
+        "its operations are not numbered on from what it builds on",
+    );
     let mut second = Made::good();
     second.seq = 2;
-    refused(&mut document, &second, "its actor has another change at this place");
+    refused(
+        &mut document,
+        &second,
+        "its actor has another change at this place",
+    );
 
     let first = Made::good().check().expect("in order");
     document.apply(std::slice::from_ref(&first)).expect("taken");
-    document.apply(std::slice::from_ref(&first)).expect("again: passed over");
+    document
+        .apply(std::slice::from_ref(&first))
+        .expect("again: passed over");
     let twin = Made::good().with(0x57, b"y");
     refused(&mut document, &twin, "its actor has another change at this place");
     // A second change of the chain that does not build on its first.
-    refused(&mut document, &second, "it does not build on the last change of the same actor");
+    refused(
+        &mut document,
+        &second,
+        "it does not build on the last change of the same actor",
+    );
 
     let mut unknown = Made::good();
     unknown.deps = vec![[9; 32]];
     let unknown = unknown.check().expect("in order by itself");
-    assert_eq!(document.apply(&[unknown]), Err(TextError::Missing(ChangeHash([9; 32]))));
+    assert_eq!(
+        document.apply(&[unknown]),
+        Err(TextError::Missing(ChangeHash([9; 32])))
+    );
 
     // All or nothing: what is good in a batch waits with what is not.
     let mut fresh = doc();
     let twin = twin.check().expect("in order by itself");
-    assert!(matches!(fresh.apply(&[first.clone(), twin]), Err(TextError::Refused { .. })));
+    assert!(matches!(
+        fresh.apply(&[first.clone(), twin]),
+        Err(TextError::Refused { .. })
+    ));
     assert_eq!(fresh.text().as_deref(), Ok(NOTE));
     fresh.apply(&[first]).expect("alone it is taken");
 
     let other = Change::check(change_chunk(&Made::good().body()), event(1, 1), began()).expect("in order");
     let mut another = Document::genesis(event(3, 3), NOTE).expect("a text");
-    assert!(matches!(another.apply(&[other]), Err(TextError::Refused { why: "it is of another text", .. })));
+    assert!(matches!(
+        another.apply(&[other]),
+        Err(TextError::Refused {
+            why: "it is of another text",
+            ..
+        })
+    ));
 }
 
 /// Guards versions that are none.
@@ -373,8 +538,14 @@ fn what_contradicts_the_document_is_refused() {
 fn unknown_versions_are_named() {
     let mut document = doc();
     let nowhere = [ChangeHash([1; 32])].into_iter().collect();
-    assert_eq!(document.text_at(&nowhere), Err(TextError::Missing(ChangeHash([1; 32]))));
-    assert_eq!(document.edit(&nowhere, "x", event(1, 1)), Err(TextError::Missing(ChangeHash([1; 32]))));
+    assert_eq!(
+        document.text_at(&nowhere),
+        Err(TextError::Missing(ChangeHash([1; 32])))
+    );
+    assert_eq!(
+        document.edit(&nowhere, "x", event(1, 1)),
+        Err(TextError::Missing(ChangeHash([1; 32])))
+    );
     let none = std::iter::empty().collect();
     assert_eq!(document.text_at(&none), Err(TextError::NoVersion));
     assert_eq!(document.edit(&none, "x", event(1, 1)), Err(TextError::NoVersion));
@@ -388,18 +559,29 @@ fn damaged_documents_are_refused() {
     device.save_newest("one and two, three\n");
     let saved = device.doc.save().expect("whole");
     assert!(Document::load(began(), &saved).is_ok());
-    assert_eq!(Document::load(event(3, 3), &saved).err(), Some(TextError::Damaged));
+    assert_eq!(
+        Document::load(event(3, 3), &saved).err(),
+        Some(TextError::Damaged)
+    );
     assert_eq!(Document::load(began(), b"").err(), Some(TextError::Damaged));
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     for len in 0..saved.len() {
-        assert_eq!(Document::load(began(), &saved[..len]).err(), Some(TextError::Damaged), "cut to {len}");
+        assert_eq!(
+            Document::load(began(), &saved[..len]).err(),
+            Some(TextError::Damaged),
+            "cut to {len}"
+        );
     }
     for place in 0..saved.len() {
         for bit in 0..8 {
             let mut bytes = saved.clone();
             bytes[place] ^= 1 << bit;
-            assert_eq!(Document::load(began(), &bytes).err(), Some(TextError::Damaged), "bit {bit} of byte {place}");
+            assert_eq!(
+                Document::load(began(), &bytes).err(),
+                Some(TextError::Damaged),
+                "bit {bit} of byte {place}"
+            );
         }
     }
     std::panic::set_hook(quiet);

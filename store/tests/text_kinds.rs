@@ -21,15 +21,37 @@ fn merged(base: &str, one: &str, two: &str) -> String {
 fn what_people_write_in_is_a_text() {
     let names = TextNames::default();
     let texts: [&[u8]; 12] = [
-        b"Notes/Garden.md", b"a.MARKDOWN", b"todo.txt", b"x/y/TODO", b"Contacts/ada.vcf", b"Cal.ics", b"j.org",
-        b"README", b"n.rst", b"\xff\xfe.txt", b"deep/er/l.adoc", b".hidden.md",
+        b"Notes/Garden.md",
+        b"a.MARKDOWN",
+        b"todo.txt",
+        b"x/y/TODO",
+        b"Contacts/ada.vcf",
+        b"Cal.ics",
+        b"j.org",
+        b"README",
+        b"n.rst",
+        b"\xff\xfe.txt",
+        b"deep/er/l.adoc",
+        b".hidden.md",
     ];
     for name in texts {
         assert!(names.cover(name), "{}", name.escape_ascii());
     }
     let others: [&[u8]; 14] = [
-        b"main.rs", b"a.py", b"CMakeLists.txt", b"requirements-dev.txt", b"x.html", b"x.json", b"md", b"a.md~",
-        b"", b"repo/.git/description.txt", b".git/x.md", b".git", b"a/.svn/n.txt", b"a.mdx",
+        b"main.rs",
+        b"a.py",
+        b"CMakeLists.txt",
+        b"requirements-dev.txt",
+        b"x.html",
+        b"x.json",
+        b"md",
+        b"a.md~",
+        b"",
+        b"repo/.git/description.txt",
+        b".git/x.md",
+        b".git",
+        b"a/.svn/n.txt",
+        b"a.mdx",
     ];
     for name in others {
         assert!(!names.cover(name), "{}", name.escape_ascii());
@@ -43,13 +65,23 @@ fn what_people_write_in_is_a_text() {
 #[test]
 fn the_list_is_a_setting() {
     let names: TextNames = "*.rs  a*b*c.d !secret*".parse().expect("a list");
-    for (name, is) in [("x.rs", true), ("axxbyyc.d", true), ("abc.d", true), ("acb.d", false), ("secret.rs", false), ("x.md", false)] {
+    for (name, is) in [
+        ("x.rs", true),
+        ("axxbyyc.d", true),
+        ("abc.d", true),
+        ("acb.d", false),
+        ("secret.rs", false),
+        ("x.md", false),
+    ] {
         assert_eq!(names.cover(name.as_bytes()), is, "{name}");
     }
     assert_eq!(names.to_string().parse::<TextNames>().as_ref(), Ok(&names));
     let names = TextNames::default();
     assert_eq!(names.to_string().parse::<TextNames>().as_ref(), Ok(&names));
-    assert!("".parse::<TextNames>().is_ok_and(|none| !none.cover(b"a.md")), "no patterns: no texts");
+    assert!(
+        "".parse::<TextNames>().is_ok_and(|none| !none.cover(b"a.md")),
+        "no patterns: no texts"
+    );
     assert!("!".parse::<TextNames>().is_err());
     assert!("Notes/*.md".parse::<TextNames>().is_err());
     assert!("x ".repeat(600).parse::<TextNames>().is_err());
@@ -70,8 +102,14 @@ fn the_bytes_decide_too() {
     let largest = "x".repeat(TEXT_MAX);
     assert_eq!(names.kind(b"a.md", largest.as_bytes()), Kind::Text(&largest));
     assert_eq!(names.kind(b"a.md", format!("{largest}x").as_bytes()), Kind::Blob);
-    assert!(matches!(Document::genesis(began(), ""), Err(TextError::NotText(_))));
-    assert!(matches!(Document::genesis(began(), &format!("{largest}x")), Err(TextError::NotText(_))));
+    assert!(matches!(
+        Document::genesis(began(), ""),
+        Err(TextError::NotText(_))
+    ));
+    assert!(matches!(
+        Document::genesis(began(), &format!("{largest}x")),
+        Err(TextError::NotText(_))
+    ));
 }
 
 /// Guards merges of plain notes: both sides' words are there, in their places.
@@ -79,14 +117,28 @@ fn the_bytes_decide_too() {
 fn notes_merge() {
     let base = "# Trip\n\nTake the train at nine.\nAsk Ada.\n";
     assert_eq!(
-        merged(base, "# Trip\n\nTake the early train at nine.\nAsk Ada.\n", "# Trip to Lyon\n\nTake the train at nine.\nAsk Grace.\n"),
+        merged(
+            base,
+            "# Trip\n\nTake the early train at nine.\nAsk Ada.\n",
+            "# Trip to Lyon\n\nTake the train at nine.\nAsk Grace.\n"
+        ),
         "# Trip to Lyon\n\nTake the early train at nine.\nAsk Grace.\n"
     );
     // One word, changed by both: both words are there, neither cut.
-    let both = merged(base, &base.replace("nine", "eight"), &base.replace("nine", "eleven"));
-    assert!(both.contains("eight") && both.contains("eleven") && !both.contains("nine"), "{both}");
+    let both = merged(
+        base,
+        &base.replace("nine", "eight"),
+        &base.replace("nine", "eleven"),
+    );
+    assert!(
+        both.contains("eight") && both.contains("eleven") && !both.contains("nine"),
+        "{both}"
+    );
     // Deleted by one, changed elsewhere by the other.
-    assert_eq!(merged("a b c\nd e f\n", "a b c\n", "a b x c\nd e f\n"), "a b x c\n");
+    assert_eq!(
+        merged("a b c\nd e f\n", "a b c\n", "a b x c\nd e f\n"),
+        "a b x c\n"
+    );
     // The same, made by both, is there twice: nobody knows that it is the same.
     assert_eq!(merged("a\n", "a\nb\n", "a\nb\n"), "a\nb\nb\n");
 }
@@ -94,16 +146,36 @@ fn notes_merge() {
 /// Guards line endings, scripts and signs of several code points through merges.
 #[test]
 fn nothing_is_torn_by_a_merge() {
-    assert_eq!(merged("one\r\ntwo\r\nthree\r\n", "one 1\r\ntwo\r\nthree\r\n", "one\r\ntwo\r\nthree 3\r\nfour\r\n"), "one 1\r\ntwo\r\nthree 3\r\nfour\r\n");
+    assert_eq!(
+        merged(
+            "one\r\ntwo\r\nthree\r\n",
+            "one 1\r\ntwo\r\nthree\r\n",
+            "one\r\ntwo\r\nthree 3\r\nfour\r\n"
+        ),
+        "one 1\r\ntwo\r\nthree 3\r\nfour\r\n"
+    );
     let family = "👨\u{200d}👩\u{200d}👧";
     let fewer = "👨\u{200d}👧";
     let more = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
-    let both = merged(&format!("we: {family}!\n"), &format!("we: {fewer}!\n"), &format!("we: {more}!\n"));
-    assert!(both.contains(fewer) && both.contains(more), "two families, not a third: {both}");
+    let both = merged(
+        &format!("we: {family}!\n"),
+        &format!("we: {fewer}!\n"),
+        &format!("we: {more}!\n"),
+    );
+    assert!(
+        both.contains(fewer) && both.contains(more),
+        "two families, not a third: {both}"
+    );
     let both = merged("cafe\u{301} noir\n", "cafe noir\n", "cafe\u{301}s noir\n");
     assert!(both.contains("cafe") && both.contains("cafe\u{301}s"), "{both}");
-    assert_eq!(merged("שלום עולם יפה\n", "שלום עולם יפה מאוד\n", "היי עולם יפה\n"), "היי עולם יפה מאוד\n");
-    assert_eq!(merged("漢字の本\n", "漢字の新本\n", "漢字の本。\n"), "漢字の新本。\n");
+    assert_eq!(
+        merged("שלום עולם יפה\n", "שלום עולם יפה מאוד\n", "היי עולם יפה\n"),
+        "היי עולם יפה מאוד\n"
+    );
+    assert_eq!(
+        merged("漢字の本\n", "漢字の新本\n", "漢字の本。\n"),
+        "漢字の新本。\n"
+    );
     let (bom, nul) = ("\u{feff}x y\n", "x\0y z\n");
     assert_eq!(merged(bom, "\u{feff}x y z\n", "\u{feff}w y\n"), "\u{feff}w y z\n");
     assert_eq!(merged(nul, "x\0y zz\n", "w\0y z\n"), "w\0y zz\n");
@@ -128,12 +200,21 @@ fn contacts_stay_contacts() {
     assert_eq!(both, mail.replace("+44 1", "+44 2"));
     assert!(still_whole(name, &[&mail, &phone], &both));
     // Both wrote the time of their change into one line.
-    let (one, two) = (mail.replace("20250101", "20260203"), phone.replace("20250101", "20260304"));
+    let (one, two) = (
+        mail.replace("20250101", "20260203"),
+        phone.replace("20250101", "20260304"),
+    );
     let both = merged(CARD, &one, &two);
     assert!(!still_whole(name, &[&one, &two], &both), "{both}");
-    assert!(still_whole(b"ada.md", &[&one, &two], &both), "as a note it may stand");
+    assert!(
+        still_whole(b"ada.md", &[&one, &two], &both),
+        "as a note it may stand"
+    );
     // Each added a second contact: three contacts, each whole.
-    let (one, two) = ([CARD, &CARD.replace("uuid:1", "uuid:2")].concat(), [CARD, &CARD.replace("uuid:1", "uuid:3")].concat());
+    let (one, two) = (
+        [CARD, &CARD.replace("uuid:1", "uuid:2")].concat(),
+        [CARD, &CARD.replace("uuid:1", "uuid:3")].concat(),
+    );
     let both = merged(CARD, &one, &two);
     assert!(still_whole(name, &[&one, &two], &both), "{both}");
     // What a merge could come to: every kind of harm is seen.
@@ -151,7 +232,10 @@ fn contacts_stay_contacts() {
     ];
     for harm in &harms {
         assert!(!still_whole(name, &[CARD, CARD], harm), "{harm}");
-        assert!(still_whole(name, &[CARD, harm], harm), "what was so before may stay so: {harm}");
+        assert!(
+            still_whole(name, &[CARD, harm], harm),
+            "what was so before may stay so: {harm}"
+        );
     }
     // Folded lines, groups, quoted parameters, LF: a contact all the same.
     let odd = "BEGIN:vcard\nversion:3.0\nitem1.TEL;TYPE=\"a:b\":+1\nFN:A very lo\n ng name\nN:x\nREV:2025-01-01T00:00:00Z\nEND:VCARD\n\n";
@@ -170,7 +254,10 @@ fn calendars_stay_calendars() {
     assert_eq!(both, one.replace("-PT15M", "-PT30M"));
     assert!(still_whole(name, &[&one, &two], &both));
     // Both moved it to another time.
-    let (one, two) = (base.replace("T090000", "T100000"), base.replace("T090000", "T110000"));
+    let (one, two) = (
+        base.replace("T090000", "T100000"),
+        base.replace("T090000", "T110000"),
+    );
     assert!(!still_whole(name, &[&one, &two], &merged(base, &one, &two)));
     for (from, to) in [
         ("END:VALARM\r\n", ""),
@@ -190,24 +277,44 @@ fn calendars_stay_calendars() {
 fn front_matters_stay_front_matters() {
     let name = b"post.md";
     let base = "---\ntitle: Plan\ntags: [a, b]\n---\n\nText: with: colons\n";
-    let (one, two) = (base.replace("Plan", "The Plan"), base.replace("[a, b]", "[a, b, c]"));
+    let (one, two) = (
+        base.replace("Plan", "The Plan"),
+        base.replace("[a, b]", "[a, b, c]"),
+    );
     let both = merged(base, &one, &two);
     assert_eq!(both, one.replace("[a, b]", "[a, b, c]"));
     assert!(still_whole(name, &[&one, &two], &both));
     // Both added the same name.
-    let (one, two) = (base.replace("title", "date: 1\ntitle"), base.replace("title", "date: 2\ntitle"));
+    let (one, two) = (
+        base.replace("title", "date: 1\ntitle"),
+        base.replace("title", "date: 2\ntitle"),
+    );
     assert!(!still_whole(name, &[&one, &two], &merged(base, &one, &two)));
-    for harm in ["---\ntitle: Plan\n", "---\ntitle: [a\n---\n", "---\na: 1\nb: {c\n---\n", "---\na: \"x\n---\n"] {
+    for harm in [
+        "---\ntitle: Plan\n",
+        "---\ntitle: [a\n---\n",
+        "---\na: 1\nb: {c\n---\n",
+        "---\na: \"x\n---\n",
+    ] {
         assert!(!still_whole(name, &[base, base], harm), "{harm}");
     }
     for fine in [
-        "no front matter\n", "", "---\n---\n", "---\na: {x: 1, x2: 2}\nb:\n  a: 1\n  c: 2\n---\n", "+++\ntitle = 1\n+++\n",
-        "---\n- a\n- a\n---\n", "\u{feff}---\r\na: 1\r\n---\r\nb\r\n",
+        "no front matter\n",
+        "",
+        "---\n---\n",
+        "---\na: {x: 1, x2: 2}\nb:\n  a: 1\n  c: 2\n---\n",
+        "+++\ntitle = 1\n+++\n",
+        "---\n- a\n- a\n---\n",
+        "\u{feff}---\r\na: 1\r\n---\r\nb\r\n",
     ] {
         assert!(still_whole(name, &[base, base], fine), "{fine}");
     }
     // A rule at the top of a note is no front matter that broke.
-    assert!(still_whole(name, &["---\nsome words\n"], "---\nsome more words\n"));
+    assert!(still_whole(
+        name,
+        &["---\nsome words\n"],
+        "---\nsome more words\n"
+    ));
     // Names of no structure are always whole.
     assert!(still_whole(b"x.txt", &[base], "---\n"));
 }

@@ -49,7 +49,8 @@ impl Editor {
                 .filter(|(_, _, word)| own(word))
                 .map(|(l, w, _)| (l, w))
                 .collect();
-            let Some(&(l, w)) = (!places.is_empty()).then(|| &places[rng.random_range(0..places.len())]) else {
+            let Some(&(l, w)) = (!places.is_empty()).then(|| &places[rng.random_range(0..places.len())])
+            else {
                 return;
             };
             match rng.random_range(0..4) {
@@ -80,7 +81,10 @@ impl Editor {
 }
 
 fn words(line: &str) -> Vec<String> {
-    line.split(' ').filter(|word| !word.is_empty()).map(String::from).collect()
+    line.split(' ')
+        .filter(|word| !word.is_empty())
+        .map(String::from)
+        .collect()
 }
 
 /// Plays one seed; the text that all ended with.

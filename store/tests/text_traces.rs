@@ -32,7 +32,9 @@ fn trace() -> Vec<Patch> {
         .expect("the recording unpacks");
     let json: serde_json::Value = serde_json::from_str(&json).expect("the recording is JSON");
     let txns = json["txns"].as_array().expect("it has transactions");
-    let patches = txns.iter().flat_map(|txn| txn["patches"].as_array().expect("each has patches"));
+    let patches = txns
+        .iter()
+        .flat_map(|txn| txn["patches"].as_array().expect("each has patches"));
     let number = |value: &serde_json::Value| value.as_u64().expect("a number") as usize;
     patches
         .map(|patch| {
@@ -60,7 +62,11 @@ struct Editor<'a> {
 
 impl Editor<'_> {
     fn note(&self) -> String {
-        let parts = if self.first { [&self.typed, &self.other] } else { [&self.other, &self.typed] };
+        let parts = if self.first {
+            [&self.typed, &self.other]
+        } else {
+            [&self.other, &self.typed]
+        };
         format!("{}{BETWEEN}{}", parts[0], parts[1])
     }
 
@@ -68,8 +74,15 @@ impl Editor<'_> {
     fn load(&mut self, device: &Device, seed: u64) {
         let text = device.text();
         let (first, second) = text.split_once(BETWEEN).expect("nobody touched what is between");
-        let (own, other) = if self.first { (first, second) } else { (second, first) };
-        assert_eq!(own, self.typed, "seed {seed}: what was typed is not what is there");
+        let (own, other) = if self.first {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        assert_eq!(
+            own, self.typed,
+            "seed {seed}: what was typed is not what is there"
+        );
         self.other = other.to_string();
         self.shown = vec![(device.heads(), text)];
     }
@@ -81,7 +94,8 @@ impl Editor<'_> {
         let base = self.shown[base].0.clone();
         let heads = device.save(&base, &note);
         assert_eq!(device.doc.text_at(&heads), Ok(note.clone()), "seed {seed}");
-        self.shown.push((heads, note));
+        // Its buffer is this version now: what it was shown before is nothing that it has.
+        self.shown = vec![(heads, note)];
     }
 }
 
@@ -122,7 +136,9 @@ fn play(patches: &[Patch], states: &[String], seed: u64) {
     while editors.iter().any(|editor| editor.patches.len() > 0) {
         let e = rng.random_range(0..2);
         for _ in 0..rng.random_range(1..80) {
-            let Some(patch) = editors[e].patches.next() else { break };
+            let Some(patch) = editors[e].patches.next() else {
+                break;
+            };
             editors[e].typed = patched(&editors[e].typed, patch);
         }
         editors[e].save(&mut devices[e], seed);

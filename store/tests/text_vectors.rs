@@ -41,20 +41,44 @@ fn changes() -> (Document, Vec<(&'static str, EventRef, Change)>) {
     let mut made = Vec::new();
     let mut edit = |name, base: Option<&Heads>, new: &str, at| {
         let heads = doc.heads().expect("whole");
-        let change = doc.edit(base.unwrap_or(&heads), new, at).expect("an edit").expect("a change");
+        let change = doc
+            .edit(base.unwrap_or(&heads), new, at)
+            .expect("an edit")
+            .expect("a change");
         made.push((name, at, change));
     };
-    edit("insert", None, "# Garden\n\nPlant the garlic in late October.\n", event(1, 1));
-    edit("replace", None, "# Gärten\n\nPlant garlic in late October.\n", event(1, 2));
-    edit("older", Some(&first), "# Garden\n\nPlant the garlic in October. 🧄\n", event(2, 9));
+    edit(
+        "insert",
+        None,
+        "# Garden\n\nPlant the garlic in late October.\n",
+        event(1, 1),
+    );
+    edit(
+        "replace",
+        None,
+        "# Gärten\n\nPlant garlic in late October.\n",
+        event(1, 2),
+    );
+    edit(
+        "older",
+        Some(&first),
+        "# Garden\n\nPlant the garlic in October. 🧄\n",
+        event(2, 9),
+    );
     edit("merged", None, "Nothing.\n", event(2, 10));
     (doc, made)
 }
 
 fn text() -> String {
     let mut lines = vec![
-        ("actor/genesis".to_string(), hex(Actor::of_genesis(began()).bytes())),
-        ("actor/chain".to_string(), hex(Actor::of_chain(event(1, 1).chain).bytes())),
+        (
+            "actor/genesis".to_string(),
+            hex(Actor::of_genesis(began()).bytes()),
+        ),
+        (
+            "actor/chain".to_string(),
+            hex(Actor::of_chain(event(1, 1).chain).bytes()),
+        ),
         ("actor/edit".to_string(), hex(Actor::of_edit(event(2, 9)).bytes())),
     ];
     for (name, text) in first() {
@@ -64,7 +88,10 @@ fn text() -> String {
     for (name, _, change) in changes().1 {
         lines.push((format!("change/{name}"), hex(change.bytes())));
     }
-    lines.iter().map(|(name, hex)| format!("{name} {hex}\n")).collect()
+    lines
+        .iter()
+        .map(|(name, hex)| format!("{name} {hex}\n"))
+        .collect()
 }
 
 /// Guards the recipe, and what is sent.
@@ -101,7 +128,8 @@ fn what_was_frozen_is_read() {
         .collect();
     assert_eq!(changes.len(), events.len());
     let mut doc = Document::genesis(began(), NOTE).expect("a text");
-    doc.apply(&changes.iter().rev().cloned().collect::<Vec<_>>()).expect("all of them");
+    doc.apply(&changes.iter().rev().cloned().collect::<Vec<_>>())
+        .expect("all of them");
     assert_eq!(doc.text(), made.text());
     assert_eq!(doc.heads(), made.heads());
 }
@@ -112,13 +140,30 @@ fn a_document_comes_back() {
     let (mut made, events) = changes();
     let saved = made.save().expect("whole");
     let mut loaded = Document::load(began(), &saved).expect("whole");
-    assert_eq!((loaded.heads(), loaded.text(), loaded.first()), (made.heads(), made.text(), made.first()));
+    assert_eq!(
+        (loaded.heads(), loaded.text(), loaded.first()),
+        (made.heads(), made.text(), made.first())
+    );
     assert!(events.iter().all(|(_, _, change)| loaded.has(&change.hash())));
     let heads = made.heads().expect("whole");
-    let change = made.edit(&heads, "Nothing at all.\n", event(2, 11)).expect("an edit").expect("a change");
+    let change = made
+        .edit(&heads, "Nothing at all.\n", event(2, 11))
+        .expect("an edit")
+        .expect("a change");
     loaded.apply(std::slice::from_ref(&change)).expect("taken");
     assert_eq!(loaded.text().as_deref(), Ok("Nothing at all.\n"));
     let heads = loaded.heads().expect("whole");
-    assert!(loaded.edit(&heads, "Nothing at all.\n", event(2, 12)).expect("an edit").is_none(), "no difference");
-    assert!(loaded.edit(&heads, "Something.\n", event(2, 12)).expect("an edit").is_some());
+    assert!(
+        loaded
+            .edit(&heads, "Nothing at all.\n", event(2, 12))
+            .expect("an edit")
+            .is_none(),
+        "no difference"
+    );
+    assert!(
+        loaded
+            .edit(&heads, "Something.\n", event(2, 12))
+            .expect("an edit")
+            .is_some()
+    );
 }

@@ -63,7 +63,11 @@ impl Change {
     pub fn check(bytes: Vec<u8>, event: EventRef, genesis: EventRef) -> Result<Change, Refused> {
         let genesis = Actor::of_genesis(genesis);
         let facts = guard::read(&bytes, event, genesis)?;
-        Ok(Change { bytes, genesis, facts })
+        Ok(Change {
+            bytes,
+            genesis,
+            facts,
+        })
     }
 
     /// The bytes, as they are sealed into an event.

@@ -17,7 +17,9 @@ pub enum TextError {
     #[error("this names no version of the text: a version has at least one change")]
     NoVersion,
     /// A change of another device contradicts what is known; the document is as it was.
-    #[error("the text's change {change} was refused, {why}: it is set aside, and the text goes on without it")]
+    #[error(
+        "the text's change {change} was refused, {why}: it is set aside, and the text goes on without it"
+    )]
     Refused {
         /// Which.
         change: ChangeHash,

@@ -75,9 +75,7 @@ impl FromStr for TextNames {
 
     fn from_str(list: &str) -> Result<TextNames, BadPattern> {
         let patterns = list.split_whitespace().map(Pattern::parse);
-        let patterns = patterns
-            .take(PATTERNS_MAX + 1)
-            .collect::<Result<Vec<_>, _>>()?;
+        let patterns = patterns.take(PATTERNS_MAX + 1).collect::<Result<Vec<_>, _>>()?;
         if patterns.len() > PATTERNS_MAX {
             return Err(BadPattern::TooMany);
         }

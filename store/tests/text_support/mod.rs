@@ -68,7 +68,11 @@ impl Device {
         let bytes = change.bytes().to_vec();
         self.sent.push(Sent { event, bytes });
         let after: Heads = [change.hash()].into_iter().collect();
-        assert_eq!(self.doc.text_at(&after).as_deref(), Ok(new), "an edit is what was saved");
+        assert_eq!(
+            self.doc.text_at(&after).as_deref(),
+            Ok(new),
+            "an edit is what was saved"
+        );
         after
     }
 

@@ -1,18 +1,17 @@
 //! Which tokens two texts share, in order.
 //!
 //! The shortest answer (`shortest`), while it can be had in 2²⁶ steps for a whole comparison, a
-//! fraction of a second; beyond, the one of `imara-diff`'s heuristics, which give up early: it is
-//! good, not shortest; beyond 2²⁰ tokens the span is replaced as one. Guarantees: what is outside
-//! the ranges is the same on both sides.
+//! fraction of a second, and with 1,024 edits; beyond, tokens that both have once divide the
+//! texts (`anchors`), and each part is looked at again; a part that nothing divides is replaced
+//! as one. Guarantees: what is outside the ranges is the same on both sides.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use imara_diff::{Algorithm, Diff, InternedInput};
+use super::{anchors, shortest};
 
-use super::shortest;
-
-/// Tokens of one comparison, before and after together, beyond which nothing is compared.
-const TOKENS_MAX: usize = 1 << 20;
+/// How often a part is divided again.
+const DEPTH_MAX: usize = 32;
 
 /// How many steps are left for shortest answers.
 pub(super) struct Budget(usize);
@@ -84,13 +83,17 @@ pub(super) fn align(before: &[&str], after: &[&str], place: Place, budget: &mut 
 /// it comes in when its last goes out.
 fn back(tokens: &[&str], range: &Range<usize>, floor: usize) -> usize {
     let places = (floor..range.start).rev();
-    places.take_while(|place| tokens[*place] == tokens[place + range.len()]).count()
+    places
+        .take_while(|place| tokens[*place] == tokens[place + range.len()])
+        .count()
 }
 
 /// The same onwards.
 fn on(tokens: &[&str], range: &Range<usize>, ceiling: usize) -> usize {
     let places = range.end..ceiling;
-    places.take_while(|place| tokens[*place] == tokens[place - range.len()]).count()
+    places
+        .take_while(|place| tokens[*place] == tokens[place - range.len()])
+        .count()
 }
 
 /// The same for texts whose first tokens differ, and whose last ones do.
@@ -98,31 +101,70 @@ fn compared(before: &[&str], after: &[&str], budget: &mut Budget) -> Vec<Differi
     if before.is_empty() && after.is_empty() {
         return Vec::new();
     }
-    if before.is_empty() || after.is_empty() || before.len() + after.len() > TOKENS_MAX {
+    if before.is_empty() || after.is_empty() {
         return vec![(0..before.len(), 0..after.len())];
     }
-    let mut input = InternedInput::default();
-    input.update_before(before.iter().copied());
-    input.update_after(after.iter().copied());
-    if let Some(kept) = shortest::kept(&input.before, &input.after, &mut budget.0) {
-        return between(&kept, before.len(), after.len());
-    }
-    let place = |range: Range<u32>| range.start as usize..range.end as usize;
-    let diff = Diff::compute(Algorithm::Myers, &input);
-    diff.hunks().map(|hunk| (place(hunk.before), place(hunk.after))).collect()
-}
-
-/// What is not kept.
-fn between(kept: &[(usize, usize)], before: usize, after: usize) -> Vec<Differing> {
+    let (before, after) = numbered(before, after);
+    let mut kept = Vec::new();
+    keep(&before, &after, (0, 0), DEPTH_MAX, budget, &mut kept);
     let mut differing = Vec::new();
     let mut from = (0, 0);
-    for (x, y) in kept.iter().copied().chain([(before, after)]) {
+    for (x, y) in kept.into_iter().chain([(before.len(), after.len())]) {
         if (x, y) != from {
             differing.push((from.0..x, from.1..y));
         }
         from = (x + 1, y + 1);
     }
     differing
+}
+
+/// Tokens as numbers: the same text, the same number.
+fn numbered<'a>(before: &[&'a str], after: &[&'a str]) -> (Vec<u32>, Vec<u32>) {
+    let mut numbers: HashMap<&'a str, u32> = HashMap::new();
+    let mut number = |token: &&'a str| {
+        let next = numbers.len() as u32;
+        *numbers.entry(token).or_insert(next)
+    };
+    let before = before.iter().map(&mut number).collect();
+    (before, after.iter().map(&mut number).collect())
+}
+
+/// Adds the pairs that stay, ascending, as places in texts that begin at `from`.
+fn keep(
+    before: &[u32],
+    after: &[u32],
+    from: (usize, usize),
+    depth: usize,
+    budget: &mut Budget,
+    kept: &mut Vec<(usize, usize)>,
+) {
+    if let Some(pairs) = shortest::kept(before, after, &mut budget.0) {
+        kept.extend(pairs.into_iter().map(|(x, y)| (from.0 + x, from.1 + y)));
+        return;
+    }
+    if depth == 0 {
+        return;
+    }
+    let anchors = anchors::of(before, after);
+    let mut at = (0, 0);
+    let last = (!anchors.is_empty()).then_some((before.len(), after.len()));
+    for (x, y) in anchors.into_iter().chain(last) {
+        let (before, after) = (&before[at.0..x], &after[at.1..y]);
+        if !before.is_empty() && !after.is_empty() {
+            keep(
+                before,
+                after,
+                (from.0 + at.0, from.1 + at.1),
+                depth - 1,
+                budget,
+                kept,
+            );
+        }
+        if Some((x, y)) != last {
+            kept.push((from.0 + x, from.1 + y));
+        }
+        at = (x + 1, y + 1);
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +177,11 @@ mod tests {
         for (i, x) in a.iter().enumerate() {
             let mut row = vec![i + 1];
             for (j, y) in b.iter().enumerate() {
-                row.push(if x == y { above[j] } else { 1 + above[j + 1].min(row[j]) });
+                row.push(if x == y {
+                    above[j]
+                } else {
+                    1 + above[j + 1].min(row[j])
+                });
             }
             above = row;
         }
@@ -148,7 +194,9 @@ mod tests {
     fn differences_are_the_shortest() {
         let mut seed = 1u64;
         let mut next = |below: u64| {
-            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             ((seed >> 33) % below) as usize
         };
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
@@ -158,7 +206,11 @@ mod tests {
                 (0..next(24)).map(|_| names[next(alphabet)]).collect()
             };
             let before = text(&mut next);
-            let mut after = if round % 2 == 0 { text(&mut next) } else { before.clone() };
+            let mut after = if round % 2 == 0 {
+                text(&mut next)
+            } else {
+                before.clone()
+            };
             for _ in 0..next(4) {
                 let at = next(after.len() as u64 + 1);
                 let to = (at + next(3)).min(after.len());
@@ -177,7 +229,11 @@ mod tests {
                 made.extend_from_slice(&before[from..]);
                 assert_eq!(made, after);
                 let cost: usize = differing.iter().map(|(a, b)| a.len() + b.len()).sum();
-                assert_eq!(cost, shortest(&before, &after), "{before:?} → {after:?}: {differing:?}");
+                assert_eq!(
+                    cost,
+                    shortest(&before, &after),
+                    "{before:?} → {after:?}: {differing:?}"
+                );
             }
         }
     }

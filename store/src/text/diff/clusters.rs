@@ -20,7 +20,10 @@ pub(super) fn whole(hunks: Vec<Hunk>, old: &str, new: &str) -> Vec<Hunk> {
         // Between two hunks both texts are the same, so both ends move by the same steps.
         let floor = whole.last().map_or(0, |last| last.old.end);
         while hunk.old.start > floor && !(between(old, hunk.old.start) && between(new, hunk.new.start)) {
-            let step = old[..hunk.old.start].chars().next_back().map_or(0, char::len_utf8);
+            let step = old[..hunk.old.start]
+                .chars()
+                .next_back()
+                .map_or(0, char::len_utf8);
             hunk.old.start -= step;
             hunk.new.start -= step;
         }

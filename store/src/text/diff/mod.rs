@@ -13,6 +13,7 @@
 //! splices.
 
 mod align;
+mod anchors;
 mod clusters;
 mod shortest;
 mod words;
@@ -106,7 +107,10 @@ fn middle(old: &str, new: &str) -> Option<Hunk> {
     let most = a.len().min(b.len());
     let same = common(a.iter(), b.iter());
     // Back to behind a line's end, which is the same in both.
-    let start = a[..same].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let start = a[..same]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     let same = common(a.iter().rev(), b.iter().rev()).min(most - start);
     let tail = &a[a.len() - same..];
     // On to behind a line's end; a tail that begins with a line begins there, too.
@@ -114,7 +118,9 @@ fn middle(old: &str, new: &str) -> Option<Hunk> {
     let skip = if whole(a.len() - same, a) && whole(b.len() - same, b) {
         0
     } else {
-        tail.iter().position(|byte| *byte == b'\n').map_or(same, |at| at + 1)
+        tail.iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(same, |at| at + 1)
     };
     let same = same - skip;
     Some(Hunk {
@@ -144,7 +150,10 @@ fn aligned<'a>(
         });
         std::iter::once(start).chain(ends).collect::<Vec<_>>()
     };
-    let (old_starts, new_starts) = (starts(&before, within.old.start), starts(&after, within.new.start));
+    let (old_starts, new_starts) = (
+        starts(&before, within.old.start),
+        starts(&after, within.new.start),
+    );
     let hunks = align(&before, &after, place, budget).into_iter();
     let hunks = hunks.map(|(old, new)| Hunk {
         old: old_starts[old.start]..old_starts[old.end],

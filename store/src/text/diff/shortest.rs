@@ -1,9 +1,10 @@
 //! The shortest difference between two sequences: Myers' greedy algorithm, "An O(ND) Difference
 //! Algorithm and Its Variations" (1986).
 //!
-//! Our own, because the library's "minimal" one is not: a token that could have stayed is
-//! deleted and written again now and then, and a word of which that is done stands there twice
-//! if somebody else changed it meanwhile. Guarantees: what it finds is shortest; it gives up
+//! Our own, because of the two libraries at hand one calls an answer minimal that is not (a
+//! token that could have stayed is deleted and written again; a word of which that is done
+//! stands there twice if somebody else changed it meanwhile) and takes a minute for texts of
+//! few different words, and the other is bounded by a clock only. Guarantees: what it finds is shortest; it gives up
 //! rather than do more than it was allowed.
 
 /// Deletions and insertions beyond which it gives up: the memory is this squared, × 4 bytes.
@@ -28,7 +29,9 @@ pub(super) fn kept<T: Copy + Eq + std::hash::Hash>(
 /// The places of tokens that the other has, too.
 fn shared<T: Copy + Eq + std::hash::Hash>(tokens: &[T], other: &[T]) -> Vec<usize> {
     let other: std::collections::HashSet<T> = other.iter().copied().collect();
-    (0..tokens.len()).filter(|place| other.contains(&tokens[*place])).collect()
+    (0..tokens.len())
+        .filter(|place| other.contains(&tokens[*place]))
+        .collect()
 }
 
 fn pairs<T: Eq>(a: &[T], b: &[T], budget: &mut usize) -> Option<Vec<(usize, usize)>> {

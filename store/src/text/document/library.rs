@@ -90,19 +90,26 @@ impl Library {
 
     /// The document as it was at heads that it holds.
     pub(super) fn fork(&self, heads: &[ChangeHash]) -> Result<Library, TextError> {
-        let doc = self.doc.fork_at(&hashes(heads)).map_err(|_| TextError::Discarded)?;
+        let doc = self
+            .doc
+            .fork_at(&hashes(heads))
+            .map_err(|_| TextError::Discarded)?;
         let text = self.text.clone();
         Ok(Library { doc, text })
     }
 
     /// Makes one change, at the newest heads; its bytes.
-    pub(super) fn edit(&mut self, splices: &[Splice<'_>], actor: Actor) -> Result<Option<Vec<u8>>, TextError> {
+    pub(super) fn edit(
+        &mut self,
+        splices: &[Splice<'_>],
+        actor: Actor,
+    ) -> Result<Option<Vec<u8>>, TextError> {
         self.doc.set_actor(id(actor));
         let text = &self.text;
         let ((), hash) = commit(&mut self.doc, |tx| {
             // From the end, so that the places of the others stay what they are.
             for splice in splices.iter().rev() {
-                tx.splice_text(text, splice.at, splice.delete as isize, splice.insert)?;
+                put(tx, text, splice)?;
             }
             Ok(())
         })?;
@@ -117,9 +124,25 @@ impl Library {
     /// Takes changes in, each of which is agreed to.
     pub(super) fn apply<'a>(&mut self, changes: impl Iterator<Item = &'a [u8]>) -> Result<(), TextError> {
         let changes = changes.map(automerge::Change::try_from);
-        let changes = changes.collect::<Result<Vec<_>, _>>().map_err(|_| TextError::Discarded)?;
+        let changes = changes
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| TextError::Discarded)?;
         self.doc.apply_changes(changes).map_err(|_| TextError::Discarded)
     }
+}
+
+/// Applies one splice. What replaces characters stands behind the first of them: so whatever
+/// somebody else put directly before them stays before it, and what directly behind, behind.
+/// (The library would put it before them, as a neighbour of both.)
+fn put(tx: &mut Transaction<'_>, text: &ObjId, splice: &Splice<'_>) -> Result<(), AutomergeError> {
+    let (at, delete) = (splice.at, splice.delete as isize);
+    if delete < 2 || splice.insert.is_empty() {
+        return tx.splice_text(text, at, delete, splice.insert);
+    }
+    tx.splice_text(text, at + 1, 0, splice.insert)?;
+    tx.splice_text(text, at, 1, "")?;
+    let behind = at + splice.insert.chars().count();
+    tx.splice_text(text, behind, delete - 1, "")
 }
 
 /// One change, of what `work` does.

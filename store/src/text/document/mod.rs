@@ -214,7 +214,9 @@ impl State {
         let newest: Heads = self.library.heads().into_iter().collect();
         let checked = |bytes: Option<Vec<u8>>| match bytes {
             // What does not pass here is not ours, nor would it pass anywhere.
-            Some(bytes) => Change::check(bytes, event, began).map(Some).map_err(|_| TextError::Discarded),
+            Some(bytes) => Change::check(bytes, event, began)
+                .map(Some)
+                .map_err(|_| TextError::Discarded),
             None => Ok(None),
         };
         if *base == newest {
@@ -244,7 +246,9 @@ impl State {
 
     /// Adds a change of our own, which must be one that others take.
     fn agreed(&mut self, change: &Change) -> Result<(), TextError> {
-        self.graph.agree(change.facts()).map_err(|_| TextError::Discarded)?;
+        self.graph
+            .agree(change.facts())
+            .map_err(|_| TextError::Discarded)?;
         self.graph.add(change.facts());
         Ok(())
     }

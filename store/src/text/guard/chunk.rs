@@ -58,10 +58,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Chunk<'_>, Refused> {
         return Err(Refused("its length is not what it says"));
     }
     let digest = ring::digest::digest(&ring::digest::SHA256, &bytes[HASHED..]);
-    let hash: [u8; 32] = digest
-        .as_ref()
-        .try_into()
-        .expect("SHA-256 has 32 bytes");
+    let hash: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
     if hash[..4] != checksum {
         return Err(Refused("its checksum is wrong"));
     }

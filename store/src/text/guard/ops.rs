@@ -27,8 +27,19 @@ struct Names {
 
 /// Reads all operations; their number, at least one.
 pub(super) fn read(chunk: &Chunk<'_>, genesis: Actor) -> Result<u64, Refused> {
-    let [object_actor, object, key_actor, key, insert, action, meta, value, preds, pred_actor, pred] =
-        chunk.columns;
+    let [
+        object_actor,
+        object,
+        key_actor,
+        key,
+        insert,
+        action,
+        meta,
+        value,
+        preds,
+        pred_actor,
+        pred,
+    ] = chunk.columns;
     let count = Runs::unsigned(action).count(OPS_MAX)?;
     if count == 0 {
         return Err(Refused("it does nothing"));
@@ -79,7 +90,15 @@ pub(super) fn read(chunk: &Chunk<'_>, genesis: Actor) -> Result<u64, Refused> {
         }
     }
 
-    for column in [&object_actor, &object, &key_actor, &action, &meta, &preds, &pred_actor] {
+    for column in [
+        &object_actor,
+        &object,
+        &key_actor,
+        &action,
+        &meta,
+        &preds,
+        &pred_actor,
+    ] {
         column.end()?;
     }
     key.end()?;
@@ -101,7 +120,11 @@ impl Names {
             Some(_) => self.start,
             None => return Err(Refused("it names an actor that it does not list")),
         };
-        let first = if actor == Some(self.genesis) { TEXT_COUNTER + 1 } else { 1 };
+        let first = if actor == Some(self.genesis) {
+            TEXT_COUNTER + 1
+        } else {
+            1
+        };
         if (first..below).contains(&counter) {
             Ok(())
         } else {
