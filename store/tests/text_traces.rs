@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use text_support::Device;
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 20;
 /// Patches that each editor types in one run.
 const TYPED: usize = 1500;
 /// A run can begin at every so many patches.

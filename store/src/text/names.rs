@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The longest text, in bytes: 2 MiB. A note of a megabyte has room to grow and to take in
-/// what others add; beyond it a document costs more than a second to build, and what is that
+/// what others add; beyond it a document costs seconds to build, and what is that
 /// long is a log or an export, which nobody edits from two sides.
 pub const TEXT_MAX: usize = 2 << 20;
 

@@ -98,24 +98,26 @@ fn on(tokens: &[&str], range: &Range<usize>, ceiling: usize) -> usize {
 
 /// The same for texts whose first tokens differ, and whose last ones do.
 fn compared(before: &[&str], after: &[&str], budget: &mut Budget) -> Vec<Differing> {
-    if before.is_empty() && after.is_empty() {
-        return Vec::new();
-    }
-    if before.is_empty() || after.is_empty() {
-        return vec![(0..before.len(), 0..after.len())];
-    }
-    let (before, after) = numbered(before, after);
-    let mut kept = Vec::new();
-    keep(&before, &after, (0, 0), DEPTH_MAX, budget, &mut kept);
     let mut differing = Vec::new();
     let mut from = (0, 0);
-    for (x, y) in kept.into_iter().chain([(before.len(), after.len())]) {
+    let end = (before.len(), after.len());
+    for (x, y) in kept(before, after, budget).into_iter().chain([end]) {
         if (x, y) != from {
             differing.push((from.0..x, from.1..y));
         }
         from = (x + 1, y + 1);
     }
     differing
+}
+
+/// The pairs of tokens that stay, ascending.
+pub(super) fn kept(before: &[&str], after: &[&str], budget: &mut Budget) -> Vec<(usize, usize)> {
+    let mut kept = Vec::new();
+    if !before.is_empty() && !after.is_empty() {
+        let (before, after) = numbered(before, after);
+        keep(&before, &after, (0, 0), DEPTH_MAX, budget, &mut kept);
+    }
+    kept
 }
 
 /// Tokens as numbers: the same text, the same number.

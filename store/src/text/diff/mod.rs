@@ -78,14 +78,14 @@ pub(super) fn hunks(old: &str, new: &str) -> Vec<Hunk> {
         return Vec::new();
     };
     let mut budget = Budget::default();
-    let lines = aligned(old, new, &middle, &mut budget, (words::lines, Place::Last));
+    let lines = by_lines(old, new, &middle, &mut budget);
     let mut found: Vec<Hunk> = Vec::new();
     for lines in &lines {
         if lines.old.is_empty() || lines.new.is_empty() {
             found.push(lines.clone());
             continue;
         }
-        let words = aligned(old, new, lines, &mut budget, (words::words, Place::First));
+        let words = by_words(old, new, lines, &mut budget);
         found.extend(joined(words, old));
     }
     for choice in [found, lines] {
@@ -133,33 +133,77 @@ fn common<'a>(a: impl Iterator<Item = &'a u8>, b: impl Iterator<Item = &'a u8>) 
     a.zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// The hunks inside a hunk, by tokens.
-fn aligned<'a>(
-    old: &'a str,
-    new: &'a str,
-    within: &Hunk,
-    budget: &mut Budget,
-    (tokens, place): (fn(&'a str) -> Vec<&'a str>, Place),
-) -> Vec<Hunk> {
-    let before = tokens(&old[within.old.clone()]);
-    let after = tokens(&new[within.new.clone()]);
-    let starts = |tokens: &[&str], start: usize| {
-        let ends = tokens.iter().scan(start, |at, token| {
-            *at += token.len();
+/// The hunks inside a hunk, line by line.
+fn by_lines(old: &str, new: &str, within: &Hunk, budget: &mut Budget) -> Vec<Hunk> {
+    let before = Tokens::of(words::lines(&old[within.old.clone()]), within.old.start);
+    let after = Tokens::of(words::lines(&new[within.new.clone()]), within.new.start);
+    let differing = align(&before.texts, &after.texts, Place::Last, budget).into_iter();
+    differing.map(|(a, b)| hunk(&before, &after, a, b)).collect()
+}
+
+/// The hunks inside a hunk, word by word: first the words alone, so that no word is given up to
+/// keep a space, then all that stands between the words that stay.
+fn by_words(old: &str, new: &str, within: &Hunk, budget: &mut Budget) -> Vec<Hunk> {
+    let before = Tokens::of(words::words(&old[within.old.clone()]), within.old.start);
+    let after = Tokens::of(words::words(&new[within.new.clone()]), within.new.start);
+    let (words, others) = (before.words(), after.words());
+    let (a, b) = (before.at(&words), after.at(&others));
+    let stay = align::kept(&a, &b, budget);
+    let mut hunks = Vec::new();
+    let mut between = |a: Range<usize>, b: Range<usize>| {
+        let (from, to) = (a.start, b.start);
+        let differing = align(&before.texts[a], &after.texts[b], Place::First, budget).into_iter();
+        hunks.extend(differing.map(|(a, b)| {
+            hunk(
+                &before,
+                &after,
+                from + a.start..from + a.end,
+                to + b.start..to + b.end,
+            )
+        }));
+    };
+    let mut seen = (0, 0);
+    for (x, y) in stay {
+        let (x, y) = (words[x], others[y]);
+        between(seen.0..x, seen.1..y);
+        seen = (x + 1, y + 1);
+    }
+    between(seen.0..before.texts.len(), seen.1..after.texts.len());
+    hunks
+}
+
+/// A text in pieces, and where each begins, and the last ends.
+struct Tokens<'a> {
+    texts: Vec<&'a str>,
+    starts: Vec<usize>,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(texts: Vec<&'a str>, start: usize) -> Tokens<'a> {
+        let ends = texts.iter().scan(start, |at, text| {
+            *at += text.len();
             Some(*at)
         });
-        std::iter::once(start).chain(ends).collect::<Vec<_>>()
-    };
-    let (old_starts, new_starts) = (
-        starts(&before, within.old.start),
-        starts(&after, within.new.start),
-    );
-    let hunks = align(&before, &after, place, budget).into_iter();
-    let hunks = hunks.map(|(old, new)| Hunk {
-        old: old_starts[old.start]..old_starts[old.end],
-        new: new_starts[new.start]..new_starts[new.end],
-    });
-    hunks.collect()
+        let starts = std::iter::once(start).chain(ends).collect();
+        Tokens { texts, starts }
+    }
+
+    /// The places of those that are words.
+    fn words(&self) -> Vec<usize> {
+        let word = |place: &usize| self.texts[*place].contains(char::is_alphanumeric);
+        (0..self.texts.len()).filter(word).collect()
+    }
+
+    fn at(&self, places: &[usize]) -> Vec<&'a str> {
+        places.iter().map(|place| self.texts[*place]).collect()
+    }
+}
+
+fn hunk(before: &Tokens<'_>, after: &Tokens<'_>, a: Range<usize>, b: Range<usize>) -> Hunk {
+    Hunk {
+        old: before.starts[a.start]..before.starts[a.end],
+        new: after.starts[b.start]..after.starts[b.end],
+    }
 }
 
 /// Makes one change of neighbours that only a space or a sign stands between: each alone
