@@ -12,7 +12,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use text_support::Device;
 
-const SEEDS: u64 = 20;
+fn seeds() -> std::ops::Range<u64> {
+    0..if std::env::var_os("COFFER_LONG").is_some() {
+        500
+    } else {
+        20
+    }
+}
+
 /// Patches that each editor types in one run.
 const TYPED: usize = 1500;
 /// A run can begin at every so many patches.
@@ -170,7 +177,7 @@ fn play(patches: &[Patch], states: &[String], seed: u64) {
 fn what_two_people_typed_is_what_is_there() {
     let patches = trace();
     let states = states(&patches);
-    for seed in 0..SEEDS {
+    for seed in seeds() {
         play(&patches, &states, seed);
     }
 }
