@@ -17,6 +17,8 @@ pub mod record; // local records, and what they are made of
 pub mod event; // events and their chains
 pub mod tree; // names in memory
 
+pub mod text; // texts that merge
+
 mod core; // what the parts of an open vault share
 
 mod content; // one file's bytes

@@ -186,3 +186,23 @@ pub fn journal_changes(bytes: &[u8], epoch: [u8; 16]) -> Option<Vec<u8>> {
 pub fn kept(packs: &[(u32, u64)]) -> Vec<u8> {
     Kept(packs.iter().copied().collect()).encode()
 }
+
+/// A change of a text with this body: with its magic, checksum, type and length before it.
+pub fn change_chunk(body: &[u8]) -> Vec<u8> {
+    let mut rest = vec![1];
+    let mut len = body.len();
+    while len >= 0x80 {
+        rest.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    rest.push(len as u8);
+    rest.extend_from_slice(body);
+    let digest = ring::digest::digest(&ring::digest::SHA256, &rest);
+    [&[0x85, 0x6f, 0x4a, 0x83], &digest.as_ref()[..4], &rest].concat()
+}
+
+/// The body of a change that [`change_chunk`] could have made.
+pub fn change_body(chunk: &[u8]) -> Option<&[u8]> {
+    let len = chunk.get(9..)?.iter().position(|byte| byte & 0x80 == 0)?;
+    chunk.get(9 + len + 1..)
+}

@@ -1,0 +1,107 @@
+//! One edit of a text as it travels: the bytes of an Automerge change, and what was read in
+//! them.
+//!
+//! Guarantees: a [`Change`] has been read by our own reader (`guard`), whoever made it, so
+//! whatever takes one never meets bytes that were not checked. It never changes.
+
+use std::fmt;
+
+use super::actor::Actor;
+use super::guard::{self, Facts, Refused};
+use crate::ids::EventRef;
+
+/// Names a change: SHA-256 over its chunk, as Automerge's storage format defines it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChangeHash(pub [u8; 32]);
+
+impl fmt::Debug for ChangeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChangeHash({self})")
+    }
+}
+
+impl fmt::Display for ChangeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Names a version of a text: its newest changes, in ascending order, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Heads(Vec<ChangeHash>);
+
+impl Heads {
+    /// The changes in their order.
+    pub fn as_slice(&self) -> &[ChangeHash] {
+        &self.0
+    }
+}
+
+impl FromIterator<ChangeHash> for Heads {
+    fn from_iter<I: IntoIterator<Item = ChangeHash>>(changes: I) -> Heads {
+        let mut changes: Vec<_> = changes.into_iter().collect();
+        changes.sort_unstable();
+        changes.dedup();
+        Heads(changes)
+    }
+}
+
+/// One edit: inserted characters and deleted ones, nothing else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Change {
+    bytes: Vec<u8>,
+    genesis: Actor,
+    facts: Facts,
+}
+
+impl Change {
+    /// Reads the change that an event carries, of the text that began with the event `genesis`.
+    ///
+    /// # Errors
+    /// [`Refused`] for anything but a change of such a text, in the form in which
+    /// [`Document::edit`](super::Document::edit) makes it, by an actor of that event.
+    pub fn check(bytes: Vec<u8>, event: EventRef, genesis: EventRef) -> Result<Change, Refused> {
+        let genesis = Actor::of_genesis(genesis);
+        let facts = guard::read(&bytes, event, genesis)?;
+        Ok(Change {
+            bytes,
+            genesis,
+            facts,
+        })
+    }
+
+    /// The bytes, as they are sealed into an event.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its name.
+    pub fn hash(&self) -> ChangeHash {
+        self.facts.hash
+    }
+
+    /// The changes that it builds on: they must be applied before it.
+    pub fn deps(&self) -> &[ChangeHash] {
+        &self.facts.deps
+    }
+
+    /// How many characters it inserts and deletes, together.
+    pub fn ops(&self) -> u64 {
+        self.facts.ops
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(super) fn genesis(&self) -> Actor {
+        self.genesis
+    }
+}
+
+impl fmt::Debug for Change {
+    /// Its name and size: the bytes hold the text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Change({}, {} bytes)", self.facts.hash, self.bytes.len())
+    }
+}

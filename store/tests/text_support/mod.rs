@@ -1,0 +1,97 @@
+//! Devices that have the same text, and what travels between them.
+#![allow(dead_code)] // Each suite uses its part.
+
+use coffer_store::ids::{ChainId, EventRef};
+use coffer_store::text::{Change, Document, Heads};
+
+/// An event of the chain `chain`.
+pub(crate) fn event(chain: u8, seq: u64) -> EventRef {
+    let chain = ChainId([chain; 16]);
+    EventRef { chain, seq }
+}
+
+/// The event that every text of these suites begins with.
+pub(crate) fn began() -> EventRef {
+    event(0xa0, 7)
+}
+
+/// A change as an event carries it.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) event: EventRef,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Sent {
+    /// What a device makes of it that receives it.
+    pub(crate) fn received(&self) -> Change {
+        Change::check(self.bytes.clone(), self.event, began()).expect("our own changes pass")
+    }
+}
+
+/// One device: its document, its chain, and what it sent and has.
+pub(crate) struct Device {
+    pub(crate) doc: Document,
+    chain: u8,
+    seq: u64,
+    /// What it made, in order.
+    pub(crate) sent: Vec<Sent>,
+}
+
+impl Device {
+    /// A device that has the text's first version.
+    pub(crate) fn new(chain: u8, text: &str) -> Device {
+        Device {
+            doc: Document::genesis(began(), text).expect("a text"),
+            chain,
+            seq: 0,
+            sent: Vec::new(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.doc.text().expect("whole")
+    }
+
+    pub(crate) fn heads(&self) -> Heads {
+        self.doc.heads().expect("whole")
+    }
+
+    /// An editor that had `base` saves `new`. The version that it has then.
+    pub(crate) fn save(&mut self, base: &Heads, new: &str) -> Heads {
+        self.seq += 1;
+        let event = event(self.chain, self.seq);
+        let change = self.doc.edit(base, new, event).expect("an edit");
+        let Some(change) = change else {
+            return base.clone();
+        };
+        let bytes = change.bytes().to_vec();
+        self.sent.push(Sent { event, bytes });
+        let after: Heads = [change.hash()].into_iter().collect();
+        assert_eq!(
+            self.doc.text_at(&after).as_deref(),
+            Ok(new),
+            "an edit is what was saved"
+        );
+        after
+    }
+
+    /// Saves over the newest version.
+    pub(crate) fn save_newest(&mut self, new: &str) -> Heads {
+        let heads = self.heads();
+        self.save(&heads, new)
+    }
+
+    pub(crate) fn receive(&mut self, sent: &[Sent]) {
+        let changes: Vec<Change> = sent.iter().map(Sent::received).collect();
+        self.doc.apply(&changes).expect("what others made is taken");
+    }
+
+    /// Takes in everything that the others made.
+    pub(crate) fn receive_all(devices: &mut [Device]) {
+        let all: Vec<Sent> = devices.iter().flat_map(|device| device.sent.clone()).collect();
+        for device in devices {
+            device.receive(&all);
+        }
+    }
+}

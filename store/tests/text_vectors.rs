@@ -1,0 +1,169 @@
+//! The recipe of texts, frozen: how a document is derived from its first event, what a change
+//! looks like, and that both are read as ever. A difference here is a new format: devices with
+//! different programs would have different texts.
+
+mod text_support;
+
+use coffer_store::ids::EventRef;
+use coffer_store::text::{Actor, Change, Document, Heads};
+use text_support::{began, event};
+
+const FROZEN: &str = include_str!("vectors/text_v0.txt");
+
+const NOTE: &str = "# Garden\n\nPlant the garlic in October.\n";
+
+/// What a text can begin with.
+fn first() -> [(&'static str, String); 5] {
+    let scripts = "cafe\u{301} 👨\u{200d}👩\u{200d}👧 🇩🇪 שלום 漢字 \u{feff}\0 𝄞";
+    [
+        ("letter", "a".to_string()),
+        ("note", NOTE.to_string()),
+        ("endings", "one\r\ntwo\r\n\r\nthree".to_string()),
+        ("scripts", scripts.to_string()),
+        ("long", (0..2000).map(|n| format!("{n} {scripts}\n")).collect()),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16);
+    digits.map(|pair| byte(pair).expect("hex")).collect()
+}
+
+/// Changes of the note: two at everything that was known, one at an older version.
+fn changes() -> (Document, Vec<(&'static str, EventRef, Change)>) {
+    let mut doc = Document::genesis(began(), NOTE).expect("a text");
+    let first: Heads = [doc.first()].into_iter().collect();
+    let mut made = Vec::new();
+    let mut edit = |name, base: Option<&Heads>, new: &str, at| {
+        let heads = doc.heads().expect("whole");
+        let change = doc
+            .edit(base.unwrap_or(&heads), new, at)
+            .expect("an edit")
+            .expect("a change");
+        made.push((name, at, change));
+    };
+    edit(
+        "insert",
+        None,
+        "# Garden\n\nPlant the garlic in late October.\n",
+        event(1, 1),
+    );
+    edit(
+        "replace",
+        None,
+        "# Gärten\n\nPlant garlic in late October.\n",
+        event(1, 2),
+    );
+    edit(
+        "older",
+        Some(&first),
+        "# Garden\n\nPlant the garlic in October. 🧄\n",
+        event(2, 9),
+    );
+    edit("merged", None, "Nothing.\n", event(2, 10));
+    (doc, made)
+}
+
+fn text() -> String {
+    let mut lines = vec![
+        (
+            "actor/genesis".to_string(),
+            hex(Actor::of_genesis(began()).bytes()),
+        ),
+        (
+            "actor/chain".to_string(),
+            hex(Actor::of_chain(event(1, 1).chain).bytes()),
+        ),
+        ("actor/edit".to_string(), hex(Actor::of_edit(event(2, 9)).bytes())),
+    ];
+    for (name, text) in first() {
+        let doc = Document::genesis(began(), &text).expect("a text");
+        lines.push((format!("genesis/{name}"), hex(&doc.first().0)));
+    }
+    for (name, _, change) in changes().1 {
+        lines.push((format!("change/{name}"), hex(change.bytes())));
+    }
+    lines
+        .iter()
+        .map(|(name, hex)| format!("{name} {hex}\n"))
+        .collect()
+}
+
+/// Guards the recipe, and what is sent.
+#[test]
+fn what_is_made_is_what_was_frozen() {
+    let made = text();
+    for (now, then) in made.lines().zip(FROZEN.lines()) {
+        assert_eq!(now, then);
+    }
+    assert_eq!(made.lines().count(), FROZEN.lines().count());
+}
+
+/// Prints what would be frozen, for the day when there is a new format.
+#[test]
+#[ignore = "prints; guards nothing"]
+fn show() {
+    print!("\n{}", text());
+}
+
+/// Guards what is read: the frozen changes give the same text in whatever order they come.
+#[test]
+fn what_was_frozen_is_read() {
+    let (made, events) = changes();
+    let frozen = FROZEN.lines().filter_map(|line| line.strip_prefix("change/"));
+    let changes: Vec<Change> = frozen
+        .zip(&events)
+        .map(|(line, (name, at, change))| {
+            let (named, hex) = line.split_once(' ').expect("a name and bytes");
+            assert_eq!(named, *name);
+            let read = Change::check(bytes(hex), *at, began()).expect("a change");
+            assert_eq!((read.hash(), read.deps()), (change.hash(), change.deps()));
+            read
+        })
+        .collect();
+    assert_eq!(changes.len(), events.len());
+    let mut doc = Document::genesis(began(), NOTE).expect("a text");
+    doc.apply(&changes.iter().rev().cloned().collect::<Vec<_>>())
+        .expect("all of them");
+    assert_eq!(doc.text(), made.text());
+    assert_eq!(doc.heads(), made.heads());
+}
+
+/// Guards a stored document: it is the same after it was stored, and takes changes and edits.
+#[test]
+fn a_document_comes_back() {
+    let (mut made, events) = changes();
+    let saved = made.save().expect("whole");
+    let mut loaded = Document::load(began(), &saved).expect("whole");
+    assert_eq!(
+        (loaded.heads(), loaded.text(), loaded.first()),
+        (made.heads(), made.text(), made.first())
+    );
+    assert!(events.iter().all(|(_, _, change)| loaded.has(&change.hash())));
+    let heads = made.heads().expect("whole");
+    let change = made
+        .edit(&heads, "Nothing at all.\n", event(2, 11))
+        .expect("an edit")
+        .expect("a change");
+    loaded.apply(std::slice::from_ref(&change)).expect("taken");
+    assert_eq!(loaded.text().as_deref(), Ok("Nothing at all.\n"));
+    let heads = loaded.heads().expect("whole");
+    assert!(
+        loaded
+            .edit(&heads, "Nothing at all.\n", event(2, 12))
+            .expect("an edit")
+            .is_none(),
+        "no difference"
+    );
+    assert!(
+        loaded
+            .edit(&heads, "Something.\n", event(2, 12))
+            .expect("an edit")
+            .is_some()
+    );
+}
