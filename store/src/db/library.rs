@@ -3,7 +3,7 @@
 //! Guarantees: a panic of the library is damage, and an error; a transaction goes either to the
 //! journal, and then stays in memory, or to the disk, and then begins the journal's next epoch.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase, StorageBackend};
@@ -26,14 +26,18 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, DbError>) -> Result<T,
 
 /// Closes the library's view of the file after `error`, if there was one. Closing writes, and over
 /// some damage the library panics while it does, and again while it unwinds, which would end the
-/// process: a file that is known to be damaged is not closed, and some of its memory stays.
+/// process. It does not write where a thread unwinds: so a damaged file is closed there, and what
+/// only the journal holds is done again when it is next opened.
 pub(super) fn forget(slot: &mut Option<Database>, error: Option<&DbError>) {
     let database = slot.take();
-    if matches!(error, Some(DbError::Damaged(_))) {
-        std::mem::forget(database);
-        return;
-    }
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    let damaged = matches!(error, Some(DbError::Damaged(_)));
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let _database = database;
+        if damaged {
+            // Not a panic: nobody is told of it.
+            resume_unwind(Box::new(()));
+        }
+    }));
 }
 
 /// Opens a file that may have failed, and does again what only the journal holds.
@@ -159,5 +163,33 @@ impl<'t> Rows<'t> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Db, DbError};
+    use super::*;
+    use crate::io::sim::SimDisk;
+
+    /// Each time that damage was met, the file was opened anew and the view of before stayed in
+    /// memory: reading one damaged page again and again filled it.
+    #[test]
+    fn what_was_found_damaged_does_not_stay_in_memory() {
+        let db = Db::create(Arc::new(SimDisk::new())).unwrap();
+        db.keep_sums([7; 32], true).unwrap();
+        for n in 1..=5 {
+            let mut batch = Batch::new();
+            batch.put(Table::Log, b"row", vec![n; 10]);
+            db.apply(&batch).unwrap();
+            batch.put(Table::Log, b"quick", vec![n; 10]);
+            db.apply_quickly(&batch).unwrap();
+            let met = db.with(|_| -> Result<(), _> { Err(DbError::Damaged("as if".into())) });
+            assert!(met.is_err());
+            for row in [&b"row"[..], b"quick"] {
+                assert_eq!(db.get(Table::Log, row).unwrap(), Some(vec![n; 10]));
+            }
+            assert_eq!(Arc::strong_count(&db.file), 2, "here, and in one open view");
+        }
     }
 }

@@ -439,13 +439,7 @@ impl Vault {
         for (no, gone) in &work.gone {
             match (told.contains(no), rows.contains(no)) {
                 (false, false) => {
-                    let mut w = Writer::new();
-                    w.u8(0).raw(&gone.id.0);
-                    match &gone.saw {
-                        Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
-                        None => w.u8(0),
-                    };
-                    let sealed = seal(&self.local, &gone_aad(*no), &w.0);
+                    let sealed = seal(&self.local, &gone_aad(*no), &gone.encode());
                     work.batch.put(Table::Pending, pending_gone(*no), sealed);
                     work.noted.push(*no);
                 }
