@@ -24,11 +24,17 @@ pub enum Table {
     Pending = 7,
     /// Pack → its committed length.
     Packs = 8,
+    /// (entity, number) → sealed record of a version.
+    Versions = 9,
+    /// Node → sealed record of a removed one.
+    Removed = 10,
+    /// Entity → the document of a text, sealed: made again from its events if it is missing.
+    Documents = 11,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 12] = [
         Table::Meta,
         Table::Wraps,
         Table::Inodes,
@@ -38,6 +44,9 @@ impl Table {
         Table::Batches,
         Table::Pending,
         Table::Packs,
+        Table::Versions,
+        Table::Removed,
+        Table::Documents,
     ];
 
     pub(super) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -56,6 +65,9 @@ impl Table {
             Table::Batches => "batches",
             Table::Pending => "pending",
             Table::Packs => "packs",
+            Table::Versions => "versions",
+            Table::Removed => "removed",
+            Table::Documents => "documents",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! bytes left over, and lengths beyond their kind. Nothing here touches a disk.
 
 mod chunk;
+mod gone;
 mod inode;
 mod log;
 mod meta;
@@ -12,6 +13,7 @@ mod node;
 
 pub(crate) use chunk::{ChunkRef, get_manifest, get_place, put_manifest, put_place};
 pub use chunk::{ChunkRow, ManifestRef};
+pub use gone::GoneRecord;
 pub use inode::{BaseRef, InodeRecord};
 pub use log::LogRecord;
 pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, Xattrs, xattrs_len};
@@ -38,4 +40,8 @@ pub(crate) mod kind {
     pub(crate) const MANIFEST: u8 = 13;
     pub(crate) const BATCH: u8 = 14;
     pub(crate) const TREE_GONE: u8 = 15;
+    pub(crate) const REMOVED: u8 = 16;
+    pub(crate) const VERSION: u8 = 17;
+    pub(crate) const SETTING: u8 = 18;
+    pub(crate) const DOCUMENT: u8 = 19;
 }

@@ -1,0 +1,105 @@
+//! A removed node's row: where it was and what it named, so that it can be brought back.
+
+use super::VERSION;
+use super::meta::{Kind, Time, get_time, put_time};
+use super::node::{NAME_MAX, valid_name};
+use crate::codec::{Malformed, Reader, Writer};
+use crate::ids::{ChainId, EntityId, EventRef, NodeId};
+
+/// A node that is gone, that other devices knew of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneRecord {
+    /// The folder's node that it lay in.
+    pub parent: NodeId,
+    /// What it was.
+    pub kind: Kind,
+    /// What it named; none: a folder.
+    pub entity: Option<EntityId>,
+    /// The entity's key, if this was its last name.
+    pub key: Option<[u8; 32]>,
+    /// The newest version that whoever removed it saw.
+    pub saw: Option<EventRef>,
+    /// When.
+    pub when: Time,
+    /// Bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub perm: u16,
+    /// Its name.
+    pub name: Vec<u8>,
+}
+
+impl GoneRecord {
+    /// The record's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(VERSION).raw(&self.parent.0).u8(self.kind as u8);
+        match &self.entity {
+            Some(entity) => w.u8(1).raw(&entity.0),
+            None => w.u8(0),
+        };
+        match &self.key {
+            Some(key) => w.u8(1).raw(key),
+            None => w.u8(0),
+        };
+        match &self.saw {
+            Some(at) => w.u8(1).raw(&at.chain.0).u64(at.seq),
+            None => w.u8(0),
+        };
+        put_time(&mut w, self.when);
+        w.u64(self.size).u16(self.perm).bytes(&self.name);
+        w.0
+    }
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a record of this version.
+    pub fn decode(bytes: &[u8]) -> Result<GoneRecord, Malformed> {
+        const CONTRADICTS: Malformed = Malformed("the record of a removal contradicts itself");
+        let mut r = Reader::new(bytes);
+        if r.u8()? != VERSION {
+            return Err(Malformed("the record of a removal of an unknown version"));
+        }
+        let (parent, kind) = (NodeId(r.array()?), Kind::from_byte(r.u8()?)?);
+        let entity = match r.u8()? {
+            0 => None,
+            1 => Some(EntityId(r.array()?)),
+            _ => return Err(CONTRADICTS),
+        };
+        let key = match r.u8()? {
+            0 => None,
+            1 => Some(r.array()?),
+            _ => return Err(CONTRADICTS),
+        };
+        let saw = match r.u8()? {
+            0 => None,
+            1 => Some(EventRef {
+                chain: ChainId(r.array()?),
+                seq: r.u64()?,
+            }),
+            _ => return Err(CONTRADICTS),
+        };
+        let when = get_time(&mut r)?;
+        let (size, perm) = (r.u64()?, r.u16()?);
+        let name = r.bytes(NAME_MAX)?.to_vec();
+        r.end()?;
+        if !valid_name(&name) {
+            return Err(Malformed("a name that no file can have"));
+        }
+        if entity.is_some() == (kind == Kind::Folder) || (key.is_some() && entity.is_none()) {
+            return Err(CONTRADICTS);
+        }
+        Ok(GoneRecord {
+            parent,
+            kind,
+            entity,
+            key,
+            saw,
+            when,
+            size,
+            perm,
+            name,
+        })
+    }
+}
