@@ -166,9 +166,9 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.inner.make(who, parent, name, node, mode)
     }
 
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
+    fn unlink(&self, who: Caller, parent: Ino, name: &[u8]) -> Result<()> {
         self.ask_to_remove(parent, name)?;
-        self.inner.unlink(parent, name)
+        self.inner.unlink(who, parent, name)
     }
 
     fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()> {
@@ -178,6 +178,7 @@ impl<F: FileSystem> FileSystem for Permit<F> {
 
     fn rename(
         &self,
+        who: Caller,
         parent: Ino,
         name: &[u8],
         to_parent: Ino,
@@ -193,10 +194,10 @@ impl<F: FileSystem> FileSystem for Permit<F> {
                 self.ask_to_reparent(to_parent, to_name)?;
             }
         }
-        self.inner.rename(parent, name, to_parent, to_name, mode)
+        self.inner.rename(who, parent, name, to_parent, to_name, mode)
     }
 
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
+    fn link(&self, who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
         self.ask(parent, CHANGE)?;
         if self.user.uid != 0 {
             // fs.protected_hardlinks, as Debian sets it.
@@ -206,7 +207,7 @@ impl<F: FileSystem> FileSystem for Permit<F> {
                 return Err(Errno(libc::EPERM));
             }
         }
-        self.inner.link(ino, parent, name)
+        self.inner.link(who, ino, parent, name)
     }
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {

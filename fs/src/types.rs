@@ -235,17 +235,18 @@ pub trait FileSystem: Send + Sync + 'static {
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>>;
     /// `mode` has the umask already taken off.
     fn make(&self, who: Caller, parent: Ino, name: &[u8], node: NewNode<'_>, mode: u32) -> Result<Attr>;
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()>;
+    fn unlink(&self, who: Caller, parent: Ino, name: &[u8]) -> Result<()>;
     fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()>;
     fn rename(
         &self,
+        who: Caller,
         parent: Ino,
         name: &[u8],
         to_parent: Ino,
         to_name: &[u8],
         mode: RenameMode,
     ) -> Result<()>;
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr>;
+    fn link(&self, who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr>;
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle>;
     /// O_CREAT of a name that the kernel did not find; EEXIST if it is there after all and `exclusive`, else opens it.

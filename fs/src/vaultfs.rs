@@ -215,14 +215,17 @@ impl FileSystem for CofferFs {
         }
         let mode = if kind == Kind::Symlink { 0o777 } else { mode };
         let meta = self.make_meta(who, parent, kind, mode, rdev)?;
-        let ino = self.vault.make(parent, name, meta, target).map_err(errno)?;
+        let ino = self
+            .vault
+            .make_by(who.pid, parent, name, meta, target)
+            .map_err(errno)?;
         self.named(ino)
     }
 
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
+    fn unlink(&self, who: Caller, parent: Ino, name: &[u8]) -> Result<()> {
         self.touch();
         check_name(name)?;
-        self.vault.remove(parent, name, false).map_err(errno)
+        self.vault.remove_by(who.pid, parent, name, false).map_err(errno)
     }
 
     fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()> {
@@ -237,6 +240,7 @@ impl FileSystem for CofferFs {
 
     fn rename(
         &self,
+        who: Caller,
         parent: Ino,
         name: &[u8],
         to_parent: Ino,
@@ -248,24 +252,24 @@ impl FileSystem for CofferFs {
         check_name(to_name)?;
         let (from, to) = ((parent, name), (to_parent, to_name));
         match mode {
-            RenameMode::Replace => self.vault.rename(from, to, false),
-            RenameMode::NoReplace => self.vault.rename(from, to, true),
-            RenameMode::Exchange => self.vault.exchange(from, to),
+            RenameMode::Replace => self.vault.rename_by(who.pid, from, to, false),
+            RenameMode::NoReplace => self.vault.rename_by(who.pid, from, to, true),
+            RenameMode::Exchange => self.vault.exchange_by(who.pid, from, to),
         }
         .map_err(errno)
     }
 
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
+    fn link(&self, who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
         self.touch();
         check_name(name)?;
-        self.vault.link(ino, parent, name).map_err(errno)?;
+        self.vault.link_by(who.pid, ino, parent, name).map_err(errno)?;
         self.named(ino)
     }
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
         self.touch();
         self.vault
-            .open(ino, mode.write, mode.truncate, who.uid != 0)
+            .open_by(who.pid, ino, mode.write, mode.truncate, who.uid != 0)
             .map_err(errno)?;
         let handle = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
         Ok(if mode.write { handle | WRITES } else { handle })
@@ -284,7 +288,7 @@ impl FileSystem for CofferFs {
         check_name(name)?;
         loop {
             let meta = self.make_meta(who, parent, Kind::File, perm, 0)?;
-            let (ino, truncate) = match self.vault.make(parent, name, meta, b"") {
+            let (ino, truncate) = match self.vault.make_by(who.pid, parent, name, meta, b"") {
                 Ok(ino) => (ino, false),
                 Err(e) if e.errno() == libc::EEXIST && !exclusive => {
                     match self.vault.lookup(parent, name) {

@@ -62,7 +62,7 @@ fn what_was_remembered_is_forgotten() {
     assert!(fs::metadata(here.path("new")).unwrap().is_file());
     assert_eq!(names(&here), 1);
     let ino = fs.lookup(ROOT, b"new").unwrap().ino;
-    fs.link(ino, ROOT, b"other").unwrap();
+    fs.link(Caller::default(), ino, ROOT, b"other").unwrap();
     announcer.announce(Changed {
         folder: ROOT,
         name: b"other".into(),

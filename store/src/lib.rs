@@ -14,6 +14,8 @@ pub mod ids; // names of things
 pub mod db; // the database and its set hash
 pub mod record; // local records, and what they are made of
 
+mod binding; // which entity a file stands for
+
 pub mod event; // events and their chains
 pub mod tree; // names in memory
 

@@ -135,7 +135,8 @@ pub fn secrets(
 
 /// The note of a removal that is not told yet, and the version that was seen.
 pub fn gone(id: NodeId, saw: Option<EventRef>) -> Vec<u8> {
-    GoneNode { id, saw }.encode()
+    let record = None;
+    GoneNode { id, saw, record }.encode()
 }
 
 /// A key file, of a header, the wrapped local key and the sealed secrets.

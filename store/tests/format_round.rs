@@ -9,7 +9,7 @@ use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, Node
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::ChunkId;
 use coffer_store::record::{
-    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Meta, NAME_MAX, NodeRecord, Time, Xattrs,
+    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Marks, Meta, NAME_MAX, NodeRecord, Time, Xattrs,
 };
 use coffer_store::testing;
 use coffer_store::tree::{Kind, Told};
@@ -129,15 +129,23 @@ fn inodes() {
             len: any.u32(),
             at: any.at(),
             generation: any.u32(),
+            entity: EntityId(any.array()),
         };
         let manifest = BaseRef::Manifest(any.manifest());
         let (a, b) = (any.u64(), any.u64());
+        let base = any.pick(&[BaseRef::Empty, body, manifest]);
         let record = InodeRecord {
             entity: EntityId(any.array()),
+            entity_key: any.maybe(Any::array),
+            body_key: base.sealed_for().map(|_| any.array()),
+            marks: Marks {
+                text: any.pick(&[false, true]),
+                scratch: any.pick(&[false, true]),
+            },
             meta,
             size: any.size(),
             allocated: any.u64(),
-            base: any.pick(&[BaseRef::Empty, body, manifest]),
+            base,
             base_len: any.u64(),
             log_first: a.min(b),
             log_next: a.max(b),

@@ -76,7 +76,7 @@ fn read_while_it_changes(bench: impl Bench) {
         // Gone before and behind the place where the reading is, and new ones too; one that
         // stays is renamed away and back, which may list it again, so it is not counted.
         for index in [round, 1999 - round] {
-            fs.unlink(ROOT, format!("goes {index}").as_bytes())
+            fs.unlink(Caller::default(), ROOT, format!("goes {index}").as_bytes())
                 .unwrap_or_default();
         }
         if round < 400 {

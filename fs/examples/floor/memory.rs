@@ -364,7 +364,7 @@ impl FileSystem for Memory {
         nodes.looked_up(ino)
     }
 
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
+    fn unlink(&self, _who: Caller, parent: Ino, name: &[u8]) -> Result<()> {
         let mut nodes = self.nodes.lock();
         let ino = nodes.folder(parent)?.get(name)?;
         nodes.replaceable(ino, Kind::File)?;
@@ -382,6 +382,7 @@ impl FileSystem for Memory {
 
     fn rename(
         &self,
+        _who: Caller,
         parent: Ino,
         name: &[u8],
         to_parent: Ino,
@@ -414,7 +415,7 @@ impl FileSystem for Memory {
         Ok(())
     }
 
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
+    fn link(&self, _who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
         let mut nodes = self.nodes.lock();
         if nodes.folder(parent)?.get(name).is_ok() {
             return fail(libc::EEXIST);

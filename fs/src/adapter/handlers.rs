@@ -161,11 +161,11 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         });
     }
 
-    fn unlink(&self, _request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
+    fn unlink(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
         self.guard(|| {
             empty(
                 reply,
-                name(child).and_then(|child| self.fs.unlink(parent.0, child)),
+                name(child).and_then(|child| self.fs.unlink(caller(request), parent.0, child)),
             )
         });
     }
@@ -181,7 +181,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn rename(
         &self,
-        _request: &Request,
+        request: &Request,
         parent: INodeNo,
         child: &OsStr,
         to_parent: INodeNo,
@@ -191,16 +191,22 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     ) {
         self.guard(|| {
             let done = convert::rename_mode(flags.bits()).and_then(|mode| {
-                self.fs
-                    .rename(parent.0, name(child)?, to_parent.0, name(to_child)?, mode)
+                self.fs.rename(
+                    caller(request),
+                    parent.0,
+                    name(child)?,
+                    to_parent.0,
+                    name(to_child)?,
+                    mode,
+                )
             });
             empty(reply, done);
         });
     }
 
-    fn link(&self, _request: &Request, ino: INodeNo, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
+    fn link(&self, request: &Request, ino: INodeNo, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
         self.guard(|| {
-            let made = name(child).and_then(|child| self.fs.link(ino.0, parent.0, child));
+            let made = name(child).and_then(|child| self.fs.link(caller(request), ino.0, parent.0, child));
             self.entry(reply, made);
         });
     }

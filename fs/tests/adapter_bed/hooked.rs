@@ -29,10 +29,10 @@ told! {
     fn setattr(&self, who: Caller, ino: Ino, handle: Option<Handle>, set: SetAttr) -> Result<Attr>;
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>>;
     fn make(&self, who: Caller, parent: Ino, name: &[u8], node: NewNode<'_>, mode: u32) -> Result<Attr>;
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()>;
+    fn unlink(&self, who: Caller, parent: Ino, name: &[u8]) -> Result<()>;
     fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()>;
-    fn rename(&self, parent: Ino, name: &[u8], to_parent: Ino, to_name: &[u8], mode: RenameMode) -> Result<()>;
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr>;
+    fn rename(&self, who: Caller, parent: Ino, name: &[u8], to_parent: Ino, to_name: &[u8], mode: RenameMode) -> Result<()>;
+    fn link(&self, who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr>;
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle>;
     fn create(&self, who: Caller, parent: Ino, name: &[u8], perm: u32, mode: OpenMode, exclusive: bool) -> Result<(Attr, Handle)>;
     fn read(&self, ino: Ino, handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()>;

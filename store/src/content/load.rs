@@ -129,6 +129,7 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
         len,
         at,
         generation,
+        entity,
     } = base
     else {
         return Ok(Vec::new());
@@ -152,8 +153,12 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
             _ => return Err(e.into()),
         }
     }
-    let aad = event::content_aad(&owner.entity, at, generation);
-    let payload = open(owner.key, &aad, &sealed).map_err(StoreError::tampered(what))?;
+    let aad = event::content_aad(&entity, at, generation);
+    let key = owner.binding.key_of(owner.key, entity);
+    let key = key.ok_or_else(|| StoreError::Missing {
+        what: format!("the key of {what}"),
+    })?;
+    let payload = open(key, &aad, &sealed).map_err(StoreError::tampered(what))?;
     let version = event::Version::decode(&payload).map_err(StoreError::malformed(what))?;
     match version.body {
         event::Body::Inline(bytes) if bytes.len() as u64 <= INLINE_MAX => Ok(bytes),

@@ -32,9 +32,10 @@ pub(crate) use load::read_body;
 pub(crate) use persist::{Plan, delete_log, log_aad, log_key};
 pub(crate) use settle::Settled;
 
+use crate::binding::Binding;
 use crate::chunk::{Place, Scan};
 use crate::core::Core;
-use crate::ids::{EntityId, Ino};
+use crate::ids::Ino;
 use crate::keys::{ChunkId, Key};
 use crate::record::BaseRef;
 use over::Over;
@@ -49,7 +50,8 @@ pub(crate) struct Owner<'a> {
     pub(crate) core: &'a Arc<Core>,
     pub(crate) key: &'a Key,
     pub(crate) ino: Ino,
-    pub(crate) entity: EntityId,
+    /// Where the key of a body is found.
+    pub(crate) binding: &'a Binding,
 }
 
 /// What the database says of the content, or will once the next transaction is through.

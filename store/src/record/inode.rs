@@ -24,9 +24,48 @@ pub enum BaseRef {
         at: EventRef,
         /// See `at`.
         generation: u32,
+        /// The entity whose version it is, under whose key it is sealed: perhaps not the one that
+        /// the file stands for by now.
+        entity: EntityId,
     },
     /// Chunks.
     Manifest(ManifestRef),
+}
+
+impl BaseRef {
+    /// The entity for which it is sealed, if it is sealed for one.
+    pub fn sealed_for(&self) -> Option<EntityId> {
+        match self {
+            BaseRef::Body { entity, .. } => Some(*entity),
+            BaseRef::Empty | BaseRef::Manifest(_) => None,
+        }
+    }
+}
+
+/// What a file's name says of it, when it got that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// It is one of those that merge as text, if its bytes are text.
+    pub text: bool,
+    /// It is what an editor puts beside a file for a while: it stays on this device as long as
+    /// that lasts.
+    pub scratch: bool,
+}
+
+impl Marks {
+    fn to_byte(self) -> u8 {
+        u8::from(self.text) | u8::from(self.scratch) << 1
+    }
+
+    fn from_byte(byte: u8) -> Result<Marks, Malformed> {
+        match byte {
+            0..4 => Ok(Marks {
+                text: byte & 1 != 0,
+                scratch: byte & 2 != 0,
+            }),
+            _ => Err(Malformed("an inode record with unknown marks")),
+        }
+    }
 }
 
 /// An inode's row.
@@ -34,6 +73,12 @@ pub enum BaseRef {
 pub struct InodeRecord {
     /// The entity that it shows; for a folder its node.
     pub entity: EntityId,
+    /// The entity's key, if that is not the inode's own: it was taken over from another.
+    pub entity_key: Option<[u8; 32]>,
+    /// The key of the base, if it is sealed for another entity.
+    pub body_key: Option<[u8; 32]>,
+    /// What its name says of it.
+    pub marks: Marks,
     /// Attributes.
     pub meta: Meta,
     /// Size in bytes.
@@ -58,6 +103,13 @@ impl InodeRecord {
         let mut w = Writer::new();
         let m = &self.meta;
         w.u8(VERSION).u8(m.kind as u8).raw(&self.entity.0);
+        for key in [&self.entity_key, &self.body_key] {
+            match key {
+                Some(key) => w.u8(1).raw(key),
+                None => w.u8(0),
+            };
+        }
+        w.u8(self.marks.to_byte());
         w.u16(m.perm).u32(m.uid).u32(m.gid).u32(m.rdev).u32(m.nlink);
         for t in [m.atime, m.mtime, m.ctime, m.btime] {
             put_time(&mut w, t);
@@ -75,9 +127,10 @@ impl InodeRecord {
                 len,
                 at,
                 generation,
+                entity,
             } => {
                 w.u8(1).u64(*batch).u32(*offset).u32(*len);
-                w.raw(&at.chain.0).u64(at.seq).u32(*generation)
+                w.raw(&at.chain.0).u64(at.seq).u32(*generation).raw(&entity.0)
             }
             BaseRef::Manifest(root) => {
                 w.u8(2);
@@ -101,6 +154,8 @@ impl InodeRecord {
         }
         let kind = Kind::from_byte(r.u8()?)?;
         let entity = EntityId(r.array()?);
+        let [entity_key, body_key] = [get_key(&mut r)?, get_key(&mut r)?];
+        let marks = Marks::from_byte(r.u8()?)?;
         let (perm, uid, gid, rdev, nlink) = (r.u16()?, r.u32()?, r.u32()?, r.u32()?, r.u32()?);
         let [atime, mtime, ctime, btime] = [
             get_time(&mut r)?,
@@ -128,12 +183,14 @@ impl InodeRecord {
                     seq: r.u64()?,
                 },
                 generation: r.u32()?,
+                entity: EntityId(r.array()?),
             },
             2 => BaseRef::Manifest(get_manifest(&mut r)?),
             _ => return Err(Malformed("a content of an unknown kind")),
         };
         let (base_len, log_first, log_next) = (r.u64()?, r.u64()?, r.u64()?);
-        if log_first > log_next || size > i64::MAX as u64 {
+        let foreign = base.sealed_for().is_some_and(|sealed_for| sealed_for != entity);
+        if log_first > log_next || size > i64::MAX as u64 || foreign != body_key.is_some() {
             return Err(Malformed("an inode record contradicts itself"));
         }
         let xattrs = get_xattrs(&mut r)?;
@@ -153,6 +210,9 @@ impl InodeRecord {
         };
         Ok(InodeRecord {
             entity,
+            entity_key,
+            body_key,
+            marks,
             meta,
             size,
             allocated,
@@ -162,5 +222,13 @@ impl InodeRecord {
             log_next,
             published,
         })
+    }
+}
+
+fn get_key(r: &mut Reader<'_>) -> Result<Option<[u8; 32]>, Malformed> {
+    match r.u8()? {
+        0 => Ok(None),
+        1 => Ok(Some(r.array()?)),
+        _ => Err(Malformed("an inode record contradicts itself")),
     }
 }

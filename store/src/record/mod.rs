@@ -14,7 +14,7 @@ mod node;
 pub(crate) use chunk::{ChunkRef, get_manifest, get_place, put_manifest, put_place};
 pub use chunk::{ChunkRow, ManifestRef};
 pub use gone::GoneRecord;
-pub use inode::{BaseRef, InodeRecord};
+pub use inode::{BaseRef, InodeRecord, Marks};
 pub use log::LogRecord;
 pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, Xattrs, xattrs_len};
 pub(crate) use meta::{get_time, get_xattrs, put_time, put_xattrs};

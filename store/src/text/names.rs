@@ -112,6 +112,11 @@ impl TextNames {
         !parts.any(|part| CLOSED.contains(&part)) && taken(false) && !taken(true)
     }
 
+    /// Whether a folder of this name holds no texts, nor does anything below it.
+    pub fn is_closed(folder: &[u8]) -> bool {
+        CLOSED.contains(&folder)
+    }
+
     /// What a version with these bytes is, at this path.
     pub fn kind<'a>(&self, path: &[u8], bytes: &'a [u8]) -> Kind<'a> {
         if bytes.is_empty() {

@@ -31,12 +31,18 @@ impl Tree {
         let Some((parent, folder)) = folder else {
             return false;
         };
-        let Some(entry) = folder.entries.get_mut(&no) else {
+        let Some(entry) = folder.entries.get_mut(&no).filter(|e| e.id == record.id) else {
             return false;
         };
         let there = parent == record.parent && *entry.name == *record.name;
         entry.told = if there { Told::Now } else { Told::Before };
         true
+    }
+
+    /// A number that no node has or will have.
+    pub fn spare(&mut self) -> NodeNo {
+        self.next_node += 1;
+        self.next_node - 1
     }
 
     /// Node numbers up to this one are taken.
@@ -46,17 +52,16 @@ impl Tree {
 
     /// A folder's own attributes changed: its node is to be told again.
     pub fn retell(&mut self, ino: Ino) {
-        let Some(parent) = self.folders.get(&ino).map(|f| f.parent).filter(|_| ino != ROOT) else {
+        let own = self.folders.get(&ino).filter(|_| ino != ROOT);
+        let Some((parent, no)) = own.map(|f| (f.parent, f.node)) else {
             return;
         };
-        let Some(above) = self.folders.get_mut(&parent) else {
-            return;
-        };
-        if let Some((no, entry)) = above.entries.iter_mut().find(|(_, e)| e.ino == ino) {
+        let above = self.folders.get_mut(&parent);
+        if let Some(entry) = above.and_then(|above| above.entries.get_mut(&no)) {
             if entry.told == Told::Now {
                 entry.told = Told::Before;
             }
-            self.dirty.insert(*no, Some(parent));
+            self.dirty.insert(no, Some(parent));
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Entry {
 pub struct Folder {
     /// The folder above; the root's is itself. A removed folder keeps its last.
     pub parent: Ino,
+    /// Its own entry there; none of the root's.
+    pub(super) node: NodeNo,
     /// Entries by node number: the order in which they are listed.
     pub entries: BTreeMap<NodeNo, Entry>,
     names: HashTable<NodeNo>,
@@ -39,6 +41,7 @@ impl Folder {
     pub(super) fn new(parent: Ino) -> Folder {
         Folder {
             parent,
+            node: 0,
             entries: BTreeMap::new(),
             names: HashTable::new(),
             subfolders: 0,

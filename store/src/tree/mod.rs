@@ -4,6 +4,7 @@
 //! atomic step on one instant's tree; the caller holds the lock. A failed step changes
 //! nothing. It never touches a disk: [`Tree::take_dirty`] says what to write.
 
+mod bind;
 mod dirty;
 mod folder;
 mod moves;
@@ -12,9 +13,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::ids::{Ino, NodeId, NodeNo, ROOT};
+use crate::ids::{Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
 pub use crate::record::{Kind, Told};
 use crate::record::{NAME_MAX, NodeRecord, valid_name};
+pub use bind::Known;
 pub use dirty::DirtyNode;
 pub use folder::{Entry, Folder};
 
@@ -125,8 +127,12 @@ impl Tree {
                         told: row.told,
                         name: row.name.into_boxed_slice(),
                     };
+                    let below = (entry.kind == Kind::Folder).then_some(entry.ino);
                     folder.put(hasher, no, entry);
                     tree.nodes += 1;
+                    if let Some(own) = below.and_then(|ino| tree.folders.get_mut(&ino)) {
+                        (own.parent, own.node) = (row.parent, no);
+                    }
                 }
                 _ => stray.push((no, row)),
             }
@@ -237,9 +243,9 @@ impl Tree {
         let mut parts: Vec<&[u8]> = Vec::new();
         let mut at = ino;
         while at != ROOT {
+            let entry = self.entry_of(at)?;
+            parts.push(&entry.name);
             let parent = self.folders.get(&at)?.parent;
-            let folder = self.folders.get(&parent)?;
-            parts.push(&folder.entries.values().find(|e| e.ino == at)?.name);
             if parts.len() > self.folders.len() {
                 return None;
             }
@@ -247,6 +253,21 @@ impl Tree {
         }
         parts.reverse();
         Some(parts.join(&b'/'))
+    }
+
+    /// A folder's own entry; the root has none.
+    pub fn entry_of(&self, folder: Ino) -> Option<&Entry> {
+        let folder = self.folders.get(&folder)?;
+        let above = self.folders.get(&folder.parent)?;
+        above.entries.get(&folder.node)
+    }
+
+    /// A folder's node.
+    pub fn node_of(&self, folder: Ino) -> Option<NodeId> {
+        match folder {
+            ROOT => Some(ROOT_NODE),
+            folder => self.entry_of(folder).map(|entry| entry.id),
+        }
     }
 
     fn live(&self, ino: Ino) -> Result<&Folder, TreeError> {
@@ -274,6 +295,11 @@ impl Tree {
     }
 
     fn put(&mut self, parent: Ino, no: NodeNo, entry: Entry) {
+        if entry.kind == Kind::Folder
+            && let Some(own) = self.folders.get_mut(&entry.ino)
+        {
+            (own.parent, own.node) = (parent, no);
+        }
         if let Some(folder) = self.folders.get_mut(&parent) {
             folder.put(&self.hasher, no, entry);
             self.dirty.insert(no, Some(parent));

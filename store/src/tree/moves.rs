@@ -76,11 +76,6 @@ impl Tree {
         if entry.told == Told::Now {
             entry.told = Told::Before;
         }
-        if entry.kind == Kind::Folder
-            && let Some(folder) = self.folders.get_mut(&entry.ino)
-        {
-            folder.parent = to;
-        }
         self.put(to, no, entry);
     }
 }

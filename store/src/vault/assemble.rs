@@ -12,6 +12,7 @@ use super::keeper::Signals;
 use super::kept::Kept;
 use super::map::Map;
 use super::publish::Untold;
+use super::saves::LeftNames;
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault};
 use crate::chunk::Packs;
@@ -19,6 +20,7 @@ use crate::core::{Core, StoreError};
 use crate::db::{Db, DbError};
 use crate::io::Disk;
 use crate::keys::{ChunkKeys, Header, Key, MasterKey};
+use crate::text::TextNames;
 use crate::tree::Tree;
 
 /// What differs from vault to vault.
@@ -33,6 +35,7 @@ pub(super) struct Parts {
     pub(super) counters: Counters,
     pub(super) tree: Tree,
     pub(super) untold: Untold,
+    pub(super) left: LeftNames,
     pub(super) met: Vec<Problem>,
     pub(super) kept: Kept,
     pub(super) instance: [u8; 16],
@@ -57,6 +60,10 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         dirty: Mutex::default(),
         dead: Mutex::default(),
         untold: Mutex::new(p.untold),
+        left: Mutex::new(p.left),
+        editors: Mutex::default(),
+        rebound: Mutex::default(),
+        texts: RwLock::new(TextNames::default()),
         next_ino: AtomicU64::new(p.counters.next_ino),
         tickets: AtomicU64::new(0),
         committer: Mutex::new(Committer::new(p.counters)),

@@ -97,7 +97,7 @@ impl Vault {
                     libc::EINVAL
                 }));
             };
-            let owner = inode.owner(&self.core, state_ref.entity);
+            let owner = inode.owner(&self.core, &state_ref.binding);
             if size == 0 {
                 content.clear(owner);
             } else {

@@ -21,7 +21,7 @@ use super::names::LINKS_MAX;
 use super::{OpError, Vault};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Meta, Time};
-use crate::tree::{Kind, Tree, TreeError};
+use crate::tree::{Kind, Told, Tree, TreeError};
 
 /// Bytes that may be in memory and not stored while more is taken in. A commit holds a few
 /// copies of small files for a moment, and other writers have room beside this.
@@ -169,7 +169,7 @@ impl Vault {
             return Err(TreeError::Exists.into());
         }
         let gone = tree.remove(at.folder, at.name, false)?;
-        self.unlinked(old, &gone, now);
+        self.unlinked(tree, old, &gone, (at.folder, at.name), None, now);
         Ok(true)
     }
 }
@@ -189,7 +189,7 @@ impl Incoming<'_> {
         self.vault.wait_below(IN_MEMORY, PATIENCE)?;
         let mut guard = self.inode.state.write();
         let state = &mut *guard;
-        let owner = self.inode.owner(&self.vault.core, state.entity);
+        let owner = self.inode.owner(&self.vault.core, &state.binding);
         let content = state.content.as_mut().ok_or(OpError::Errno(libc::EINVAL))?;
         content.write(owner, offset, data)?;
         if content.memory().max(content.held()) > SPILL {
@@ -206,7 +206,7 @@ impl Incoming<'_> {
         self.vault.writable()?;
         let mut guard = self.inode.state.write();
         let state = &mut *guard;
-        let owner = self.inode.owner(&self.vault.core, state.entity);
+        let owner = self.inode.owner(&self.vault.core, &state.binding);
         let content = state.content.as_mut().ok_or(OpError::Errno(libc::EINVAL))?;
         Ok(content.truncate(owner, size)?)
     }
@@ -222,14 +222,34 @@ impl Incoming<'_> {
         let now = Time::now();
         let above = vault.get(at.folder)?;
         let (mut tree, old) = vault.lock_place(at)?;
-        let replaced = vault.make_way(&mut tree, at, old.as_ref(), now)?;
-        tree.insert(at.folder, at.name, ino, self.kind, self.id)?;
+        let saved = old
+            .as_ref()
+            .filter(|old| at.replace && vault.is_save(&self.inode, old, 0));
+        let replaced = match saved {
+            // The name keeps what it stands for everywhere: this is a version more of it.
+            Some(old) => {
+                let mut gone = tree.put_new_in_place(ino, self.kind, (at.folder, at.name))?;
+                gone.told = Told::Never;
+                vault.take_over(&self.inode, old, false);
+                vault.unlinked(&tree, old, &gone, (at.folder, at.name), None, now);
+                true
+            }
+            None => {
+                let replaced = vault.make_way(&mut tree, at, old.as_ref(), now)?;
+                tree.insert(at.folder, at.name, ino, self.kind, self.id)?;
+                replaced
+            }
+        };
         {
             let mut state = self.inode.state.write();
             state.meta.nlink = 1;
             (state.opens, state.writers) = (0, 0);
+            state.saving_since = None;
         }
         self.placed = true;
+        if self.kind != Kind::Folder {
+            vault.settle_in(&mut tree, &self.inode, at.folder, at.name, 0);
+        }
         vault.mark_dirty(ino);
         if !at.keep_times {
             vault.touch_folder(&above, now);

@@ -15,6 +15,7 @@ use super::hold::take_lock;
 use super::inode::Inode;
 use super::kept::Kept;
 use super::publish::Untold;
+use super::saves::LeftNames;
 use super::secrets::{Counters, Secrets};
 use super::{Vault, keeper};
 use crate::chunk::Packs;
@@ -104,6 +105,7 @@ impl Vault {
             secrets,
             counters,
             tree: Tree::default(),
+            left: LeftNames::default(),
             untold: Untold::default(),
             met: Vec::new(),
             kept: Kept::default(),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::attributes::kill_suid;
+use super::saves::Process;
 use super::{OpError, Vault};
 use crate::content::{self, INLINE_MAX};
 use crate::ids::Ino;
@@ -18,6 +19,21 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says.
     pub fn open(&self, ino: Ino, write: bool, truncate: bool, suid: bool) -> Result<(), OpError> {
+        self.open_by(0, ino, write, truncate, suid)
+    }
+
+    /// As [`Vault::open`], on behalf of a process.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn open_by(
+        &self,
+        who: Process,
+        ino: Ino,
+        write: bool,
+        truncate: bool,
+        suid: bool,
+    ) -> Result<(), OpError> {
         if write || truncate {
             self.writable()?;
         }
@@ -28,9 +44,16 @@ impl Vault {
         if write {
             state.writers += 1;
         }
+        let is_first = state.made.is_some() && !std::mem::replace(&mut state.opened, true);
+        if !is_first && state.meta.kind == Kind::File {
+            state.found = Some(Instant::now());
+            if state.published.is_some() {
+                self.editors.lock().note(who);
+            }
+        }
         if truncate && let Some(content) = state.content.as_mut() {
             let had = content.size() > 0;
-            content.clear(inode.owner(&self.core, state.entity));
+            content.clear(inode.owner(&self.core, &state.binding));
             let now = Time::now();
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
@@ -81,7 +104,7 @@ impl Vault {
         let Some(content) = state.content.as_ref() else {
             return Err(OpError::Errno(libc::EINVAL));
         };
-        let owner = inode.owner(&self.core, state.entity);
+        let owner = inode.owner(&self.core, &state.binding);
         if !content.is_unloaded() {
             content.read(owner, offset, len, out)?;
             return Ok(());
@@ -104,7 +127,7 @@ impl Vault {
         let mut guard = inode.state.write();
         let state = &mut *guard;
         if let Some(content) = state.content.as_mut() {
-            let owner = inode.owner(&self.core, state.entity);
+            let owner = inode.owner(&self.core, &state.binding);
             content.load(owner)?;
             content.read(owner, offset, len, out)?;
         }
@@ -169,7 +192,7 @@ impl Vault {
         let Some(content) = state.content.as_mut() else {
             return Err(OpError::Errno(libc::EINVAL));
         };
-        content.load(inode.owner(&self.core, state.entity))?;
+        content.load(inode.owner(&self.core, &state.binding))?;
         content.seek(offset, data).ok_or(OpError::Errno(libc::ENXIO))
     }
 
@@ -228,7 +251,7 @@ impl Vault {
         let Some(content) = state.content.as_mut() else {
             return Err(OpError::Errno(libc::EINVAL));
         };
-        content.load(inode.owner(&self.core, state.entity))?;
+        content.load(inode.owner(&self.core, &state.binding))?;
         Ok(look(content))
     }
 
@@ -253,7 +276,7 @@ impl Vault {
         let Some(content) = state.content.as_mut().filter(|_| state.meta.kind == Kind::File) else {
             return Err(OpError::Errno(libc::EINVAL));
         };
-        let owner = inode.owner(&self.core, state.entity);
+        let owner = inode.owner(&self.core, &state.binding);
         content.load(owner)?;
         let before = content.changes();
         let result = change(content, owner);

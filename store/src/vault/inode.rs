@@ -1,28 +1,34 @@
 //! An inode in memory: attributes and content of one POSIX file, under one lock.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
+use crate::binding::Binding;
 use crate::content::{Content, Durable, Owner};
 use crate::core::Core;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
-use crate::record::{InodeRecord, Meta};
+use crate::record::{InodeRecord, Marks, Meta};
+
+/// How long after it was last opened a file counts as being edited.
+const EDITED: Duration = Duration::from_secs(600);
 
 /// One POSIX file.
 pub(crate) struct Inode {
     pub(crate) ino: Ino,
-    /// The entity's key; made when the first byte must be sealed.
+    /// Its own key, and that of the entity that was made with it; made when the first byte must
+    /// be sealed.
     key: OnceLock<Key>,
     pub(crate) state: RwLock<State>,
 }
 
 /// What changes about it.
 pub(crate) struct State {
-    pub(crate) entity: EntityId,
+    pub(crate) binding: Binding,
+    pub(crate) marks: Marks,
     pub(crate) meta: Meta,
     /// Files and symlinks have one.
     pub(crate) content: Option<Box<Content>>,
@@ -44,6 +50,12 @@ pub(crate) struct State {
     pub(crate) writers: u32,
     /// When it was cut while open: a save may be under way.
     pub(crate) saving_since: Option<Instant>,
+    /// When it was made and by which process, if since the vault was unlocked.
+    pub(crate) made: Option<(Instant, u32)>,
+    /// It was opened since it was made.
+    pub(crate) opened: bool,
+    /// When it was last opened by somebody who found it there.
+    pub(crate) found: Option<Instant>,
 }
 
 impl State {
@@ -60,18 +72,35 @@ impl State {
         self.stored && !self.meta_dirty && !self.content_dirty()
     }
 
-    pub(crate) fn record(&self, durable: Durable, published: Option<EventRef>) -> InodeRecord {
-        InodeRecord {
-            entity: self.entity,
-            meta: self.meta.clone(),
-            size: durable.size,
-            allocated: durable.allocated,
-            base: durable.base,
-            base_len: durable.base_len,
-            log_first: durable.log_first,
-            log_next: durable.log_next,
-            published,
-        }
+    /// Whether somebody has it open, or lately had, who did not make it.
+    pub(crate) fn is_being_edited(&self) -> bool {
+        let open = self.opens > 0 && self.published.is_some();
+        open || self.found.is_some_and(|at| at.elapsed() < EDITED)
+    }
+}
+
+/// The row of a file with this content, that the other devices know by this event.
+pub(crate) fn record(
+    binding: &Binding,
+    marks: Marks,
+    meta: Meta,
+    durable: Durable,
+    published: Option<EventRef>,
+) -> InodeRecord {
+    let (entity_key, body_key) = binding.to_store(durable.base);
+    InodeRecord {
+        entity: binding.entity(),
+        entity_key,
+        body_key,
+        marks,
+        meta,
+        size: durable.size,
+        allocated: durable.allocated,
+        base: durable.base,
+        base_len: durable.base_len,
+        log_first: durable.log_first,
+        log_next: durable.log_next,
+        published,
     }
 }
 
@@ -81,7 +110,8 @@ impl Inode {
             ino,
             key: OnceLock::new(),
             state: RwLock::new(State {
-                entity,
+                binding: Binding::own(entity),
+                marks: Marks::default(),
                 meta,
                 content: with_content.then(|| Box::new(Content::new())),
                 stored: false,
@@ -93,6 +123,9 @@ impl Inode {
                 opens: 0,
                 writers: 0,
                 saving_since: None,
+                made: None,
+                opened: false,
+                found: None,
             }),
         }
     }
@@ -110,7 +143,12 @@ impl Inode {
             ino,
             key: OnceLock::from(key),
             state: RwLock::new(State {
-                entity: record.entity,
+                binding: Binding::stored(
+                    record.entity,
+                    record.entity_key,
+                    record.base.sealed_for().zip(record.body_key),
+                ),
+                marks: record.marks,
                 meta: record.meta,
                 content: with_content.then(|| Box::new(Content::stored(durable))),
                 stored: true,
@@ -122,6 +160,9 @@ impl Inode {
                 opens: 0,
                 writers: 0,
                 saving_since: None,
+                made: None,
+                opened: false,
+                found: None,
             }),
         }
     }
@@ -130,12 +171,12 @@ impl Inode {
         self.key.get_or_init(Key::random)
     }
 
-    pub(crate) fn owner<'a>(&'a self, core: &'a Arc<Core>, entity: EntityId) -> Owner<'a> {
+    pub(crate) fn owner<'a>(&'a self, core: &'a Arc<Core>, binding: &'a Binding) -> Owner<'a> {
         Owner {
             core,
             key: self.key(),
             ino: self.ino,
-            entity,
+            binding,
         }
     }
 }

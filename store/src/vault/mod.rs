@@ -39,6 +39,7 @@ mod rescue;
 mod room;
 mod rows;
 mod salvage;
+mod saves;
 pub(crate) mod secrets;
 mod status;
 
@@ -65,6 +66,7 @@ pub use keyed::{Keyed, Standing};
 pub use open::{Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
+pub use saves::Process;
 pub use status::Status;
 
 use crate::core::{Core, StoreError};
@@ -72,6 +74,7 @@ use crate::db::Table;
 use crate::ids::{Ino, NodeNo, VaultId, number};
 use crate::keys::{Aad, Header, Key, MasterKey, open as open_sealed};
 use crate::record::{InodeRecord, kind};
+use crate::text::TextNames;
 use crate::tree::{Kind, Tree, TreeError};
 use commit::{Committer, Dead};
 use feed::Feed;
@@ -79,6 +82,7 @@ use inode::Inode;
 use keeper::Signals;
 use map::Map;
 use publish::Untold;
+use saves::{Editors, LeftNames, Rebound};
 use secrets::Secrets;
 
 /// Called with a folder's entries: cookie, inode, kind, name. False: enough.
@@ -130,6 +134,14 @@ pub struct Vault {
     dirty: Mutex<HashSet<Ino>>,
     dead: Mutex<Vec<Dead>>,
     untold: Mutex<Untold>,
+    /// Names that known files have just left.
+    left: Mutex<LeftNames>,
+    /// Which processes have opened files that were there.
+    editors: Mutex<Editors>,
+    /// Files that stand for another entity since the last commit's instant.
+    rebound: Mutex<Rebound>,
+    /// Which names are texts.
+    texts: RwLock<TextNames>,
     next_ino: AtomicU64,
     tickets: AtomicU64,
     committer: Mutex<Committer>,
@@ -219,6 +231,7 @@ impl Vault {
     /// If the last commit fails; the vault is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         self.signals.stop();
+        self.left.lock().clear();
         let result = self.commit().and_then(|()| {
             // What a commit can tell only in steps.
             for _ in 0..10_000 {

@@ -2,12 +2,16 @@
 //! call one atomic step.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::inode::{Inode, State};
+use super::publish::GoneNode;
+use super::saves::Process;
+use super::saves::left::{How, Left};
 use super::{OpError, Vault};
 use crate::ids::{EntityId, Ino, NodeId};
-use crate::record::{Meta, Time};
-use crate::tree::{Kind, Replaced, Told, TreeError};
+use crate::record::{GoneRecord, Meta, Time};
+use crate::tree::{Kind, Known, Replaced, Told, Tree, TreeError};
 
 /// A folder cannot have more names on one file.
 pub(super) const LINKS_MAX: u32 = 65_000;
@@ -25,7 +29,22 @@ impl Vault {
     ///
     /// # Errors
     /// As [`OpError`] says; nothing is made then.
-    pub fn make(&self, parent: Ino, name: &[u8], mut meta: Meta, target: &[u8]) -> Result<Ino, OpError> {
+    pub fn make(&self, parent: Ino, name: &[u8], meta: Meta, target: &[u8]) -> Result<Ino, OpError> {
+        self.make_by(0, parent, name, meta, target)
+    }
+
+    /// As [`Vault::make`], on behalf of a process: it may be saving.
+    ///
+    /// # Errors
+    /// As [`Vault::make`].
+    pub fn make_by(
+        &self,
+        who: Process,
+        parent: Ino,
+        name: &[u8],
+        mut meta: Meta,
+        target: &[u8],
+    ) -> Result<Ino, OpError> {
         self.writable()?;
         self.core.room_for(4096)?;
         let kind = meta.kind;
@@ -39,16 +58,27 @@ impl Vault {
         };
         meta.nlink = 1;
         let now = meta.ctime;
-        let inode = Inode::new(ino, entity, meta, matches!(kind, Kind::File | Kind::Symlink));
-        if kind == Kind::Symlink
-            && let Some(content) = inode.state.write().content.as_mut()
-        {
-            content.write(inode.owner(&self.core, entity), 0, target)?;
+        let inode = Arc::new(Inode::new(
+            ino,
+            entity,
+            meta,
+            matches!(kind, Kind::File | Kind::Symlink),
+        ));
+        inode.state.write().made = Some((Instant::now(), who));
+        if kind == Kind::Symlink {
+            let mut guard = inode.state.write();
+            let state = &mut *guard;
+            if let Some(content) = state.content.as_mut() {
+                content.write(inode.owner(&self.core, &state.binding), 0, target)?;
+            }
         }
         let folder = self.get(parent)?;
         let mut tree = self.tree.write();
         tree.insert(parent, name, ino, kind, id)?;
-        self.inodes.lock().put(Arc::new(inode));
+        self.inodes.lock().put(inode.clone());
+        if kind != Kind::Folder {
+            self.settle_in(&mut tree, &inode, parent, name, who);
+        }
         self.mark_dirty(ino);
         self.touch_folder(&folder, now);
         Ok(ino)
@@ -59,6 +89,14 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says.
     pub fn remove(&self, parent: Ino, name: &[u8], folder: bool) -> Result<(), OpError> {
+        self.remove_by(0, parent, name, folder)
+    }
+
+    /// As [`Vault::remove`], on behalf of a process.
+    ///
+    /// # Errors
+    /// As [`Vault::remove`].
+    pub fn remove_by(&self, who: Process, parent: Ino, name: &[u8], folder: bool) -> Result<(), OpError> {
         self.writable()?;
         let now = Time::now();
         let above = self.get(parent)?;
@@ -72,7 +110,7 @@ impl Vault {
             }
             let gone = tree.remove(parent, name, folder)?;
             if let Some(inode) = &inode {
-                self.unlinked(inode, &gone, now);
+                self.unlinked(&tree, inode, &gone, (parent, name), Some(who), now);
             }
             self.touch_folder(&above, now);
             return Ok(());
@@ -84,6 +122,20 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says.
     pub fn rename(&self, from: (Ino, &[u8]), to: (Ino, &[u8]), no_replace: bool) -> Result<(), OpError> {
+        self.rename_by(0, from, to, no_replace)
+    }
+
+    /// As [`Vault::rename`], on behalf of a process: it may be saving.
+    ///
+    /// # Errors
+    /// As [`Vault::rename`].
+    pub fn rename_by(
+        &self,
+        who: Process,
+        from: (Ino, &[u8]),
+        to: (Ino, &[u8]),
+        no_replace: bool,
+    ) -> Result<(), OpError> {
         self.writable()?;
         let now = Time::now();
         let (from_folder, to_folder) = (self.get(from.0)?, self.get(to.0)?);
@@ -102,9 +154,22 @@ impl Vault {
             if target.as_ref().is_some_and(|t| t.ino == moved.ino) && !no_replace {
                 return Ok(());
             }
-            let (_, replaced) = tree.rename(from, to, no_replace)?;
-            if let (Some(gone), Some(target)) = (&replaced, &target) {
-                self.unlinked(target, gone, now);
+            match &target {
+                Some(target) if !no_replace && self.is_save(&moved, target, who) => {
+                    self.save_over(&mut tree, from, to, (&moved, target), now)?;
+                    self.mark(&tree, &moved, to.0, to.1, who);
+                }
+                _ => {
+                    let was = tree.lookup(from.0, from.1)?.1.clone();
+                    let (node, replaced) = tree.rename(from, to, no_replace)?;
+                    if let (Some(gone), Some(target)) = (&replaced, &target) {
+                        self.unlinked(&tree, target, gone, to, None, now);
+                    }
+                    if was.kind != Kind::Folder {
+                        self.settle_in(&mut tree, &moved, to.0, to.1, who);
+                        self.leave(&was, node, from, to.0, &moved, who);
+                    }
+                }
             }
             self.change_meta(&moved, |state| state.meta.ctime = now);
             self.touch_folder(&from_folder, now);
@@ -118,6 +183,14 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says.
     pub fn exchange(&self, a: (Ino, &[u8]), b: (Ino, &[u8])) -> Result<(), OpError> {
+        self.exchange_by(0, a, b)
+    }
+
+    /// As [`Vault::exchange`], on behalf of a process: it may be saving.
+    ///
+    /// # Errors
+    /// As [`Vault::exchange`].
+    pub fn exchange_by(&self, who: Process, a: (Ino, &[u8]), b: (Ino, &[u8])) -> Result<(), OpError> {
         self.writable()?;
         let now = Time::now();
         let (folder_a, folder_b) = (self.get(a.0)?, self.get(b.0)?);
@@ -129,7 +202,28 @@ impl Vault {
             return Ok(()); // one name, or two of one file
         }
         let mut tree = self.tree.write();
-        tree.exchange(a, b)?;
+        // Of the two, one may be new, and the other what it is a save of.
+        let is_save = |new: &Inode, old: &Inode| {
+            new.state.read().published.is_none()
+                && old.state.read().published.is_some()
+                && self.is_save(new, old, who)
+        };
+        let saved = match (is_save(&one, &two), is_save(&two, &one)) {
+            (true, false) => Some((&one, &two)),
+            (false, true) => Some((&two, &one)),
+            _ => None,
+        };
+        match saved {
+            Some((new, old)) => {
+                tree.swap_files(a, b)?;
+                self.take_over(new, old, true);
+            }
+            None => tree.exchange(a, b)?,
+        }
+        for (inode, at) in [(&one, b), (&two, a)] {
+            self.left.lock().take(at.0, at.1);
+            self.mark(&tree, inode, at.0, at.1, who);
+        }
         for inode in [&one, &two] {
             self.change_meta(inode, |state| state.meta.ctime = now);
         }
@@ -143,6 +237,14 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says; folders cannot have two names.
     pub fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<(), OpError> {
+        self.link_by(0, ino, parent, name)
+    }
+
+    /// As [`Vault::link`], on behalf of a process: it may be saving.
+    ///
+    /// # Errors
+    /// As [`Vault::link`].
+    pub fn link_by(&self, who: Process, ino: Ino, parent: Ino, name: &[u8]) -> Result<(), OpError> {
         self.writable()?;
         let now = Time::now();
         let inode = self.get(ino)?;
@@ -160,27 +262,117 @@ impl Vault {
             return Err(OpError::Errno(libc::EMLINK));
         }
         tree.insert(parent, name, ino, state.meta.kind, NodeId::random())?;
+        let was_single = state.meta.nlink == 1;
         state.meta.nlink += 1;
         state.meta.ctime = now;
         state.meta_dirty = true;
         drop(state);
+        if was_single {
+            // Some save by giving the new file the name that they have just taken away.
+            self.settle_in(&mut tree, &inode, parent, name, who);
+        } else {
+            self.left.lock().take(parent, name);
+        }
         self.mark_dirty(ino);
         self.touch_folder(&folder, now);
         Ok(())
     }
 
-    /// A name of this inode is gone. The tree is locked.
-    pub(super) fn unlinked(&self, inode: &Arc<Inode>, gone: &Replaced, now: Time) {
+    /// Puts the file that `from` names in the place of the one that `to` names, as a save of it.
+    /// The tree is locked.
+    fn save_over(
+        &self,
+        tree: &mut Tree,
+        from: (Ino, &[u8]),
+        to: (Ino, &[u8]),
+        (moved, target): (&Arc<Inode>, &Arc<Inode>),
+        now: Time,
+    ) -> Result<(), OpError> {
+        let (mut gone, _) = tree.put_in_place(from, to)?;
+        let node = gone.node;
+        self.left.lock().take(to.0, to.1);
+        if gone.told != Told::Never {
+            // They know it under the name that it had until now.
+            let state = moved.state.read();
+            let record = self.gone_record(tree, &state, moved, from, now, true);
+            let gone = GoneNode {
+                id: gone.id,
+                saw: state.published,
+                record,
+            };
+            drop(state);
+            self.untold.lock().gone.insert(node, gone);
+        }
+        self.take_over(moved, target, false);
+        gone.told = Told::Never; // the target's name stays
+        self.unlinked(tree, target, &gone, to, None, now);
+        Ok(())
+    }
+
+    /// What is kept of a node that is gone.
+    fn gone_record(
+        &self,
+        tree: &Tree,
+        state: &State,
+        inode: &Inode,
+        at: (Ino, &[u8]),
+        now: Time,
+        was_last: bool,
+    ) -> Option<Box<GoneRecord>> {
+        let is_folder = state.meta.kind == Kind::Folder;
+        let key = (!is_folder && was_last).then(|| *state.binding.key(inode.key()).expose());
+        Some(Box::new(GoneRecord {
+            parent: tree.node_of(at.0)?,
+            kind: state.meta.kind,
+            entity: (!is_folder).then(|| state.binding.entity()),
+            key,
+            saw: state.published,
+            when: now,
+            size: state.size(),
+            perm: state.meta.perm,
+            name: at.1.to_vec(),
+        }))
+    }
+
+    /// A name of this inode, `at`, is gone; by a removal, if a process is given, and not because
+    /// something took its place. The tree is locked.
+    pub(super) fn unlinked(
+        &self,
+        tree: &Tree,
+        inode: &Arc<Inode>,
+        gone: &Replaced,
+        at: (Ino, &[u8]),
+        who: Option<Process>,
+        now: Time,
+    ) {
         let mut state = inode.state.write();
         state.meta.nlink = state.meta.nlink.saturating_sub(1);
         state.meta.ctime = now;
         state.meta_dirty = true;
         if gone.told != Told::Never {
-            let gone_node = super::publish::GoneNode {
+            let is_last = state.meta.nlink == 0;
+            let gone_node = GoneNode {
                 id: gone.id,
                 saw: state.published,
+                record: self.gone_record(tree, &state, inode, at, now, is_last),
             };
             self.untold.lock().gone.insert(gone.node, gone_node);
+            if let Some(who) = who
+                && is_last
+                && gone.kind == Kind::File
+            {
+                let known = Known {
+                    id: gone.id,
+                    told: gone.told,
+                };
+                let how = How::Removed {
+                    entity: state.binding.entity(),
+                    key: state.binding.key(inode.key()).duplicate(),
+                    published: state.published,
+                };
+                let left = Left::new(gone.node, known, Some(who), how);
+                self.left.lock().put(at.0, at.1, left);
+            }
         }
         let dead = state.meta.nlink == 0;
         drop(state);

@@ -12,7 +12,7 @@ use super::heads::{COUNTERS, HEADER, INSTANCE, LOCAL_KEY, SECRETS, local_aad, se
 use super::hold::{find_database, take_lock};
 use super::kept::{KEPT, Kept};
 use super::key_file::KeyFile;
-use super::rows::{read_nodes, read_untold};
+use super::rows::{read_left, read_nodes, read_untold};
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault, keeper};
 use crate::chunk::Packs;
@@ -373,7 +373,7 @@ impl Sealed {
         packs.avoid(kept.packs());
         let rows = read_nodes(&self.db, &local, &mut met)?;
         let referenced: HashSet<Ino> = rows.iter().map(|(_, r)| r.ino).collect();
-        let mut untold = read_untold(&self.db, &local, &mut met)?;
+        let (mut untold, left_rows) = read_untold(&self.db, &local, &mut met)?;
         for (no, row) in &rows {
             if row.told != Told::Now && !row.kind.is_local() {
                 untold.nodes.insert(*no, row.parent);
@@ -387,6 +387,7 @@ impl Sealed {
         for no in untold.gone.keys() {
             tree.reserve(*no);
         }
+        let left = read_left(&self.db, &local, &untold, left_rows, &tree)?;
         for (no, row) in strays {
             untold.nodes.remove(&no);
             met.push(Problem::new(
@@ -405,6 +406,7 @@ impl Sealed {
             counters,
             tree,
             untold,
+            left,
             met,
             kept,
             instance,

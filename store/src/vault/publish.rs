@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::commit::{Item, Work, pending_gone};
+use super::commit::{Item, Work, pending_gone, pending_left};
 use super::secrets::Counters;
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
@@ -18,15 +18,17 @@ use crate::event::{
     self, BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash,
 };
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
-use crate::keys::{Key, labels, seal};
-use crate::record::{BaseRef, NodeRecord, kind};
+use crate::keys::{Aad, Key, labels, seal};
+use crate::record::{BaseRef, GoneRecord, NodeRecord, kind};
 use crate::tree::{DirtyNode, Kind, Told};
 
 /// A node that is gone, and the version that whoever removed it saw.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct GoneNode {
     pub(crate) id: NodeId,
     pub(crate) saw: Option<EventRef>,
+    /// What is kept of it, if it is not stored yet.
+    pub(crate) record: Option<Box<GoneRecord>>,
 }
 
 impl GoneNode {
@@ -60,7 +62,11 @@ impl GoneNode {
             _ => return Err(Malformed("the note of a removal contradicts itself")),
         };
         r.end()?;
-        Ok(GoneNode { id, saw })
+        Ok(GoneNode {
+            id,
+            saw,
+            record: None,
+        })
     }
 }
 
@@ -73,6 +79,8 @@ pub(crate) struct Untold {
     pub(crate) gone: HashMap<NodeNo, GoneNode>,
     /// Those of `gone` that have a row.
     pub(crate) gone_rows: HashSet<NodeNo>,
+    /// Removals that did not happen after all: the name was taken again. Their rows are to go.
+    pub(crate) undone: Vec<(NodeNo, NodeId)>,
 }
 
 impl Untold {
@@ -193,8 +201,7 @@ impl<'a> Publishing<'a> {
             (None, BaseRef::Empty) if seen.durable.size == 0 => Body::Inline(Vec::new()),
             // Only attributes changed: the body is told again, it is small.
             (None, BaseRef::Body { .. }) => {
-                let entity = item.inode.state.read().entity;
-                let owner = item.inode.owner(&self.vault.core, entity);
+                let owner = item.inode.owner(&self.vault.core, &seen.binding);
                 match crate::content::read_body(owner, seen.durable.base) {
                     Ok(bytes) => Body::Inline(bytes),
                     Err(_) => return, // damaged: left untold, found by `check`
@@ -213,15 +220,16 @@ impl<'a> Publishing<'a> {
             xattrs: seen.meta.xattrs.clone(),
             body,
         };
-        let entity = item.inode.state.read().entity;
+        let entity = seen.binding.entity();
+        let key = seen.binding.key(item.inode.key());
         let (at, generation) = (self.next(), self.vault.secrets.epoch);
         let mut plain = version.encode();
-        let sealed = seal(item.inode.key(), &content_aad(&entity, at, generation), &plain);
+        let sealed = seal(key, &content_aad(&entity, at, generation), &plain);
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
         let (kind, draft) = match seen.published {
             None => {
-                let wrapped = self.wrap(&entity, at, item.inode.key());
+                let wrapped = self.wrap(&entity, at, key);
                 (
                     EventKind::Create,
                     Draft {
@@ -250,6 +258,7 @@ impl<'a> Publishing<'a> {
                 len,
                 at,
                 generation,
+                entity,
             };
             durable.base_len = durable.size;
             durable.log_first = durable.log_next;
@@ -280,7 +289,8 @@ impl<'a> Publishing<'a> {
         }));
         nodes.sort_unstable_by_key(|(no, _)| *no);
         for (no, mut record) in nodes {
-            if record.told == Told::Now || record.kind.is_local() || !self.node(&record) {
+            let held = work.held.contains(&no);
+            if held || record.told == Told::Now || record.kind.is_local() || !self.node(&record) {
                 continue;
             }
             record.told = Told::Now;
@@ -290,7 +300,7 @@ impl<'a> Publishing<'a> {
             }
             self.told.nodes.push((no, record));
         }
-        for (no, gone) in &work.gone {
+        for (no, gone) in work.gone.iter().filter(|(no, _)| !work.held.contains(no)) {
             let mut w = Writer::new();
             w.u8(0);
             let aad = event::gone_aad(&gone.id, self.next(), self.vault.secrets.epoch);
@@ -314,11 +324,14 @@ impl<'a> Publishing<'a> {
             return false;
         };
         let state = inode.state.read();
-        let known = self.told.entities.contains_key(&record.ino) || state.published.is_some();
+        // As it was at the commit's instant: it may have been bound to another entity since.
+        let rebound = self.vault.rebound.lock().was(record.ino);
+        let (entity, published) = rebound.unwrap_or((state.binding.entity(), state.published));
+        let known = self.told.entities.contains_key(&record.ino) || published.is_some();
         if record.kind != Kind::Folder && !known {
             return false;
         }
-        let entity = (record.kind != Kind::Folder).then_some(state.entity);
+        let entity = (record.kind != Kind::Folder).then_some(entity);
         let (perm, xattrs) = match record.kind {
             Kind::Folder => (state.meta.perm, state.meta.xattrs.clone()),
             _ => (0, None),
@@ -327,7 +340,7 @@ impl<'a> Publishing<'a> {
         let parent = if record.parent == ROOT {
             ROOT_NODE
         } else {
-            NodeId(parent.state.read().entity.0)
+            NodeId(parent.state.read().binding.entity().0)
         };
         let plain = NodeState {
             parent,
@@ -433,11 +446,17 @@ struct Draft {
 }
 
 impl Vault {
-    /// Rows for removals that are not told yet, and none for those that are.
+    /// Rows for removals that are not told yet, and none for those that are; what is kept of what
+    /// was removed; and names that are held for who may be saving.
     pub(super) fn write_gone(&self, work: &mut Work, told: &HashSet<NodeNo>) {
         let rows = self.untold.lock().gone_rows.clone();
+        for (no, id) in &work.undone {
+            work.batch.delete(Table::Pending, pending_gone(*no));
+            work.batch.delete(Table::Removed, id.0);
+        }
         for (no, gone) in &work.gone {
-            match (told.contains(no), rows.contains(no)) {
+            let noted = rows.contains(no);
+            match (told.contains(no), noted) {
                 (false, false) => {
                     let sealed = seal(&self.local, &gone_aad(*no), &gone.encode());
                     work.batch.put(Table::Pending, pending_gone(*no), sealed);
@@ -446,6 +465,31 @@ impl Vault {
                 (true, true) => work.batch.delete(Table::Pending, pending_gone(*no)),
                 _ => {}
             }
+            if let Some(record) = gone.record.as_ref().filter(|_| !noted) {
+                let mut plain = record.encode();
+                let sealed = seal(&self.local, &removed_aad(&gone.id), &plain);
+                zeroize::Zeroize::zeroize(&mut plain);
+                work.batch.put(Table::Removed, gone.id.0, sealed);
+            }
         }
+        let (new, old) = &work.left;
+        for (no, plain) in new {
+            let sealed = seal(&self.local, &gone_aad(*no), plain);
+            work.batch.put(Table::Pending, pending_left(*no), sealed);
+        }
+        for no in old {
+            work.batch.delete(Table::Pending, pending_left(*no));
+        }
+    }
+}
+
+/// Associated data of a removed node's record.
+pub(crate) fn removed_aad(id: &NodeId) -> Aad {
+    Aad {
+        kind: kind::REMOVED,
+        id: id.0,
+        chain: [0; 16],
+        version: 0,
+        generation: 0,
     }
 }

@@ -32,8 +32,9 @@ impl Vault {
         // The map is let go before an inode is locked.
         let resident = self.inodes.lock().all();
         for inode in resident {
-            let mut state = inode.state.write();
-            let owner = inode.owner(&self.core, state.entity);
+            let mut guard = inode.state.write();
+            let state = &mut *guard;
+            let owner = inode.owner(&self.core, &state.binding);
             if let Some(content) = state.content.as_mut() {
                 content.rescue(owner)?;
             }

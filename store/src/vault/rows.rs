@@ -1,12 +1,17 @@
 //! Reading at unlock what the open vault keeps in memory: the names, and what is to be told. A row
 //! that does not open is noted and left out; one lost name keeps nobody from all others.
 
-use super::publish::{GoneNode, Untold};
+use std::collections::HashMap;
+
+use super::publish::{GoneNode, Untold, removed_aad};
+use super::saves::LeftNames;
+use super::saves::left::{How, Left, LeftRow};
 use super::{Problem, gone_aad, node_aad};
 use crate::db::{Db, DbError, Table};
-use crate::ids::NodeNo;
+use crate::ids::{Ino, NodeId, NodeNo};
 use crate::keys::{Key, open};
-use crate::record::NodeRecord;
+use crate::record::{GoneRecord, Kind, NodeRecord, Told};
+use crate::tree::{Known, Tree};
 
 pub(super) fn read_nodes(
     db: &Db,
@@ -32,8 +37,14 @@ pub(super) fn read_nodes(
     Ok(rows)
 }
 
-pub(super) fn read_untold(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Result<Untold, DbError> {
+/// What is to be told, and the rows of names that moved files left, by node.
+pub(super) fn read_untold(
+    db: &Db,
+    local: &Key,
+    met: &mut Vec<Problem>,
+) -> Result<(Untold, Vec<(NodeNo, LeftRow)>), DbError> {
     let mut untold = Untold::default();
+    let mut left = Vec::new();
     db.scan(Table::Pending, b"", &mut |key, value| {
         let number = key
             .get(1..)
@@ -50,11 +61,78 @@ pub(super) fn read_untold(db: &Db, local: &Key, met: &mut Vec<Problem>) -> Resul
                 }
                 None => met.push(Problem::new(None, "the note of a removal was altered or damaged")),
             },
+            (Some(3), Some(no)) => match read_row(local, no, value) {
+                Some(row) => left.push((no, row)),
+                None => met.push(Problem::new(None, "the note of a name was altered or damaged")),
+            },
             _ => met.push(Problem::new(None, "a note of what is to be told is damaged")),
         }
         true
     })?;
-    Ok(untold)
+    Ok((untold, left))
+}
+
+/// Names that were left and are held for who may be saving, from the rows that say so.
+pub(super) fn read_left(
+    db: &Db,
+    local: &Key,
+    untold: &Untold,
+    rows: Vec<(NodeNo, LeftRow)>,
+    tree: &Tree,
+) -> Result<LeftNames, DbError> {
+    let mut left = LeftNames::default();
+    let places: HashMap<NodeNo, (Ino, Ino)> = match rows.is_empty() {
+        true => HashMap::new(),
+        false => {
+            let all = tree
+                .iter()
+                .flat_map(|(at, folder)| folder.entries.iter().map(move |(no, e)| (*no, (e.ino, at))));
+            all.collect()
+        }
+    };
+    for (no, row) in rows {
+        match places.get(&no) {
+            Some((ino, folder)) => left.found(no, row, *ino, *folder),
+            None => left.stale(no),
+        }
+    }
+    let folders: HashMap<NodeId, Ino> = match untold.gone.is_empty() {
+        true => HashMap::new(),
+        false => tree
+            .iter()
+            .filter_map(|(ino, _)| Some((tree.node_of(ino)?, ino)))
+            .collect(),
+    };
+    for (no, gone) in &untold.gone {
+        let sealed = db.get(Table::Removed, &gone.id.0)?;
+        let record = sealed.and_then(|sealed| {
+            let mut plain = open(local, &removed_aad(&gone.id), &sealed).ok()?;
+            let record = GoneRecord::decode(&plain).ok();
+            zeroize::Zeroize::zeroize(&mut plain);
+            record
+        });
+        if let Some(record) = record
+            && let Some(folder) = folders.get(&record.parent)
+            && let (Some(entity), Some(mut key), Kind::File) = (record.entity, record.key, record.kind)
+        {
+            let how = How::Removed {
+                entity,
+                key: Key::take(&mut key),
+                published: record.saw,
+            };
+            // They know it by this name, or will before they hear of anything else.
+            let known = Known {
+                id: gone.id,
+                told: Told::Before,
+            };
+            left.put(*folder, &record.name, Left::new(*no, known, None, how));
+        }
+    }
+    Ok(left)
+}
+
+fn read_row(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<LeftRow> {
+    LeftRow::decode(&open(local, &gone_aad(no), sealed).ok()?).ok()
 }
 
 fn read_gone(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<GoneNode> {

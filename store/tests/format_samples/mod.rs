@@ -12,7 +12,7 @@ use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, Node
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
 use coffer_store::record::{
-    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Meta, NodeRecord, Time, Xattrs,
+    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Marks, Meta, NodeRecord, Time, Xattrs,
 };
 use coffer_store::testing;
 use coffer_store::tree::{Kind, Told};
@@ -115,6 +115,9 @@ pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
     };
     let plain = InodeRecord {
         entity: EntityId(up(0xe0)),
+        entity_key: None,
+        body_key: None,
+        marks: Marks::default(),
         meta,
         size: 0,
         allocated: 0,
@@ -131,6 +134,7 @@ pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
         len: 90,
         at: at(17),
         generation: 3,
+        entity: EntityId(up(0xe0)),
     };
     (body.size, body.allocated, body.base_len) = (50, 50, 50);
     body.published = Some(at(17));
@@ -140,8 +144,16 @@ pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
     large.meta.xattrs = xattrs();
     let mut device = plain.clone();
     (device.meta.kind, device.meta.rdev) = (Kind::BlockDevice, 0x0102_0304);
+    let mut taken_over = body.clone();
+    taken_over.entity = EntityId(up(0xc0));
+    (taken_over.entity_key, taken_over.body_key) = (Some(up(0x20)), Some(up(0x60)));
+    taken_over.marks = Marks {
+        text: true,
+        scratch: true,
+    };
     vec![
         ("plain", plain),
+        ("taken_over", taken_over),
         ("body", body),
         ("large", large),
         ("device", device),

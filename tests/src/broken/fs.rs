@@ -73,9 +73,9 @@ impl FileSystem for Broken {
         Ok(made)
     }
 
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
+    fn unlink(&self, who: Caller, parent: Ino, name: &[u8]) -> Result<()> {
         let found = self.inner.lookup(parent, name)?;
-        let unlinked = self.inner.unlink(parent, name);
+        let unlinked = self.inner.unlink(who, parent, name);
         if self.is(Bug::UnlinkedFileReadsEmpty) && found.kind == Kind::File && found.nlink == 1 {
             let set = SetAttr {
                 size: Some(0),
@@ -96,6 +96,7 @@ impl FileSystem for Broken {
 
     fn rename(
         &self,
+        who: Caller,
         parent: Ino,
         name: &[u8],
         to_parent: Ino,
@@ -112,14 +113,14 @@ impl FileSystem for Broken {
             (Bug::ExchangeReplaces, RenameMode::Exchange) if there.is_some() => RenameMode::Replace,
             _ => mode,
         };
-        let renamed = self.inner.rename(parent, name, to_parent, to_name, mode);
+        let renamed = self.inner.rename(who, parent, name, to_parent, to_name, mode);
         let same_name = (parent, name) == (to_parent, to_name);
         if self.is(Bug::RenameOntoOwnLinkUnlinks)
             && there == Some(found.ino)
             && !same_name
             && mode == RenameMode::Replace
         {
-            self.inner.unlink(parent, name)?;
+            self.inner.unlink(who, parent, name)?;
         }
         for ino in there.into_iter().chain([found.ino]) {
             self.inner.forget(ino, 1);
@@ -127,7 +128,7 @@ impl FileSystem for Broken {
         renamed
     }
 
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
+    fn link(&self, who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
         let attr = self.inner.getattr(ino)?;
         if self.is(Bug::LinkCopies) && attr.kind == Kind::File {
             let made = self.inner.make(
@@ -140,7 +141,9 @@ impl FileSystem for Broken {
             self.put(made.ino, 0, &self.whole(ino));
             return Ok(Attr { ino, ..made });
         }
-        self.inner.link(ino, parent, name).map(|attr| self.shown(attr))
+        self.inner
+            .link(who, ino, parent, name)
+            .map(|attr| self.shown(attr))
     }
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {

@@ -332,14 +332,16 @@ impl Player {
                 let folder = self.model.is_folder(path);
                 self.at(path, |fs, parent, name| match folder {
                     true => fs.rmdir(parent, name),
-                    false => fs.unlink(parent, name),
+                    false => fs.unlink(Caller::default(), parent, name),
                 })?;
             }
             Step::Rename(from, to) => self.rename(from, to, RenameMode::Replace)?,
             Step::Exchange(a, b) => self.rename(a, b, RenameMode::Exchange)?,
             Step::Link(from, to) => {
                 let attr = self.at(from, |fs, parent, name| fs.lookup(parent, name))?;
-                let linked = self.at(to, |fs, parent, name| fs.link(attr.ino, parent, name));
+                let linked = self.at(to, |fs, parent, name| {
+                    fs.link(Caller::default(), attr.ino, parent, name)
+                });
                 fs.forget(attr.ino, 1 + u64::from(linked.is_ok()));
                 linked?;
             }
@@ -427,7 +429,7 @@ impl Player {
     fn rename(&self, from: &str, to: &str, mode: RenameMode) -> Result<(), Errno> {
         self.at(from, |_, parent, name| {
             self.at(to, |fs, to_parent, to_name| {
-                fs.rename(parent, name, to_parent, to_name, mode)
+                fs.rename(Caller::default(), parent, name, to_parent, to_name, mode)
             })
         })
     }

@@ -79,7 +79,7 @@ impl FileSystem for Reference {
         state.looked_up(ino)
     }
 
-    fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
+    fn unlink(&self, _who: Caller, parent: Ino, name: &[u8]) -> Result<()> {
         self.state().unlink(parent, name)
     }
 
@@ -89,6 +89,7 @@ impl FileSystem for Reference {
 
     fn rename(
         &self,
+        _who: Caller,
         parent: Ino,
         name: &[u8],
         to_parent: Ino,
@@ -98,7 +99,7 @@ impl FileSystem for Reference {
         self.state().rename((parent, name), (to_parent, to_name), mode)
     }
 
-    fn link(&self, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
+    fn link(&self, _who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
         self.state().link(ino, parent, name)
     }
 

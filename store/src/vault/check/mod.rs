@@ -250,8 +250,9 @@ impl Vault {
         // One of our own, that nobody else sees.
         let inode = Inode::loaded(ino, key, record.clone(), false, true);
         let mut guard = inode.state.write();
-        let owner = inode.owner(&self.core, record.entity);
-        let Some(content) = guard.content.as_mut() else {
+        let state = &mut *guard;
+        let owner = inode.owner(&self.core, &state.binding);
+        let Some(content) = state.content.as_mut() else {
             return Ok(());
         };
         content.load(owner).map_err(say)?;

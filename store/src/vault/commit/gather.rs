@@ -57,13 +57,17 @@ impl Vault {
                     .filter_map(|(no, parent)| Some((*no, tree.record(*parent, *no)?)))
                     .collect();
             }
-            work.gone = self
-                .untold
-                .lock()
-                .gone
-                .iter()
-                .map(|(no, gone)| (*no, *gone))
-                .collect();
+            {
+                let mut left = self.left.lock();
+                work.held = left.held();
+                work.left = left.rows();
+            }
+            {
+                let mut untold = self.untold.lock();
+                work.gone = untold.gone.iter().map(|(no, gone)| (*no, gone.clone())).collect();
+                work.undone = std::mem::take(&mut untold.undone);
+            }
+            self.rebound.lock().clear();
             for item in work.items.values_mut() {
                 item.see();
             }
@@ -133,7 +137,8 @@ impl Vault {
         // What is to be chunked first is not what a sync should wait for.
         let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
         let quick = is_small || !work.is_sync();
-        let may_tell = resting && quick && state.untold && !state.meta.kind.is_local();
+        let stays = state.meta.kind.is_local() || state.is_scratch();
+        let may_tell = resting && quick && state.untold && !stays;
         item.publish = may_tell;
         let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
         if let Err(e) = &result
@@ -168,7 +173,7 @@ impl Vault {
         item: &mut Item,
         may_tell: bool,
     ) -> Result<(), StoreError> {
-        let owner = inode.owner(&self.core, state.entity);
+        let owner = inode.owner(&self.core, &state.binding);
         let Some(content) = state.content.as_mut() else {
             return Ok(());
         };

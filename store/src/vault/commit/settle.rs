@@ -2,7 +2,7 @@
 
 use super::work::Work;
 use crate::content::Plan;
-use crate::ids::Ino;
+use crate::ids::{Ino, NodeNo};
 use crate::tree::DirtyNode;
 use crate::vault::Vault;
 use crate::vault::publish::{GoneNode, ToldNow};
@@ -11,6 +11,7 @@ impl Vault {
     /// The transaction is through: memory learns it.
     pub(super) fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
         let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
+        let mut late = Vec::new();
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
@@ -23,15 +24,25 @@ impl Vault {
             }
             state.stored = true;
             if let Some((durable, seq)) = told.entities.get(ino) {
-                state.published = *seq;
+                // It may stand for another entity by now, of which it must be told in any case.
+                let entity = seen.binding.entity();
+                let same = state.binding.entity() == entity;
+                if !same || state.meta.nlink == 0 {
+                    late.push((*ino, entity, *seq));
+                }
+                if same {
+                    state.published = *seq;
+                    state.binding.forget(durable.base);
+                }
                 // Untold again if it changed between the instant and now.
-                state.untold &= state.meta_dirty
+                state.untold &= !same
+                    || state.meta_dirty
                     || state
                         .content
                         .as_ref()
                         .is_some_and(|c| item.plan.as_ref().is_some_and(|p| c.changes() != p.changes));
                 state.untold_row = false;
-                let owner = item.inode.owner(&self.core, state.entity);
+                let owner = item.inode.owner(&self.core, &state.binding);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
                     content.done(
                         &Plan {
@@ -43,7 +54,7 @@ impl Vault {
                 }
             } else {
                 state.untold_row = seen.needs_row();
-                let owner = item.inode.owner(&self.core, state.entity);
+                let owner = item.inode.owner(&self.core, &state.binding);
                 if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
                     content.done(plan, owner);
                 }
@@ -59,6 +70,9 @@ impl Vault {
             if again {
                 self.mark_dirty(*ino);
             }
+        }
+        for (ino, entity, at) in late {
+            self.told_late(ino, entity, at);
         }
         let mut untold = self.untold.lock();
         for (ino, yes) in still {
@@ -80,19 +94,28 @@ impl Vault {
         }
         untold.gone_rows.extend(work.gone_rows.drain(..));
         untold.gone_rows.extend(work.noted.iter().copied());
+        for (no, _) in &work.undone {
+            untold.gone_rows.remove(no);
+        }
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
         }
         drop(untold);
+        let new: Vec<NodeNo> = work.left.0.iter().map(|(no, _)| *no).collect();
+        self.left.lock().rows_written(&new, &work.left.1);
         if !told.nodes.is_empty() {
             let mut tree = self.tree.write();
             for (no, record) in &told.nodes {
                 if !tree.set_told(*no, record) {
                     // It was removed while it was being told: that is to be told too.
                     let saw = told.entities.get(&record.ino).and_then(|(_, at)| *at);
-                    let gone = GoneNode { id: record.id, saw };
-                    self.untold.lock().gone.entry(*no).or_insert(gone);
+                    let gone = GoneNode {
+                        id: record.id,
+                        saw,
+                        record: None,
+                    };
+                    self.untold.lock().gone.insert(tree.spare(), gone);
                 }
             }
         }
@@ -120,6 +143,7 @@ impl Vault {
             dirty.insert(*ino);
         }
         self.tree.write().put_back(&work.nodes);
+        self.untold.lock().undone.extend(work.undone.iter().copied());
         self.dirty.lock().extend(dirty);
         self.dead.lock().extend(work.dead.iter().cloned());
     }

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::binding::Binding;
 use crate::content::{Durable, Plan};
 use crate::db::Batch;
 use crate::event::EventRef;
-use crate::ids::{Ino, NodeNo};
-use crate::record::{Meta, NodeRecord};
+use crate::ids::{Ino, NodeId, NodeNo};
+use crate::record::{Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
 use crate::vault::inode::Inode;
 use crate::vault::publish::{GoneNode, ToldNow};
@@ -42,6 +43,8 @@ pub(in crate::vault) struct Item {
 /// An inode at the commit's instant.
 pub(in crate::vault) struct Seen {
     pub(in crate::vault) meta: Meta,
+    pub(in crate::vault) binding: Binding,
+    pub(in crate::vault) marks: Marks,
     pub(in crate::vault) durable: Durable,
     pub(in crate::vault) stored: bool,
     pub(in crate::vault) published: Option<EventRef>,
@@ -94,6 +97,8 @@ impl Item {
         };
         self.seen = Some(Seen {
             meta: state.meta.clone(),
+            binding: state.binding.duplicate(),
+            marks: state.marks,
             durable,
             stored: state.stored,
             published: state.published,
@@ -119,7 +124,13 @@ pub(in crate::vault) struct Work {
     pub(in crate::vault) untold: Vec<(NodeNo, NodeRecord)>,
     /// Removals that were not told, at the same.
     pub(in crate::vault) gone: Vec<(NodeNo, GoneNode)>,
-    /// Of those, what this commit notes in rows.
+    /// Removals that did not happen after all.
+    pub(in crate::vault) undone: Vec<(NodeNo, NodeId)>,
+    /// Nodes of names that are held for who may be saving: told of later.
+    pub(in crate::vault) held: HashSet<NodeNo>,
+    /// Rows of such names: to be written, to go.
+    pub(in crate::vault) left: (Vec<(NodeNo, Vec<u8>)>, Vec<NodeNo>),
+    /// Of the removals, what this commit notes in rows.
     pub(in crate::vault) noted: Vec<NodeNo>,
     pub(in crate::vault) batch: Batch,
     /// Removals that the batch notes.
@@ -150,6 +161,9 @@ impl Work {
             later: Vec::new(),
             untold: Vec::new(),
             gone: Vec::new(),
+            undone: Vec::new(),
+            held: HashSet::new(),
+            left: (Vec::new(), Vec::new()),
             noted: Vec::new(),
             batch: Batch::new(),
             gone_rows: Vec::new(),

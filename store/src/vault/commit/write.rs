@@ -11,6 +11,7 @@ use crate::keys::{ChunkId, seal};
 use crate::record::{ChunkRow, kind};
 use crate::tree::DirtyNode;
 use crate::vault::heads::{COUNTERS, seal_counters};
+use crate::vault::inode::record;
 use crate::vault::publish::{Publishing, ToldNow};
 use crate::vault::{Vault, inode_aad, node_aad};
 
@@ -101,10 +102,7 @@ impl Vault {
             .get(&ino)
             .copied()
             .unwrap_or((seen.durable, seen.published));
-        let state = item.inode.state.read();
-        let mut record = state.record(durable, published);
-        drop(state);
-        record.meta = seen.meta.clone();
+        let record = record(&seen.binding, seen.marks, seen.meta.clone(), durable, published);
         let mut plain = record.encode();
         batch.put(
             Table::Inodes,
@@ -134,6 +132,10 @@ pub(crate) fn pending_inode(ino: Ino) -> [u8; 9] {
 
 pub(crate) fn pending_gone(no: NodeNo) -> [u8; 9] {
     pending(1, no)
+}
+
+pub(crate) fn pending_left(no: NodeNo) -> [u8; 9] {
+    pending(3, no)
 }
 
 fn pending(tag: u8, n: u64) -> [u8; 9] {

@@ -292,7 +292,7 @@ fn bring_named(
 ) -> Result<(), SalvageError> {
     let state = vault.get(named.ino).ok().map(|inode| {
         let state = inode.state.read();
-        (state.entity, state.published)
+        (state.binding.entity(), state.published)
     });
     let published = state.and_then(|(_, published)| published);
     let entity = state.map(|(entity, _)| entity);

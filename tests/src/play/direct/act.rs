@@ -133,7 +133,7 @@ impl<B: Bench> Direct<B> {
                 };
                 self.lookup(parent, name)?;
                 match op {
-                    Op::Unlink { .. } => fs.unlink(parent, name)?,
+                    Op::Unlink { .. } => fs.unlink(self.who, parent, name)?,
                     _ => fs.rmdir(parent, name)?,
                 }
                 Ok(Outcome::Done)

@@ -18,7 +18,9 @@ impl<B: Bench> Direct<B> {
         let moved = self.lookup(from_parent, from_name)?;
         let there = self.peek(to_parent, to_name)?;
         let refused = self.refusal(&moved, there.as_ref(), from, to, mode)?;
-        let answer = self.fs().rename(from_parent, from_name, to_parent, to_name, mode);
+        let answer = self
+            .fs()
+            .rename(self.who, from_parent, from_name, to_parent, to_name, mode);
         match (refused, answer) {
             (Some(errno), Err(_)) => Err(Errno(errno)),
             (Some(_), Ok(())) => Ok(Outcome::Broken("a rename that must be refused is done".into())),
@@ -78,7 +80,7 @@ impl<B: Bench> Direct<B> {
             return Ok(Outcome::Skipped);
         };
         self.peek(parent, name)?;
-        let attr = self.fs().link(ino, parent, name)?;
+        let attr = self.fs().link(self.who, ino, parent, name)?;
         if attr.ino != ino {
             return Ok(Outcome::Broken("a hard link answers another inode".into()));
         }

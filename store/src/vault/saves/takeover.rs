@@ -1,0 +1,253 @@
+//! Which file takes over which entity.
+//!
+//! A file may take over the entity of a name if nobody was ever told of it, or if the same process
+//! made it a moment ago: that is a save. A known file that is moved over another is a move and a
+//! removal, and mixes no histories. An entity with other names stays with them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::left::{How, Left};
+use super::scratch::original;
+use super::{Process, same_process};
+use crate::event::EventRef;
+use crate::ids::{EntityId, Ino, NodeId, NodeNo};
+use crate::keys::Key;
+use crate::tree::{Entry, Kind, Known, Told, Tree};
+use crate::vault::Vault;
+use crate::vault::inode::{Inode, State};
+use crate::vault::publish::GoneNode;
+
+/// How long a file that a process made is that process's new one.
+const MOMENTS: Duration = Duration::from_secs(60);
+
+/// Files that stand for another entity since the last commit's instant.
+#[derive(Default)]
+pub(crate) struct Rebound {
+    /// For which each stood then, and the event that had told of it.
+    was: HashMap<Ino, (EntityId, Option<EventRef>)>,
+    /// Who took over from whom.
+    heirs: HashMap<Ino, Ino>,
+}
+
+impl Rebound {
+    /// For what a file stood at the last commit's instant, if not for what it does now.
+    pub(in crate::vault) fn was(&self, ino: Ino) -> Option<(EntityId, Option<EventRef>)> {
+        self.was.get(&ino).copied()
+    }
+
+    /// A commit's instant: it sees what is so now.
+    pub(in crate::vault) fn clear(&mut self) {
+        self.was.clear();
+        self.heirs.clear();
+    }
+
+    /// Who has by now what this file had then, if that is another.
+    fn heir(&self, ino: Ino) -> Option<Ino> {
+        let mut heir = *self.heirs.get(&ino)?;
+        for _ in 0..self.heirs.len() {
+            match self.heirs.get(&heir) {
+                Some(next) => heir = *next,
+                None => break,
+            }
+        }
+        Some(heir)
+    }
+}
+
+impl State {
+    /// Whether it may take over another's entity, if this process moves it there.
+    fn is_new(&self, who: Process) -> bool {
+        let made_by_it = || {
+            self.made
+                .is_some_and(|(at, maker)| at.elapsed() < MOMENTS && same_process(maker, who))
+        };
+        self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || made_by_it())
+    }
+
+    /// Whether its entity can go elsewhere: no other name stands for it.
+    fn may_yield(&self) -> bool {
+        self.meta.kind == Kind::File && self.meta.nlink == 1
+    }
+}
+
+impl Vault {
+    /// Whether `new`, put where `old` is by this process, is a save of it. The tree is locked.
+    pub(in crate::vault) fn is_save(&self, new: &Inode, old: &Inode, who: Process) -> bool {
+        new.ino != old.ino && old.state.read().may_yield() && new.state.read().is_new(who)
+    }
+
+    /// `new` stands for `old`'s entity from now on; `old` keeps none if it is going, else it gets
+    /// one of its own. The tree is locked.
+    pub(in crate::vault) fn take_over(&self, new: &Inode, old: &Inode, old_stays: bool) {
+        let (entity, key, published) = {
+            let mut state = old.state.write();
+            let state = &mut *state;
+            let entity = state.binding.entity();
+            let key = state.binding.key(old.key()).duplicate();
+            let published = state.published;
+            self.rebound.lock().heirs.insert(old.ino, new.ino);
+            if old_stays {
+                self.remember(old.ino, state);
+                state.binding.bind(old.key(), EntityId::random(), Key::random());
+                state.published = None;
+                (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
+            }
+            (entity, key, published)
+        };
+        if old_stays {
+            self.mark_dirty(old.ino);
+        }
+        self.give(new, entity, key, published);
+    }
+
+    fn give(&self, new: &Inode, entity: EntityId, key: Key, published: Option<EventRef>) {
+        let mut state = new.state.write();
+        self.remember(new.ino, &state);
+        state.binding.bind(new.key(), entity, key);
+        state.published = published;
+        (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
+        if state.writers > 0 || state.opens > 0 {
+            state.saving_since.get_or_insert_with(std::time::Instant::now);
+        }
+        drop(state);
+        self.mark_dirty(new.ino);
+    }
+
+    /// What a commit that is under way saw of it, should it tell its node.
+    fn remember(&self, ino: Ino, state: &State) {
+        let seen = (state.binding.entity(), state.published);
+        self.rebound.lock().was.entry(ino).or_insert(seen);
+    }
+
+    /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
+    /// by now or stands for another. Whoever has the entity learns of the event.
+    pub(in crate::vault) fn told_late(&self, ino: Ino, entity: EntityId, at: Option<EventRef>) {
+        let heir = self.rebound.lock().heir(ino);
+        let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
+        if let Some(heir) = heir {
+            let mut state = heir.state.write();
+            if state.binding.entity() == entity {
+                state.published = at;
+                state.meta_dirty = true;
+                drop(state);
+                self.mark_dirty(heir.ino);
+            }
+        }
+        self.left.lock().told_late(entity, at);
+        for gone in self.untold.lock().gone.values_mut() {
+            if let Some(record) = gone
+                .record
+                .as_mut()
+                .filter(|record| record.entity == Some(entity))
+            {
+                (record.saw, gone.saw) = (at, at);
+            }
+        }
+    }
+
+    /// A known file has left a name, by a move. The tree is locked, and shows it at its new place.
+    pub(in crate::vault) fn leave(
+        &self,
+        was: &Entry,
+        node: NodeNo,
+        from: (Ino, &[u8]),
+        to: Ino,
+        inode: &Inode,
+        who: Process,
+    ) {
+        self.left.lock().moved(node, to);
+        let state = inode.state.read();
+        if was.told == Told::Never || state.published.is_none() || !state.may_yield() {
+            return;
+        }
+        let known = Known {
+            id: was.id,
+            told: was.told,
+        };
+        let how = How::Moved {
+            ino: inode.ino,
+            folder: to,
+        };
+        self.left
+            .lock()
+            .put(from.0, from.1, Left::new(node, known, Some(who), how));
+    }
+
+    /// A file has got a name: if a known one has just left it, this is a save of that, perhaps. The
+    /// tree is locked, and shows the file there.
+    pub(in crate::vault) fn settle_in(
+        &self,
+        tree: &mut Tree,
+        inode: &Arc<Inode>,
+        folder: Ino,
+        name: &[u8],
+        who: Process,
+    ) {
+        self.mark(tree, inode, folder, name, who);
+        let Some(left) = self.left.lock().take(folder, name) else {
+            return;
+        };
+        let Ok((node, _)) = tree.lookup(folder, name) else {
+            return;
+        };
+        if !inode.state.read().is_new(who) || node == left.node {
+            return;
+        }
+        match left.how {
+            How::Moved { ino, folder: at } => {
+                let Some(old) = self.inodes.lock().get(ino) else {
+                    return;
+                };
+                let Some((at, entry)) = tree.folder_of(left.node, at).and_then(|at| {
+                    let entry = tree.folder(at)?.entries.get(&left.node)?;
+                    (entry.ino == ino && entry.id == left.known.id).then(|| (at, entry.name.clone()))
+                }) else {
+                    return;
+                };
+                let same = left.who.is_none_or(|by| same_process(by, who));
+                let backup = at == folder && original(&entry) == Some(name);
+                if !(same || backup) || old.ino == inode.ino || !old.state.read().may_yield() {
+                    return;
+                }
+                let fresh = Known {
+                    id: NodeId::random(),
+                    told: Told::Never,
+                };
+                tree.reidentify(at, left.node, fresh);
+                self.be_known(tree, folder, node, left.known);
+                self.take_over(inode, &old, true);
+                old.state.write().marks.scratch = backup;
+            }
+            How::Removed {
+                entity,
+                key,
+                published,
+            } => {
+                let mut untold = self.untold.lock();
+                if untold.gone.remove(&left.node).is_none() {
+                    return; // it was told already
+                }
+                untold.undone.push((left.node, left.known.id));
+                drop(untold);
+                self.be_known(tree, folder, node, left.known);
+                self.give(inode, entity, key, published);
+            }
+        }
+    }
+
+    /// An entry is another node from now on. The one that it was is gone, should they know of it.
+    fn be_known(&self, tree: &mut Tree, folder: Ino, node: NodeNo, known: Known) {
+        if let Some(was) = tree.reidentify(folder, node, known)
+            && was.told != Told::Never
+        {
+            let gone = GoneNode {
+                id: was.id,
+                saw: None,
+                record: None,
+            };
+            self.untold.lock().gone.insert(tree.spare(), gone);
+        }
+    }
+}
