@@ -51,6 +51,11 @@ impl Binding {
         self.entity
     }
 
+    /// Whether it is another than the one that was made with the file.
+    pub(crate) fn is_taken_over(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Its key; `own` is the file's.
     pub(crate) fn key<'a>(&'a self, own: &'a Key) -> &'a Key {
         self.key.as_ref().unwrap_or(own)

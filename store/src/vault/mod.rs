@@ -71,7 +71,7 @@ pub use status::Status;
 
 use crate::core::{Core, StoreError};
 use crate::db::Table;
-use crate::ids::{Ino, NodeNo, VaultId, number};
+use crate::ids::{EntityId, Ino, NodeNo, VaultId, number};
 use crate::keys::{Aad, Header, Key, MasterKey, open as open_sealed};
 use crate::record::{InodeRecord, kind};
 use crate::text::TextNames;
@@ -223,6 +223,14 @@ impl Vault {
     /// The folder above; the root's is itself.
     pub fn parent(&self, folder: Ino) -> Option<Ino> {
         self.tree.read().folder(folder).map(|f| f.parent)
+    }
+
+    /// The entity that a file stands for, or a folder's node.
+    ///
+    /// # Errors
+    /// ENOENT if the file is gone.
+    pub fn entity(&self, ino: Ino) -> Result<EntityId, OpError> {
+        Ok(self.get(ino)?.state.read().binding.entity())
     }
 
     /// Commits everything and lets go of the keys. Others must have stopped using it.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::inode::{Inode, State};
 use super::publish::GoneNode;
-use super::saves::Process;
 use super::saves::left::{How, Left};
+use super::saves::{Process, original};
 use super::{OpError, Vault};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{GoneRecord, Meta, Time};
@@ -154,8 +154,9 @@ impl Vault {
             if target.as_ref().is_some_and(|t| t.ino == moved.ino) && !no_replace {
                 return Ok(());
             }
+            let is_backup = original(to.1) == Some(from.1);
             match &target {
-                Some(target) if !no_replace && self.is_save(&moved, target, who) => {
+                Some(target) if !no_replace && !is_backup && self.is_save(&moved, target, who) => {
                     self.save_over(&mut tree, from, to, (&moved, target), now)?;
                     self.mark(&tree, &moved, to.0, to.1, who);
                 }

@@ -15,7 +15,7 @@ mod scratch;
 mod takeover;
 
 pub(super) use left::LeftNames;
-pub(super) use scratch::Editors;
+pub(super) use scratch::{Editors, original};
 pub(super) use takeover::Rebound;
 
 /// On whose behalf something is done: a thread's id, as the kernel gives it; 0 where it is not known.

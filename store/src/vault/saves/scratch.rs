@@ -33,7 +33,7 @@ enum Beside<'a> {
 }
 
 /// The name that this one would be a backup of.
-pub(super) fn original(name: &[u8]) -> Option<&[u8]> {
+pub(in crate::vault) fn original(name: &[u8]) -> Option<&[u8]> {
     match beside(name)? {
         Beside::Of(of) => Some(of),
         Beside::Some => None,

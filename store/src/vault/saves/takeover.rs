@@ -60,7 +60,9 @@ impl State {
     /// Whether it may take over another's entity, if this process moves it there.
     fn is_new(&self, who: Process) -> bool {
         let made_by_it = || {
-            self.made
+            let own = !self.binding.is_taken_over();
+            own && self
+                .made
                 .is_some_and(|(at, maker)| at.elapsed() < MOMENTS && same_process(maker, who))
         };
         self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || made_by_it())
@@ -75,7 +77,13 @@ impl State {
 impl Vault {
     /// Whether `new`, put where `old` is by this process, is a save of it. The tree is locked.
     pub(in crate::vault) fn is_save(&self, new: &Inode, old: &Inode, who: Process) -> bool {
-        new.ino != old.ino && old.state.read().may_yield() && new.state.read().is_new(who)
+        if new.ino == old.ino {
+            return false;
+        }
+        let (old, new) = (old.state.read(), new.state.read());
+        // A known file over an unknown one: that is what is left of a backup.
+        let loses = new.published.is_some() && old.published.is_none();
+        old.may_yield() && new.is_new(who) && !loses
     }
 
     /// `new` stands for `old`'s entity from now on; `old` keeps none if it is going, else it gets
@@ -197,9 +205,7 @@ impl Vault {
         }
         match left.how {
             How::Moved { ino, folder: at } => {
-                let Some(old) = self.inodes.lock().get(ino) else {
-                    return;
-                };
+                let Ok(old) = self.get(ino) else { return };
                 let Some((at, entry)) = tree.folder_of(left.node, at).and_then(|at| {
                     let entry = tree.folder(at)?.entries.get(&left.node)?;
                     (entry.ino == ino && entry.id == left.known.id).then(|| (at, entry.name.clone()))

@@ -1,0 +1,355 @@
+//! Identity through every way of saving, on a simulated disk: what an editor does to save keeps
+//! the entity of the name, tells the others of nothing but versions, and mixes up nothing that is
+//! not a save.
+
+use std::sync::Arc;
+
+use coffer_store::ids::{EntityId, Ino, ROOT};
+use coffer_store::io::sim::SimDisk;
+use coffer_store::keys::{KdfParams, Password};
+use coffer_store::record::{Meta, Time};
+use coffer_store::tree::Kind;
+use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Vault};
+
+/// Two processes that are there: this one, and the one that is always.
+fn editor() -> Process {
+    std::process::id()
+}
+const OTHER: Process = 1;
+
+fn password() -> Password {
+    Password::new(b"correct horse battery staple".to_vec())
+}
+
+fn meta() -> Meta {
+    let now = Time::now();
+    Meta {
+        kind: Kind::File,
+        perm: 0o644,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        nlink: 1,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        btime: now,
+        xattrs: None,
+    }
+}
+
+struct Bench {
+    disk: SimDisk,
+    vault: Arc<Vault>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let disk = SimDisk::new();
+        let made = Vault::create_on(Arc::new(disk.clone()), &password(), KdfParams::FLOOR, false, None);
+        let vault = made.unwrap().0;
+        vault.stop_keeper();
+        Bench { disk, vault }
+    }
+
+    /// After a power cut that loses what was not synced.
+    fn crashed(&self) -> Bench {
+        let disk = self.disk.crash_all_lost();
+        Bench::open(disk)
+    }
+
+    fn open(disk: SimDisk) -> Bench {
+        let sealed = Sealed::open_on(Arc::new(disk.clone()), "sim".into(), None).unwrap();
+        let vault = sealed.unlock(&password(), Identity::Same).unwrap();
+        vault.stop_keeper();
+        Bench { disk, vault }
+    }
+
+    /// A file is made and written in one go, as editors write a new one.
+    fn write_new(&self, who: Process, name: &str, text: &str) -> Ino {
+        let ino = self
+            .vault
+            .make_by(who, ROOT, name.as_bytes(), meta(), b"")
+            .unwrap();
+        self.vault.open_by(who, ino, true, false, false).unwrap();
+        self.vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+        self.vault.release(ino, true);
+        ino
+    }
+
+    /// A file that all devices know.
+    fn known(&self, name: &str, text: &str) -> EntityId {
+        self.write_new(OTHER, name, text);
+        self.tell();
+        self.entity(name)
+    }
+
+    fn tell(&self) {
+        self.vault.tick().unwrap();
+    }
+
+    fn rename(&self, who: Process, from: &str, to: &str) {
+        let (from, to) = ((ROOT, from.as_bytes()), (ROOT, to.as_bytes()));
+        self.vault.rename_by(who, from, to, false).unwrap();
+    }
+
+    fn remove(&self, who: Process, name: &str) {
+        self.vault.remove_by(who, ROOT, name.as_bytes(), false).unwrap();
+    }
+
+    fn ino(&self, name: &str) -> Ino {
+        self.vault.lookup(ROOT, name.as_bytes()).unwrap()
+    }
+
+    fn entity(&self, name: &str) -> EntityId {
+        self.vault.entity(self.ino(name)).unwrap()
+    }
+
+    fn text(&self, name: &str) -> String {
+        let mut out = Vec::new();
+        self.vault.read(self.ino(name), 0, 1 << 20, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn events(&self) -> u64 {
+        self.vault.status().unwrap().events
+    }
+
+    fn check(&self) {
+        let report = self
+            .vault
+            .check(CheckOptions { read_data: true }, &mut |_| {})
+            .unwrap();
+        assert_eq!(report.problems, Vec::new());
+    }
+}
+
+/// Each way in which an editor saves a file that is there.
+type Save = fn(&Bench, &str);
+
+fn by_rename(bench: &Bench, text: &str) {
+    bench.write_new(editor(), "drawn", text);
+    bench.rename(editor(), "drawn", "note.md");
+}
+
+fn by_backup(bench: &Bench, text: &str) {
+    bench.rename(editor(), "note.md", "note.md~");
+    bench.write_new(editor(), "note.md", text);
+    bench.remove(editor(), "note.md~");
+}
+
+fn by_backup_that_stays(bench: &Bench, text: &str) {
+    bench.rename(editor(), "note.md", "note.md~");
+    bench.write_new(editor(), "note.md", text);
+}
+
+fn by_backup_of_any_name(bench: &Bench, text: &str) {
+    bench.rename(editor(), "note.md", "before");
+    bench.write_new(editor(), "note.md", text);
+    bench.remove(editor(), "before");
+}
+
+fn by_removal(bench: &Bench, text: &str) {
+    bench.remove(editor(), "note.md");
+    bench.write_new(editor(), "note.md", text);
+}
+
+fn by_link(bench: &Bench, text: &str) {
+    let ino = bench.write_new(editor(), "drawn", text);
+    bench.rename(editor(), "note.md", "note.md~");
+    bench.vault.link_by(editor(), ino, ROOT, b"note.md").unwrap();
+    bench.remove(editor(), "drawn");
+    bench.remove(editor(), "note.md~");
+}
+
+fn by_exchange(bench: &Bench, text: &str) {
+    bench.write_new(editor(), "drawn", text);
+    let (a, b) = ((ROOT, &b"drawn"[..]), (ROOT, &b"note.md"[..]));
+    bench.vault.exchange_by(editor(), a, b).unwrap();
+    bench.remove(editor(), "drawn");
+}
+
+fn in_place(bench: &Bench, text: &str) {
+    let ino = bench.ino("note.md");
+    bench.vault.open_by(editor(), ino, true, true, false).unwrap();
+    bench.vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+    bench.vault.release(ino, true);
+}
+
+const SAVES: [(&str, Save); 8] = [
+    ("rename", by_rename),
+    ("backup", by_backup),
+    ("backup that stays", by_backup_that_stays),
+    ("backup of any name", by_backup_of_any_name),
+    ("removal", by_removal),
+    ("link", by_link),
+    ("exchange", by_exchange),
+    ("in place", in_place),
+];
+
+/// Guards the promise: 30 saves in each way are one entity, one event each and no other event; what
+/// is there is what POSIX says, also after a crash and after a remount.
+#[test]
+fn a_save_keeps_the_entity() {
+    for (way, save) in SAVES {
+        let bench = Bench::new();
+        let entity = bench.known("note.md", "first");
+        let before = bench.events();
+        for turn in 0..30 {
+            let text = format!("text {turn} {}", "x".repeat(turn * 2000));
+            save(&bench, &text);
+            assert_eq!(bench.entity("note.md"), entity, "{way} {turn}");
+            assert_eq!(bench.text("note.md"), text, "{way} {turn}");
+            bench.tell();
+            assert_eq!(bench.text("note.md"), text, "{way} {turn}");
+            let events = bench.events() - before;
+            assert_eq!(events, turn as u64 + 1, "{way} {turn}");
+            if turn % 7 == 3 {
+                let crashed = bench.crashed();
+                assert_eq!(crashed.entity("note.md"), entity, "{way} {turn}");
+                assert_eq!(crashed.text("note.md"), text, "{way} {turn}");
+                crashed.check();
+            }
+        }
+        bench.check();
+        bench.vault.close().unwrap();
+        let again = Bench::open(bench.disk.clone());
+        assert_eq!(again.entity("note.md"), entity, "{way}");
+        again.check();
+    }
+}
+
+/// The same while commits and syncs fall between the steps: nothing that a save leaves in between
+/// is told, within the time that an editor takes.
+#[test]
+fn what_a_save_leaves_in_between_is_not_told() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "first");
+    let before = bench.events();
+    for turn in 0..10 {
+        let ino = bench.ino("note.md");
+        bench.vault.open_by(editor(), ino, false, false, false).unwrap();
+        bench.vault.release(ino, false);
+        bench.write_new(editor(), "4913", "");
+        bench.tell();
+        bench.remove(editor(), "4913");
+        bench.rename(editor(), "note.md", "note.md~");
+        bench.tell();
+        let crashed = bench.crashed();
+        assert!(crashed.vault.lookup(ROOT, b"note.md").is_err());
+        crashed.write_new(OTHER, "note.md", "brought back after a crash");
+        assert_eq!(crashed.entity("note.md"), entity, "held over a crash");
+        assert_ne!(crashed.entity("note.md~"), entity);
+        crashed.tell();
+        crashed.check();
+        let text = format!("text {turn}");
+        bench.write_new(editor(), "note.md", &text);
+        bench.tell();
+        bench.remove(editor(), "note.md~");
+        bench.tell();
+        assert_eq!(bench.events() - before, turn + 1);
+        assert_eq!((bench.entity("note.md"), bench.text("note.md")), (entity, text));
+    }
+    bench.check();
+}
+
+/// A removal is held too, and known again after a crash; nobody who comes later takes it over.
+#[test]
+fn a_removal_is_held_over_a_crash() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "first");
+    let before = bench.events();
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    assert_eq!(bench.events(), before, "held");
+    let crashed = bench.crashed();
+    crashed.write_new(OTHER, "note.md", "again");
+    assert_eq!(crashed.entity("note.md"), entity);
+    crashed.tell();
+    crashed.check();
+    // An orderly end is no crash: then it is told.
+    bench.vault.close().unwrap();
+    let again = Bench::open(bench.disk.clone());
+    assert_eq!(again.events(), before + 1);
+    again.write_new(OTHER, "note.md", "another");
+    assert_ne!(again.entity("note.md"), entity);
+    again.tell();
+    again.check();
+}
+
+/// What is not a save is not taken for one.
+#[test]
+fn what_is_not_a_save() {
+    let bench = Bench::new();
+    let (a, c) = (bench.known("a", "text a"), bench.known("c", "text c"));
+    bench.rename(editor(), "a", "b");
+    bench.rename(editor(), "c", "a");
+    assert_eq!((bench.entity("b"), bench.entity("a")), (a, c), "mv a b; mv c a");
+    bench.tell();
+    bench.rename(editor(), "b", "a");
+    assert_eq!(bench.entity("a"), a, "a known file over a known one");
+    // A copy under the name that another process has just left.
+    bench.tell();
+    bench.rename(OTHER, "a", "kept");
+    bench.write_new(editor(), "a", "new");
+    assert_eq!(bench.entity("kept"), a);
+    assert_ne!(bench.entity("a"), a);
+    // Snapshots by hard links keep what they are of.
+    let note = bench.known("note.md", "first");
+    bench.vault.link(bench.ino("note.md"), ROOT, b"snapshot").unwrap();
+    bench.tell();
+    by_rename(&bench, "second");
+    bench.tell();
+    assert_eq!(bench.entity("snapshot"), note);
+    assert_ne!(bench.entity("note.md"), note);
+    assert_eq!(bench.text("snapshot"), "first");
+    bench.check();
+}
+
+/// Names that look like an editor's but stand beside nothing that is edited are ordinary files.
+#[test]
+fn real_files_with_such_names_are_told() {
+    let bench = Bench::new();
+    let before = bench.events();
+    for name in ["x", "x~", "#todo#", "note.md.bak", "4913"] {
+        bench.write_new(OTHER, name, "real");
+    }
+    bench.tell();
+    assert_eq!(bench.events() - before, 10, "an entity and a node each");
+    // Beside a file that is edited, they are not told, and stay here while they are open.
+    let x = bench.ino("x");
+    bench.vault.open_by(editor(), x, false, false, false).unwrap();
+    bench.write_new(editor(), ".x.swp", "swap");
+    bench.tell();
+    assert_eq!(bench.events() - before, 10);
+    let again = bench.crashed();
+    again.tell();
+    assert_eq!(again.events() - before, 10, "known by its row");
+}
+
+/// Guards against a version that replaces the wrong one: a commit tells of the old file's last
+/// state while the new one is put in its place.
+#[test]
+fn a_file_taken_over_while_it_is_told_follows_on() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "first");
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let teller = {
+        let (vault, stop) = (bench.vault.clone(), stop.clone());
+        std::thread::spawn(move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                vault.tick().unwrap();
+            }
+        })
+    };
+    for turn in 0..400 {
+        let (_, save) = SAVES[turn % SAVES.len()];
+        save(&bench, &format!("text {turn}"));
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    teller.join().unwrap();
+    bench.tell();
+    assert_eq!(bench.entity("note.md"), entity);
+    assert_eq!(bench.text("note.md"), "text 399");
+    bench.check();
+}
