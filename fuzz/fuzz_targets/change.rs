@@ -8,7 +8,7 @@ use std::sync::Once;
 use coffer_fuzz::fuzz_target;
 use coffer_store::ids::{ChainId, EventRef};
 use coffer_store::testing::{change_body, change_chunk};
-use coffer_store::text::{Change, Document, TextError};
+use coffer_store::text::{Change, Document, Maker, TextError};
 
 /// The text and the events of the frozen changes.
 const NOTE: &str = "# Garden\n\nPlant the garlic in October.\n";
@@ -20,8 +20,10 @@ fn event(chain: u8, seq: u64) -> EventRef {
 
 fn lawful(bytes: Vec<u8>) {
     let began = event(0xa0, 7);
-    for at in [event(1, 1), event(1, 2), event(2, 9), event(2, 10)] {
-        let Ok(change) = Change::check(bytes.clone(), at, began) else {
+    for (chain, serial) in [(1, None), (2, Some(9)), (2, None)] {
+        let chain = event(chain, 1).chain;
+        let maker = Maker { chain, serial };
+        let Ok(change) = Change::check(bytes.clone(), maker, began) else {
             continue;
         };
         assert!(change.bytes() == bytes);
@@ -29,7 +31,7 @@ fn lawful(bytes: Vec<u8>) {
         match doc.apply(&[change]) {
             Ok(()) => {
                 let heads = doc.heads().expect("it took the change");
-                let edited = doc.edit(&heads, "another text\n", event(3, 1));
+                let edited = doc.edit(&heads, "another text\n", event(3, 1).chain, 1);
                 assert!(edited.is_ok() || edited == Err(TextError::Discarded));
                 if let Ok(saved) = doc.save() {
                     assert!(Document::load(began, &saved).is_ok_and(|again| again.text() == doc.text()));

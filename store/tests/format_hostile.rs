@@ -7,12 +7,14 @@ mod format_samples;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use coffer_store::Malformed;
-use coffer_store::event::{BatchRow, EVENT_MAX, Event, Unverified, VerifyError, Version, hash};
+use coffer_store::event::{BatchRow, Body, EVENT_MAX, Event, Form, Unverified, VerifyError, Version, hash};
 use coffer_store::keys::labels;
 use coffer_store::record::{InodeRecord, LogRecord};
 use coffer_store::testing::{self, Again};
+use coffer_store::tree::Kind;
 use format_samples::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -253,12 +255,51 @@ fn contradictions_are_refused() {
     ] {
         assert!(LogRecord::decode(&record.encode()).is_err(), "{record:?}");
     }
-    let (_, large) = versions().pop().unwrap();
+    let (_, large) = versions().swap_remove(2);
     let too_large = Version {
         size: 1 << 63,
         ..large
     };
     assert!(Version::decode(&too_large.encode()).is_err());
+    let versions: HashMap<_, _> = versions().into_iter().collect();
+    // Only a file's text can be a change, only bytes that are text can begin one.
+    for (name, change) in [
+        ("change", None),
+        (
+            "change",
+            Some(Body::Change {
+                serial: None,
+                bytes: Vec::new(),
+            }),
+        ),
+        (
+            "older",
+            Some(Body::Change {
+                serial: Some(1),
+                bytes: Vec::new(),
+            }),
+        ),
+        ("same", None),
+        ("inline", Some(Body::Inline(b"a n\xffte".to_vec()))),
+    ] {
+        let mut version = versions[name].clone();
+        match change {
+            Some(body) => version.body = body,
+            None => version.form = Form::Blob,
+        }
+        assert!(Version::decode(&version.encode()).is_err(), "{name}");
+    }
+    for name in ["change", "same", "inline"] {
+        let mut link = versions[name].clone();
+        link.kind = Kind::Symlink;
+        assert!(Version::decode(&link.encode()).is_err(), "{name} of a link");
+    }
+    let mut empty = versions["inline"].clone();
+    (empty.size, empty.body) = (0, Body::Inline(Vec::new()));
+    assert!(
+        Version::decode(&empty.encode()).is_err(),
+        "an empty file is no text"
+    );
     let (_, mut event) = events().pop().unwrap();
     event.sealed = vec![0; EVENT_MAX];
     assert!(Event::decode(&event.encode()).is_err());

@@ -250,17 +250,33 @@ fn events_and_batches() {
 #[test]
 fn versions() {
     many(|any| {
-        let body = match any.0.random() {
-            true => Body::Inline(any.bytes(40_000)),
-            false => Body::Manifest(any.manifest()),
+        let of_text = any.0.random();
+        let some = |any: &mut Any, max| {
+            let mut bytes = any.bytes(max);
+            bytes.push(b'.');
+            bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
+            bytes
+        };
+        let body = match (any.u32() % if of_text { 4 } else { 2 }, of_text) {
+            (0, true) => Body::Inline(some(any, 40_000)),
+            (0, false) => Body::Inline(any.bytes(40_000)),
+            (1, _) => Body::Manifest(any.manifest()),
+            (2, _) => Body::Change {
+                serial: any.pick(&[None, Some(1), Some(u64::MAX)]),
+                bytes: some(any, 400),
+            },
+            _ => Body::Same,
         };
         let size = match &body {
             Body::Inline(bytes) => bytes.len() as u64,
-            Body::Manifest(_) => any.size(),
+            _ => any.size().max(1),
         };
         let version = Version {
-            kind: any.pick(&[Kind::File, Kind::Symlink]),
-            form: any.pick(&[Form::Blob, Form::Text]),
+            kind: match of_text {
+                true => Kind::File,
+                false => any.pick(&[Kind::File, Kind::Symlink]),
+            },
+            form: if of_text { Form::Text } else { Form::Blob },
             perm: any.u32() as u16,
             mtime: any.time(),
             btime: any.time(),

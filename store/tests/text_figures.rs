@@ -73,17 +73,17 @@ fn a_megabyte_merges() {
 fn a_text_at_the_limit() {
     let mut base = note(TEXT_MAX - 200);
     base.push_str(&"x".repeat(TEXT_MAX - base.len()));
-    let mut device = timed("2 MiB: genesis", || Device::new(1, &base));
+    let mut device = timed("1 MiB: genesis", || Device::new(1, &base));
     let other = base.to_uppercase();
     let other = &other[..other.floor_char_boundary(TEXT_MAX)];
-    timed("2 MiB: every word changed", || device.save_newest(other));
-    println!("2 MiB: a change of {} bytes", device.sent[0].bytes.len());
-    timed("2 MiB: received", || Device::new(2, &base).receive(&device.sent));
+    timed("1 MiB: every word changed", || device.save_newest(other));
+    println!("1 MiB: a change of {} bytes", device.sent[0].bytes.len());
+    timed("1 MiB: received", || Device::new(2, &base).receive(&device.sent));
     let heads = device.heads();
     let larger = format!("{base}x");
-    let event = text_support::event(1, 99);
+    let chain = text_support::newest(1).chain;
     assert!(matches!(
-        device.doc.edit(&heads, &larger, event),
+        device.doc.edit(&heads, &larger, chain, 99),
         Err(TextError::NotText(_))
     ));
     assert_eq!(device.text(), other, "a refusal changes nothing");
@@ -128,7 +128,7 @@ fn ten_thousand_versions() {
     let (heads, old) = kept[8].clone();
     let stale = format!("{old} stale");
     let made = timed("10,000 versions: a save over an older one", || {
-        loaded.edit(&heads, &stale, text_support::event(2, 1))
+        loaded.edit(&heads, &stale, text_support::newest(2).chain, 1)
     });
     assert!(made.is_ok_and(|made| made.is_some()));
     assert!(loaded.text().is_ok_and(|text| text.contains("stale")));

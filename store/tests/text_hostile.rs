@@ -8,7 +8,7 @@ use coffer_store::testing::{change_body, change_chunk};
 use coffer_store::text::{Actor, Change, ChangeHash, Document, Refused, TextError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use text_support::{Device, began, event};
+use text_support::{Device, began, event, newest, older};
 
 const NOTE: &str = "one two three\n";
 /// Characters of the note: the genesis has one operation more, so the next is this plus two.
@@ -121,7 +121,7 @@ impl Made {
     }
 
     fn check(&self) -> Result<Change, Refused> {
-        Change::check(change_chunk(&self.body()), event(1, 1), began())
+        Change::check(change_chunk(&self.body()), newest(1), began())
     }
 }
 
@@ -357,11 +357,15 @@ fn every_oddity_is_refused() {
     }
     // The actor that an event has for itself makes one change.
     let mut alone = good();
-    alone.actor = Actor::of_edit(event(1, 1)).bytes().to_vec();
-    assert!(alone.check().is_ok());
+    alone.actor = Actor::of_edit(event(1, 1).chain, 5).bytes().to_vec();
+    let check = |made: &Made| Change::check(change_chunk(&made.body()), older(1, 5), began()).map(drop);
+    assert_eq!(check(&alone), Ok(()));
+    let of_another = Change::check(change_chunk(&alone.body()), older(1, 6), began());
+    assert_eq!(of_another, Err(Refused("it is not by the chain that carries it")));
+    assert!(alone.check().is_err(), "its event carries no number");
     alone.seq = 2;
     assert_eq!(
-        alone.check(),
+        check(&alone),
         Err(Refused("its actor makes one change, and this is another"))
     );
 }
@@ -370,7 +374,7 @@ fn every_oddity_is_refused() {
 #[test]
 fn the_outside_is_checked() {
     let good = change_chunk(&Made::good().body());
-    let check = |bytes: Vec<u8>| Change::check(bytes, event(1, 1), began());
+    let check = |bytes: Vec<u8>| Change::check(bytes, newest(1), began());
     assert!(check(good.clone()).is_ok());
     for len in 0..good.len() {
         assert!(check(good[..len].to_vec()).is_err(), "cut to {len}");
@@ -388,9 +392,9 @@ fn the_outside_is_checked() {
         bytes[8] = kind;
         assert_eq!(check(bytes), Err(Refused("it is not a plain change")));
     }
-    let other = Change::check(good.clone(), event(2, 1), began());
+    let other = Change::check(good.clone(), newest(2), began());
     assert_eq!(other, Err(Refused("it is not by the chain that carries it")));
-    let other = Change::check(good, event(1, 1), event(9, 9));
+    let other = Change::check(good, newest(1), event(9, 9));
     assert_eq!(other, Err(Refused("it is of another text")));
 }
 
@@ -429,7 +433,7 @@ fn what_passes_does_no_harm() {
                 let place = rng.random_range(0..body.len());
                 body[place] = rng.random();
             }
-            for at in [event(1, 1), event(1, 2)] {
+            for at in [newest(1), older(1, 2)] {
                 let Ok(change) = Change::check(change_chunk(&body), at, began()) else {
                     continue;
                 };
@@ -441,7 +445,7 @@ fn what_passes_does_no_harm() {
                     Ok(()) => {
                         taken += 1;
                         let heads = document.heads().expect("whole");
-                        let edited = document.edit(&heads, "another text\n", event(7, 1));
+                        let edited = document.edit(&heads, "another text\n", event(7, 1).chain, 1);
                         assert!(edited.is_ok() || edited == Err(TextError::Discarded));
                     }
                     Err(TextError::Discarded) => assert_eq!(document.text(), Err(TextError::Discarded)),
@@ -522,7 +526,7 @@ fn what_contradicts_the_document_is_refused() {
     assert_eq!(fresh.text().as_deref(), Ok(NOTE));
     fresh.apply(&[first]).expect("alone it is taken");
 
-    let other = Change::check(change_chunk(&Made::good().body()), event(1, 1), began()).expect("in order");
+    let other = Change::check(change_chunk(&Made::good().body()), newest(1), began()).expect("in order");
     let mut another = Document::genesis(event(3, 3), NOTE).expect("a text");
     assert!(matches!(
         another.apply(&[other]),
@@ -543,12 +547,15 @@ fn unknown_versions_are_named() {
         Err(TextError::Missing(ChangeHash([1; 32])))
     );
     assert_eq!(
-        document.edit(&nowhere, "x", event(1, 1)),
+        document.edit(&nowhere, "x", event(1, 1).chain, 1),
         Err(TextError::Missing(ChangeHash([1; 32])))
     );
     let none = std::iter::empty().collect();
     assert_eq!(document.text_at(&none), Err(TextError::NoVersion));
-    assert_eq!(document.edit(&none, "x", event(1, 1)), Err(TextError::NoVersion));
+    assert_eq!(
+        document.edit(&none, "x", event(1, 1).chain, 1),
+        Err(TextError::NoVersion)
+    );
     assert_eq!(document.text().as_deref(), Ok(NOTE), "it is as it was");
 }
 

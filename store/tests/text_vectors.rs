@@ -4,9 +4,8 @@
 
 mod text_support;
 
-use coffer_store::ids::EventRef;
-use coffer_store::text::{Actor, Change, Document, Heads};
-use text_support::{began, event};
+use coffer_store::text::{Actor, Change, Document, Heads, Maker};
+use text_support::{began, event, newest};
 
 const FROZEN: &str = include_str!("vectors/text_v0.txt");
 
@@ -35,37 +34,40 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// Changes of the note: two at everything that was known, one at an older version.
-fn changes() -> (Document, Vec<(&'static str, EventRef, Change)>) {
+fn changes() -> (Document, Vec<(&'static str, Maker, Change)>) {
     let mut doc = Document::genesis(began(), NOTE).expect("a text");
     let first: Heads = [doc.first()].into_iter().collect();
     let mut made = Vec::new();
-    let mut edit = |name, base: Option<&Heads>, new: &str, at| {
+    let mut edit = |name, base: Option<&Heads>, new: &str, chain: u8, serial| {
         let heads = doc.heads().expect("whole");
         let change = doc
-            .edit(base.unwrap_or(&heads), new, at)
+            .edit(base.unwrap_or(&heads), new, newest(chain).chain, serial)
             .expect("an edit")
             .expect("a change");
-        made.push((name, at, change));
+        made.push((name, change.maker(), change));
     };
     edit(
         "insert",
         None,
         "# Garden\n\nPlant the garlic in late October.\n",
-        event(1, 1),
+        1,
+        1,
     );
     edit(
         "replace",
         None,
         "# Gärten\n\nPlant garlic in late October.\n",
-        event(1, 2),
+        1,
+        2,
     );
     edit(
         "older",
         Some(&first),
         "# Garden\n\nPlant the garlic in October. 🧄\n",
-        event(2, 9),
+        2,
+        9,
     );
-    edit("merged", None, "Nothing.\n", event(2, 10));
+    edit("merged", None, "Nothing.\n", 2, 10);
     (doc, made)
 }
 
@@ -79,7 +81,10 @@ fn text() -> String {
             "actor/chain".to_string(),
             hex(Actor::of_chain(event(1, 1).chain).bytes()),
         ),
-        ("actor/edit".to_string(), hex(Actor::of_edit(event(2, 9)).bytes())),
+        (
+            "actor/edit".to_string(),
+            hex(Actor::of_edit(event(2, 9).chain, 9).bytes()),
+        ),
     ];
     for (name, text) in first() {
         let doc = Document::genesis(began(), &text).expect("a text");
@@ -147,7 +152,7 @@ fn a_document_comes_back() {
     assert!(events.iter().all(|(_, _, change)| loaded.has(&change.hash())));
     let heads = made.heads().expect("whole");
     let change = made
-        .edit(&heads, "Nothing at all.\n", event(2, 11))
+        .edit(&heads, "Nothing at all.\n", event(2, 11).chain, 11)
         .expect("an edit")
         .expect("a change");
     loaded.apply(std::slice::from_ref(&change)).expect("taken");
@@ -155,14 +160,14 @@ fn a_document_comes_back() {
     let heads = loaded.heads().expect("whole");
     assert!(
         loaded
-            .edit(&heads, "Nothing at all.\n", event(2, 12))
+            .edit(&heads, "Nothing at all.\n", event(2, 12).chain, 12)
             .expect("an edit")
             .is_none(),
         "no difference"
     );
     assert!(
         loaded
-            .edit(&heads, "Something.\n", event(2, 12))
+            .edit(&heads, "Something.\n", event(2, 12).chain, 12)
             .expect("an edit")
             .is_some()
     );

@@ -15,6 +15,16 @@ pub enum Body {
     Inline(Vec<u8>),
     /// In chunks.
     Manifest(ManifestRef),
+    /// A text goes on from the document of the versions that this one replaces, by a change of it;
+    /// see `docs/text.md`. Opaque here.
+    Change {
+        /// The number that its actor is of, for a change at older heads.
+        serial: Option<u64>,
+        /// The change.
+        bytes: Vec<u8>,
+    },
+    /// A text that is what the versions that this one replaces come to.
+    Same,
 }
 
 /// How versions of it merge; chosen by the version's author.
@@ -67,6 +77,14 @@ impl Version {
                 put_manifest(&mut w, root);
                 &mut w
             }
+            Body::Change { serial, bytes } => {
+                match serial {
+                    None => w.u8(2),
+                    Some(serial) => w.u8(3).u64(*serial),
+                };
+                w.raw(bytes)
+            }
+            Body::Same => w.u8(4),
         };
         w.0
     }
@@ -91,6 +109,11 @@ impl Version {
         let body = match r.u8()? {
             0 => Body::Inline(r.rest().to_vec()),
             1 => Body::Manifest(get_manifest(&mut r)?),
+            tag @ (2 | 3) => Body::Change {
+                serial: if tag == 3 { Some(r.u64()?) } else { None },
+                bytes: r.rest().to_vec(),
+            },
+            4 => Body::Same,
             _ => return Err(Malformed("a body of an unknown kind")),
         };
         r.end()?;
@@ -99,10 +122,21 @@ impl Version {
         }
         let fits = match &body {
             Body::Inline(bytes) => bytes.len() as u64 == size,
-            Body::Manifest(_) => size <= i64::MAX as u64,
+            _ => size <= i64::MAX as u64,
         };
         if !fits {
             return Err(Malformed("a body of another size than its version says"));
+        }
+        let is_text = form == Form::Text && kind == Kind::File;
+        let lawful = match &body {
+            Body::Inline(bytes) if is_text => !bytes.is_empty() && std::str::from_utf8(bytes).is_ok(),
+            Body::Manifest(_) if is_text => size > 0,
+            Body::Inline(_) | Body::Manifest(_) => form == Form::Blob,
+            Body::Change { bytes, .. } => is_text && !bytes.is_empty(),
+            Body::Same => is_text,
+        };
+        if !lawful {
+            return Err(Malformed("a version of a form that its body cannot have"));
         }
         Ok(Version {
             kind,

@@ -3,7 +3,7 @@
 //!
 //! Guarantees: every device derives the same actor from the same event, so a change under
 //! another actor is refused; no two changes that could be concurrent share one. An actor says
-//! nothing that the event does not say, and is never random.
+//! nothing that the event does not say, and is random only where the event carries what was drawn.
 
 use std::fmt;
 
@@ -13,6 +13,16 @@ use crate::ids::{ChainId, EventRef};
 const GENESIS: &[u8] = b"coffer v0 text genesis\0";
 const CHAIN: &[u8] = b"coffer v0 text chain\0";
 const EDIT: &[u8] = b"coffer v0 text edit\0";
+
+/// Who made a change, as the event says that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Maker {
+    /// The event's chain.
+    pub chain: ChainId,
+    /// If the change is at older heads: a random number that the event carries. So a change can be
+    /// made before its event has a number.
+    pub serial: Option<u64>,
+}
 
 /// An Automerge actor: the first 16 bytes of a BLAKE3 hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,10 +40,18 @@ impl Actor {
         derive(CHAIN, chain, &[])
     }
 
-    /// The actor of a change at older heads, made by this event alone: such a change does not
-    /// follow the chain's last one, and two changes of one actor must follow each other.
-    pub fn of_edit(event: EventRef) -> Actor {
-        derive(EDIT, event.chain, &event.seq.to_le_bytes())
+    /// The actor of one change at older heads: such a change does not follow the chain's last one,
+    /// and two changes of one actor must follow each other.
+    pub fn of_edit(chain: ChainId, serial: u64) -> Actor {
+        derive(EDIT, chain, &serial.to_le_bytes())
+    }
+
+    /// The actor of whoever made a change.
+    pub fn of(maker: Maker) -> Actor {
+        match maker.serial {
+            None => Actor::of_chain(maker.chain),
+            Some(serial) => Actor::of_edit(maker.chain, serial),
+        }
     }
 
     pub(super) fn from_bytes(bytes: [u8; 16]) -> Actor {

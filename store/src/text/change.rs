@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::actor::Actor;
+use super::actor::{Actor, Maker};
 use super::guard::{self, Facts, Refused};
 use crate::ids::EventRef;
 
@@ -50,21 +50,24 @@ impl FromIterator<ChangeHash> for Heads {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Change {
     bytes: Vec<u8>,
+    maker: Maker,
     genesis: Actor,
     facts: Facts,
 }
 
 impl Change {
-    /// Reads the change that an event carries, of the text that began with the event `genesis`.
+    /// Reads the change that an event of this maker carries, of the text that began with the event
+    /// `genesis`.
     ///
     /// # Errors
     /// [`Refused`] for anything but a change of such a text, in the form in which
-    /// [`Document::edit`](super::Document::edit) makes it, by an actor of that event.
-    pub fn check(bytes: Vec<u8>, event: EventRef, genesis: EventRef) -> Result<Change, Refused> {
+    /// [`Document::edit`](super::Document::edit) makes it, by that maker's actor.
+    pub fn check(bytes: Vec<u8>, maker: Maker, genesis: EventRef) -> Result<Change, Refused> {
         let genesis = Actor::of_genesis(genesis);
-        let facts = guard::read(&bytes, event, genesis)?;
+        let facts = guard::read(&bytes, maker, genesis)?;
         Ok(Change {
             bytes,
+            maker,
             genesis,
             facts,
         })
@@ -73,6 +76,11 @@ impl Change {
     /// The bytes, as they are sealed into an event.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Who made it, for the event.
+    pub fn maker(&self) -> Maker {
+        self.maker
     }
 
     /// Its name.

@@ -20,7 +20,7 @@ mod guard;
 mod names;
 mod structured;
 
-pub use actor::Actor;
+pub use actor::{Actor, Maker};
 pub use base::nearest;
 pub use change::{Change, ChangeHash, Heads};
 pub use diff::{Splice, splices};

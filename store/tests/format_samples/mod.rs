@@ -214,7 +214,27 @@ pub fn versions() -> Vec<(&'static str, Version)> {
     (link.kind, link.form, link.perm, link.xattrs) = (Kind::Symlink, Form::Blob, 0o777, None);
     let mut large = link.clone();
     (large.kind, large.size, large.body) = (Kind::File, 1 << 40, Body::Manifest(manifest()));
-    vec![("inline", inline), ("link", link), ("large", large)]
+    let change = |serial, bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        Version {
+            body: Body::Change { serial, bytes },
+            xattrs: None,
+            ..inline.clone()
+        }
+    };
+    let (change, older) = (change(None, b"a change"), change(Some(0x3132_3334), b"another"));
+    let same = Version {
+        body: Body::Same,
+        ..inline.clone()
+    };
+    vec![
+        ("inline", inline),
+        ("link", link),
+        ("large", large),
+        ("change", change),
+        ("older", older),
+        ("same", same),
+    ]
 }
 
 pub fn states() -> Vec<(&'static str, NodeState)> {

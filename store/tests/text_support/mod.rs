@@ -2,12 +2,26 @@
 #![allow(dead_code)] // Each suite uses its part.
 
 use coffer_store::ids::{ChainId, EventRef};
-use coffer_store::text::{Change, Document, Heads};
+use coffer_store::text::{Change, Document, Heads, Maker};
 
 /// An event of the chain `chain`.
 pub(crate) fn event(chain: u8, seq: u64) -> EventRef {
     let chain = ChainId([chain; 16]);
     EventRef { chain, seq }
+}
+
+/// Who makes changes at all that the chain `chain` knows.
+pub(crate) fn newest(chain: u8) -> Maker {
+    let chain = ChainId([chain; 16]);
+    Maker { chain, serial: None }
+}
+
+/// Who makes a change at an older version.
+pub(crate) fn older(chain: u8, serial: u64) -> Maker {
+    Maker {
+        serial: Some(serial),
+        ..newest(chain)
+    }
 }
 
 /// The event that every text of these suites begins with.
@@ -18,14 +32,14 @@ pub(crate) fn began() -> EventRef {
 /// A change as an event carries it.
 #[derive(Clone)]
 pub(crate) struct Sent {
-    pub(crate) event: EventRef,
+    pub(crate) maker: Maker,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Sent {
     /// What a device makes of it that receives it.
     pub(crate) fn received(&self) -> Change {
-        Change::check(self.bytes.clone(), self.event, began()).expect("our own changes pass")
+        Change::check(self.bytes.clone(), self.maker, began()).expect("our own changes pass")
     }
 }
 
@@ -33,7 +47,7 @@ impl Sent {
 pub(crate) struct Device {
     pub(crate) doc: Document,
     chain: u8,
-    seq: u64,
+    serial: u64,
     /// What it made, in order.
     pub(crate) sent: Vec<Sent>,
 }
@@ -44,7 +58,7 @@ impl Device {
         Device {
             doc: Document::genesis(began(), text).expect("a text"),
             chain,
-            seq: 0,
+            serial: 0,
             sent: Vec::new(),
         }
     }
@@ -59,14 +73,14 @@ impl Device {
 
     /// An editor that had `base` saves `new`. The version that it has then.
     pub(crate) fn save(&mut self, base: &Heads, new: &str) -> Heads {
-        self.seq += 1;
-        let event = event(self.chain, self.seq);
-        let change = self.doc.edit(base, new, event).expect("an edit");
+        self.serial += 1;
+        let chain = ChainId([self.chain; 16]);
+        let change = self.doc.edit(base, new, chain, self.serial).expect("an edit");
         let Some(change) = change else {
             return base.clone();
         };
-        let bytes = change.bytes().to_vec();
-        self.sent.push(Sent { event, bytes });
+        let (maker, bytes) = (change.maker(), change.bytes().to_vec());
+        self.sent.push(Sent { maker, bytes });
         let after: Heads = [change.hash()].into_iter().collect();
         assert_eq!(
             self.doc.text_at(&after).as_deref(),

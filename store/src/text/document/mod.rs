@@ -14,13 +14,13 @@ mod library;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::actor::Actor;
+use super::actor::{Actor, Maker};
 use super::change::{Change, ChangeHash, Heads};
 use super::diff;
 use super::error::TextError;
 use super::guard::{COUNTER_MAX, OPS_MAX};
 use super::names::TEXT_MAX;
-use crate::ids::EventRef;
+use crate::ids::{ChainId, EventRef};
 use graph::Graph;
 use library::Library;
 
@@ -135,20 +135,28 @@ impl Document {
         state.is_some_and(|state| state.graph.has(change))
     }
 
-    /// Turns what an editor saved into a change, which `event` will carry: the difference between
-    /// the version that it had, `base`, and `new`, applied at that version. None if there is no
-    /// difference. The document then has the change; [`text`](Self::text) is the merge.
+    /// Turns what an editor saved into a change, which an event of `chain` will carry: the
+    /// difference between the version that it had, `base`, and `new`, applied at that version. None
+    /// if there is no difference. The document then has the change; [`text`](Self::text) is the
+    /// merge. A change at older heads takes the number `serial`, which must be random, for its
+    /// actor, and the event carries it: see [`Change::maker`].
     ///
     /// # Errors
     /// [`TextError::Missing`] if a change of `base` is not here; [`TextError::NoVersion`];
     /// [`TextError::NotText`] if `new` is longer than [`TEXT_MAX`] bytes; [`TextError::Full`];
     /// [`TextError::Discarded`].
-    pub fn edit(&mut self, base: &Heads, new: &str, event: EventRef) -> Result<Option<Change>, TextError> {
+    pub fn edit(
+        &mut self,
+        base: &Heads,
+        new: &str,
+        chain: ChainId,
+        serial: u64,
+    ) -> Result<Option<Change>, TextError> {
         if new.len() > TEXT_MAX {
             return Err(TextError::NotText("it is too large"));
         }
         let began = self.event;
-        self.change(|state| state.edit(base, new, event, began))
+        self.change(|state| state.edit(base, new, (chain, serial), began))
     }
 
     /// Takes in changes of other devices, in whatever order; those that are here already are
@@ -204,7 +212,7 @@ impl State {
         &mut self,
         base: &Heads,
         new: &str,
-        event: EventRef,
+        (chain, serial): (ChainId, u64),
         began: EventRef,
     ) -> Result<Option<Change>, TextError> {
         self.graph.version(base.as_slice())?;
@@ -212,9 +220,11 @@ impl State {
             return Err(TextError::Full);
         }
         let newest: Heads = self.library.heads().into_iter().collect();
+        let serial = (*base != newest).then_some(serial);
+        let maker = Maker { chain, serial };
         let checked = |bytes: Option<Vec<u8>>| match bytes {
             // What does not pass here is not ours, nor would it pass anywhere.
-            Some(bytes) => Change::check(bytes, event, began)
+            Some(bytes) => Change::check(bytes, maker, began)
                 .map(Some)
                 .map_err(|_| TextError::Discarded),
             None => Ok(None),
@@ -222,7 +232,7 @@ impl State {
         if *base == newest {
             let old = self.library.text()?;
             let splices = diff::splices(&old, new);
-            let change = checked(self.library.edit(&splices, Actor::of_chain(event.chain))?)?;
+            let change = checked(self.library.edit(&splices, Actor::of(maker))?)?;
             if let Some(change) = &change {
                 self.agreed(change)?;
                 self.side = None;
@@ -235,7 +245,7 @@ impl State {
         };
         let old = side.text()?;
         let splices = diff::splices(&old, new);
-        let change = checked(side.edit(&splices, Actor::of_edit(event))?)?;
+        let change = checked(side.edit(&splices, Actor::of(maker))?)?;
         if let Some(change) = &change {
             self.agreed(change)?;
             self.library.apply(std::iter::once(change.bytes()))?;

@@ -20,14 +20,13 @@ mod input;
 mod ops;
 mod runs;
 
-use super::actor::Actor;
+use super::actor::{Actor, Maker};
 use super::change::ChangeHash;
 use super::names::TEXT_MAX;
-use crate::ids::EventRef;
 
-/// The longest change, in bytes. Two texts of the largest size differ by 2 Mi characters
-/// deleted, at most 12 bytes each, and 2 MiB inserted, at most 3 bytes each byte.
-pub(super) const CHANGE_MAX: usize = 32 << 20;
+/// The longest change, in bytes. Two texts of the largest size differ by 1 Mi characters
+/// deleted, at most 12 bytes each, and 1 MiB inserted, at most 3 bytes each byte.
+pub(super) const CHANGE_MAX: usize = 16 << 20;
 /// Most operations of one change: everything deleted, and as much inserted.
 pub(super) const OPS_MAX: u64 = 2 * TEXT_MAX as u64;
 /// The highest counter of an operation, in all of a text's past: the library keeps them in 32
@@ -65,14 +64,13 @@ impl Facts {
     }
 }
 
-/// Reads the change that an event carries, in the text whose genesis has this actor.
-pub(super) fn read(bytes: &[u8], event: EventRef, genesis: Actor) -> Result<Facts, Refused> {
+/// Reads the change that an event of this maker carries, in the text whose genesis has this actor.
+pub(super) fn read(bytes: &[u8], maker: Maker, genesis: Actor) -> Result<Facts, Refused> {
     let chunk = chunk::read(bytes)?;
-    let alone = chunk.actor == Actor::of_edit(event);
-    if !alone && chunk.actor != Actor::of_chain(event.chain) {
+    if chunk.actor != Actor::of(maker) {
         return Err(Refused("it is not by the chain that carries it"));
     }
-    if alone && chunk.seq != 1 {
+    if maker.serial.is_some() && chunk.seq != 1 {
         return Err(Refused("its actor makes one change, and this is another"));
     }
     if chunk.deps.is_empty() {

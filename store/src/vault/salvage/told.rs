@@ -360,12 +360,15 @@ impl Told {
                     target.extend_from_slice(piece);
                     Ok(())
                 })?,
+                // No link is a text.
+                Body::Change { .. } | Body::Same => {}
             }
             return Ok((version.size, out.symlink_later(target, to, attributes)));
         }
         let write = |file: &fs::File| match &version.body {
             Body::Inline(bytes) => file.write_all_at(bytes, 0).map_err(BringError::Dest),
             Body::Manifest(root) => self.each_piece(root, &mut |at, piece| file.write_all_at(piece, at)),
+            Body::Change { .. } | Body::Same => Err(BringError::Vault("its text is not there".into())),
         };
         let at = out.fill(to, version.size, &attributes, write)?;
         Ok((version.size, at))
