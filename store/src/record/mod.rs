@@ -20,6 +20,9 @@ pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, 
 pub(crate) use meta::{get_time, get_xattrs, put_time, put_xattrs};
 pub use node::{NAME_MAX, NodeRecord, Told, valid_name};
 
+/// The longest name of a program that a version is said to be of, in bytes.
+pub const PROGRAM_MAX: usize = 64;
+
 /// The version of each record.
 const VERSION: u8 = 0;
 

@@ -61,6 +61,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         dead: Mutex::default(),
         untold: Mutex::new(p.untold),
         left: Mutex::new(p.left),
+        drafts: Default::default(),
         editors: Mutex::default(),
         rebound: Mutex::default(),
         texts: RwLock::new(TextNames::default()),

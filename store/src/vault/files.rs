@@ -40,10 +40,12 @@ impl Vault {
         let inode = self.get(ino)?;
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        state.opens += 1;
         if write {
+            self.capture(&inode, state);
             state.writers += 1;
+            state.program = self.drafts.program(who);
         }
+        state.opens += 1;
         let is_first = state.made.is_some() && !std::mem::replace(&mut state.opened, true);
         if !is_first && state.meta.kind == Kind::File {
             state.found = Some(Instant::now());
@@ -57,7 +59,7 @@ impl Vault {
             let now = Time::now();
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
-            state.untold = true;
+            (state.untold, state.fresh) = (true, true);
             if suid {
                 kill_suid(&mut state.meta);
             }
@@ -81,6 +83,8 @@ impl Vault {
         if state.writers == 0 {
             state.saving_since = None;
         }
+        let saved =
+            write && state.writers == 0 && state.fresh && state.published.is_some() && state.marks.text;
         let idle = state.opens == 0;
         if idle && let Some(content) = state.content.as_mut() {
             content.unload(&self.core);
@@ -91,6 +95,9 @@ impl Vault {
             self.reap(&inode);
         } else if dirty {
             self.mark_dirty(ino);
+        }
+        if saved {
+            self.signals.tell();
         }
     }
 
@@ -290,7 +297,7 @@ impl Vault {
         }
         let first = !state.meta_dirty;
         state.meta_dirty = true;
-        state.untold = true;
+        (state.untold, state.fresh) = (true, true);
         drop(guard);
         if first {
             self.mark_dirty(ino);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
+use super::saves::Draft;
 use crate::binding::Binding;
 use crate::content::{Content, Durable, Owner};
 use crate::core::Core;
@@ -50,6 +51,12 @@ pub(crate) struct State {
     pub(crate) writers: u32,
     /// When it was cut while open: a save may be under way.
     pub(crate) saving_since: Option<Instant>,
+    /// The content changed since the others were last told of it, or it was last kept as a draft.
+    pub(crate) fresh: bool,
+    /// Versions that are over and not told.
+    pub(crate) drafts: Vec<Draft>,
+    /// The program that last opened it to write.
+    pub(crate) program: Option<Arc<str>>,
     /// When it was made and by which process, if since the vault was unlocked.
     pub(crate) made: Option<(Instant, u32)>,
     /// It was opened since it was made.
@@ -69,7 +76,7 @@ impl State {
 
     /// Whether memory holds nothing that the database does not.
     pub(crate) fn is_clean(&self) -> bool {
-        self.stored && !self.meta_dirty && !self.content_dirty()
+        self.stored && !self.meta_dirty && !self.content_dirty() && self.drafts.is_empty()
     }
 
     /// Whether somebody has it open, or lately had, who did not make it.
@@ -123,6 +130,9 @@ impl Inode {
                 opens: 0,
                 writers: 0,
                 saving_since: None,
+                fresh: false,
+                drafts: Vec::new(),
+                program: None,
                 made: None,
                 opened: false,
                 found: None,
@@ -160,6 +170,9 @@ impl Inode {
                 opens: 0,
                 writers: 0,
                 saving_since: None,
+                fresh: untold,
+                drafts: Vec::new(),
+                program: None,
                 made: None,
                 opened: false,
                 found: None,

@@ -82,7 +82,7 @@ use inode::Inode;
 use keeper::Signals;
 use map::Map;
 use publish::Untold;
-use saves::{Editors, LeftNames, Rebound};
+use saves::{Drafts, Editors, LeftNames, Rebound};
 use secrets::Secrets;
 
 /// Called with a folder's entries: cookie, inode, kind, name. False: enough.
@@ -136,6 +136,7 @@ pub struct Vault {
     untold: Mutex<Untold>,
     /// Names that known files have just left.
     left: Mutex<LeftNames>,
+    drafts: Drafts,
     /// Which processes have opened files that were there.
     editors: Mutex<Editors>,
     /// Files that stand for another entity since the last commit's instant.
@@ -385,6 +386,7 @@ impl Vault {
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
+        self.drop_drafts(&mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
         let noted = state.untold_row || state.published.is_some();
         drop(state);

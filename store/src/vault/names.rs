@@ -167,8 +167,8 @@ impl Vault {
                         self.unlinked(&tree, target, gone, to, None, now);
                     }
                     if was.kind != Kind::Folder {
-                        self.settle_in(&mut tree, &moved, to.0, to.1, who);
                         self.leave(&was, node, from, to.0, &moved, who);
+                        self.settle_in(&mut tree, &moved, to.0, to.1, who);
                     }
                 }
             }

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::commit::{Item, Work, pending_gone, pending_left};
+use super::commit::{Item, Seen, Work, pending_gone, pending_left};
 use super::secrets::Counters;
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
@@ -89,10 +89,22 @@ impl Untold {
     }
 }
 
+/// What one commit tells of an entity.
+pub(super) struct ToldEntity {
+    /// Where the file's content lies then.
+    pub(super) durable: Durable,
+    /// The last event.
+    pub(super) at: Option<EventRef>,
+    /// Its present state is told, and not only what it was before.
+    pub(super) present: bool,
+    /// Drafts that are told.
+    pub(super) drafts: Vec<u64>,
+}
+
 /// What one commit tells.
 #[derive(Default)]
 pub(super) struct ToldNow {
-    pub(super) entities: HashMap<Ino, (Durable, Option<EventRef>)>,
+    pub(super) entities: HashMap<Ino, ToldEntity>,
     pub(super) nodes: Vec<(NodeNo, NodeRecord)>,
     pub(super) gone: HashSet<NodeNo>,
     pub(super) first: u64,
@@ -183,6 +195,37 @@ impl<'a> Publishing<'a> {
         (batch.no, (batch.bytes.len() - event.sealed.len()) as u32)
     }
 
+    /// Tells of what an entity was, one version after the other, before its present state.
+    pub(super) fn drafts(&mut self, item: &Item) {
+        let Some(seen) = item.seen.as_ref().filter(|seen| !seen.drafts.is_empty()) else {
+            return;
+        };
+        if seen.meta.nlink == 0 {
+            return;
+        }
+        let mut at = seen.published;
+        for draft in &seen.drafts {
+            let version = Version {
+                kind: draft.meta.kind,
+                form: Form::Blob,
+                perm: draft.meta.perm,
+                mtime: draft.meta.mtime,
+                btime: draft.meta.btime,
+                size: draft.bytes.len() as u64,
+                xattrs: draft.meta.xattrs.clone(),
+                body: Body::Inline(draft.bytes.to_vec()),
+            };
+            at = Some(self.version(item, seen, at, version).0);
+        }
+        let told = ToldEntity {
+            durable: seen.durable,
+            at,
+            present: false,
+            drafts: seen.drafts.iter().map(|draft| draft.serial).collect(),
+        };
+        self.told.entities.insert(item.inode.ino, told);
+    }
+
     /// Tells an entity's (or a folder's own) present state.
     pub(super) fn entity(&mut self, item: &mut Item) {
         let Some(seen) = &item.seen else { return };
@@ -190,24 +233,28 @@ impl<'a> Publishing<'a> {
             return;
         }
         let ino = item.inode.ino;
+        let (before, drafts) = match self.told.entities.remove(&ino) {
+            Some(told) => (told.at, told.drafts),
+            None => (seen.published, Vec::new()),
+        };
+        let mut told = ToldEntity {
+            durable: seen.durable,
+            at: before,
+            present: true,
+            drafts,
+        };
         if seen.meta.kind == Kind::Folder {
             // A folder is told by its node.
-            self.told.entities.insert(ino, (seen.durable, seen.published));
+            self.told.entities.insert(ino, told);
             return;
         }
-        let body = match (&item.body, seen.durable.base) {
-            (Some(bytes), _) => Body::Inline(bytes.clone()),
-            (None, BaseRef::Manifest(root)) => Body::Manifest(root),
-            (None, BaseRef::Empty) if seen.durable.size == 0 => Body::Inline(Vec::new()),
-            // Only attributes changed: the body is told again, it is small.
-            (None, BaseRef::Body { .. }) => {
-                let owner = item.inode.owner(&self.vault.core, &seen.binding);
-                match crate::content::read_body(owner, seen.durable.base) {
-                    Ok(bytes) => Body::Inline(bytes),
-                    Err(_) => return, // damaged: left untold, found by `check`
-                }
+        let Some(body) = self.body(item, seen) else {
+            // It stays untold: damaged, found by `check`.
+            told.present = false;
+            if !told.drafts.is_empty() {
+                self.told.entities.insert(ino, told);
             }
-            (None, BaseRef::Empty) => return,
+            return;
         };
         let is_inline = matches!(body, Body::Inline(_));
         let version = Version {
@@ -220,6 +267,56 @@ impl<'a> Publishing<'a> {
             xattrs: seen.meta.xattrs.clone(),
             body,
         };
+        let (at, batch, offset, len) = self.version(item, seen, before, version);
+        let durable = &mut told.durable;
+        if is_inline && durable.size > 0 {
+            self.stale.push((ino, *durable));
+            durable.base = BaseRef::Body {
+                batch,
+                offset,
+                len,
+                at,
+                generation: self.vault.secrets.epoch,
+                entity: seen.binding.entity(),
+            };
+            durable.base_len = durable.size;
+            durable.log_first = durable.log_next;
+        } else if is_inline {
+            self.stale.push((ino, *durable));
+            *durable = Durable {
+                log_first: durable.log_next,
+                log_next: durable.log_next,
+                ..Durable::default()
+            };
+        }
+        told.at = Some(at);
+        self.told.entities.insert(ino, told);
+    }
+
+    /// The bytes of the present state; none if they cannot be read.
+    fn body(&self, item: &Item, seen: &Seen) -> Option<Body> {
+        Some(match (&item.body, seen.durable.base) {
+            (Some(bytes), _) => Body::Inline(bytes.clone()),
+            (None, BaseRef::Manifest(root)) => Body::Manifest(root),
+            (None, BaseRef::Empty) if seen.durable.size == 0 => Body::Inline(Vec::new()),
+            // Only attributes changed: the body is told again, it is small.
+            (None, BaseRef::Body { .. }) => {
+                let owner = item.inode.owner(&self.vault.core, &seen.binding);
+                Body::Inline(crate::content::read_body(owner, seen.durable.base).ok()?)
+            }
+            (None, BaseRef::Empty) => return None,
+        })
+    }
+
+    /// Tells a version of the entity that a file stands for, after the event `before`; returns its
+    /// event, its batch, and where in that its sealed payload begins and how long it is.
+    fn version(
+        &mut self,
+        item: &Item,
+        seen: &Seen,
+        before: Option<EventRef>,
+        version: Version,
+    ) -> (EventRef, u64, u32, u32) {
         let entity = seen.binding.entity();
         let key = seen.binding.key(item.inode.key());
         let (at, generation) = (self.next(), self.vault.secrets.epoch);
@@ -227,7 +324,7 @@ impl<'a> Publishing<'a> {
         let sealed = seal(key, &content_aad(&entity, at, generation), &plain);
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
-        let (kind, draft) = match seen.published {
+        let (kind, draft) = match before {
             None => {
                 let wrapped = self.wrap(&entity, at, key);
                 (
@@ -248,29 +345,8 @@ impl<'a> Publishing<'a> {
                 },
             ),
         };
-        let mut durable = seen.durable;
         let (batch, offset) = self.push(kind, entity.0, draft);
-        if is_inline && durable.size > 0 {
-            self.stale.push((ino, durable));
-            durable.base = BaseRef::Body {
-                batch,
-                offset,
-                len,
-                at,
-                generation,
-                entity,
-            };
-            durable.base_len = durable.size;
-            durable.log_first = durable.log_next;
-        } else if is_inline {
-            self.stale.push((ino, durable));
-            durable = Durable {
-                log_first: durable.log_next,
-                log_next: durable.log_next,
-                ..Durable::default()
-            };
-        }
-        self.told.entities.insert(ino, (durable, Some(at)));
+        (at, batch, offset, len)
     }
 
     /// Tells nodes whose targets have been told, and those that are gone.

@@ -24,7 +24,7 @@ use super::secrets::Counters;
 use crate::core::StoreError;
 use crate::ids::Ino;
 pub(crate) use work::Dead;
-pub(super) use work::{Item, Scope, Work};
+pub(super) use work::{Item, Scope, Seen, Work};
 pub(crate) use write::{pending_gone, pending_left};
 
 /// So many changed files at a sync are stored and told in one go: small ones then come with their

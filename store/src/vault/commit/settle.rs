@@ -16,6 +16,21 @@ impl Vault {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
             let state = &mut *guard;
+            let now = told.entities.get(ino);
+            let entity = seen.binding.entity();
+            let same = state.binding.entity() == entity;
+            if let Some(now) = now {
+                // It may stand for another entity by now, of which it must be told in any case.
+                if same {
+                    state.published = now.at;
+                    self.told_drafts(&mut state.drafts, &now.drafts);
+                }
+                if !same || state.meta.nlink == 0 {
+                    late.push((*ino, entity, now));
+                }
+            }
+            let present = now.filter(|now| now.present);
+            state.fresh |= item.publish && present.is_none();
             if item.is_unwritten(told) {
                 state.meta_dirty = true;
                 drop(guard);
@@ -23,41 +38,32 @@ impl Vault {
                 continue;
             }
             state.stored = true;
-            if let Some((durable, seq)) = told.entities.get(ino) {
-                // It may stand for another entity by now, of which it must be told in any case.
-                let entity = seen.binding.entity();
-                let same = state.binding.entity() == entity;
-                if !same || state.meta.nlink == 0 {
-                    late.push((*ino, entity, *seq));
+            let plan = match present {
+                Some(now) => {
+                    if same {
+                        state.binding.forget(now.durable.base);
+                    }
+                    // Untold again if it changed between the instant and now.
+                    let content = state.content.as_ref();
+                    let plan = item.plan.as_ref();
+                    state.untold &= !same
+                        || state.meta_dirty
+                        || content.is_some_and(|c| plan.is_some_and(|p| c.changes() != p.changes));
+                    state.untold_row = false;
+                    plan.map(|plan| Plan {
+                        durable: now.durable,
+                        changes: plan.changes,
+                    })
                 }
-                if same {
-                    state.published = *seq;
-                    state.binding.forget(durable.base);
+                None => {
+                    let published = now.map_or(seen.published, |now| now.at);
+                    state.untold_row = seen.needs_row(published);
+                    item.plan
                 }
-                // Untold again if it changed between the instant and now.
-                state.untold &= !same
-                    || state.meta_dirty
-                    || state
-                        .content
-                        .as_ref()
-                        .is_some_and(|c| item.plan.as_ref().is_some_and(|p| c.changes() != p.changes));
-                state.untold_row = false;
-                let owner = item.inode.owner(&self.core, &state.binding);
-                if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
-                    content.done(
-                        &Plan {
-                            durable: *durable,
-                            changes: plan.changes,
-                        },
-                        owner,
-                    );
-                }
-            } else {
-                state.untold_row = seen.needs_row();
-                let owner = item.inode.owner(&self.core, &state.binding);
-                if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
-                    content.done(plan, owner);
-                }
+            };
+            let owner = item.inode.owner(&self.core, &state.binding);
+            if let (Some(content), Some(plan)) = (state.content.as_mut(), &plan) {
+                content.done(plan, owner);
             }
             if state.opens == 0
                 && let Some(content) = state.content.as_mut()
@@ -65,14 +71,14 @@ impl Vault {
                 content.unload(&self.core);
             }
             still.push((*ino, state.untold && !state.meta.kind.is_local()));
-            let again = state.meta_dirty || item.left || state.content_dirty();
+            let again = !state.is_clean() || item.left;
             drop(guard);
             if again {
                 self.mark_dirty(*ino);
             }
         }
-        for (ino, entity, at) in late {
-            self.told_late(ino, entity, at);
+        for (ino, entity, now) in late {
+            self.told_late(ino, entity, now.at, &now.drafts);
         }
         let mut untold = self.untold.lock();
         for (ino, yes) in still {
@@ -109,7 +115,7 @@ impl Vault {
             for (no, record) in &told.nodes {
                 if !tree.set_told(*no, record) {
                     // It was removed while it was being told: that is to be told too.
-                    let saw = told.entities.get(&record.ino).and_then(|(_, at)| *at);
+                    let saw = told.entities.get(&record.ino).and_then(|now| now.at);
                     let gone = GoneNode {
                         id: record.id,
                         saw,
@@ -134,6 +140,7 @@ impl Vault {
             let mut state = item.inode.state.write();
             if item.seen.is_some() {
                 (state.meta_dirty, state.times_only) = (true, false);
+                state.fresh |= item.publish;
             }
             if item.plan.is_some()
                 && let Some(content) = state.content.as_mut()

@@ -12,6 +12,7 @@ use crate::record::{Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
 use crate::vault::inode::Inode;
 use crate::vault::publish::{GoneNode, ToldNow};
+use crate::vault::saves::Draft;
 
 /// How much a commit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +51,18 @@ pub(in crate::vault) struct Seen {
     pub(in crate::vault) published: Option<EventRef>,
     pub(in crate::vault) untold: bool,
     pub(in crate::vault) untold_row: bool,
+    /// Versions that are over, to be told before the present one.
+    pub(in crate::vault) drafts: Vec<Draft>,
+    /// The content changed since the last version.
+    pub(in crate::vault) fresh: bool,
+    pub(in crate::vault) program: Option<Arc<str>>,
 }
 
 impl Seen {
     /// Whether the database must note that the other devices have not been told. What they
     /// never heard of is found by its names, which say so; and a folder is told by its name.
-    pub(super) fn needs_row(&self) -> bool {
-        let known = self.published.is_some() && self.meta.kind != Kind::Folder;
+    pub(super) fn needs_row(&self, published: Option<EventRef>) -> bool {
+        let known = published.is_some() && self.meta.kind != Kind::Folder;
         self.untold && known && !self.meta.kind.is_local()
     }
 }
@@ -83,7 +89,8 @@ impl Item {
     /// Its bytes were to go with an event that was not made: its last name went, or it was
     /// damaged, while it was being prepared. Then its row stays as it is.
     pub(super) fn is_unwritten(&self, told: &ToldNow) -> bool {
-        self.body.is_some() && !told.entities.contains_key(&self.inode.ino)
+        let told = told.entities.get(&self.inode.ino);
+        self.body.is_some() && !told.is_some_and(|told| told.present)
     }
 
     /// Takes attributes at the commit's instant. The tree is locked.
@@ -104,7 +111,13 @@ impl Item {
             published: state.published,
             untold: state.untold,
             untold_row: state.untold_row,
+            drafts: state.drafts.clone(),
+            fresh: state.fresh,
+            program: state.program.clone(),
         });
+        if self.publish {
+            state.fresh = false;
+        }
     }
 }
 

@@ -20,8 +20,11 @@ impl Vault {
         let mut counters = committer.counters;
         let mut publishing = Publishing::new(self, &counters);
         if work.tells {
-            for item in work.items.values_mut().filter(|i| i.publish) {
-                publishing.entity(item);
+            for item in work.items.values_mut() {
+                publishing.drafts(item);
+                if item.publish {
+                    publishing.entity(item);
+                }
             }
             publishing.nodes(work);
         }
@@ -97,11 +100,8 @@ impl Vault {
         if item.is_unwritten(told) {
             return;
         }
-        let (durable, published) = told
-            .entities
-            .get(&ino)
-            .copied()
-            .unwrap_or((seen.durable, seen.published));
+        let now = told.entities.get(&ino);
+        let (durable, published) = now.map_or((seen.durable, seen.published), |now| (now.durable, now.at));
         let record = record(&seen.binding, seen.marks, seen.meta.clone(), durable, published);
         let mut plain = record.encode();
         batch.put(
@@ -117,7 +117,7 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.needs_row() && !told.entities.contains_key(&ino);
+        let untold = seen.needs_row(published) && !now.is_some_and(|now| now.present);
         match (untold, seen.untold_row) {
             (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
             (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
