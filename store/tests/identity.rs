@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Vault};
+use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Subject, Vault};
 
 /// Two processes that are there: this one, and the one that is always.
 fn editor() -> Process {
@@ -367,6 +367,16 @@ fn saves_in_quick_succession_are_versions_each() {
         }
         bench.tell();
         assert_eq!(bench.events() - before, 50, "{way}");
+        let of = Subject::File(bench.ino("note.md"));
+        let versions = bench.vault.versions(of).unwrap();
+        assert_eq!(versions.len(), 51, "{way}");
+        for (turn, version) in versions[1..].iter().enumerate() {
+            let old = bench.vault.open_version(of, version.number).unwrap();
+            let mut bytes = Vec::new();
+            old.read(&bench.vault, 0, 100, &mut bytes).unwrap();
+            assert_eq!(bytes, format!("text {turn}").into_bytes(), "{way}");
+            assert!(version.program.is_some(), "{way}");
+        }
         assert_eq!(bench.entity("note.md"), entity, "{way}");
         assert_eq!(bench.text("note.md"), "text 49", "{way}");
         // What is no text is told as it is when it is told.

@@ -184,6 +184,20 @@ impl Inode {
         self.key.get_or_init(Key::random)
     }
 
+    /// A new file of an entity that was there before: `published` told it last.
+    pub(crate) fn again(
+        ino: Ino,
+        entity: EntityId,
+        key: Key,
+        meta: Meta,
+        published: Option<EventRef>,
+    ) -> Inode {
+        let mut inode = Inode::new(ino, entity, meta, true);
+        inode.key = OnceLock::from(key);
+        inode.state.get_mut().published = published;
+        inode
+    }
+
     pub(crate) fn owner<'a>(&'a self, core: &'a Arc<Core>, binding: &'a Binding) -> Owner<'a> {
         Owner {
             core,

@@ -6,8 +6,10 @@
 //! lies nowhere else.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::commit::{Item, Seen, Work, pending_gone, pending_left};
+use super::history::{NewVersions, Setting, ToldAt};
 use super::secrets::Counters;
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
@@ -15,20 +17,19 @@ use crate::content::{Durable, delete_log};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{
-    self, BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash,
+    self, BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head, NodeState, Version, content_aad,
+    hash,
 };
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
-use crate::keys::{Aad, Key, labels, seal};
-use crate::record::{BaseRef, GoneRecord, NodeRecord, kind};
+use crate::keys::{Key, labels, seal};
+use crate::record::{BaseRef, GoneRecord, NodeRecord, Time, kind};
 use crate::tree::{DirtyNode, Kind, Told};
 
 /// A node that is gone, and the version that whoever removed it saw.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct GoneNode {
     pub(crate) id: NodeId,
     pub(crate) saw: Option<EventRef>,
-    /// What is kept of it, if it is not stored yet.
-    pub(crate) record: Option<Box<GoneRecord>>,
 }
 
 impl GoneNode {
@@ -62,11 +63,7 @@ impl GoneNode {
             _ => return Err(Malformed("the note of a removal contradicts itself")),
         };
         r.end()?;
-        Ok(GoneNode {
-            id,
-            saw,
-            record: None,
-        })
+        Ok(GoneNode { id, saw })
     }
 }
 
@@ -80,7 +77,11 @@ pub(crate) struct Untold {
     /// Those of `gone` that have a row.
     pub(crate) gone_rows: HashSet<NodeNo>,
     /// Removals that did not happen after all: the name was taken again. Their rows are to go.
-    pub(crate) undone: Vec<(NodeNo, NodeId)>,
+    pub(crate) undone: Vec<NodeNo>,
+    /// What is kept of names that are gone and has no row yet.
+    pub(crate) removed: HashMap<NodeId, GoneRecord>,
+    /// Removed nodes that came back, and still have one.
+    pub(crate) revived: HashSet<NodeId>,
 }
 
 impl Untold {
@@ -126,6 +127,7 @@ pub(super) struct Publishing<'a> {
     batches: Vec<Growing>,
     told: ToldNow,
     stale: Vec<(Ino, Durable)>,
+    versions: NewVersions,
 }
 
 impl<'a> Publishing<'a> {
@@ -143,6 +145,7 @@ impl<'a> Publishing<'a> {
                 ..ToldNow::default()
             },
             stale: Vec::new(),
+            versions: NewVersions::default(),
         }
     }
 
@@ -160,7 +163,7 @@ impl<'a> Publishing<'a> {
         let at = self.next();
         self.seq = at.seq;
         self.lamport += 1;
-        let event = Event {
+        let head = Head {
             kind,
             space: secrets.space,
             at,
@@ -169,8 +172,14 @@ impl<'a> Publishing<'a> {
             subject,
             generation: secrets.epoch,
             replaces: event.replaces,
+            sealed: Digest::of(&event.sealed),
+            wrapped: event.wrapped.as_ref().map(|wrapped| hash(wrapped)),
+        };
+        let (its_hash, len) = (hash(&head.encode()), event.sealed.len());
+        let event = Event {
+            head,
             wrapped: event.wrapped,
-            sealed: event.sealed,
+            sealed: Some(event.sealed),
         };
         let bytes = event.encode();
         let full = self
@@ -181,7 +190,7 @@ impl<'a> Publishing<'a> {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
             self.batches.push(Growing::new(no, self.seq, self.head));
         }
-        self.head = hash(&bytes);
+        self.head = its_hash;
         self.told.count += 1;
         let batch = self
             .batches
@@ -192,7 +201,7 @@ impl<'a> Publishing<'a> {
         batch.bytes = w.0;
         batch.count += 1;
         batch.head = self.head;
-        (batch.no, (batch.bytes.len() - event.sealed.len()) as u32)
+        (batch.no, (batch.bytes.len() - len) as u32)
     }
 
     /// Tells of what an entity was, one version after the other, before its present state.
@@ -200,11 +209,16 @@ impl<'a> Publishing<'a> {
         let Some(seen) = item.seen.as_ref().filter(|seen| !seen.drafts.is_empty()) else {
             return;
         };
-        if seen.meta.nlink == 0 {
+        // The last may be what the file still is: then it is told as its present state.
+        let over = match item.publish && seen.present_draft().is_some() {
+            true => &seen.drafts[..seen.drafts.len() - 1],
+            false => &seen.drafts[..],
+        };
+        if seen.meta.nlink == 0 || over.is_empty() {
             return;
         }
         let mut at = seen.published;
-        for draft in &seen.drafts {
+        for draft in over {
             let version = Version {
                 kind: draft.meta.kind,
                 form: Form::Blob,
@@ -215,13 +229,17 @@ impl<'a> Publishing<'a> {
                 xattrs: draft.meta.xattrs.clone(),
                 body: Body::Inline(draft.bytes.to_vec()),
             };
-            at = Some(self.version(item, seen, at, version).0);
+            let recorded = Some(draft.recorded);
+            at = Some(
+                self.version(item, seen, at, version, (recorded, draft.program.clone()))
+                    .0,
+            );
         }
         let told = ToldEntity {
             durable: seen.durable,
             at,
             present: false,
-            drafts: seen.drafts.iter().map(|draft| draft.serial).collect(),
+            drafts: over.iter().map(|draft| draft.serial).collect(),
         };
         self.told.entities.insert(item.inode.ino, told);
     }
@@ -267,7 +285,14 @@ impl<'a> Publishing<'a> {
             xattrs: seen.meta.xattrs.clone(),
             body,
         };
-        let (at, batch, offset, len) = self.version(item, seen, before, version);
+        let by = match seen.present_draft() {
+            Some(draft) => {
+                told.drafts.push(draft.serial);
+                (Some(draft.recorded), draft.program.clone())
+            }
+            None => (None, seen.program.clone()),
+        };
+        let (at, batch, offset, len) = self.version(item, seen, before, version, by);
         let durable = &mut told.durable;
         if is_inline && durable.size > 0 {
             self.stale.push((ino, *durable));
@@ -316,6 +341,7 @@ impl<'a> Publishing<'a> {
         seen: &Seen,
         before: Option<EventRef>,
         version: Version,
+        (recorded, program): (Option<Time>, Option<Arc<str>>),
     ) -> (EventRef, u64, u32, u32) {
         let entity = seen.binding.entity();
         let key = seen.binding.key(item.inode.key());
@@ -345,7 +371,20 @@ impl<'a> Publishing<'a> {
                 },
             ),
         };
+        let parents = draft.replaces.clone();
         let (batch, offset) = self.push(kind, entity.0, draft);
+        let told_at = ToldAt {
+            batch,
+            offset,
+            len,
+            at,
+            generation,
+            lamport: self.lamport,
+            parents,
+            recorded,
+            program,
+        };
+        self.versions.note(self.vault, key, entity, &version, told_at);
         (at, batch, offset, len)
     }
 
@@ -388,6 +427,20 @@ impl<'a> Publishing<'a> {
             };
             self.push(EventKind::NodeGone, gone.id.0, draft);
             self.told.gone.insert(*no);
+        }
+    }
+
+    /// Tells settings that are new.
+    pub(super) fn settings(&mut self, settings: &[Setting]) {
+        for (id, plain) in settings {
+            let aad = event::setting_aad(id, self.next(), self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, plain);
+            let draft = Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            };
+            self.push(EventKind::Setting, *id, draft);
         }
     }
 
@@ -460,6 +513,7 @@ impl<'a> Publishing<'a> {
         if self.told.count == 0 {
             return Ok(self.told);
         }
+        self.versions.put(batch)?;
         for (ino, durable) in &self.stale {
             delete_log(batch, *ino, durable);
         }
@@ -480,6 +534,7 @@ impl<'a> Publishing<'a> {
                 prev: grown.prev,
                 head: grown.head,
                 signature: secrets.signing.sign(labels::SIGN_HEAD, &signed),
+                holes: Vec::new(),
             };
             batch.put(Table::Batches, grown.no.to_be_bytes(), row.encode());
             counters.next_batch = grown.no + 1;
@@ -522,13 +577,11 @@ struct Draft {
 }
 
 impl Vault {
-    /// Rows for removals that are not told yet, and none for those that are; what is kept of what
-    /// was removed; and names that are held for who may be saving.
+    /// Rows for removals that are not told yet, and none for those that are; and for names that are held for who may be saving.
     pub(super) fn write_gone(&self, work: &mut Work, told: &HashSet<NodeNo>) {
         let rows = self.untold.lock().gone_rows.clone();
-        for (no, id) in &work.undone {
+        for no in &work.undone {
             work.batch.delete(Table::Pending, pending_gone(*no));
-            work.batch.delete(Table::Removed, id.0);
         }
         for (no, gone) in &work.gone {
             let noted = rows.contains(no);
@@ -541,12 +594,6 @@ impl Vault {
                 (true, true) => work.batch.delete(Table::Pending, pending_gone(*no)),
                 _ => {}
             }
-            if let Some(record) = gone.record.as_ref().filter(|_| !noted) {
-                let mut plain = record.encode();
-                let sealed = seal(&self.local, &removed_aad(&gone.id), &plain);
-                zeroize::Zeroize::zeroize(&mut plain);
-                work.batch.put(Table::Removed, gone.id.0, sealed);
-            }
         }
         let (new, old) = &work.left;
         for (no, plain) in new {
@@ -556,16 +603,5 @@ impl Vault {
         for no in old {
             work.batch.delete(Table::Pending, pending_left(*no));
         }
-    }
-}
-
-/// Associated data of a removed node's record.
-pub(crate) fn removed_aad(id: &NodeId) -> Aad {
-    Aad {
-        kind: kind::REMOVED,
-        id: id.0,
-        chain: [0; 16],
-        version: 0,
-        generation: 0,
     }
 }

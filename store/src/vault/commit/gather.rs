@@ -64,10 +64,15 @@ impl Vault {
             }
             {
                 let mut untold = self.untold.lock();
-                work.gone = untold.gone.iter().map(|(no, gone)| (*no, gone.clone())).collect();
+                work.gone = untold.gone.iter().map(|(no, gone)| (*no, *gone)).collect();
                 work.undone = std::mem::take(&mut untold.undone);
+                work.removed = untold.removed.clone();
+                work.revived = untold.revived.iter().copied().collect();
             }
             self.rebound.lock().clear();
+            if tells {
+                work.settings = self.settings.lock().untold();
+            }
             for item in work.items.values_mut() {
                 item.see();
             }

@@ -3,7 +3,8 @@
 use super::work::Work;
 use crate::content::Plan;
 use crate::ids::{Ino, NodeNo};
-use crate::tree::DirtyNode;
+use crate::record::{NodeRecord, Time};
+use crate::tree::{DirtyNode, Replaced, Told, Tree};
 use crate::vault::Vault;
 use crate::vault::publish::{GoneNode, ToldNow};
 
@@ -100,9 +101,16 @@ impl Vault {
         }
         untold.gone_rows.extend(work.gone_rows.drain(..));
         untold.gone_rows.extend(work.noted.iter().copied());
-        for (no, _) in &work.undone {
+        for no in &work.undone {
             untold.gone_rows.remove(no);
         }
+        for node in work.removed.keys() {
+            untold.removed.remove(node);
+        }
+        for node in &work.revived {
+            untold.revived.remove(node);
+        }
+        self.settings.lock().told(&work.settings);
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
@@ -116,12 +124,10 @@ impl Vault {
                 if !tree.set_told(*no, record) {
                     // It was removed while it was being told: that is to be told too.
                     let saw = told.entities.get(&record.ino).and_then(|now| now.at);
-                    let gone = GoneNode {
-                        id: record.id,
-                        saw,
-                        record: None,
-                    };
-                    self.untold.lock().gone.insert(tree.spare(), gone);
+                    let gone = GoneNode { id: record.id, saw };
+                    let spare = tree.spare();
+                    self.untold.lock().gone.insert(spare, gone);
+                    self.removed_late(work, &tree, *no, record);
                 }
             }
         }
@@ -131,6 +137,29 @@ impl Vault {
         }
         drop(map);
         self.feed.tell(work, told);
+    }
+
+    /// A name went while its file's first version was being told: only now there is something to
+    /// bring back. The tree is locked.
+    fn removed_late(&self, work: &Work, tree: &Tree, no: NodeNo, record: &NodeRecord) {
+        let (Some(item), Some(parent)) = (work.items.get(&record.ino), tree.node_of(record.parent)) else {
+            return;
+        };
+        let gone = Replaced {
+            node: no,
+            ino: record.ino,
+            kind: record.kind,
+            id: record.id,
+            told: Told::Now,
+            name: record.name.as_slice().into(),
+        };
+        let state = item.inode.state.read();
+        let last = state.meta.nlink == 0;
+        let key = state.binding.key(item.inode.key());
+        let record = self.gone_record(&state, key, &gone, (parent, last), Time::now());
+        if let Some(record) = record {
+            self.untold.lock().removed.entry(gone.id).or_insert(record);
+        }
     }
 
     /// It is not: everything is dirty as before.

@@ -8,8 +8,9 @@ use crate::content::{Durable, Plan};
 use crate::db::Batch;
 use crate::event::EventRef;
 use crate::ids::{Ino, NodeId, NodeNo};
-use crate::record::{Marks, Meta, NodeRecord};
+use crate::record::{GoneRecord, Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
+use crate::vault::history::Setting;
 use crate::vault::inode::Inode;
 use crate::vault::publish::{GoneNode, ToldNow};
 use crate::vault::saves::Draft;
@@ -59,6 +60,11 @@ pub(in crate::vault) struct Seen {
 }
 
 impl Seen {
+    /// The draft that the file is still the same as.
+    pub(in crate::vault) fn present_draft(&self) -> Option<&Draft> {
+        self.drafts.last().filter(|_| !self.fresh)
+    }
+
     /// Whether the database must note that the other devices have not been told. What they
     /// never heard of is found by its names, which say so; and a folder is told by its name.
     pub(super) fn needs_row(&self, published: Option<EventRef>) -> bool {
@@ -138,13 +144,19 @@ pub(in crate::vault) struct Work {
     /// Removals that were not told, at the same.
     pub(in crate::vault) gone: Vec<(NodeNo, GoneNode)>,
     /// Removals that did not happen after all.
-    pub(in crate::vault) undone: Vec<(NodeNo, NodeId)>,
+    pub(in crate::vault) undone: Vec<NodeNo>,
     /// Nodes of names that are held for who may be saving: told of later.
     pub(in crate::vault) held: HashSet<NodeNo>,
     /// Rows of such names: to be written, to go.
     pub(in crate::vault) left: (Vec<(NodeNo, Vec<u8>)>, Vec<NodeNo>),
     /// Of the removals, what this commit notes in rows.
     pub(in crate::vault) noted: Vec<NodeNo>,
+    /// What is kept of names that are gone, and has no row yet.
+    pub(in crate::vault) removed: HashMap<NodeId, GoneRecord>,
+    /// Removed nodes that came back: their rows go.
+    pub(in crate::vault) revived: Vec<NodeId>,
+    /// Settings that are new.
+    pub(in crate::vault) settings: Vec<Setting>,
     pub(in crate::vault) batch: Batch,
     /// Removals that the batch notes.
     pub(in crate::vault) gone_rows: Vec<NodeNo>,
@@ -178,6 +190,9 @@ impl Work {
             held: HashSet::new(),
             left: (Vec::new(), Vec::new()),
             noted: Vec::new(),
+            removed: HashMap::new(),
+            revived: Vec::new(),
+            settings: Vec::new(),
             batch: Batch::new(),
             gone_rows: Vec::new(),
         }

@@ -27,6 +27,7 @@ impl Vault {
                 }
             }
             publishing.nodes(work);
+            publishing.settings(&work.settings);
         }
         let told = publishing.finish(&mut counters, &mut work.batch)?;
         for item in work.items.values() {
@@ -42,6 +43,7 @@ impl Vault {
             }
         }
         self.write_gone(work, &told.gone);
+        self.write_history(work);
         for dead in &work.dead {
             work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
             work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());
@@ -135,7 +137,7 @@ pub(crate) fn pending_gone(no: NodeNo) -> [u8; 9] {
 }
 
 pub(crate) fn pending_left(no: NodeNo) -> [u8; 9] {
-    pending(3, no)
+    pending(6, no)
 }
 
 fn pending(tag: u8, n: u64) -> [u8; 9] {

@@ -162,13 +162,13 @@ impl Vault {
             }
         }
         self.left.lock().told_late(entity, at);
-        for gone in self.untold.lock().gone.values_mut() {
-            if let Some(record) = gone
-                .record
-                .as_mut()
-                .filter(|record| record.entity == Some(entity))
-            {
-                (record.saw, gone.saw) = (at, at);
+        let mut untold = self.untold.lock();
+        let untold = &mut *untold;
+        let removed = untold.removed.iter_mut();
+        for (node, record) in removed.filter(|(_, record)| record.entity == Some(entity)) {
+            record.saw = at;
+            for gone in untold.gone.values_mut().filter(|gone| gone.id == *node) {
+                gone.saw = at;
             }
         }
     }
@@ -268,7 +268,9 @@ impl Vault {
                 if untold.gone.remove(&left.node).is_none() {
                     return; // it was told already
                 }
-                untold.undone.push((left.node, left.known.id));
+                untold.undone.push(left.node);
+                untold.removed.remove(&left.known.id);
+                untold.revived.insert(left.known.id);
                 drop(untold);
                 self.be_known(tree, folder, node, left.known);
                 self.give(inode, entity, key, published, Vec::new());
@@ -284,7 +286,6 @@ impl Vault {
             let gone = GoneNode {
                 id: was.id,
                 saw: None,
-                record: None,
             };
             self.untold.lock().gone.insert(tree.spare(), gone);
         }
