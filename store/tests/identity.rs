@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Vault};
+use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Subject, Vault};
 
 /// Two processes that are there: this one, and the one that is always.
 fn editor() -> Process {
@@ -351,5 +351,64 @@ fn a_file_taken_over_while_it_is_told_follows_on() {
     bench.tell();
     assert_eq!(bench.entity("note.md"), entity);
     assert_eq!(bench.text("note.md"), "text 399");
+    bench.check();
+}
+
+/// Guards that every save of a text is a version, however soon the next one comes; a removal and
+/// what is made anew within the same moment are one.
+#[test]
+fn saves_in_quick_succession_are_versions_each() {
+    for (way, save) in SAVES.iter().filter(|(way, _)| *way != "removal") {
+        let bench = Bench::new();
+        let entity = bench.known("note.md", "first");
+        let before = bench.events();
+        for turn in 0..50 {
+            save(&bench, &format!("text {turn}"));
+        }
+        bench.tell();
+        assert_eq!(bench.events() - before, 50, "{way}");
+        let of = Subject::File(bench.ino("note.md"));
+        let versions = bench.vault.versions(of).unwrap();
+        assert_eq!(versions.len(), 51, "{way}");
+        for (turn, version) in versions[1..].iter().enumerate() {
+            let old = bench.vault.open_version(of, version.number).unwrap();
+            let mut bytes = Vec::new();
+            old.read(&bench.vault, 0, 100, &mut bytes).unwrap();
+            assert_eq!(bytes, format!("text {turn}").into_bytes(), "{way}");
+            assert!(version.program.is_some(), "{way}");
+        }
+        assert_eq!(bench.entity("note.md"), entity, "{way}");
+        assert_eq!(bench.text("note.md"), "text 49", "{way}");
+        // What is no text is told as it is when it is told.
+        bench.write_new(editor(), "data.bin", "1");
+        for turn in 0..5 {
+            let ino = bench.ino("data.bin");
+            bench.vault.open_by(editor(), ino, true, true, false).unwrap();
+            bench.vault.write(ino, Some(0), &[turn], false).unwrap();
+            bench.vault.release(ino, true);
+        }
+        bench.tell();
+        assert_eq!(bench.events() - before, 52, "{way}");
+        bench.check();
+        let crashed = bench.crashed();
+        assert_eq!(crashed.text("note.md"), "text 49", "{way}");
+        crashed.check();
+    }
+}
+
+/// A new note that is saved again before anybody was told of it has all its versions, too.
+#[test]
+fn a_new_text_has_its_first_versions() {
+    let bench = Bench::new();
+    let before = bench.events();
+    bench.write_new(editor(), "note.md", "text 0");
+    for turn in 1..10 {
+        let (_, save) = SAVES[[0, 1, 7][turn % 3]];
+        save(&bench, &format!("text {turn}"));
+    }
+    bench.tell();
+    let crashed = bench.crashed();
+    assert_eq!(crashed.text("note.md"), "text 9");
+    assert_eq!(bench.events() - before, 11, "ten versions and a name");
     bench.check();
 }

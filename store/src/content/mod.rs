@@ -28,7 +28,7 @@ mod write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) use load::read_body;
+pub(crate) use load::{read_body, read_version};
 pub(crate) use persist::{Plan, delete_log, log_aad, log_key};
 pub(crate) use settle::Settled;
 
@@ -140,6 +140,15 @@ impl Content {
             persisted: 0,
             counted: 0,
         }
+    }
+
+    /// Bytes that are in memory alone, and are not to be stored.
+    pub(crate) fn fixed(bytes: Vec<u8>) -> Content {
+        let mut content = Content::new();
+        content.size = bytes.len() as u64;
+        content.tail_logged = bytes.len();
+        content.tail = bytes;
+        content
     }
 
     /// Size in bytes.

@@ -3,7 +3,7 @@
 
 use super::over::Bytes;
 use super::pieces::Data;
-use super::{Content, Durable, Owner, manifest};
+use super::{Content, Durable, INLINE_MAX, Owner, manifest};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::ids::{Ino, number};
@@ -16,6 +16,8 @@ const ROWS_MAX: usize = 48 << 10;
 const EXTENT: usize = 64 << 10;
 /// A longer log is written anew.
 const LOG_MAX: u64 = 512;
+/// So is one of so many rows, of a file that is no longer than what its event could hold.
+const ROWS_SMALL: u64 = 8;
 
 /// What the next transaction makes of a content.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,7 @@ impl Content {
         self.finish_jobs(owner)?;
         let mut durable = self.basis();
         durable.size = self.size;
-        if durable.log_next - durable.log_first > self.relog_at.max(LOG_MAX) {
+        if durable.log_next - durable.log_first > self.relog_at.max(LOG_MAX) || self.is_worth_relogging(&durable) {
             self.relog = true;
         }
         let relogs = self.relog;
@@ -132,6 +134,14 @@ impl Content {
             durable,
             changes: self.changes,
         })
+    }
+
+    /// Whether the log of a small file is better written anew than gone on with: all of it is new,
+    /// or it has been written over a few times.
+    fn is_worth_relogging(&self, durable: &Durable) -> bool {
+        let is_small = self.size <= INLINE_MAX && self.pieces.is_empty() && self.over.first().is_none();
+        let rows = durable.log_next - durable.log_first;
+        is_small && ((rows > 0 && self.tail_logged == 0) || rows >= ROWS_SMALL)
     }
 
     /// What the log goes on from.

@@ -95,7 +95,13 @@ pub struct InodeRecord {
     pub log_next: u64,
     /// The event that last told the other devices of it.
     pub published: Option<EventRef>,
+    /// The others of a text's newest events, if what it shows is a merge of several.
+    pub beside: Vec<EventRef>,
 }
+
+/// Most newest events that a file can show the merge of: as many as an event can replace, less the
+/// one that is named by itself.
+pub const BESIDE_MAX: usize = 1023;
 
 impl InodeRecord {
     /// The record's bytes.
@@ -116,9 +122,18 @@ impl InodeRecord {
         }
         w.u64(self.size).u64(self.allocated);
         match &self.published {
-            Some(at) => w.u8(1).raw(&at.chain.0).u64(at.seq),
+            Some(at) => {
+                let tag = if self.beside.is_empty() { 1 } else { 2 };
+                w.u8(tag).raw(&at.chain.0).u64(at.seq)
+            }
             None => w.u8(0),
         };
+        if self.published.is_some() && !self.beside.is_empty() {
+            w.u16(self.beside.len() as u16);
+            for at in &self.beside {
+                w.raw(&at.chain.0).u64(at.seq);
+            }
+        }
         match &self.base {
             BaseRef::Empty => w.u8(0),
             BaseRef::Body {
@@ -164,12 +179,27 @@ impl InodeRecord {
             get_time(&mut r)?,
         ];
         let (size, allocated) = (r.u64()?, r.u64()?);
-        let published = match r.u8()? {
-            0 => None,
-            1 => Some(EventRef {
+        let event = |r: &mut Reader<'_>| -> Result<EventRef, Malformed> {
+            Ok(EventRef {
                 chain: ChainId(r.array()?),
                 seq: r.u64()?,
-            }),
+            })
+        };
+        let mut beside = Vec::new();
+        let published = match r.u8()? {
+            0 => None,
+            1 => Some(event(&mut r)?),
+            2 => {
+                let published = event(&mut r)?;
+                let count = usize::from(r.u16()?);
+                if count == 0 || count > BESIDE_MAX {
+                    return Err(Malformed("an inode record contradicts itself"));
+                }
+                for _ in 0..count {
+                    beside.push(event(&mut r)?);
+                }
+                Some(published)
+            }
             _ => return Err(Malformed("an inode record contradicts itself")),
         };
         let base = match r.u8()? {
@@ -221,6 +251,7 @@ impl InodeRecord {
             log_first,
             log_next,
             published,
+            beside,
         })
     }
 }

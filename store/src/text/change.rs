@@ -14,6 +14,15 @@ use crate::ids::EventRef;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChangeHash(pub [u8; 32]);
 
+impl ChangeHash {
+    /// Of a change's bytes, whether or not they are one.
+    pub fn of(bytes: &[u8]) -> ChangeHash {
+        let hashed = bytes.get(guard::HASHED..).unwrap_or_default();
+        let digest = ring::digest::digest(&ring::digest::SHA256, hashed);
+        ChangeHash(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
 impl fmt::Debug for ChangeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ChangeHash({self})")

@@ -66,6 +66,7 @@ impl Tree {
             kind: target.kind,
             id: target.id,
             told: target.told,
+            name: target.name.clone(),
         };
         if let Some(entry) = self.folders.get_mut(&to.0).and_then(|f| f.entries.get_mut(&no)) {
             (entry.ino, entry.kind) = (ino, kind);

@@ -62,6 +62,8 @@ pub struct Replaced {
     pub id: NodeId,
     /// Whether the other devices know of it.
     pub told: Told,
+    /// Its name.
+    pub name: Box<[u8]>,
 }
 
 /// All folders.
@@ -323,6 +325,7 @@ impl Tree {
             kind: entry.kind,
             id: entry.id,
             told: entry.told,
+            name: entry.name,
         }
     }
 }

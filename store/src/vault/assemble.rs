@@ -61,15 +61,21 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         dead: Mutex::default(),
         untold: Mutex::new(p.untold),
         left: Mutex::new(p.left),
+        drafts: Default::default(),
         editors: Mutex::default(),
         rebound: Mutex::default(),
-        texts: RwLock::new(TextNames::default()),
+        text_names: RwLock::new(TextNames::default()),
+        texts: Default::default(),
         next_ino: AtomicU64::new(p.counters.next_ino),
         tickets: AtomicU64::new(0),
         committer: Mutex::new(Committer::new(p.counters)),
         signals: Arc::new(Signals::default()),
         feed: Feed::default(),
         replaced: Mutex::default(),
+        readers: Mutex::default(),
+        settings: Mutex::default(),
+        history: Mutex::default(),
+        owes: AtomicBool::new(false),
         unsearched: AtomicBool::new(true),
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),
@@ -82,5 +88,6 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         _lock: p.lock,
     };
     vault.size_packs();
+    vault.load_history()?;
     Ok(Arc::new(vault))
 }

@@ -85,6 +85,7 @@ impl Vault {
         let mut state = inode.state.write();
         let state_ref = &mut *state;
         if let Some(size) = change.size {
+            self.capture(&inode, state_ref);
             let shrinks = size < state_ref.size();
             let Some(content) = state_ref
                 .content
@@ -135,6 +136,7 @@ impl Vault {
         if change.size.is_some() || change.perm.is_some() || change.mtime.is_some() {
             state.untold = true;
         }
+        state.fresh |= change.size.is_some();
         let folder = state.meta.kind == Kind::Folder;
         drop(state);
         if folder && change.perm.is_some() {

@@ -21,7 +21,7 @@ use super::names::LINKS_MAX;
 use super::{OpError, Vault};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Meta, Time};
-use crate::tree::{Kind, Told, Tree, TreeError};
+use crate::tree::{Kind, Tree, TreeError};
 
 /// Bytes that may be in memory and not stored while more is taken in. A commit holds a few
 /// copies of small files for a moment, and other writers have room beside this.
@@ -52,6 +52,8 @@ pub struct Incoming<'a> {
     /// What its node will be called everywhere.
     id: NodeId,
     kind: Kind,
+    /// The removed node that comes back by this.
+    revives: Option<NodeId>,
     placed: bool,
 }
 
@@ -70,23 +72,33 @@ impl Vault {
             Kind::Folder => EntityId(id.0),
             _ => EntityId::random(),
         };
-        meta.nlink = 0;
         let with_content = matches!(kind, Kind::File | Kind::Symlink);
-        let inode = Arc::new(Inode::new(self.next_ino(), entity, meta, with_content));
-        {
+        meta.nlink = 0;
+        let inode = Inode::new(self.next_ino(), entity, meta, with_content);
+        Ok(self.nameless(inode, id, None))
+    }
+
+    /// The same, of an inode that was made elsewhere; `revives` is the removed node that comes back
+    /// when it is placed.
+    pub(super) fn nameless(&self, inode: Inode, id: NodeId, revives: Option<NodeId>) -> Incoming<'_> {
+        let inode = Arc::new(inode);
+        let kind = {
             // Held open until it has a name: so it stays, and no commit looks at it.
             let mut state = inode.state.write();
+            state.meta.nlink = 0;
             (state.opens, state.writers) = (1, 1);
-        }
+            state.meta.kind
+        };
         // In the map it is seen by who looks for living chunks.
         self.inodes.lock().put(inode.clone());
-        Ok(Incoming {
+        Incoming {
             vault: self,
             inode,
             id,
             kind,
+            revives,
             placed: false,
-        })
+        }
     }
 
     /// Gives a file that is there one more name. True if something else had that name.
@@ -175,6 +187,11 @@ impl Vault {
 }
 
 impl Incoming<'_> {
+    /// The file that it is going to be.
+    pub(super) fn inode(&self) -> &Inode {
+        &self.inode
+    }
+
     /// Its number from now on.
     pub fn ino(&self) -> Ino {
         self.inode.ino
@@ -224,14 +241,13 @@ impl Incoming<'_> {
         let (mut tree, old) = vault.lock_place(at)?;
         let saved = old
             .as_ref()
-            .filter(|old| at.replace && vault.is_save(&self.inode, old, 0));
+            .filter(|old| at.replace && self.revives.is_none() && vault.is_save(&self.inode, old, 0));
         let replaced = match saved {
             // The name keeps what it stands for everywhere: this is a version more of it.
             Some(old) => {
-                let mut gone = tree.put_new_in_place(ino, self.kind, (at.folder, at.name))?;
-                gone.told = Told::Never;
+                tree.put_new_in_place(ino, self.kind, (at.folder, at.name))?;
                 vault.take_over(&self.inode, old, false);
-                vault.unlinked(&tree, old, &gone, (at.folder, at.name), None, now);
+                vault.lose_name(old, now);
                 true
             }
             None => {
@@ -240,6 +256,11 @@ impl Incoming<'_> {
                 replaced
             }
         };
+        if let Some(node) = self.revives {
+            let mut untold = vault.untold.lock();
+            untold.removed.remove(&node);
+            untold.revived.insert(node);
+        }
         {
             let mut state = self.inode.state.write();
             state.meta.nlink = 1;

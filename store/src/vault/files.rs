@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::attributes::kill_suid;
 use super::saves::Process;
+use super::texts::Stand;
 use super::{OpError, Vault};
 use crate::content::{self, INLINE_MAX};
 use crate::ids::Ino;
@@ -40,15 +41,27 @@ impl Vault {
         let inode = self.get(ino)?;
         let mut guard = inode.state.write();
         let state = &mut *guard;
-        state.opens += 1;
         if write {
+            self.capture(&inode, state);
             state.writers += 1;
+            state.program = self.drafts.program(who);
+            state.writer = who;
         }
+        state.opens += 1;
         let is_first = state.made.is_some() && !std::mem::replace(&mut state.opened, true);
         if !is_first && state.meta.kind == Kind::File {
             state.found = Some(Instant::now());
-            if state.published.is_some() {
+            if let Some(published) = state.published {
                 self.editors.lock().note(who);
+                if who != 0 && state.marks.text && !truncate {
+                    let content = state.content.as_ref();
+                    let stand = match state.untold {
+                        true => Stand::Coming(ino, content.map_or(0, |content| content.changes())),
+                        false => Stand::Told([&[published], &state.beside[..]].concat()),
+                    };
+                    let entity = state.binding.entity();
+                    self.texts.show(entity, who, stand);
+                }
             }
         }
         if truncate && let Some(content) = state.content.as_mut() {
@@ -57,7 +70,7 @@ impl Vault {
             let now = Time::now();
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
-            state.untold = true;
+            (state.untold, state.fresh) = (true, true);
             if suid {
                 kill_suid(&mut state.meta);
             }
@@ -81,6 +94,8 @@ impl Vault {
         if state.writers == 0 {
             state.saving_since = None;
         }
+        let saved =
+            write && state.writers == 0 && state.fresh && state.published.is_some() && state.marks.text;
         let idle = state.opens == 0;
         if idle && let Some(content) = state.content.as_mut() {
             content.unload(&self.core);
@@ -91,6 +106,9 @@ impl Vault {
             self.reap(&inode);
         } else if dirty {
             self.mark_dirty(ino);
+        }
+        if saved {
+            self.signals.tell();
         }
     }
 
@@ -290,7 +308,7 @@ impl Vault {
         }
         let first = !state.meta_dirty;
         state.meta_dirty = true;
-        state.untold = true;
+        (state.untold, state.fresh) = (true, true);
         drop(guard);
         if first {
             self.mark_dirty(ino);
@@ -306,7 +324,7 @@ mod tests {
     use super::*;
     use crate::ids::ROOT;
     use crate::io::sim::{SimDisk, SplitMix64};
-    use crate::vault::tests::{file_meta, vault};
+    use crate::vault::tests::{file_meta, forget_removed, vault};
 
     fn make(vault: &Vault, name: &str, bytes: &[u8]) -> Ino {
         let ino = vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
@@ -328,6 +346,7 @@ mod tests {
         let pieces = vault.pieces_of(from, 0, u64::MAX).unwrap();
         assert!(!pieces.is_empty());
         vault.remove(ROOT, b"from", false).unwrap();
+        forget_removed(&vault);
         assert!(vault.collect().unwrap().chunks > 0);
         let cloned = vault
             .edit_with(to, false, |content, owner| {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
+use super::saves::Draft;
 use crate::binding::Binding;
 use crate::content::{Content, Durable, Owner};
 use crate::core::Core;
@@ -44,12 +45,22 @@ pub(crate) struct State {
     pub(crate) untold_row: bool,
     /// The event that told them last.
     pub(crate) published: Option<EventRef>,
+    /// The others of a text's newest events, if what it shows is a merge of several.
+    pub(crate) beside: Vec<EventRef>,
     /// Open handles.
     pub(crate) opens: u32,
     /// Of those, handles that may write.
     pub(crate) writers: u32,
     /// When it was cut while open: a save may be under way.
     pub(crate) saving_since: Option<Instant>,
+    /// The content changed since the others were last told of it, or it was last kept as a draft.
+    pub(crate) fresh: bool,
+    /// Versions that are over and not told.
+    pub(crate) drafts: Vec<Draft>,
+    /// The program that last opened it to write.
+    pub(crate) program: Option<Arc<str>>,
+    /// The thread that did.
+    pub(crate) writer: u32,
     /// When it was made and by which process, if since the vault was unlocked.
     pub(crate) made: Option<(Instant, u32)>,
     /// It was opened since it was made.
@@ -69,7 +80,7 @@ impl State {
 
     /// Whether memory holds nothing that the database does not.
     pub(crate) fn is_clean(&self) -> bool {
-        self.stored && !self.meta_dirty && !self.content_dirty()
+        self.stored && !self.meta_dirty && !self.content_dirty() && self.drafts.is_empty()
     }
 
     /// Whether somebody has it open, or lately had, who did not make it.
@@ -85,7 +96,7 @@ pub(crate) fn record(
     marks: Marks,
     meta: Meta,
     durable: Durable,
-    published: Option<EventRef>,
+    (published, beside): (Option<EventRef>, Vec<EventRef>),
 ) -> InodeRecord {
     let (entity_key, body_key) = binding.to_store(durable.base);
     InodeRecord {
@@ -101,6 +112,7 @@ pub(crate) fn record(
         log_first: durable.log_first,
         log_next: durable.log_next,
         published,
+        beside,
     }
 }
 
@@ -120,9 +132,14 @@ impl Inode {
                 untold: true,
                 untold_row: false,
                 published: None,
+                beside: Vec::new(),
                 opens: 0,
                 writers: 0,
                 saving_since: None,
+                fresh: false,
+                drafts: Vec::new(),
+                program: None,
+                writer: 0,
                 made: None,
                 opened: false,
                 found: None,
@@ -157,9 +174,14 @@ impl Inode {
                 untold,
                 untold_row: untold,
                 published: record.published,
+                beside: record.beside,
                 opens: 0,
                 writers: 0,
                 saving_since: None,
+                fresh: untold,
+                drafts: Vec::new(),
+                program: None,
+                writer: 0,
                 made: None,
                 opened: false,
                 found: None,
@@ -169,6 +191,20 @@ impl Inode {
 
     pub(crate) fn key(&self) -> &Key {
         self.key.get_or_init(Key::random)
+    }
+
+    /// A new file of an entity that was there before: `published` told it last.
+    pub(crate) fn again(
+        ino: Ino,
+        entity: EntityId,
+        key: Key,
+        meta: Meta,
+        published: Option<EventRef>,
+    ) -> Inode {
+        let mut inode = Inode::new(ino, entity, meta, true);
+        inode.key = OnceLock::from(key);
+        inode.state.get_mut().published = published;
+        inode
     }
 
     pub(crate) fn owner<'a>(&'a self, core: &'a Arc<Core>, binding: &'a Binding) -> Owner<'a> {

@@ -26,6 +26,11 @@ const HIGH: u64 = 24 << 20;
 const FULL: u64 = 64 << 20;
 /// How long a writer waits before it is told that there is no room.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// After telling, what was saved waits for so many times as long as that took, and not less than
+/// the rest.
+const TELL_PART: u32 = 25;
+/// See [`TELL_PART`].
+const TELL_REST: Duration = Duration::from_millis(40);
 /// How long the vault must be quiet before large files are chunked anew.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -41,6 +46,8 @@ pub(crate) struct Signals {
 struct SignalState {
     stop: bool,
     hurry: bool,
+    /// A version is waiting to be told.
+    tell: bool,
     /// When the oldest uncommitted change was made.
     dirty_since: Option<Instant>,
     last_change: Option<Instant>,
@@ -57,6 +64,12 @@ impl Signals {
     /// Lets the keeper commit at once.
     pub(crate) fn hurry(&self) {
         self.state.lock().hurry = true;
+        self.wake.notify_one();
+    }
+
+    /// Lets the keeper tell of what was saved, as soon as that costs others little.
+    pub(crate) fn tell(&self) {
+        self.state.lock().tell = true;
         self.wake.notify_one();
     }
 
@@ -113,7 +126,7 @@ impl Vault {
     /// As [`Vault::commit`].
     #[doc(hidden)]
     pub fn tick(&self) -> Result<(), StoreError> {
-        self.commit_with(&mut self.committer.lock(), Scope::Timer)
+        self.commit_all(Scope::Timer)
     }
 
     /// From now on, packs end at this size, in bytes. For tests, which need several.
@@ -149,16 +162,24 @@ fn tend(vault: &Vault, quiet: bool) -> bool {
 
 fn keep(vault: &Weak<Vault>, signals: &Signals) {
     let mut tend_from = Instant::now();
+    let mut tell_from = Instant::now();
     loop {
         let (due, quiet) = {
             let mut state = signals.state.lock();
-            if !state.stop && !state.hurry {
-                signals.wake.wait_for(&mut state, TICK);
+            let tells = |state: &SignalState| state.tell && Instant::now() >= tell_from;
+            if !state.stop && !state.hurry && !tells(&state) {
+                let rest = tell_from.saturating_duration_since(Instant::now());
+                let wait = if state.tell { rest.min(TICK) } else { TICK };
+                signals.wake.wait_for(&mut state, wait);
             }
             if state.stop {
                 return;
             }
-            let due = state.hurry || state.dirty_since.is_some_and(|t| t.elapsed() >= AGE);
+            let tell = tells(&state);
+            let due = state.hurry || tell || state.dirty_since.is_some_and(|t| t.elapsed() >= AGE);
+            if due {
+                state.tell = false;
+            }
             state.hurry = false;
             if due {
                 state.dirty_since = None;
@@ -177,7 +198,11 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         // The commit itself looks at the database only, and fails from then on.
         let _ = vault.all_there();
         let before = vault.untold.lock().len();
+        let committing = Instant::now();
+        vault.weave_safely();
         let result = vault.commit_with(&mut vault.committer.lock(), Scope::Timer);
+        // Where saves follow each other closely, telling takes a small part of the time.
+        tell_from = Instant::now() + (committing.elapsed() * TELL_PART).clamp(TELL_REST, TICK);
         signals.room.notify_all();
         match result {
             Ok(()) if !due && vault.untold.lock().len() == before && !vault.is_settling() => {

@@ -42,11 +42,12 @@ mod salvage;
 mod saves;
 pub(crate) mod secrets;
 mod status;
+mod texts;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -60,6 +61,7 @@ pub use feed::Changes;
 pub use gc::Freed;
 pub use gone::OnGone;
 pub use history::{OldVersion, Purged, Removed, Retention, Subject, Thinned, VersionInfo};
+pub(crate) use history::{removed_aad, version_aad};
 pub use hold::lock_file;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
@@ -82,7 +84,7 @@ use inode::Inode;
 use keeper::Signals;
 use map::Map;
 use publish::Untold;
-use saves::{Editors, LeftNames, Rebound};
+use saves::{Drafts, Editors, LeftNames, Rebound};
 use secrets::Secrets;
 
 /// Called with a folder's entries: cookie, inode, kind, name. False: enough.
@@ -136,18 +138,28 @@ pub struct Vault {
     untold: Mutex<Untold>,
     /// Names that known files have just left.
     left: Mutex<LeftNames>,
+    drafts: Drafts,
     /// Which processes have opened files that were there.
     editors: Mutex<Editors>,
     /// Files that stand for another entity since the last commit's instant.
     rebound: Mutex<Rebound>,
     /// Which names are texts.
-    texts: RwLock<TextNames>,
+    text_names: RwLock<TextNames>,
+    /// What is kept of texts: documents, and what is to be told.
+    texts: texts::Texts,
     next_ino: AtomicU64,
     tickets: AtomicU64,
     committer: Mutex<Committer>,
     signals: Arc<Signals>,
     feed: Feed,
     replaced: Mutex<gc::Replaced>,
+    /// Old versions that are open.
+    readers: Mutex<Vec<Weak<history::Reading>>>,
+    settings: Mutex<history::Settings>,
+    /// Held while history is changed but for its growth: by one at a time, before the committer.
+    history: Mutex<()>,
+    /// Something was let go of, or is to be destroyed, and still lies in packs.
+    owes: AtomicBool,
     /// What is dead since before the vault was opened has not been looked for.
     unsearched: AtomicBool,
     /// Where packs end, in bytes.
@@ -240,6 +252,7 @@ impl Vault {
     pub fn close(&self) -> Result<(), StoreError> {
         self.signals.stop();
         self.left.lock().clear();
+        self.tidy_shelf(true);
         let result = self.commit().and_then(|()| {
             // What a commit can tell only in steps.
             for _ in 0..10_000 {
@@ -385,6 +398,7 @@ impl Vault {
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
+        self.drop_drafts(&mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
         let noted = state.untold_row || state.published.is_some();
         drop(state);
@@ -451,6 +465,13 @@ mod tests {
         let vault = made.unwrap().0;
         vault.stop_keeper();
         vault
+    }
+
+    /// Lets go of everything that was removed.
+    pub(super) fn forget_removed(vault: &Vault) {
+        for gone in vault.removed().unwrap() {
+            vault.purge(Subject::Removed(gone.node)).unwrap();
+        }
     }
 
     pub(super) fn file_meta() -> Meta {

@@ -10,7 +10,7 @@ use super::saves::left::{How, Left};
 use super::saves::{Process, original};
 use super::{OpError, Vault};
 use crate::ids::{EntityId, Ino, NodeId};
-use crate::record::{GoneRecord, Meta, Time};
+use crate::record::{Meta, Time};
 use crate::tree::{Kind, Known, Replaced, Told, Tree, TreeError};
 
 /// A folder cannot have more names on one file.
@@ -167,8 +167,8 @@ impl Vault {
                         self.unlinked(&tree, target, gone, to, None, now);
                     }
                     if was.kind != Kind::Folder {
-                        self.settle_in(&mut tree, &moved, to.0, to.1, who);
                         self.leave(&was, node, from, to.0, &moved, who);
+                        self.settle_in(&mut tree, &moved, to.0, to.1, who);
                     }
                 }
             }
@@ -289,50 +289,56 @@ impl Vault {
         (moved, target): (&Arc<Inode>, &Arc<Inode>),
         now: Time,
     ) -> Result<(), OpError> {
-        let (mut gone, _) = tree.put_in_place(from, to)?;
-        let node = gone.node;
+        let (gone, _) = tree.put_in_place(from, to)?;
         self.left.lock().take(to.0, to.1);
-        if gone.told != Told::Never {
-            // They know it under the name that it had until now.
-            let state = moved.state.read();
-            let record = self.gone_record(tree, &state, moved, from, now, true);
-            let gone = GoneNode {
-                id: gone.id,
-                saw: state.published,
-                record,
-            };
-            drop(state);
-            self.untold.lock().gone.insert(node, gone);
-        }
+        // They may know it under the name that it had until now.
+        self.note_gone(tree, &moved.state.read(), moved, &gone, (from.0, true), now);
         self.take_over(moved, target, false);
-        gone.told = Told::Never; // the target's name stays
-        self.unlinked(tree, target, &gone, to, None, now);
+        self.lose_name(target, now);
         Ok(())
     }
 
-    /// What is kept of a node that is gone.
-    fn gone_record(
+    /// Notes that a node, in the folder `at`, is gone, and what brings it back; `last`: its file
+    /// has no other name. The tree is locked.
+    fn note_gone(
         &self,
         tree: &Tree,
         state: &State,
         inode: &Inode,
-        at: (Ino, &[u8]),
+        gone: &Replaced,
+        (at, last): (Ino, bool),
         now: Time,
-        was_last: bool,
-    ) -> Option<Box<GoneRecord>> {
-        let is_folder = state.meta.kind == Kind::Folder;
-        let key = (!is_folder && was_last).then(|| *state.binding.key(inode.key()).expose());
-        Some(Box::new(GoneRecord {
-            parent: tree.node_of(at.0)?,
-            kind: state.meta.kind,
-            entity: (!is_folder).then(|| state.binding.entity()),
-            key,
-            saw: state.published,
-            when: now,
-            size: state.size(),
-            perm: state.meta.perm,
-            name: at.1.to_vec(),
-        }))
+    ) {
+        let mut untold = self.untold.lock();
+        if gone.told != Told::Never {
+            let gone_node = GoneNode {
+                id: gone.id,
+                saw: state.published,
+            };
+            untold.gone.insert(gone.node, gone_node);
+        }
+        let key = state.binding.key(inode.key());
+        if let Some(parent) = tree.node_of(at)
+            && let Some(record) = self.gone_record(state, key, gone, (parent, last), now)
+        {
+            untold.revived.remove(&gone.id);
+            untold.removed.insert(gone.id, record);
+        }
+    }
+
+    /// A file has lost a name to another file, which stands for its entity from now on. The tree is
+    /// locked.
+    pub(super) fn lose_name(&self, inode: &Arc<Inode>, now: Time) {
+        let mut state = inode.state.write();
+        state.meta.nlink = state.meta.nlink.saturating_sub(1);
+        state.meta.ctime = now;
+        state.meta_dirty = true;
+        let dead = state.meta.nlink == 0;
+        drop(state);
+        self.mark_dirty(inode.ino);
+        if dead {
+            self.reap(inode);
+        }
     }
 
     /// A name of this inode, `at`, is gone; by a removal, if a process is given, and not because
@@ -350,30 +356,24 @@ impl Vault {
         state.meta.nlink = state.meta.nlink.saturating_sub(1);
         state.meta.ctime = now;
         state.meta_dirty = true;
-        if gone.told != Told::Never {
-            let is_last = state.meta.nlink == 0;
-            let gone_node = GoneNode {
+        let is_last = state.meta.nlink == 0;
+        self.note_gone(tree, &state, inode, gone, (at.0, is_last), now);
+        if let Some(who) = who
+            && is_last
+            && gone.told != Told::Never
+            && gone.kind == Kind::File
+        {
+            let known = Known {
                 id: gone.id,
-                saw: state.published,
-                record: self.gone_record(tree, &state, inode, at, now, is_last),
+                told: gone.told,
             };
-            self.untold.lock().gone.insert(gone.node, gone_node);
-            if let Some(who) = who
-                && is_last
-                && gone.kind == Kind::File
-            {
-                let known = Known {
-                    id: gone.id,
-                    told: gone.told,
-                };
-                let how = How::Removed {
-                    entity: state.binding.entity(),
-                    key: state.binding.key(inode.key()).duplicate(),
-                    published: state.published,
-                };
-                let left = Left::new(gone.node, known, Some(who), how);
-                self.left.lock().put(at.0, at.1, left);
-            }
+            let how = How::Removed {
+                entity: state.binding.entity(),
+                key: state.binding.key(inode.key()).duplicate(),
+                published: state.published,
+            };
+            let left = Left::new(gone.node, known, Some(who), how);
+            self.left.lock().put(at.0, at.1, left);
         }
         let dead = state.meta.nlink == 0;
         drop(state);

@@ -6,29 +6,33 @@
 //! lies nowhere else.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use super::commit::{Item, Work, pending_gone, pending_left};
+use super::commit::{Item, Seen, Work, pending_gone, pending_left};
+use super::history::{NewVersions, Setting, ToldAt};
+use super::saves;
 use super::secrets::Counters;
+use super::texts::{Ready, Telling, ToldText, form_of};
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
-use crate::content::{Durable, delete_log};
+use crate::content::{Durable, INLINE_MAX, delete_log};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{
-    self, BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash,
+    self, BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head, NodeState, Version, content_aad,
+    hash,
 };
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
-use crate::keys::{Aad, Key, labels, seal};
-use crate::record::{BaseRef, GoneRecord, NodeRecord, kind};
+use crate::keys::{Key, labels, seal};
+use crate::record::{BaseRef, GoneRecord, Meta, NodeRecord, Time, kind};
+use crate::text::ChangeHash;
 use crate::tree::{DirtyNode, Kind, Told};
 
 /// A node that is gone, and the version that whoever removed it saw.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct GoneNode {
     pub(crate) id: NodeId,
     pub(crate) saw: Option<EventRef>,
-    /// What is kept of it, if it is not stored yet.
-    pub(crate) record: Option<Box<GoneRecord>>,
 }
 
 impl GoneNode {
@@ -62,11 +66,7 @@ impl GoneNode {
             _ => return Err(Malformed("the note of a removal contradicts itself")),
         };
         r.end()?;
-        Ok(GoneNode {
-            id,
-            saw,
-            record: None,
-        })
+        Ok(GoneNode { id, saw })
     }
 }
 
@@ -80,7 +80,11 @@ pub(crate) struct Untold {
     /// Those of `gone` that have a row.
     pub(crate) gone_rows: HashSet<NodeNo>,
     /// Removals that did not happen after all: the name was taken again. Their rows are to go.
-    pub(crate) undone: Vec<(NodeNo, NodeId)>,
+    pub(crate) undone: Vec<NodeNo>,
+    /// What is kept of names that are gone and has no row yet.
+    pub(crate) removed: HashMap<NodeId, GoneRecord>,
+    /// Removed nodes that came back, and still have one.
+    pub(crate) revived: HashSet<NodeId>,
 }
 
 impl Untold {
@@ -89,10 +93,74 @@ impl Untold {
     }
 }
 
+/// What one commit tells of an entity.
+pub(super) struct ToldEntity {
+    /// Where the file's content lies then.
+    pub(super) durable: Durable,
+    /// The last event.
+    pub(super) at: Option<EventRef>,
+    /// Its present state is told, and not only what it was before.
+    pub(super) present: bool,
+    /// The others of its newest events, if the file shows the merge of several.
+    pub(super) beside: Vec<EventRef>,
+    /// Drafts that are told.
+    pub(super) drafts: Vec<u64>,
+    /// What its text's document is to hear of.
+    pub(super) texts: Vec<ToldText>,
+}
+
+impl ToldEntity {
+    /// Nothing yet.
+    fn before(seen: &Seen) -> ToldEntity {
+        ToldEntity {
+            durable: seen.durable,
+            at: seen.published,
+            present: false,
+            beside: seen.beside.clone(),
+            drafts: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// What the file shows is named by this from now on.
+    fn is(&mut self, at: EventRef, beside: Vec<EventRef>) {
+        (self.at, self.beside) = (Some(at), beside);
+    }
+
+    /// What names what it shows.
+    fn stand(&self) -> Vec<EventRef> {
+        self.at.iter().chain(&self.beside).copied().collect()
+    }
+}
+
+/// A version that was told: its event, its number, its batch, and where in that its sealed payload
+/// begins and how long it is.
+struct ToldVersion {
+    at: EventRef,
+    batch: u64,
+    offset: u32,
+    len: u32,
+    number: u64,
+}
+
+/// A version with these attributes; form and body are to be filled in.
+fn version_of(meta: &Meta, size: u64) -> Version {
+    Version {
+        kind: meta.kind,
+        form: Form::Blob,
+        perm: meta.perm,
+        mtime: meta.mtime,
+        btime: meta.btime,
+        size,
+        xattrs: meta.xattrs.clone(),
+        body: Body::Same,
+    }
+}
+
 /// What one commit tells.
 #[derive(Default)]
 pub(super) struct ToldNow {
-    pub(super) entities: HashMap<Ino, (Durable, Option<EventRef>)>,
+    pub(super) entities: HashMap<Ino, ToldEntity>,
     pub(super) nodes: Vec<(NodeNo, NodeRecord)>,
     pub(super) gone: HashSet<NodeNo>,
     pub(super) first: u64,
@@ -114,6 +182,9 @@ pub(super) struct Publishing<'a> {
     batches: Vec<Growing>,
     told: ToldNow,
     stale: Vec<(Ino, Durable)>,
+    versions: NewVersions,
+    /// Which events the changes are that it tells.
+    changes: HashMap<ChangeHash, EventRef>,
 }
 
 impl<'a> Publishing<'a> {
@@ -131,6 +202,8 @@ impl<'a> Publishing<'a> {
                 ..ToldNow::default()
             },
             stale: Vec::new(),
+            versions: NewVersions::default(),
+            changes: HashMap::new(),
         }
     }
 
@@ -148,7 +221,7 @@ impl<'a> Publishing<'a> {
         let at = self.next();
         self.seq = at.seq;
         self.lamport += 1;
-        let event = Event {
+        let head = Head {
             kind,
             space: secrets.space,
             at,
@@ -157,8 +230,14 @@ impl<'a> Publishing<'a> {
             subject,
             generation: secrets.epoch,
             replaces: event.replaces,
+            sealed: Digest::of(&event.sealed),
+            wrapped: event.wrapped.as_ref().map(|wrapped| hash(wrapped)),
+        };
+        let (its_hash, len) = (hash(&head.encode()), event.sealed.len());
+        let event = Event {
+            head,
             wrapped: event.wrapped,
-            sealed: event.sealed,
+            sealed: Some(event.sealed),
         };
         let bytes = event.encode();
         let full = self
@@ -169,7 +248,7 @@ impl<'a> Publishing<'a> {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
             self.batches.push(Growing::new(no, self.seq, self.head));
         }
-        self.head = hash(&bytes);
+        self.head = its_hash;
         self.told.count += 1;
         let batch = self
             .batches
@@ -180,7 +259,118 @@ impl<'a> Publishing<'a> {
         batch.bytes = w.0;
         batch.count += 1;
         batch.head = self.head;
-        (batch.no, (batch.bytes.len() - event.sealed.len()) as u32)
+        (batch.no, (batch.bytes.len() - len) as u32)
+    }
+
+    /// Tells of what an entity was, one version after the other, before its present state; as far as
+    /// it is known how.
+    pub(super) fn drafts(&mut self, item: &Item) {
+        let Some(seen) = item.seen.as_ref().filter(|seen| !seen.drafts.is_empty()) else {
+            return;
+        };
+        // The last may be what the file still is: then it is told as its present state.
+        let over = match seen.present_draft() {
+            Some(_) => &seen.drafts[..seen.drafts.len() - 1],
+            None => &seen.drafts[..],
+        };
+        if seen.meta.nlink == 0 || over.is_empty() {
+            return;
+        }
+        let mut told = ToldEntity::before(seen);
+        for draft in over {
+            let ready = match told.at {
+                // The first of all begins a text; how the next is told depends on its event.
+                None => None,
+                Some(_) => match self.vault.texts.ready(draft.serial) {
+                    Some(ready) => Some(ready),
+                    None => break,
+                },
+            };
+            if let Some(ready) = ready.as_ref().filter(|ready| !ready.is_whole()) {
+                if !self.woven(item, seen, &mut told, (draft, ready), (&draft.meta, draft.size)) {
+                    break;
+                }
+                continue;
+            }
+            told.drafts.push(draft.serial);
+            let is_whole = draft.is_text && draft.fresh && draft.bytes.len() as u64 <= INLINE_MAX;
+            if !is_whole {
+                // Its bytes are not kept, or too many for an event: it is no version of its own.
+                told.texts.push(ToldText::Passed(draft.serial));
+                continue;
+            }
+            let version = Version {
+                form: form_of(true, draft.meta.kind, &draft.bytes),
+                body: Body::Inline(draft.bytes.to_vec()),
+                ..version_of(&draft.meta, draft.bytes.len() as u64)
+            };
+            let parents = told.stand();
+            let by = (Some(draft.recorded), draft.program.clone());
+            let now = self.version(item, seen, parents, version, by);
+            told.is(now.at, Vec::new());
+            told.texts.push(ToldText::Other);
+        }
+        if !told.drafts.is_empty() {
+            self.told.entities.insert(item.inode.ino, told);
+        }
+    }
+
+    /// Tells a version of a text as its draft is ready to be told; false if what it was made from
+    /// is not told yet.
+    fn woven(
+        &mut self,
+        item: &Item,
+        seen: &Seen,
+        told: &mut ToldEntity,
+        (draft, ready): (&saves::Draft, &Ready),
+        (meta, size): (&Meta, u64),
+    ) -> bool {
+        if let Some(body) = ready.body() {
+            let parents = match ready.is_on_stand() {
+                true => Some(told.stand()),
+                false => self.events_of(ready.on()),
+            };
+            let Some(parents) = parents else { return false };
+            let version = Version {
+                form: Form::Text,
+                body,
+                ..version_of(meta, size)
+            };
+            let by = (Some(draft.recorded), draft.program.clone());
+            let now = self.version(item, seen, parents.clone(), version, by);
+            let heads = ready.heads();
+            if let [change] = heads.as_slice() {
+                self.changes.insert(*change, now.at);
+            }
+            told.is(now.at, Vec::new());
+            told.texts.push(ToldText::Version {
+                draft: draft.serial,
+                at: now.at,
+                parents,
+                heads,
+                number: now.number,
+            });
+        } else {
+            told.texts.push(ToldText::Passed(draft.serial));
+        }
+        told.drafts.push(draft.serial);
+        true
+    }
+
+    /// The events of changes, those told by this commit included.
+    fn events_of(&self, changes: &[ChangeHash]) -> Option<Vec<EventRef>> {
+        let mut events = Vec::new();
+        for change in changes {
+            let now = self.changes.get(change).copied();
+            let event = match now {
+                Some(event) => event,
+                None => *self.vault.texts.events_of(&[*change])?.first()?,
+            };
+            if !events.contains(&event) {
+                events.push(event);
+            }
+        }
+        Some(events)
     }
 
     /// Tells an entity's (or a folder's own) present state.
@@ -190,36 +380,117 @@ impl<'a> Publishing<'a> {
             return;
         }
         let ino = item.inode.ino;
+        let mut told = match self.told.entities.remove(&ino) {
+            Some(told) => told,
+            None => ToldEntity::before(seen),
+        };
+        told.present = self.present(item, seen, &mut told);
+        if told.present || !told.drafts.is_empty() {
+            self.told.entities.insert(ino, told);
+        }
+    }
+
+    /// See [`Publishing::entity`]; false if it stays untold.
+    fn present(&mut self, item: &Item, seen: &Seen, told: &mut ToldEntity) -> bool {
         if seen.meta.kind == Kind::Folder {
             // A folder is told by its node.
-            self.told.entities.insert(ino, (seen.durable, seen.published));
-            return;
+            return true;
         }
-        let body = match (&item.body, seen.durable.base) {
+        let last = seen.present_draft();
+        let rest = seen.drafts.len() - told.drafts.len();
+        if rest > usize::from(last.is_some()) {
+            return false; // what it was before comes first
+        }
+        if let Telling::Woven(serial, ready) = &item.telling {
+            let Some(draft) = last.filter(|draft| draft.serial == *serial) else {
+                return false;
+            };
+            // Its own size, if it shows a merge.
+            let size = match ready.shows() {
+                Some(_) => draft.size,
+                None => seen.durable.size,
+            };
+            if !self.woven(item, seen, told, (draft, ready), (&seen.meta, size)) {
+                return false;
+            }
+            if item.merged.is_some()
+                && let Some(mut events) = ready.shown().and_then(|shown| self.events_of(shown.as_slice()))
+            {
+                let own = told.at.filter(|at| events.contains(at));
+                told.at = own.or(events.first().copied());
+                events.retain(|at| Some(*at) != told.at);
+                told.beside = events;
+            }
+            return true;
+        }
+        let Some(body) = self.body(item, seen) else {
+            return false; // damaged, found by `check`
+        };
+        let is_inline = matches!(body, Body::Inline(_));
+        let version = Version {
+            form: item.form,
+            body,
+            ..version_of(&seen.meta, seen.durable.size)
+        };
+        let by = match last {
+            Some(draft) => {
+                told.drafts.push(draft.serial);
+                told.texts.push(ToldText::Passed(draft.serial));
+                (Some(draft.recorded), draft.program.clone())
+            }
+            None => (None, seen.program.clone()),
+        };
+        let now = self.version(item, seen, told.stand(), version, by);
+        let durable = &mut told.durable;
+        if is_inline && durable.size > 0 {
+            self.stale.push((item.inode.ino, *durable));
+            durable.base = BaseRef::Body {
+                batch: now.batch,
+                offset: now.offset,
+                len: now.len,
+                at: now.at,
+                generation: self.vault.secrets.epoch,
+                entity: seen.binding.entity(),
+            };
+            durable.base_len = durable.size;
+            durable.log_first = durable.log_next;
+        } else if is_inline {
+            self.stale.push((item.inode.ino, *durable));
+            *durable = Durable {
+                log_first: durable.log_next,
+                log_next: durable.log_next,
+                ..Durable::default()
+            };
+        }
+        told.is(now.at, Vec::new());
+        told.texts.push(ToldText::Other);
+        true
+    }
+
+    /// The bytes of the present state; none if they cannot be read.
+    fn body(&self, item: &Item, seen: &Seen) -> Option<Body> {
+        Some(match (&item.body, seen.durable.base) {
             (Some(bytes), _) => Body::Inline(bytes.clone()),
             (None, BaseRef::Manifest(root)) => Body::Manifest(root),
             (None, BaseRef::Empty) if seen.durable.size == 0 => Body::Inline(Vec::new()),
             // Only attributes changed: the body is told again, it is small.
             (None, BaseRef::Body { .. }) => {
                 let owner = item.inode.owner(&self.vault.core, &seen.binding);
-                match crate::content::read_body(owner, seen.durable.base) {
-                    Ok(bytes) => Body::Inline(bytes),
-                    Err(_) => return, // damaged: left untold, found by `check`
-                }
+                Body::Inline(crate::content::read_body(owner, seen.durable.base).ok()?)
             }
-            (None, BaseRef::Empty) => return,
-        };
-        let is_inline = matches!(body, Body::Inline(_));
-        let version = Version {
-            kind: seen.meta.kind,
-            form: Form::Blob,
-            perm: seen.meta.perm,
-            mtime: seen.meta.mtime,
-            btime: seen.meta.btime,
-            size: seen.durable.size,
-            xattrs: seen.meta.xattrs.clone(),
-            body,
-        };
+            (None, BaseRef::Empty) => return None,
+        })
+    }
+
+    /// Tells a version of the entity that a file stands for, which replaces `parents`.
+    fn version(
+        &mut self,
+        item: &Item,
+        seen: &Seen,
+        parents: Vec<EventRef>,
+        version: Version,
+        (recorded, program): (Option<Time>, Option<Arc<str>>),
+    ) -> ToldVersion {
         let entity = seen.binding.entity();
         let key = seen.binding.key(item.inode.key());
         let (at, generation) = (self.next(), self.vault.secrets.epoch);
@@ -227,50 +498,35 @@ impl<'a> Publishing<'a> {
         let sealed = seal(key, &content_aad(&entity, at, generation), &plain);
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
-        let (kind, draft) = match seen.published {
-            None => {
-                let wrapped = self.wrap(&entity, at, key);
-                (
-                    EventKind::Create,
-                    Draft {
-                        replaces: Vec::new(),
-                        wrapped: Some(wrapped),
-                        sealed,
-                    },
-                )
-            }
-            Some(before) => (
-                EventKind::Version,
-                Draft {
-                    replaces: vec![before],
-                    wrapped: None,
-                    sealed,
-                },
-            ),
+        let (kind, wrapped) = match parents.is_empty() {
+            true => (EventKind::Create, Some(self.wrap(&entity, at, key))),
+            false => (EventKind::Version, None),
         };
-        let mut durable = seen.durable;
+        let draft = Draft {
+            replaces: parents.clone(),
+            wrapped,
+            sealed,
+        };
         let (batch, offset) = self.push(kind, entity.0, draft);
-        if is_inline && durable.size > 0 {
-            self.stale.push((ino, durable));
-            durable.base = BaseRef::Body {
-                batch,
-                offset,
-                len,
-                at,
-                generation,
-                entity,
-            };
-            durable.base_len = durable.size;
-            durable.log_first = durable.log_next;
-        } else if is_inline {
-            self.stale.push((ino, durable));
-            durable = Durable {
-                log_first: durable.log_next,
-                log_next: durable.log_next,
-                ..Durable::default()
-            };
+        let told_at = ToldAt {
+            batch,
+            offset,
+            len,
+            at,
+            generation,
+            lamport: self.lamport,
+            parents,
+            recorded,
+            program,
+        };
+        let number = self.versions.note(self.vault, key, entity, &version, told_at);
+        ToldVersion {
+            at,
+            batch,
+            offset,
+            len,
+            number,
         }
-        self.told.entities.insert(ino, (durable, Some(at)));
     }
 
     /// Tells nodes whose targets have been told, and those that are gone.
@@ -312,6 +568,20 @@ impl<'a> Publishing<'a> {
             };
             self.push(EventKind::NodeGone, gone.id.0, draft);
             self.told.gone.insert(*no);
+        }
+    }
+
+    /// Tells settings that are new.
+    pub(super) fn settings(&mut self, settings: &[Setting]) {
+        for (id, plain) in settings {
+            let aad = event::setting_aad(id, self.next(), self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, plain);
+            let draft = Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            };
+            self.push(EventKind::Setting, *id, draft);
         }
     }
 
@@ -384,6 +654,7 @@ impl<'a> Publishing<'a> {
         if self.told.count == 0 {
             return Ok(self.told);
         }
+        self.versions.put(batch)?;
         for (ino, durable) in &self.stale {
             delete_log(batch, *ino, durable);
         }
@@ -404,6 +675,7 @@ impl<'a> Publishing<'a> {
                 prev: grown.prev,
                 head: grown.head,
                 signature: secrets.signing.sign(labels::SIGN_HEAD, &signed),
+                holes: Vec::new(),
             };
             batch.put(Table::Batches, grown.no.to_be_bytes(), row.encode());
             counters.next_batch = grown.no + 1;
@@ -446,13 +718,11 @@ struct Draft {
 }
 
 impl Vault {
-    /// Rows for removals that are not told yet, and none for those that are; what is kept of what
-    /// was removed; and names that are held for who may be saving.
+    /// Rows for removals that are not told yet, and none for those that are; and for names that are held for who may be saving.
     pub(super) fn write_gone(&self, work: &mut Work, told: &HashSet<NodeNo>) {
         let rows = self.untold.lock().gone_rows.clone();
-        for (no, id) in &work.undone {
+        for no in &work.undone {
             work.batch.delete(Table::Pending, pending_gone(*no));
-            work.batch.delete(Table::Removed, id.0);
         }
         for (no, gone) in &work.gone {
             let noted = rows.contains(no);
@@ -465,12 +735,6 @@ impl Vault {
                 (true, true) => work.batch.delete(Table::Pending, pending_gone(*no)),
                 _ => {}
             }
-            if let Some(record) = gone.record.as_ref().filter(|_| !noted) {
-                let mut plain = record.encode();
-                let sealed = seal(&self.local, &removed_aad(&gone.id), &plain);
-                zeroize::Zeroize::zeroize(&mut plain);
-                work.batch.put(Table::Removed, gone.id.0, sealed);
-            }
         }
         let (new, old) = &work.left;
         for (no, plain) in new {
@@ -480,16 +744,5 @@ impl Vault {
         for no in old {
             work.batch.delete(Table::Pending, pending_left(*no));
         }
-    }
-}
-
-/// Associated data of a removed node's record.
-pub(crate) fn removed_aad(id: &NodeId) -> Aad {
-    Aad {
-        kind: kind::REMOVED,
-        id: id.0,
-        chain: [0; 16],
-        version: 0,
-        generation: 0,
     }
 }

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::publish::{GoneNode, Untold, removed_aad};
+use super::history::removed_aad;
+use super::publish::{GoneNode, Untold};
 use super::saves::LeftNames;
 use super::saves::left::{How, Left, LeftRow};
 use super::{Problem, gone_aad, node_aad};
@@ -61,7 +62,9 @@ pub(super) fn read_untold(
                 }
                 None => met.push(Problem::new(None, "the note of a removal was altered or damaged")),
             },
-            (Some(3), Some(no)) => match read_row(local, no, value) {
+            // What is to be let go of is nothing to be told: see `history`.
+            (Some(3..=5), _) => {}
+            (Some(6), Some(no)) => match read_row(local, no, value) {
                 Some(row) => left.push((no, row)),
                 None => met.push(Problem::new(None, "the note of a name was altered or damaged")),
             },

@@ -10,7 +10,7 @@ use crate::text::change::ChangeHash;
 
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 /// Where the bytes begin that the hash is over: type, length and contents.
-const HASHED: usize = 8;
+pub(in crate::text) const HASHED: usize = 8;
 /// A change that is not deflated.
 const TYPE_CHANGE: u8 = 1;
 /// The bit of a column's number that says that it is deflated.
@@ -57,12 +57,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Chunk<'_>, Refused> {
     if input.unsigned()? != input.len() as u64 {
         return Err(Refused("its length is not what it says"));
     }
-    let digest = ring::digest::digest(&ring::digest::SHA256, &bytes[HASHED..]);
-    let hash: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-    if hash[..4] != checksum {
+    let hash = ChangeHash::of(bytes);
+    if hash.0[..4] != checksum {
         return Err(Refused("its checksum is wrong"));
     }
-    body(input, ChangeHash(hash))
+    body(input, hash)
 }
 
 fn body(mut input: Input<'_>, hash: ChangeHash) -> Result<Chunk<'_>, Refused> {

@@ -20,6 +20,8 @@ mod input;
 mod ops;
 mod runs;
 
+pub(super) use chunk::HASHED;
+
 use super::actor::{Actor, Maker};
 use super::change::ChangeHash;
 use super::names::TEXT_MAX;

@@ -6,10 +6,14 @@ use std::time::Duration;
 use super::work::{Item, Scope, Work};
 use crate::content::{INLINE_MAX, Settled};
 use crate::core::StoreError;
+use crate::event::Form;
 use crate::ids::Ino;
+use crate::record::Time;
+use crate::text::TEXT_MAX;
 use crate::tree::Kind;
 use crate::vault::Vault;
 use crate::vault::inode::{Inode, State};
+use crate::vault::texts::{Telling, form_of};
 
 /// How long an unfinished save keeps its old content.
 const SAVE_MAX: Duration = Duration::from_secs(30);
@@ -64,10 +68,16 @@ impl Vault {
             }
             {
                 let mut untold = self.untold.lock();
-                work.gone = untold.gone.iter().map(|(no, gone)| (*no, gone.clone())).collect();
+                work.gone = untold.gone.iter().map(|(no, gone)| (*no, *gone)).collect();
                 work.undone = std::mem::take(&mut untold.undone);
+                work.removed = untold.removed.clone();
+                work.revived = untold.revived.iter().copied().collect();
             }
             self.rebound.lock().clear();
+            if tells {
+                work.documents = self.texts.take_rows();
+                work.settings = self.settings.lock().untold();
+            }
             for item in work.items.values_mut() {
                 item.see();
             }
@@ -129,6 +139,9 @@ impl Vault {
             logged: None,
             body: None,
             publish: false,
+            telling: Telling::Later,
+            form: Form::Blob,
+            merged: None,
             seen: None,
             left: false,
         });
@@ -139,6 +152,11 @@ impl Vault {
         let quick = is_small || !work.is_sync();
         let stays = state.meta.kind.is_local() || state.is_scratch();
         let may_tell = resting && quick && state.untold && !stays;
+        item.telling = match may_tell {
+            true => self.telling(state),
+            false => Telling::Later,
+        };
+        let may_tell = !matches!(item.telling, Telling::Later);
         item.publish = may_tell;
         let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
         if let Err(e) = &result
@@ -184,10 +202,39 @@ impl Vault {
             item.leave();
             return Ok(());
         }
-        if may_tell && !content.is_settled() {
+        if let (true, Telling::Woven(_, ready)) = (may_tell, &item.telling) {
+            if let Some(text) = ready.shows()
+                && item.merged != Some(content.changes())
+            {
+                // Nobody writes to it, and nobody has since the merge was made.
+                content.become_whole(owner, &[], text)?;
+                let now = Time::now();
+                (state.meta.mtime, state.meta.ctime) = (now, now);
+                item.merged = Some(content.changes());
+            }
+            // What is small lies in the log, what is large in chunks.
+            if content.size() > INLINE_MAX && !content.is_settled() {
+                content.load(owner)?;
+                if matches!(content.settle(owner, SETTLE_STEP)?, Settled::More) {
+                    item.publish = false;
+                }
+                item.merged = item.merged.map(|_| content.changes());
+            }
+        } else if may_tell && !content.is_settled() {
             content.load(owner)?;
+            item.form = Form::Blob;
+            let size = content.size();
+            let is_text_name = state.marks.text && state.meta.kind == Kind::File;
+            if is_text_name && size > INLINE_MAX && size <= TEXT_MAX as u64 {
+                let mut bytes = Vec::with_capacity(size as usize);
+                content.read(owner, 0, size as usize, &mut bytes)?;
+                item.form = form_of(true, Kind::File, &bytes);
+            }
             match content.settle(owner, SETTLE_STEP)? {
-                Settled::Body(bytes) => item.body = Some(bytes),
+                Settled::Body(bytes) => {
+                    item.form = form_of(is_text_name, state.meta.kind, &bytes);
+                    item.body = Some(bytes);
+                }
                 Settled::Pieces => {}
                 Settled::More => item.publish = false,
             }

@@ -24,13 +24,15 @@ use super::secrets::Counters;
 use crate::core::StoreError;
 use crate::ids::Ino;
 pub(crate) use work::Dead;
-pub(super) use work::{Item, Scope, Work};
+pub(super) use work::{Item, Scope, Seen, Work};
 pub(crate) use write::{pending_gone, pending_left};
 
 /// So many changed files at a sync are stored and told in one go: small ones then come with their
 /// events, where they stay, instead of going through the log first. For a few, as when an
 /// editor saves, that would take a sync of a pack on top.
 const MANY: usize = 64;
+/// What a file that was saved again and again before its first event can take.
+const ROUNDS: usize = 8;
 
 /// When a sync was asked for, among all of them.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +108,20 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn commit(&self) -> Result<(), StoreError> {
-        self.commit_with(&mut self.committer.lock(), Scope::All)
+        self.commit_all(Scope::All)
+    }
+
+    /// Commits, and tells of texts too whatever is at rest, which takes a step before.
+    pub(crate) fn commit_all(&self, scope: Scope) -> Result<(), StoreError> {
+        self.weave_safely();
+        self.commit_with(&mut self.committer.lock(), scope)?;
+        for _ in 0..ROUNDS {
+            if !self.awaits_weaving() || !self.weave_safely() {
+                break;
+            }
+            self.commit_with(&mut self.committer.lock(), scope)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn commit_with(&self, committer: &mut Committer, scope: Scope) -> Result<(), StoreError> {

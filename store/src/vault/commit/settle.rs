@@ -3,7 +3,8 @@
 use super::work::Work;
 use crate::content::Plan;
 use crate::ids::{Ino, NodeNo};
-use crate::tree::DirtyNode;
+use crate::record::{NodeRecord, Time};
+use crate::tree::{DirtyNode, Replaced, Told, Tree};
 use crate::vault::Vault;
 use crate::vault::publish::{GoneNode, ToldNow};
 
@@ -16,6 +17,25 @@ impl Vault {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
             let state = &mut *guard;
+            let now = told.entities.get(ino);
+            let entity = seen.binding.entity();
+            let same = state.binding.entity() == entity;
+            if let Some(now) = now {
+                // It may stand for another entity by now, of which it must be told in any case.
+                if same {
+                    state.published = now.at;
+                    state.beside.clone_from(&now.beside);
+                    self.told_drafts(&mut state.drafts, &now.drafts);
+                }
+                if !same || state.meta.nlink == 0 {
+                    late.push((*ino, entity, now));
+                }
+            }
+            if let Some(now) = now {
+                self.texts.told(entity, now.texts.clone());
+            }
+            let present = now.filter(|now| now.present);
+            state.fresh |= item.publish && present.is_none();
             if item.is_unwritten(told) {
                 state.meta_dirty = true;
                 drop(guard);
@@ -23,41 +43,32 @@ impl Vault {
                 continue;
             }
             state.stored = true;
-            if let Some((durable, seq)) = told.entities.get(ino) {
-                // It may stand for another entity by now, of which it must be told in any case.
-                let entity = seen.binding.entity();
-                let same = state.binding.entity() == entity;
-                if !same || state.meta.nlink == 0 {
-                    late.push((*ino, entity, *seq));
+            let plan = match present {
+                Some(now) => {
+                    if same {
+                        state.binding.forget(now.durable.base);
+                    }
+                    // Untold again if it changed between the instant and now.
+                    let content = state.content.as_ref();
+                    let plan = item.plan.as_ref();
+                    state.untold &= !same
+                        || state.meta_dirty
+                        || content.is_some_and(|c| plan.is_some_and(|p| c.changes() != p.changes));
+                    state.untold_row = false;
+                    plan.map(|plan| Plan {
+                        durable: now.durable,
+                        changes: plan.changes,
+                    })
                 }
-                if same {
-                    state.published = *seq;
-                    state.binding.forget(durable.base);
+                None => {
+                    let published = now.map_or(seen.published, |now| now.at);
+                    state.untold_row = seen.needs_row(published);
+                    item.plan
                 }
-                // Untold again if it changed between the instant and now.
-                state.untold &= !same
-                    || state.meta_dirty
-                    || state
-                        .content
-                        .as_ref()
-                        .is_some_and(|c| item.plan.as_ref().is_some_and(|p| c.changes() != p.changes));
-                state.untold_row = false;
-                let owner = item.inode.owner(&self.core, &state.binding);
-                if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
-                    content.done(
-                        &Plan {
-                            durable: *durable,
-                            changes: plan.changes,
-                        },
-                        owner,
-                    );
-                }
-            } else {
-                state.untold_row = seen.needs_row();
-                let owner = item.inode.owner(&self.core, &state.binding);
-                if let (Some(content), Some(plan)) = (state.content.as_mut(), &item.plan) {
-                    content.done(plan, owner);
-                }
+            };
+            let owner = item.inode.owner(&self.core, &state.binding);
+            if let (Some(content), Some(plan)) = (state.content.as_mut(), &plan) {
+                content.done(plan, owner);
             }
             if state.opens == 0
                 && let Some(content) = state.content.as_mut()
@@ -65,14 +76,14 @@ impl Vault {
                 content.unload(&self.core);
             }
             still.push((*ino, state.untold && !state.meta.kind.is_local()));
-            let again = state.meta_dirty || item.left || state.content_dirty();
+            let again = !state.is_clean() || item.left;
             drop(guard);
             if again {
                 self.mark_dirty(*ino);
             }
         }
-        for (ino, entity, at) in late {
-            self.told_late(ino, entity, at);
+        for (ino, entity, now) in late {
+            self.told_late(ino, entity, now.at, &now.drafts);
         }
         let mut untold = self.untold.lock();
         for (ino, yes) in still {
@@ -94,9 +105,16 @@ impl Vault {
         }
         untold.gone_rows.extend(work.gone_rows.drain(..));
         untold.gone_rows.extend(work.noted.iter().copied());
-        for (no, _) in &work.undone {
+        for no in &work.undone {
             untold.gone_rows.remove(no);
         }
+        for node in work.removed.keys() {
+            untold.removed.remove(node);
+        }
+        for node in &work.revived {
+            untold.revived.remove(node);
+        }
+        self.settings.lock().told(&work.settings);
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
@@ -109,13 +127,11 @@ impl Vault {
             for (no, record) in &told.nodes {
                 if !tree.set_told(*no, record) {
                     // It was removed while it was being told: that is to be told too.
-                    let saw = told.entities.get(&record.ino).and_then(|(_, at)| *at);
-                    let gone = GoneNode {
-                        id: record.id,
-                        saw,
-                        record: None,
-                    };
-                    self.untold.lock().gone.insert(tree.spare(), gone);
+                    let saw = told.entities.get(&record.ino).and_then(|now| now.at);
+                    let gone = GoneNode { id: record.id, saw };
+                    let spare = tree.spare();
+                    self.untold.lock().gone.insert(spare, gone);
+                    self.removed_late(work, &tree, *no, record);
                 }
             }
         }
@@ -127,6 +143,29 @@ impl Vault {
         self.feed.tell(work, told);
     }
 
+    /// A name went while its file's first version was being told: only now there is something to
+    /// bring back. The tree is locked.
+    fn removed_late(&self, work: &Work, tree: &Tree, no: NodeNo, record: &NodeRecord) {
+        let (Some(item), Some(parent)) = (work.items.get(&record.ino), tree.node_of(record.parent)) else {
+            return;
+        };
+        let gone = Replaced {
+            node: no,
+            ino: record.ino,
+            kind: record.kind,
+            id: record.id,
+            told: Told::Now,
+            name: record.name.as_slice().into(),
+        };
+        let state = item.inode.state.read();
+        let last = state.meta.nlink == 0;
+        let key = state.binding.key(item.inode.key());
+        let record = self.gone_record(&state, key, &gone, (parent, last), Time::now());
+        if let Some(record) = record {
+            self.untold.lock().removed.entry(gone.id).or_insert(record);
+        }
+    }
+
     /// It is not: everything is dirty as before.
     pub(super) fn give_back(&self, work: &Work) {
         let mut dirty = work.drained.clone();
@@ -134,6 +173,7 @@ impl Vault {
             let mut state = item.inode.state.write();
             if item.seen.is_some() {
                 (state.meta_dirty, state.times_only) = (true, false);
+                state.fresh |= item.publish;
             }
             if item.plan.is_some()
                 && let Some(content) = state.content.as_mut()
@@ -146,5 +186,6 @@ impl Vault {
         self.untold.lock().undone.extend(work.undone.iter().copied());
         self.dirty.lock().extend(dirty);
         self.dead.lock().extend(work.dead.iter().cloned());
+        self.texts.give_back_rows(&work.documents);
     }
 }

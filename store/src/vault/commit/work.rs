@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::binding::Binding;
 use crate::content::{Durable, Plan};
 use crate::db::Batch;
-use crate::event::EventRef;
-use crate::ids::{Ino, NodeId, NodeNo};
-use crate::record::{Marks, Meta, NodeRecord};
+use crate::event::{EventRef, Form};
+use crate::ids::{EntityId, Ino, NodeId, NodeNo};
+use crate::record::{GoneRecord, Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
+use crate::vault::history::Setting;
 use crate::vault::inode::Inode;
 use crate::vault::publish::{GoneNode, ToldNow};
+use crate::vault::saves::Draft;
+use crate::vault::texts::Telling;
 
 /// How much a commit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,12 @@ pub(in crate::vault) struct Item {
     pub(in crate::vault) body: Option<Vec<u8>>,
     /// It is to be told to the other devices now.
     pub(in crate::vault) publish: bool,
+    /// And if so, how.
+    pub(in crate::vault) telling: Telling,
+    /// Of a version that is told with its bytes: how it merges.
+    pub(in crate::vault) form: Form,
+    /// It shows a merge from now on: the count of its content's changes by then.
+    pub(in crate::vault) merged: Option<u64>,
     /// Taken with the tree.
     pub(in crate::vault) seen: Option<Seen>,
     /// The content is left for a later commit.
@@ -48,15 +57,26 @@ pub(in crate::vault) struct Seen {
     pub(in crate::vault) durable: Durable,
     pub(in crate::vault) stored: bool,
     pub(in crate::vault) published: Option<EventRef>,
+    pub(in crate::vault) beside: Vec<EventRef>,
     pub(in crate::vault) untold: bool,
     pub(in crate::vault) untold_row: bool,
+    /// Versions that are over, to be told before the present one.
+    pub(in crate::vault) drafts: Vec<Draft>,
+    /// The content changed since the last version.
+    pub(in crate::vault) fresh: bool,
+    pub(in crate::vault) program: Option<Arc<str>>,
 }
 
 impl Seen {
+    /// The draft that the file is still the same as.
+    pub(in crate::vault) fn present_draft(&self) -> Option<&Draft> {
+        self.drafts.last().filter(|_| !self.fresh)
+    }
+
     /// Whether the database must note that the other devices have not been told. What they
     /// never heard of is found by its names, which say so; and a folder is told by its name.
-    pub(super) fn needs_row(&self) -> bool {
-        let known = self.published.is_some() && self.meta.kind != Kind::Folder;
+    pub(super) fn needs_row(&self, published: Option<EventRef>) -> bool {
+        let known = published.is_some() && self.meta.kind != Kind::Folder;
         self.untold && known && !self.meta.kind.is_local()
     }
 }
@@ -83,7 +103,8 @@ impl Item {
     /// Its bytes were to go with an event that was not made: its last name went, or it was
     /// damaged, while it was being prepared. Then its row stays as it is.
     pub(super) fn is_unwritten(&self, told: &ToldNow) -> bool {
-        self.body.is_some() && !told.entities.contains_key(&self.inode.ino)
+        let told = told.entities.get(&self.inode.ino);
+        self.body.is_some() && !told.is_some_and(|told| told.present)
     }
 
     /// Takes attributes at the commit's instant. The tree is locked.
@@ -102,9 +123,16 @@ impl Item {
             durable,
             stored: state.stored,
             published: state.published,
+            beside: state.beside.clone(),
             untold: state.untold,
             untold_row: state.untold_row,
+            drafts: state.drafts.clone(),
+            fresh: state.fresh,
+            program: state.program.clone(),
         });
+        if self.publish {
+            state.fresh = false;
+        }
     }
 }
 
@@ -125,13 +153,21 @@ pub(in crate::vault) struct Work {
     /// Removals that were not told, at the same.
     pub(in crate::vault) gone: Vec<(NodeNo, GoneNode)>,
     /// Removals that did not happen after all.
-    pub(in crate::vault) undone: Vec<(NodeNo, NodeId)>,
+    pub(in crate::vault) undone: Vec<NodeNo>,
     /// Nodes of names that are held for who may be saving: told of later.
     pub(in crate::vault) held: HashSet<NodeNo>,
     /// Rows of such names: to be written, to go.
     pub(in crate::vault) left: (Vec<(NodeNo, Vec<u8>)>, Vec<NodeNo>),
     /// Of the removals, what this commit notes in rows.
     pub(in crate::vault) noted: Vec<NodeNo>,
+    /// What is kept of names that are gone, and has no row yet.
+    pub(in crate::vault) removed: HashMap<NodeId, GoneRecord>,
+    /// Removed nodes that came back: their rows go.
+    pub(in crate::vault) revived: Vec<NodeId>,
+    /// Settings that are new.
+    pub(in crate::vault) settings: Vec<Setting>,
+    /// Documents of texts that are stored with it; an empty one goes.
+    pub(in crate::vault) documents: Vec<(EntityId, Vec<u8>)>,
     pub(in crate::vault) batch: Batch,
     /// Removals that the batch notes.
     pub(in crate::vault) gone_rows: Vec<NodeNo>,
@@ -165,6 +201,10 @@ impl Work {
             held: HashSet::new(),
             left: (Vec::new(), Vec::new()),
             noted: Vec::new(),
+            removed: HashMap::new(),
+            revived: Vec::new(),
+            settings: Vec::new(),
+            documents: Vec::new(),
             batch: Batch::new(),
             gone_rows: Vec::new(),
         }

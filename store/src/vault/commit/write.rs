@@ -20,12 +20,22 @@ impl Vault {
         let mut counters = committer.counters;
         let mut publishing = Publishing::new(self, &counters);
         if work.tells {
-            for item in work.items.values_mut().filter(|i| i.publish) {
-                publishing.entity(item);
+            for item in work.items.values_mut() {
+                publishing.drafts(item);
+                if item.publish {
+                    publishing.entity(item);
+                }
             }
             publishing.nodes(work);
+            publishing.settings(&work.settings);
         }
         let told = publishing.finish(&mut counters, &mut work.batch)?;
+        for (entity, sealed) in &work.documents {
+            match sealed.is_empty() {
+                true => work.batch.delete(Table::Documents, entity.0),
+                false => work.batch.put(Table::Documents, entity.0, sealed.clone()),
+            }
+        }
         for item in work.items.values() {
             self.write_inode(&mut work.batch, item, &told);
         }
@@ -39,6 +49,7 @@ impl Vault {
             }
         }
         self.write_gone(work, &told.gone);
+        self.write_history(work);
         for dead in &work.dead {
             work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
             work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());
@@ -97,12 +108,13 @@ impl Vault {
         if item.is_unwritten(told) {
             return;
         }
-        let (durable, published) = told
-            .entities
-            .get(&ino)
-            .copied()
-            .unwrap_or((seen.durable, seen.published));
-        let record = record(&seen.binding, seen.marks, seen.meta.clone(), durable, published);
+        let now = told.entities.get(&ino);
+        let (durable, published, beside) = match now {
+            Some(now) => (now.durable, now.at, now.beside.clone()),
+            None => (seen.durable, seen.published, seen.beside.clone()),
+        };
+        let named_by = (published, beside);
+        let record = record(&seen.binding, seen.marks, seen.meta.clone(), durable, named_by);
         let mut plain = record.encode();
         batch.put(
             Table::Inodes,
@@ -117,7 +129,7 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.needs_row() && !told.entities.contains_key(&ino);
+        let untold = seen.needs_row(published) && !now.is_some_and(|now| now.present);
         match (untold, seen.untold_row) {
             (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
             (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
@@ -135,7 +147,7 @@ pub(crate) fn pending_gone(no: NodeNo) -> [u8; 9] {
 }
 
 pub(crate) fn pending_left(no: NodeNo) -> [u8; 9] {
-    pending(3, no)
+    pending(6, no)
 }
 
 fn pending(tag: u8, n: u64) -> [u8; 9] {

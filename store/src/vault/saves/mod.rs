@@ -6,14 +6,18 @@
 //! POSIX files do what POSIX says at once: only which entity a file stands for is bound anew, and
 //! no process can see that.
 //!
+//! Each time that a text is closed it is a version, however soon the next one comes ([`draft`]).
+//!
 //! Guarantees: a file that the others know is never given the history of another ([`takeover`]
 //! says which files take one over); what a save leaves in between is told to nobody ([`left`]);
 //! what an editor puts beside a file for a while stays here as long as that lasts ([`scratch`]).
 
+mod draft;
 pub(super) mod left;
 mod scratch;
 mod takeover;
 
+pub(super) use draft::{Draft, Drafts};
 pub(super) use left::LeftNames;
 pub(super) use scratch::{Editors, original};
 pub(super) use takeover::Rebound;
@@ -22,6 +26,6 @@ pub(super) use takeover::Rebound;
 pub type Process = u32;
 
 /// Whether two threads are of one process.
-fn same_process(a: Process, b: Process) -> bool {
+pub(super) fn same_process(a: Process, b: Process) -> bool {
     a != 0 && b != 0 && (a == b || std::path::Path::new(&format!("/proc/{a}/task/{b}")).exists())
 }

@@ -157,7 +157,7 @@ impl Vault {
             }
             at = tree.folder(at).map_or(crate::ids::ROOT, |folder| folder.parent);
         }
-        self.texts.read().cover(name)
+        self.text_names.read().cover(name)
     }
 
     /// A file has got a name: what that says of it. The tree is locked, the file is not.

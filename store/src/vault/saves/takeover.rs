@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::draft::Draft;
 use super::left::{How, Left};
 use super::scratch::original;
 use super::{Process, same_process};
@@ -89,12 +90,14 @@ impl Vault {
     /// `new` stands for `old`'s entity from now on; `old` keeps none if it is going, else it gets
     /// one of its own. The tree is locked.
     pub(in crate::vault) fn take_over(&self, new: &Inode, old: &Inode, old_stays: bool) {
-        let (entity, key, published) = {
+        let (entity, key, named_by, drafts) = {
             let mut state = old.state.write();
             let state = &mut *state;
+            self.capture(old, state);
+            let drafts = std::mem::take(&mut state.drafts);
             let entity = state.binding.entity();
             let key = state.binding.key(old.key()).duplicate();
-            let published = state.published;
+            let named_by = (state.published, std::mem::take(&mut state.beside));
             self.rebound.lock().heirs.insert(old.ino, new.ino);
             if old_stays {
                 self.remember(old.ino, state);
@@ -102,25 +105,40 @@ impl Vault {
                 state.published = None;
                 (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
             }
-            (entity, key, published)
+            (entity, key, named_by, drafts)
         };
         if old_stays {
             self.mark_dirty(old.ino);
         }
-        self.give(new, entity, key, published);
+        self.give(new, entity, key, named_by, drafts);
     }
 
-    fn give(&self, new: &Inode, entity: EntityId, key: Key, published: Option<EventRef>) {
+    fn give(
+        &self,
+        new: &Inode,
+        entity: EntityId,
+        key: Key,
+        (published, beside): (Option<EventRef>, Vec<EventRef>),
+        drafts: Vec<Draft>,
+    ) {
         let mut state = new.state.write();
         self.remember(new.ino, &state);
+        // What it was before it had this name is no version of what it stands for now.
+        self.drop_drafts(&mut state.drafts);
+        state.drafts = drafts;
+        state.fresh = true;
         state.binding.bind(new.key(), entity, key);
-        state.published = published;
+        (state.published, state.beside) = (published, beside);
         (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
         if state.writers > 0 || state.opens > 0 {
             state.saving_since.get_or_insert_with(std::time::Instant::now);
         }
+        let at_rest = state.writers == 0;
         drop(state);
         self.mark_dirty(new.ino);
+        if at_rest {
+            self.signals.tell();
+        }
     }
 
     /// What a commit that is under way saw of it, should it tell its node.
@@ -131,28 +149,46 @@ impl Vault {
 
     /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
     /// by now or stands for another. Whoever has the entity learns of the event.
-    pub(in crate::vault) fn told_late(&self, ino: Ino, entity: EntityId, at: Option<EventRef>) {
+    pub(in crate::vault) fn told_late(
+        &self,
+        ino: Ino,
+        entity: EntityId,
+        at: Option<EventRef>,
+        drafts: &[u64],
+    ) {
         let heir = self.rebound.lock().heir(ino);
         let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
         if let Some(heir) = heir {
             let mut state = heir.state.write();
             if state.binding.entity() == entity {
-                state.published = at;
+                (state.published, state.beside) = (at, Vec::new());
+                self.told_drafts(&mut state.drafts, drafts);
                 state.meta_dirty = true;
                 drop(state);
                 self.mark_dirty(heir.ino);
             }
         }
         self.left.lock().told_late(entity, at);
-        for gone in self.untold.lock().gone.values_mut() {
-            if let Some(record) = gone
-                .record
-                .as_mut()
-                .filter(|record| record.entity == Some(entity))
-            {
-                (record.saw, gone.saw) = (at, at);
+        let mut untold = self.untold.lock();
+        let untold = &mut *untold;
+        let removed = untold.removed.iter_mut();
+        for (node, record) in removed.filter(|(_, record)| record.entity == Some(entity)) {
+            record.saw = at;
+            for gone in untold.gone.values_mut().filter(|gone| gone.id == *node) {
+                gone.saw = at;
             }
         }
+    }
+
+    /// These drafts are events now.
+    pub(in crate::vault) fn told_drafts(&self, drafts: &mut Vec<Draft>, told: &[u64]) {
+        drafts.retain(|draft| {
+            let is_told = told.contains(&draft.serial);
+            if is_told {
+                self.drafts.forget(draft);
+            }
+            !is_told
+        });
     }
 
     /// A known file has left a name, by a move. The tree is locked, and shows it at its new place.
@@ -166,10 +202,14 @@ impl Vault {
         who: Process,
     ) {
         self.left.lock().moved(node, to);
-        let state = inode.state.read();
-        if was.told == Told::Never || state.published.is_none() || !state.may_yield() {
+        let mut state = inode.state.write();
+        // Its new name may not be one of a text.
+        self.capture(inode, &mut state);
+        let is_known = was.told != Told::Never && state.published.is_some();
+        if !(is_known || state.marks.text) || !state.may_yield() {
             return;
         }
+        drop(state);
         let known = Known {
             id: was.id,
             told: was.told,
@@ -235,10 +275,12 @@ impl Vault {
                 if untold.gone.remove(&left.node).is_none() {
                     return; // it was told already
                 }
-                untold.undone.push((left.node, left.known.id));
+                untold.undone.push(left.node);
+                untold.removed.remove(&left.known.id);
+                untold.revived.insert(left.known.id);
                 drop(untold);
                 self.be_known(tree, folder, node, left.known);
-                self.give(inode, entity, key, published);
+                self.give(inode, entity, key, (published, Vec::new()), Vec::new());
             }
         }
     }
@@ -251,7 +293,6 @@ impl Vault {
             let gone = GoneNode {
                 id: was.id,
                 saw: None,
-                record: None,
             };
             self.untold.lock().gone.insert(tree.spare(), gone);
         }

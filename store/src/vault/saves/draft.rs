@@ -1,0 +1,168 @@
+//! Versions that are over before they were told: what a text was when it was closed, kept until
+//! the next commit that tells, though the next save has changed the file by then.
+//!
+//! Owns nothing but copies in memory, bounded in number and bytes; what does not fit is no version
+//! of its own. Never delays a save but by reading what it is about to change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Process;
+use crate::ids::Ino;
+use crate::record::{Kind, Meta, PROGRAM_MAX, Time};
+use crate::text::TEXT_MAX;
+use crate::vault::Vault;
+use crate::vault::inode::{Inode, State};
+
+/// Bytes of all drafts together.
+const BYTES_MAX: u64 = 16 << 20;
+/// Drafts of one file.
+const COUNT_MAX: usize = 1000;
+/// How long a process is known by the name that it had.
+const NAMED: Duration = Duration::from_secs(2);
+
+/// One such version.
+#[derive(Clone)]
+pub(in crate::vault) struct Draft {
+    /// Which it is, among all.
+    pub(in crate::vault) serial: u64,
+    pub(in crate::vault) meta: Meta,
+    pub(in crate::vault) bytes: Arc<Vec<u8>>,
+    /// When the file was found closed with it.
+    pub(in crate::vault) recorded: Time,
+    pub(in crate::vault) program: Option<Arc<str>>,
+    /// Its bytes are text; they are kept only then.
+    pub(in crate::vault) is_text: bool,
+    /// The content changed with it, and not only attributes: else it has no bytes either.
+    pub(in crate::vault) fresh: bool,
+    /// Who saved it, and when among all that was shown and saved.
+    pub(in crate::vault) who: Process,
+    pub(in crate::vault) order: u64,
+    /// Bytes.
+    pub(in crate::vault) size: u64,
+    /// Of which file, and of which count of its changes, it is the content.
+    pub(in crate::vault) from: (Ino, u64),
+}
+
+/// What is counted of all drafts.
+#[derive(Default)]
+pub(crate) struct Drafts {
+    serial: AtomicU64,
+    bytes: AtomicU64,
+    programs: parking_lot::Mutex<HashMap<Process, (Instant, Arc<str>)>>,
+}
+
+impl Drafts {
+    /// One is told or given up.
+    pub(in crate::vault) fn forget(&self, draft: &Draft) {
+        self.bytes.fetch_sub(draft.bytes.len() as u64, Ordering::Relaxed);
+    }
+
+    /// The name of the process that a thread belongs to.
+    pub(in crate::vault) fn program(&self, who: Process) -> Option<Arc<str>> {
+        if who == 0 {
+            return None;
+        }
+        let mut programs = self.programs.lock();
+        if let Some((at, name)) = programs.get(&who)
+            && at.elapsed() < NAMED
+        {
+            return Some(name.clone());
+        }
+        let name = read_name(who)?;
+        if programs.len() >= 64 {
+            programs.retain(|_, (at, _)| at.elapsed() < NAMED);
+        }
+        programs.insert(who, (Instant::now(), name.clone()));
+        Some(name)
+    }
+}
+
+fn read_name(who: Process) -> Option<Arc<str>> {
+    let status = std::fs::read_to_string(format!("/proc/{who}/status")).ok()?;
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim();
+    let name = std::fs::read(format!("/proc/{process}/comm")).ok()?;
+    let name = String::from_utf8_lossy(&name);
+    let mut name = name.trim_end().to_owned();
+    while name.len() > PROGRAM_MAX {
+        name.pop();
+    }
+    (!name.is_empty()).then(|| name.into())
+}
+
+impl Vault {
+    /// Before a file is changed or given up: keeps what it is now, if that is a version that nobody
+    /// was told of.
+    pub(in crate::vault) fn capture(&self, inode: &Inode, state: &mut State) {
+        let is_version =
+            state.fresh && state.writers == 0 && state.marks.text && state.meta.kind == Kind::File;
+        let size = state.size();
+        // Before the others know of it, an empty file is nothing.
+        let is_empty = size == 0 && state.published.is_none() && state.drafts.is_empty();
+        if !is_version || is_empty || size > TEXT_MAX as u64 || state.is_scratch() {
+            return;
+        }
+        self.capture_now(inode, state);
+    }
+
+    /// The same of whatever it is now.
+    pub(in crate::vault) fn capture_now(&self, inode: &Inode, state: &mut State) {
+        let size = state.size();
+        let held = self.drafts.bytes.load(Ordering::Relaxed);
+        if held + size > BYTES_MAX || state.drafts.len() >= COUNT_MAX {
+            return;
+        }
+        let owner = inode.owner(&self.core, &state.binding);
+        let Some(content) = state.content.as_mut() else {
+            return;
+        };
+        let mut bytes = Vec::with_capacity(size as usize);
+        let read = content
+            .load(owner)
+            .and_then(|()| content.read(owner, 0, size as usize, &mut bytes));
+        // What cannot be read is found by whoever wants it.
+        if read.is_err() {
+            return;
+        }
+        let is_text = std::str::from_utf8(&bytes).is_ok();
+        if !is_text {
+            bytes = Vec::new();
+        }
+        self.push_draft(inode.ino, state, bytes, is_text, Time::now());
+    }
+
+    pub(in crate::vault) fn push_draft(
+        &self,
+        ino: Ino,
+        state: &mut State,
+        bytes: Vec<u8>,
+        is_text: bool,
+        recorded: Time,
+    ) {
+        self.drafts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let maker = state.made.map_or(0, |(_, maker)| maker);
+        state.drafts.push(Draft {
+            serial: self.drafts.serial.fetch_add(1, Ordering::Relaxed),
+            meta: state.meta.clone(),
+            bytes: Arc::new(bytes),
+            recorded,
+            program: state.program.clone(),
+            is_text,
+            fresh: std::mem::replace(&mut state.fresh, false),
+            who: if state.writer != 0 { state.writer } else { maker },
+            order: self.texts.order(),
+            size: state.size(),
+            from: (ino, state.content.as_ref().map_or(0, |content| content.changes())),
+        });
+    }
+
+    /// Gives up drafts.
+    pub(in crate::vault) fn drop_drafts(&self, drafts: &mut Vec<Draft>) {
+        for draft in drafts.drain(..) {
+            self.drafts.forget(&draft);
+            self.texts.given_up(draft.serial);
+        }
+    }
+}

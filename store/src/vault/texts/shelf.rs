@@ -1,0 +1,343 @@
+//! The documents in memory, and building them: from the stored one, or from the text's events.
+//!
+//! Bounded in bytes, about: whatever was not used for the longest time goes first, and is stored if
+//! much has happened to it. A stored document is a cache, and never trusted: one that is damaged,
+//! or has what is told nowhere, is built anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::hot::{Hot, Step};
+use super::{Texts, ToldText};
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::event::{Body, EventRef};
+use crate::ids::EntityId;
+use crate::keys::{Aad, Key, open, seal};
+use crate::record::{DocumentRecord, Kept, VersionRecord, kind};
+use crate::text::{Change, ChangeHash, Maker, Refused, TextError};
+use crate::vault::Vault;
+use crate::vault::history::last_number;
+
+/// Bytes that documents may take together.
+const BYTES_MAX: usize = 96 << 20;
+/// A document is stored after so many versions.
+const STORE_EVERY: usize = 250;
+/// One that goes out of memory is stored if it has so many that are not.
+const STORE_LEAST: usize = 16;
+
+/// Why a text's document is not there.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::vault) enum DocumentError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The document.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A change of it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// Where a document is or will be; none: it is not in memory.
+pub(super) type Slot = Arc<Mutex<Option<Hot>>>;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Shelf {
+    slots: HashMap<EntityId, (Slot, u64)>,
+    used: u64,
+}
+
+impl Shelf {
+    fn slot(&mut self, entity: EntityId) -> Slot {
+        self.used += 1;
+        let (slot, used) = self.slots.entry(entity).or_default();
+        *used = self.used;
+        slot.clone()
+    }
+
+    fn by_age(&self) -> Vec<(EntityId, Slot)> {
+        let mut slots: Vec<_> = self.slots.iter().collect();
+        slots.sort_unstable_by_key(|(_, (_, used))| *used);
+        slots.into_iter().map(|(entity, (slot, _))| (*entity, slot.clone())).collect()
+    }
+}
+
+/// The versions of a text's document among an entity's.
+struct Lineage {
+    genesis: usize,
+    /// Those after it, ascending.
+    after: Vec<usize>,
+}
+
+/// The text that a version belongs to: back to where it began, and everything that went on from
+/// there. None if that version is no text.
+fn lineage(rows: &[(u64, VersionRecord)], at: EventRef) -> Option<Lineage> {
+    let places: HashMap<EventRef, usize> = rows.iter().enumerate().map(|(i, (_, r))| (r.at, i)).collect();
+    let mut genesis = *places.get(&at)?;
+    loop {
+        let row = &rows[genesis].1;
+        if row.is_genesis() {
+            break;
+        }
+        if !row.is_change() {
+            return None;
+        }
+        // What it was made from has a lower number: this ends.
+        let before = row.parents.iter().filter_map(|parent| places.get(parent));
+        genesis = *before.filter(|place| **place < genesis).min()?;
+    }
+    let mut within: std::collections::HashSet<EventRef> = [rows[genesis].1.at].into_iter().collect();
+    let mut after = Vec::new();
+    for (i, (_, row)) in rows.iter().enumerate().skip(genesis + 1) {
+        if row.is_change() && row.parents.iter().any(|parent| within.contains(parent)) {
+            within.insert(row.at);
+            after.push(i);
+        }
+    }
+    Some(Lineage { genesis, after })
+}
+
+/// Associated data of a stored document.
+pub(in crate::vault) fn document_aad(entity: &EntityId) -> Aad {
+    Aad {
+        kind: kind::DOCUMENT,
+        id: entity.0,
+        chain: [0; 16],
+        version: 0,
+        generation: 0,
+    }
+}
+
+impl Texts {
+    pub(super) fn slot(&self, entity: EntityId) -> Slot {
+        self.shelf.lock().slot(entity)
+    }
+
+    /// Forgets a document, and whatever was made with it that is not told.
+    pub(in crate::vault) fn discard(&self, entity: &EntityId) {
+        self.shelf.lock().slots.remove(entity);
+        self.rows.lock().remove(entity);
+        self.ready.lock().retain(|_, ready| ready.entity != *entity);
+    }
+
+    /// They were not stored after all.
+    pub(in crate::vault) fn give_back_rows(&self, documents: &[(EntityId, Vec<u8>)]) {
+        let mut rows = self.rows.lock();
+        for (entity, sealed) in documents {
+            rows.entry(*entity).or_insert_with(|| sealed.clone());
+        }
+    }
+
+    /// The documents to be stored by the transaction that is being made.
+    pub(in crate::vault) fn take_rows(&self) -> Vec<(EntityId, Vec<u8>)> {
+        self.rows.lock().drain().collect()
+    }
+}
+
+impl Vault {
+    /// Does something with the document that a version belongs to, of which this may be a change.
+    /// None if that version is no text.
+    pub(super) fn with_document<T>(
+        &self,
+        (entity, key): (EntityId, &Key),
+        (at, change): (EventRef, Option<ChangeHash>),
+        work: impl FnOnce(&mut Hot) -> Result<T, DocumentError>,
+    ) -> Result<Option<T>, DocumentError> {
+        let slot = self.texts.slot(entity);
+        let mut slot = slot.lock();
+        self.catch_up(entity, &mut slot);
+        let has = |hot: &Hot| hot.names(&at).is_some() || change.is_some_and(|change| hot.doc.has(&change));
+        if !slot.as_ref().is_some_and(has) {
+            if slot.as_ref().is_some_and(|hot| !hot.untold.is_empty()) {
+                // What is not told yet is not given up for an old version's sake.
+                return self.build(entity, key, at, &has)?.as_mut().map(work).transpose();
+            }
+            let built = self.build(entity, key, at, &has)?;
+            match (&built, &*slot) {
+                (Some(new), Some(old)) if old.genesis != new.genesis && old.upto > new.upto => {}
+                (Some(_), _) => *slot = built,
+                (None, _) => return Ok(None),
+            }
+        }
+        let Some(hot) = slot.as_mut() else { return Ok(None) };
+        let done = work(hot);
+        if matches!(done, Err(DocumentError::Text(TextError::Discarded))) {
+            *slot = None;
+            self.texts.ready.lock().retain(|_, ready| ready.entity != entity);
+        }
+        done.map(Some)
+    }
+
+    /// Lets a document hear what was told of its text.
+    fn catch_up(&self, entity: EntityId, slot: &mut Option<Hot>) {
+        let news: Vec<ToldText> = self.texts.news.lock().remove(&entity).unwrap_or_default();
+        if let Some(hot) = slot
+            && !news.iter().all(|told| hot.hear(told))
+        {
+            *slot = None;
+            self.texts.ready.lock().retain(|_, ready| ready.entity != entity);
+        }
+    }
+
+    /// The document that a version belongs to, from what is stored.
+    fn build(
+        &self,
+        entity: EntityId,
+        key: &Key,
+        at: EventRef,
+        has: &dyn Fn(&Hot) -> bool,
+    ) -> Result<Option<Hot>, DocumentError> {
+        if let Some(hot) = self.stored_document(entity, key)?
+            && has(&hot)
+        {
+            return Ok(Some(hot));
+        }
+        let mut rows = Vec::new();
+        self.each_version(key, &entity, &mut |number, row| {
+            // What of a row cannot be read is missed below, if it matters.
+            rows.extend(row.ok().map(|row| (number, row)));
+        })?;
+        let Some(lineage) = lineage(&rows, at) else { return Ok(None) };
+        let (number, first) = &rows[lineage.genesis];
+        let text = self.version_bytes(key, entity, first)?;
+        let text = String::from_utf8(text).map_err(|_| TextError::NotText("its bytes are no text"))?;
+        let mut hot = Hot::begin(key.duplicate(), first.at, *number, self.is_own(first.at), &text)?;
+        let mut steps = Vec::with_capacity(lineage.after.len());
+        for place in lineage.after {
+            let (number, row) = &rows[place];
+            steps.push(self.step(key, entity, hot.genesis, *number, row)?);
+        }
+        hot.take(steps)?;
+        // What is no version of the document may stand between, or after.
+        hot.upto = rows.last().map_or(hot.upto, |(number, _)| *number);
+        Ok(Some(hot))
+    }
+
+    /// The stored document, with what was told since. None if there is none, or none that is whole.
+    fn stored_document(&self, entity: EntityId, key: &Key) -> Result<Option<Hot>, DocumentError> {
+        let Some(sealed) = self.core.db.get(Table::Documents, &entity.0).map_err(StoreError::Db)? else {
+            return Ok(None);
+        };
+        let Ok(plain) = open(key, &document_aad(&entity), &sealed) else {
+            return Ok(None);
+        };
+        let plain = zeroize::Zeroizing::new(plain);
+        let Some(mut hot) = DocumentRecord::decode(&plain).ok().and_then(|record| Hot::load(key.duplicate(), record).ok()) else {
+            return Ok(None);
+        };
+        let last = last_number(&self.core.db, &entity)?;
+        if hot.upto > last {
+            return Ok(None);
+        }
+        let mut steps = Vec::new();
+        for number in hot.upto + 1..=last {
+            let Some(row) = self.version_row(key, &entity, number)? else {
+                return Ok(None);
+            };
+            let known = |at: &EventRef, steps: &[Step]| {
+                hot.names(at).is_some() || steps.iter().any(|step: &Step| step.at == *at)
+            };
+            if !row.is_change() || !row.parents.iter().all(|at| known(at, &steps)) {
+                return Ok(None);
+            }
+            steps.push(self.step(key, entity, hot.genesis, number, &row)?);
+        }
+        Ok(hot.take(steps).ok().map(|()| hot))
+    }
+
+    /// What a version adds to its document.
+    fn step(
+        &self,
+        key: &Key,
+        entity: EntityId,
+        genesis: EventRef,
+        number: u64,
+        row: &VersionRecord,
+    ) -> Result<Step, DocumentError> {
+        if row.kept != Kept::All {
+            let what = "an earlier version of a text".into();
+            return Err(StoreError::Missing { what }.into());
+        }
+        let version = self.version_payload(key, entity, row)?;
+        let change = match version.body {
+            Body::Change { serial, bytes } => {
+                let maker = Maker {
+                    chain: row.at.chain,
+                    serial,
+                };
+                Some(Change::check(bytes, maker, genesis)?)
+            }
+            Body::Same => None,
+            _ => {
+                let what = "a version of a text".into();
+                return Err(StoreError::Tampered { what }.into());
+            }
+        };
+        Ok(Step {
+            number,
+            at: row.at,
+            parents: row.parents.clone(),
+            change,
+            own: self.is_own(row.at),
+        })
+    }
+
+    fn is_own(&self, at: EventRef) -> bool {
+        self.secrets.chains.contains(&at.chain)
+    }
+
+    /// Puts documents in order: those that are due are stored, and what there is no room for goes.
+    pub(in crate::vault) fn tidy_shelf(&self, closing: bool) {
+        let slots = self.texts.shelf.lock().by_age();
+        let mut total = 0;
+        let mut ages = Vec::new();
+        for (entity, slot) in slots {
+            let Some(mut hot) = slot.try_lock() else { continue };
+            self.catch_up(entity, &mut hot);
+            if let Some(hot) = hot.as_mut() {
+                total += hot.memory();
+                ages.push((entity, hot.memory()));
+                let due = if closing { STORE_LEAST } else { STORE_EVERY };
+                if hot.since >= due {
+                    self.store_document(entity, hot);
+                }
+            }
+        }
+        for (entity, bytes) in ages {
+            if total <= BYTES_MAX {
+                break;
+            }
+            let slot = self.texts.slot(entity);
+            let mut hot = slot.lock();
+            if hot.as_ref().is_some_and(|hot| !hot.untold.is_empty()) {
+                continue;
+            }
+            if let Some(hot) = hot.as_mut().filter(|hot| hot.since >= STORE_LEAST) {
+                self.store_document(entity, hot);
+            }
+            *hot = None;
+            total -= bytes;
+        }
+        let mut shelf = self.texts.shelf.lock();
+        // Empty slots that nobody is about to fill.
+        shelf
+            .slots
+            .retain(|_, (slot, _)| Arc::strong_count(slot) > 1 || slot.try_lock().is_none_or(|hot| hot.is_some()));
+    }
+
+    /// Has a document stored with the next transaction, if it holds nothing that may never be told.
+    fn store_document(&self, entity: EntityId, hot: &mut Hot) {
+        if let Some(record) = hot.record() {
+            let mut plain = record.encode();
+            let sealed = seal(&hot.key, &document_aad(&entity), &plain);
+            zeroize::Zeroize::zeroize(&mut plain);
+            self.texts.rows.lock().insert(entity, sealed);
+            hot.since = 0;
+        }
+    }
+}
