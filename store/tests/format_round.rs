@@ -151,7 +151,8 @@ fn inodes() {
             base_len: any.u64(),
             log_first: a.min(b),
             log_next: a.max(b),
-            published: any.maybe(Any::at),
+            published: Some(any.at()),
+            beside: (0..any.u32() % 4).map(|_| any.at()).collect(),
         };
         assert_eq!(InodeRecord::decode(&record.encode()), Ok(record));
     });

@@ -89,7 +89,9 @@ impl Content {
         self.finish_jobs(owner)?;
         let mut durable = self.basis();
         durable.size = self.size;
-        if durable.log_next - durable.log_first > self.relog_at.max(LOG_MAX) || self.is_worth_relogging(&durable) {
+        if durable.log_next - durable.log_first > self.relog_at.max(LOG_MAX)
+            || self.is_worth_relogging(&durable)
+        {
             self.relog = true;
         }
         let relogs = self.relog;

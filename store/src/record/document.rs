@@ -7,7 +7,7 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EventRef};
 
 /// A version of a text, as its document names it: the newest of its changes.
-pub type Names = Vec<[u8; 32]>;
+pub(crate) type Names = Vec<[u8; 32]>;
 
 /// Most changes that name one version, and most versions that are listed.
 const MOST: usize = 1024;

@@ -130,6 +130,7 @@ pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
         log_first: 3,
         log_next: 3,
         published: None,
+        beside: Vec::new(),
     };
     let mut body = plain.clone();
     body.base = BaseRef::Body {
@@ -155,12 +156,15 @@ pub fn inodes() -> Vec<(&'static str, InodeRecord)> {
         text: true,
         scratch: true,
     };
+    let mut merged = body.clone();
+    merged.beside = vec![at(5), at(6)];
     vec![
         ("plain", plain),
         ("taken_over", taken_over),
         ("body", body),
         ("large", large),
         ("device", device),
+        ("merged", merged),
     ]
 }
 
@@ -393,9 +397,9 @@ pub fn version_rows() -> Vec<(&'static str, VersionRecord)> {
         program: Some("vim".into()),
         body: BodyRef::Inline,
     };
-    let (_, large) = versions().pop().unwrap();
+    let (_, large) = versions().swap_remove(2);
     let Body::Manifest(root) = large.body else {
-        unreachable!("the last sample is a large one")
+        unreachable!("the third sample is a large one")
     };
     let manifest = VersionRecord {
         parents: vec![],

@@ -77,8 +77,7 @@ impl Hot {
     /// Of a stored document.
     pub(super) fn load(key: Key, record: DocumentRecord) -> Result<Hot, TextError> {
         let doc = Document::load(record.genesis, &record.bytes)?;
-        let heads_of =
-            |names: Vec<[u8; 32]>| -> Heads { names.into_iter().map(ChangeHash).collect() };
+        let heads_of = |names: Vec<[u8; 32]>| -> Heads { names.into_iter().map(ChangeHash).collect() };
         let mut hot = Hot {
             names: HashMap::new(),
             events: HashMap::new(),
@@ -122,7 +121,11 @@ impl Hot {
             heads: heads
                 .map(|at| Some((*at, names(self.names.get(at)?))))
                 .collect::<Option<_>>()?,
-            recent: self.recent.iter().map(|(own, heads)| (*own, names(heads))).collect(),
+            recent: self
+                .recent
+                .iter()
+                .map(|(own, heads)| (*own, names(heads)))
+                .collect(),
             bytes: self.doc.save().ok()?,
         })
     }
@@ -234,7 +237,11 @@ impl Hot {
             Some(first) => first.saturating_sub(1),
             None => self.recent.len().saturating_sub(1),
         };
-        self.recent.iter().skip(from).map(|(_, heads)| heads.clone()).collect()
+        self.recent
+            .iter()
+            .skip(from)
+            .map(|(_, heads)| heads.clone())
+            .collect()
     }
 
     /// About how many bytes of memory it takes.

@@ -30,10 +30,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::saves::Process;
 use crate::event::EventRef;
 use crate::ids::EntityId;
 use crate::text::{ChangeHash, Heads};
-use super::saves::Process;
 pub(super) use shown::Stand;
 pub(super) use tell::{Telling, ToldText, form_of};
 

@@ -63,7 +63,10 @@ impl Shelf {
     fn by_age(&self) -> Vec<(EntityId, Slot)> {
         let mut slots: Vec<_> = self.slots.iter().collect();
         slots.sort_unstable_by_key(|(_, (_, used))| *used);
-        slots.into_iter().map(|(entity, (slot, _))| (*entity, slot.clone())).collect()
+        slots
+            .into_iter()
+            .map(|(entity, (slot, _))| (*entity, slot.clone()))
+            .collect()
     }
 }
 
@@ -202,7 +205,9 @@ impl Vault {
             // What of a row cannot be read is missed below, if it matters.
             rows.extend(row.ok().map(|row| (number, row)));
         })?;
-        let Some(lineage) = lineage(&rows, at) else { return Ok(None) };
+        let Some(lineage) = lineage(&rows, at) else {
+            return Ok(None);
+        };
         let (number, first) = &rows[lineage.genesis];
         let text = self.version_bytes(key, entity, first)?;
         let text = String::from_utf8(text).map_err(|_| TextError::NotText("its bytes are no text"))?;
@@ -220,14 +225,22 @@ impl Vault {
 
     /// The stored document, with what was told since. None if there is none, or none that is whole.
     fn stored_document(&self, entity: EntityId, key: &Key) -> Result<Option<Hot>, DocumentError> {
-        let Some(sealed) = self.core.db.get(Table::Documents, &entity.0).map_err(StoreError::Db)? else {
+        let Some(sealed) = self
+            .core
+            .db
+            .get(Table::Documents, &entity.0)
+            .map_err(StoreError::Db)?
+        else {
             return Ok(None);
         };
         let Ok(plain) = open(key, &document_aad(&entity), &sealed) else {
             return Ok(None);
         };
         let plain = zeroize::Zeroizing::new(plain);
-        let Some(mut hot) = DocumentRecord::decode(&plain).ok().and_then(|record| Hot::load(key.duplicate(), record).ok()) else {
+        let Some(mut hot) = DocumentRecord::decode(&plain)
+            .ok()
+            .and_then(|record| Hot::load(key.duplicate(), record).ok())
+        else {
             return Ok(None);
         };
         let last = last_number(&self.core.db, &entity)?;
@@ -325,9 +338,9 @@ impl Vault {
         }
         let mut shelf = self.texts.shelf.lock();
         // Empty slots that nobody is about to fill.
-        shelf
-            .slots
-            .retain(|_, (slot, _)| Arc::strong_count(slot) > 1 || slot.try_lock().is_none_or(|hot| hot.is_some()));
+        shelf.slots.retain(|_, (slot, _)| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().is_none_or(|hot| hot.is_some())
+        });
     }
 
     /// Has a document stored with the next transaction, if it holds nothing that may never be told.

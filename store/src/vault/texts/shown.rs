@@ -43,10 +43,15 @@ impl Shown {
     pub(super) fn note(&mut self, entity: EntityId, order: u64, who: Process, stand: Stand) {
         if self.0.len() >= TEXTS && !self.0.contains_key(&entity) {
             // Those that were looked at the longest time ago.
-            let mut ages: Vec<u64> = self.0.values().filter_map(|all| Some(all.last()?.order)).collect();
+            let mut ages: Vec<u64> = self
+                .0
+                .values()
+                .filter_map(|all| Some(all.last()?.order))
+                .collect();
             ages.sort_unstable();
             let limit = ages.get(ages.len() / 2).copied().unwrap_or(u64::MAX);
-            self.0.retain(|_, all| all.last().is_some_and(|last| last.order > limit));
+            self.0
+                .retain(|_, all| all.last().is_some_and(|last| last.order > limit));
         }
         let all = self.0.entry(entity).or_default();
         match all.iter_mut().find(|one| one.who == who && one.stand == stand) {

@@ -53,10 +53,6 @@ impl Ready {
         matches!(self.told_as, ToldAs::Whole)
     }
 
-    pub(in crate::vault) fn is_nothing(&self) -> bool {
-        matches!(self.told_as, ToldAs::Nothing)
-    }
-
     /// What the event says, unless it has the bytes.
     pub(in crate::vault) fn body(&self) -> Option<Body> {
         match &self.told_as {
@@ -146,7 +142,11 @@ impl Texts {
             && ready.body().is_some()
         {
             // The document has a change that is never told: it is made anew.
-            self.news.lock().entry(ready.entity).or_default().push(ToldText::Other);
+            self.news
+                .lock()
+                .entry(ready.entity)
+                .or_default()
+                .push(ToldText::Other);
         }
     }
 }

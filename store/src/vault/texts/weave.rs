@@ -81,7 +81,10 @@ impl Vault {
             && state.published.is_some()
             && state.meta.nlink > 0
             && (!state.drafts.is_empty()
-                || (state.marks.text && state.untold && state.writers == 0 && state.size() <= TEXT_MAX as u64))
+                || (state.marks.text
+                    && state.untold
+                    && state.writers == 0
+                    && state.size() <= TEXT_MAX as u64))
             && !state.is_scratch()
     }
 
@@ -161,7 +164,9 @@ impl Vault {
     }
 
     fn note_unwoven(&self, ino: Ino, error: &DocumentError) {
-        let what = format!("the past of the text in file number {ino} cannot be used, {error}: this version of it is kept whole");
+        let what = format!(
+            "the past of the text in file number {ino} cannot be used, {error}: this version of it is kept whole"
+        );
         let mut met = self.met.lock();
         let problem = Problem::new(None, what);
         if met.len() < 1000 && !met.contains(&problem) {
@@ -169,12 +174,7 @@ impl Vault {
         }
     }
 
-    fn weave_draft(
-        &self,
-        file: &File,
-        draft: &Draft,
-        is_last: bool,
-    ) -> Result<Woven, DocumentError> {
+    fn weave_draft(&self, file: &File, draft: &Draft, is_last: bool) -> Result<Woven, DocumentError> {
         let new = match std::str::from_utf8(&draft.bytes) {
             Ok(new) if draft.is_text => new,
             _ => return Ok((ToldAs::Whole, true, None)),
@@ -188,7 +188,12 @@ impl Vault {
             };
             let on_stand = base == before;
             let change = match draft.fresh {
-                true => hot.doc.edit(&base, new, self.secrets.chain(), u64::from_le_bytes(random_bytes()))?,
+                true => hot.doc.edit(
+                    &base,
+                    new,
+                    self.secrets.chain(),
+                    u64::from_le_bytes(random_bytes()),
+                )?,
                 false => None,
             };
             hot.len = new.len();
@@ -226,11 +231,13 @@ impl Vault {
             let born: Vec<(ChangeHash, EventRef)> = match &told_as {
                 ToldAs::Change { on, .. } | ToldAs::Same { on } => {
                     let all = on.iter().chain(newest.as_slice());
-                    all.filter_map(|change| Some((*change, hot.event(change)?))).collect()
+                    all.filter_map(|change| Some((*change, hot.event(change)?)))
+                        .collect()
                 }
                 _ => {
                     let all = newest.as_slice().iter();
-                    all.filter_map(|change| Some((*change, hot.event(change)?))).collect()
+                    all.filter_map(|change| Some((*change, hot.event(change)?)))
+                        .collect()
                 }
             };
             self.texts.born.lock().extend(born);
@@ -302,7 +309,7 @@ impl Vault {
             shown.push(before.clone());
         }
         if let [only] = shown.as_slice() {
-            return Ok(only.clone());
+            return self.or_alike(hot, only.clone(), before);
         }
         let texts: Vec<String> = shown
             .iter()
@@ -314,11 +321,23 @@ impl Vault {
             // Somebody of whom nothing is known put an older version back, perhaps by copying it.
             return Ok(before.clone());
         }
-        Ok(shown.swap_remove(place))
+        self.or_alike(hot, shown.swap_remove(place), before)
+    }
+
+    /// A version, or what the file was before this one if that has the same text: then nobody's words
+    /// are in between.
+    fn or_alike(&self, hot: &Hot, base: Heads, before: &Heads) -> Result<Heads, DocumentError> {
+        let alike = base != *before && hot.doc.text_at(&base)? == hot.doc.text_at(before)?;
+        Ok(if alike { before.clone() } else { base })
     }
 
     /// What names the merge of versions; those that the document does not know by name are asked.
-    fn named(&self, file: &File, hot: &mut Hot, versions: &[EventRef]) -> Result<Option<Heads>, DocumentError> {
+    fn named(
+        &self,
+        file: &File,
+        hot: &mut Hot,
+        versions: &[EventRef],
+    ) -> Result<Option<Heads>, DocumentError> {
         if let Some(heads) = hot.union(versions) {
             return Ok(Some(heads));
         }
@@ -365,7 +384,9 @@ impl Vault {
     fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
         let tree = self.tree.read();
         let mut entries = tree.iter().flat_map(|(_, folder)| folder.entries.values());
-        entries.find(|entry| entry.ino == ino).map(|entry| entry.name.to_vec())
+        entries
+            .find(|entry| entry.ino == ino)
+            .map(|entry| entry.name.to_vec())
     }
 
     /// At rest, a file's present state is a version: kept as the last draft, unless it is.

@@ -1,0 +1,166 @@
+//! Texts in the vault: saves become changes, versions are what was saved, and what is no text any
+//! more is whole.
+
+mod texts_support;
+
+use coffer_store::event::Form::{Blob, Text};
+use texts_support::*;
+
+/// Guards the way of a save: the first version has the bytes, those after it are changes, each
+/// reads back as it was saved, and one entity has them all.
+#[test]
+fn saves_are_versions() {
+    let bench = Bench::new();
+    let mut saved: Vec<String> = Vec::new();
+    for i in 0..30 {
+        let text = format!("# Note\n\nThe {i}. line of many.\nÜber 🧄 {}\n", "x".repeat(i));
+        match i % 3 {
+            0 => bench.save(VIM, "note.md", &text),
+            1 => bench.save_by_rename(VIM, "note.md", &text),
+            _ => {
+                bench.read(VIM, "note.md");
+                bench.save(VIM, "note.md", &text);
+            }
+        }
+        bench.tell();
+        assert_eq!(bench.text("note.md"), text, "save {i}");
+        saved.push(text);
+    }
+    let versions = bench.versions("note.md");
+    assert_eq!(versions.len(), saved.len());
+    assert!(versions.iter().all(|version| version.form == Text));
+    for (version, text) in versions.iter().zip(&saved) {
+        assert_eq!(bench.version("note.md", version.number), text.as_bytes());
+        assert_eq!(version.size, text.len() as u64);
+    }
+    for pair in versions.windows(2) {
+        assert_eq!(pair[1].parents, [pair[0].at], "each was made from the one before");
+    }
+    bench.check();
+    let bench = bench.again();
+    assert_eq!(bench.text("note.md"), saved[29]);
+    for (version, text) in versions.iter().zip(&saved) {
+        assert_eq!(bench.version("note.md", version.number), text.as_bytes());
+    }
+    bench.save(EMACS, "note.md", "after all of that\n");
+    bench.tell();
+    assert_eq!(bench.text("note.md"), "after all of that\n");
+    assert_eq!(bench.versions("note.md").len(), saved.len() + 1);
+    bench.check();
+}
+
+/// Guards saves that follow each other before anything is told: each is a version.
+#[test]
+fn saves_in_quick_succession_are_versions() {
+    let bench = Bench::new();
+    for i in 0..10 {
+        bench.save(VIM, "note.md", format!("line {i}\n"));
+    }
+    bench.vault.commit().unwrap();
+    let versions = bench.versions("note.md");
+    assert_eq!(versions.len(), 10);
+    for (i, version) in versions.iter().enumerate() {
+        assert_eq!(
+            bench.version("note.md", version.number),
+            format!("line {i}\n").as_bytes()
+        );
+    }
+    assert_eq!(bench.forms("note.md"), [Text; 10]);
+    bench.check();
+}
+
+/// Guards kinds: what a version is follows from the name and the bytes, when it is made.
+#[test]
+fn the_kind_belongs_to_the_version() {
+    let bench = Bench::new();
+    let tell = |bytes: &[u8]| {
+        bench.save(VIM, "note.md", bytes);
+        bench.tell();
+    };
+    tell(b"a text\n");
+    tell(b"a text, and more\n");
+    tell(b"no text: \xff\xfe\n");
+    tell(b"a text again\n");
+    tell(b"a text again, and more\n");
+    tell(b"");
+    tell(b"rewritten\n");
+    let large = "x".repeat((1 << 20) + 1);
+    tell(large.as_bytes());
+    tell("x".repeat(1 << 20).as_bytes());
+    assert_eq!(
+        bench.forms("note.md"),
+        [Text, Text, Blob, Text, Text, Text, Text, Blob, Text]
+    );
+    let numbers: Vec<u64> = bench.versions("note.md").iter().map(|v| v.number).collect();
+    let sizes: Vec<usize> = numbers
+        .iter()
+        .map(|n| bench.version("note.md", *n).len())
+        .collect();
+    assert_eq!(sizes, [7, 17, 12, 13, 23, 0, 10, (1 << 20) + 1, 1 << 20]);
+    bench.save(VIM, "main.rs", "fn main() {}\n");
+    bench.tell();
+    bench.save(VIM, "main.rs", "fn main() { }\n");
+    bench.tell();
+    assert_eq!(bench.forms("main.rs"), [Blob, Blob]);
+    // Empty, it is neither; what comes then decides.
+    bench.save(VIM, "empty.md", "");
+    bench.tell();
+    bench.save(VIM, "empty.md", "some\n");
+    bench.tell();
+    bench.save(VIM, "empty.md", "some more\n");
+    bench.tell();
+    assert_eq!(bench.forms("empty.md"), [Blob, Text, Text]);
+    bench.check();
+    let bench = bench.again();
+    for (number, size) in numbers.iter().zip(sizes) {
+        assert_eq!(bench.version("note.md", *number).len(), size);
+    }
+    bench.check();
+}
+
+/// Guards what a power cut leaves: the bytes of every save that was synced, told or not.
+#[test]
+fn a_crash_between_save_and_change_loses_nothing() {
+    let bench = Bench::new();
+    bench.save(VIM, "note.md", "one\n");
+    bench.tell();
+    bench.save(VIM, "note.md", "one\ntwo\n");
+    bench.vault.sync(bench.ino("note.md")).unwrap();
+    let bench = bench.crashed();
+    assert_eq!(bench.text("note.md"), "one\ntwo\n");
+    bench.tell();
+    assert_eq!(bench.forms("note.md"), [Text, Text]);
+    assert_eq!(bench.version("note.md", 2), b"one\ntwo\n");
+    bench.save(VIM, "note.md", "one\ntwo\nthree\n");
+    bench.tell();
+    let bench = bench.crashed();
+    assert_eq!(bench.text("note.md"), "one\ntwo\nthree\n");
+    assert_eq!(bench.versions("note.md").len(), 3);
+    bench.check();
+}
+
+/// Guards attributes: a change of them alone is a version with the same text.
+#[test]
+fn attributes_are_versions_too() {
+    let bench = Bench::new();
+    bench.save(VIM, "note.md", "one\n");
+    bench.tell();
+    bench.save(VIM, "note.md", "one\ntwo\n");
+    bench.tell();
+    let change = coffer_store::vault::Change {
+        perm: Some(0o600),
+        ..Default::default()
+    };
+    bench.vault.change(bench.ino("note.md"), change).unwrap();
+    bench.tell();
+    bench.save(VIM, "note.md", "one\ntwo\nthree\n");
+    bench.tell();
+    let versions = bench.versions("note.md");
+    assert_eq!(bench.forms("note.md"), [Text; 4]);
+    assert_eq!((versions[2].perm, versions[2].size), (0o600, 8));
+    assert_eq!(bench.version("note.md", 3), b"one\ntwo\n");
+    assert_eq!(versions[3].parents, [versions[2].at]);
+    bench.check();
+    let bench = bench.again();
+    assert_eq!(bench.version("note.md", 3), b"one\ntwo\n");
+}
