@@ -153,7 +153,8 @@ impl<F: FileSystem> FileSystem for Permit<F> {
     }
 
     fn access(&self, ino: Ino, want: Access) -> Result<()> {
-        self.user.may(&self.inner.getattr(ino)?, want)
+        self.user.may(&self.inner.getattr(ino)?, want)?;
+        self.inner.access(ino, want)
     }
 
     fn setattr(&self, who: Caller, ino: Ino, handle: Option<Handle>, mut set: SetAttr) -> Result<Attr> {
@@ -270,6 +271,10 @@ impl<F: FileSystem> FileSystem for Permit<F> {
 
     fn forget(&self, ino: Ino, count: u64) {
         self.inner.forget(ino, count);
+    }
+
+    fn lasts(&self, ino: Ino) -> bool {
+        self.inner.lasts(ino)
     }
 
     fn getattr(&self, ino: Ino) -> Result<Attr> {

@@ -226,6 +226,12 @@ pub trait FileSystem: Send + Sync + 'static {
     fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr>;
     fn forget(&self, ino: Ino, count: u64);
     fn getattr(&self, ino: Ino) -> Result<Attr>;
+    /// Whether the kernel may remember what it is told of this inode, and of names in it: false
+    /// where that changes without anybody saying so.
+    fn lasts(&self, ino: Ino) -> bool {
+        let _ = ino;
+        true
+    }
     /// Whether the mounter may; asked only where the kernel does not check.
     fn access(&self, ino: Ino, want: Access) -> Result<()> {
         let _ = (ino, want);

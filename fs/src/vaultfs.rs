@@ -67,7 +67,8 @@ impl CofferFs {
             .saturating_sub(Duration::from_millis(self.active.load(Ordering::Relaxed)))
     }
 
-    fn touch(&self) {
+    /// Somebody has asked for something.
+    pub(crate) fn touch(&self) {
         self.active
             .store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }

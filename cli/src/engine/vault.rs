@@ -7,6 +7,7 @@ use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Origin, Progress, WirePath};
+use coffer_fs::history::WithHistory;
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
@@ -492,7 +493,7 @@ impl Vault {
     ) -> Result<Mount, Failure> {
         let fs = CofferFs::new(Arc::clone(&self.0.vault))
             .map_err(|error| Failure::io("start the file system", &error))?;
-        let fs = Arc::new(fs);
+        let fs = Arc::new(WithHistory::new(Arc::new(fs)));
         let watched = Arc::clone(&fs);
         Mount::new(
             fs,

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fuser::{FopenFlags, Generation, ReplyEmpty, ReplyEntry, ReplyXattr};
 
@@ -58,9 +59,17 @@ impl<F: FileSystem> Adapter<F> {
         }
     }
 
+    /// How long the kernel may keep what it is told of an inode.
+    pub(super) fn ttl(&self, ino: Ino) -> Duration {
+        match self.fs.lasts(ino) {
+            true => self.options.ttl,
+            false => Duration::ZERO,
+        }
+    }
+
     pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>) {
         match made {
-            Ok(attr) => reply.entry(&self.options.ttl, &attributes(&attr), GENERATION),
+            Ok(attr) => reply.entry(&self.ttl(attr.ino), &attributes(&attr), GENERATION),
             Err(error) => reply.error(errno(error)),
         }
     }

@@ -42,7 +42,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     fn lookup(&self, _request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
         self.guard(
             || match name(child).and_then(|child| self.fs.lookup(parent.0, child)) {
-                Err(Errno(libc::ENOENT)) if self.options.negative_ttl > Duration::ZERO => {
+                Err(Errno(libc::ENOENT))
+                    if self.options.negative_ttl > Duration::ZERO && self.fs.lasts(parent.0) =>
+                {
                     reply.entry(&self.options.negative_ttl, &convert::nothing(), GENERATION);
                 }
                 found => self.entry(reply, found),
@@ -56,7 +58,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
         self.guard(|| match self.fs.getattr(ino.0) {
-            Ok(attr) => reply.attr(&self.options.ttl, &attributes(&attr)),
+            Ok(attr) => reply.attr(&self.ttl(ino.0), &attributes(&attr)),
             Err(error) => reply.error(errno(error)),
         });
     }
@@ -395,9 +397,13 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
             // Whoever may list a folder need not be let through to what is in it.
             let through =
                 self.options.kernel_checks || self.fs.access(ino.0, Access(Access::EXECUTE)).is_ok();
-            let ttl = if through { self.options.ttl } else { Duration::ZERO };
             let listed = self.fs.readdir_plus(ino.0, cookie, &mut |entry, attr| {
                 let (child, attr) = (OsStr::from_bytes(entry.name), attributes(attr));
+                let ttl = if through {
+                    self.ttl(entry.ino)
+                } else {
+                    Duration::ZERO
+                };
                 let ino = INodeNo(entry.ino);
                 let full = reply.add(ino, entry.cookie, child, &ttl, &attr, GENERATION);
                 given |= !full;
