@@ -2,6 +2,8 @@
 //!
 //! Never takes a secret: anybody on the machine can read a process's arguments.
 
+pub(crate) mod history;
+
 use crate::help;
 use crate::units;
 use crate::wire::Kdf;
@@ -88,9 +90,42 @@ pub(crate) enum Command {
     ///
     /// The other way of “coffer import”, by the same rules. What is brought out is not encrypted.
     Export(Export),
+    /// List the versions of a file
+    ///
+    /// The newest first: its number, when it was saved, its size and by how much that differs, the
+    /// device and, where that was seen, the program that made it. Of a removed file too.
+    #[command(after_help = help::VERSIONS)]
+    Log(history::Log),
+    /// Print a version of a file
+    #[command(after_help = help::VERSIONS)]
+    Show(history::Show),
+    /// Show what changed in a file between two versions
+    ///
+    /// Word by word; of what is no text, a summary.
+    #[command(after_help = help::VERSIONS)]
+    Diff(history::Diff),
+    /// Bring a version, or something removed, back
+    ///
+    /// What the file is until then stays a version, so nothing is lost by it. A removed folder comes
+    /// back with everything that was removed with it. Nothing that is there is ever replaced by
+    /// something removed: choose another name with --to.
+    #[command(after_help = help::VERSIONS)]
+    Restore(history::Restore),
+    /// List what was removed and can be brought back, or destroy it
+    Trash(history::Trash),
+    /// Destroy the history of a file or folder, for good
+    ///
+    /// Of what is there, all versions but the present one; of what was removed there, everything.
+    /// Keys and bytes are destroyed; what a backup holds is not.
+    Purge(history::Purge),
+    /// Let go of old versions, as the settings say, and give room back
+    ///
+    /// Happens by itself as well, while the vault is open and nobody works in it.
+    Gc(history::Gc),
     /// Show or change settings
     ///
-    /// They are of this device, lie outside the vault, and need no password.
+    /// Those of this device lie outside the vault and need no password; those of the vault
+    /// (retention-…) lie in it.
     #[command(after_help = help::SETTINGS)]
     Settings(Settings),
     /// Print the completions for a shell
@@ -321,6 +356,8 @@ pub(crate) struct Settings {
     pub key: Option<String>,
     /// Its new value; shows it if absent
     pub value: Option<String>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }
 
 #[derive(Args)]

@@ -3,6 +3,8 @@
 //! One request a connection, then lines back: any number of `progress`, and one `done` or `failed`.
 //! Secrets never stand in JSON: a message announces their lengths, and they follow (see `frame`).
 
+pub(crate) mod history;
+
 use crate::failure::Failure;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsString;
@@ -148,6 +150,8 @@ pub(crate) enum Op {
     Import(Import),
     /// Bring files out; the same.
     Export(Export),
+    /// Something about the past.
+    Past(history::Past),
     /// Make a new recovery phrase. Secret: the current password; a secret comes back.
     RecoverAdd,
     /// Settings were changed: read them anew.

@@ -4,17 +4,23 @@
 
 mod backup;
 mod check;
+mod diff;
 mod export;
 mod generate;
 mod import;
 mod init;
 mod lock;
+mod log;
 mod mount;
 mod passwd;
+mod past;
 mod recover;
+mod restore;
 mod settings;
+mod show;
 mod status;
 mod transfer;
+mod trash;
 
 use crate::args::{Cli, Command, PasswordArgs};
 use crate::client::{self, Found};
@@ -48,6 +54,14 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Daemon(_) => return mount::daemon(),
         Command::Lock(args) if args.all => return lock::all(ui, args),
         Command::Status(args) if args.all => return status::all(ui),
+        // These look at the path first: it says which vault.
+        Command::Log(args) => return log::log(ui, cli.vault.as_deref(), args),
+        Command::Show(args) => return show::show(cli.vault.as_deref(), args),
+        Command::Diff(args) => return diff::diff(ui, cli.vault.as_deref(), args),
+        Command::Restore(args) => return restore::restore(ui, cli.vault.as_deref(), args),
+        Command::Trash(args) => return trash::trash(ui, cli.vault.as_deref(), args),
+        Command::Purge(args) => return trash::purge(ui, cli.vault.as_deref(), args),
+        Command::Gc(args) => return trash::gc(ui, cli.vault.as_deref(), args),
         _ => {}
     }
     let vault = match cli.vault {
@@ -67,7 +81,14 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Import(args) => import::import(ui, &vault, &args),
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
-        Command::Completions(_)
+        Command::Log(_)
+        | Command::Show(_)
+        | Command::Diff(_)
+        | Command::Restore(_)
+        | Command::Trash(_)
+        | Command::Purge(_)
+        | Command::Gc(_)
+        | Command::Completions(_)
         | Command::Man(_)
         | Command::SyncMount { .. }
         | Command::Guardian

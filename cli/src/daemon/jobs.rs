@@ -157,6 +157,10 @@ impl Shared {
             Op::Export(asked) => self.transfer(peer, progress, |stop, progress| {
                 engine::export(&self.vault, &asked, stop, progress)
             }),
+            Op::Past(asked) => {
+                let _working = self.work();
+                engine::past(&self.vault, Some(&self.mount), &asked)
+            }
             Op::RecoverAdd => {
                 let _working = self.work();
                 let [current] = secrets else { return Err(missing()) };

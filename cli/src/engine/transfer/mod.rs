@@ -102,7 +102,7 @@ pub(crate) fn export(
 ///
 /// # Errors
 /// `Usage` for one that goes up.
-fn parts(path: &std::path::Path) -> Result<Vec<Vec<u8>>, Failure> {
+pub(super) fn parts(path: &std::path::Path) -> Result<Vec<Vec<u8>>, Failure> {
     use std::os::unix::ffi::OsStrExt;
     let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
     let named = parts.filter(|part| !matches!(*part, b"" | b"."));
