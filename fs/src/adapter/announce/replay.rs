@@ -324,21 +324,22 @@ fn at_of(change: &Change) -> super::Place {
 /// The answer's errno, within [`PATIENCE`].
 fn hear(from: &mut ChildStdout) -> std::io::Result<i32> {
     let until = Instant::now() + PATIENCE;
-    loop {
+    let (mut errno, mut got) = ([0; 4], 0);
+    while got < errno.len() {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
             tv_nsec: i64::from(left.subsec_nanos()),
         };
         match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::INTR) => continue,
             Ok(0) => return Err(std::io::ErrorKind::TimedOut.into()),
-            Ok(_) => break,
-            Err(error) => return Err(error.into()),
+            ready => ready?,
+        };
+        match from.read(&mut errno[got..])? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => got += count,
         }
     }
-    // Four bytes go through a pipe at once.
-    let mut errno = [0; 4];
-    from.read_exact(&mut errno)?;
     Ok(i32::from_le_bytes(errno))
 }
