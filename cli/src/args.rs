@@ -138,6 +138,9 @@ pub(crate) enum Command {
     /// (internal) Watch over a daemon; started by it
     #[command(hide = true)]
     Guardian,
+    /// (internal) Repeat changes in a mount, for those who watch it; started by a daemon
+    #[command(hide = true)]
+    Announce,
     /// (internal) Write out mapped memory of a mount; started by a daemon
     #[command(hide = true)]
     SyncMount {

@@ -305,6 +305,18 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.inner.names(folder, each);
     }
 
+    fn hold(&self, ino: Ino) -> Result<Attr> {
+        self.inner.hold(ino)
+    }
+
+    fn is_held(&self, ino: Ino) -> bool {
+        self.inner.is_held(ino)
+    }
+
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
+        self.inner.folder_path(folder)
+    }
+
     fn statfs(&self) -> Result<StatFs> {
         self.inner.statfs()
     }

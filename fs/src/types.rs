@@ -294,6 +294,24 @@ pub trait FileSystem: Send + Sync + 'static {
             true
         });
     }
+    /// Names an inode to the kernel though no name of it was looked up: counts as a lookup. For one
+    /// without names, too, as long as it lives. Without it, changes that do not come through the
+    /// kernel reach its caches, but not those who watch (see [`crate::adapter::Announcer`]); so with
+    /// the next two.
+    fn hold(&self, ino: Ino) -> Result<Attr> {
+        let _ = ino;
+        Err(Errno(libc::ENOSYS))
+    }
+    /// Whether the kernel may know the inode: it was looked up, and not yet forgotten.
+    fn is_held(&self, ino: Ino) -> bool {
+        let _ = ino;
+        true
+    }
+    /// Where a folder lies now: names from the root, with `/` between them; the root's is empty.
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
+        let _ = folder;
+        None
+    }
     fn statfs(&self) -> Result<StatFs>;
 
     fn setxattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()>;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use adapter_bed::hooked::Hooked;
 use adapter_bed::memory::Memory;
 use adapter_bed::{Here, possible};
-use coffer_fs::adapter::{Changed, ReaddirPlus, ServeOptions};
+use coffer_fs::adapter::{Change, Place, ReaddirPlus, ServeOptions};
 use coffer_fs::mount::MountOptions;
 use coffer_fs::types::{Caller, FileSystem, NewNode, ROOT};
 use parking_lot::Mutex;
@@ -27,13 +27,12 @@ fn serving() -> ServeOptions {
     }
 }
 
-fn make(fs: &impl FileSystem, name: &str) -> Changed {
-    fs.make(Caller::default(), ROOT, name.as_bytes(), NewNode::File, 0o644)
-        .unwrap();
-    Changed {
-        folder: ROOT,
-        name: name.into(),
-        file: None,
+fn make(fs: &impl FileSystem, name: &str) -> Change {
+    let made = fs.make(Caller::default(), ROOT, name.as_bytes(), NewNode::File, 0o644);
+    Change::Made {
+        at: Place::new(ROOT, name),
+        ino: made.unwrap().ino,
+        over: None,
     }
 }
 
@@ -63,10 +62,10 @@ fn what_was_remembered_is_forgotten() {
     assert_eq!(names(&here), 1);
     let ino = fs.lookup(ROOT, b"new").unwrap().ino;
     fs.link(ino, ROOT, b"other").unwrap();
-    announcer.announce(Changed {
-        folder: ROOT,
-        name: b"other".into(),
-        file: Some(ino),
+    announcer.announce(Change::Made {
+        at: Place::new(ROOT, "other"),
+        ino,
+        over: None,
     });
     assert!(announcer.settle(PATIENCE));
     let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(here.path("new")).unwrap());
@@ -144,10 +143,10 @@ fn a_thousand_changes_and_none() {
     }
     drop(here);
     let begun = Instant::now();
-    announcer.announce(Changed {
-        folder: ROOT,
-        name: b"gone".into(),
-        file: None,
+    announcer.announce(Change::Removed {
+        at: Place::new(ROOT, "gone"),
+        ino: 99,
+        folder: false,
     });
     assert!(!announcer.settle(PATIENCE), "nobody is told");
     assert!(begun.elapsed() < PATIENCE, "and nothing waits");

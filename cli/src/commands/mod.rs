@@ -47,6 +47,10 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Completions(args) => return generate::completions(args),
         Command::Man(args) => return generate::man(args),
         Command::SyncMount { point } => return engine::sync_mount(point),
+        Command::Announce => {
+            engine::announce();
+            return Ok(());
+        }
         Command::Guardian => {
             crate::daemon::guardian::run();
             return Ok(());
@@ -91,6 +95,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         | Command::Completions(_)
         | Command::Man(_)
         | Command::SyncMount { .. }
+        | Command::Announce
         | Command::Guardian
         | Command::Daemon(_) => Ok(()),
     }

@@ -20,7 +20,9 @@ mod words;
 pub(crate) use coffer_store::vault::ASIDE_ADVICE;
 pub(crate) use holder::holder;
 use mount::sentence;
-pub(crate) use mount::{Life, Mount, abort, at, check_options, dead_mounts, remove_stale, sync_mount};
+pub(crate) use mount::{
+    Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,
+};
 pub(crate) use past::past;
 pub(crate) use transfer::{Stop, export, import};
 pub(crate) use vault::{Sealed, Vault, salvage};

@@ -176,6 +176,18 @@ impl FileSystem for WithHistory {
         }
     }
 
+    fn hold(&self, ino: Ino) -> Result<Attr> {
+        self.inner.hold(ino)
+    }
+
+    fn is_held(&self, ino: Ino) -> bool {
+        self.inner.is_held(ino)
+    }
+
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
+        self.inner.folder_path(folder)
+    }
+
     fn statfs(&self) -> Result<StatFs> {
         self.inner.statfs()
     }

@@ -69,7 +69,7 @@ fn folders(store: &Vault, parts: &[Vec<u8>], announce: &Announce<'_>) -> Result<
             }
             Err(error) if error.errno() == libc::ENOENT => {
                 let ino = folder_again(store, folder, name, &path)?;
-                announce.made(folder, name);
+                announce.made(folder, name, ino);
                 made += 1;
                 ino
             }

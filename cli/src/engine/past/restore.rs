@@ -118,10 +118,9 @@ fn elsewhere(
     let unsaved = is_unsaved(store, subject, &versions)?;
     let version = chosen(target, &versions, unsaved)?;
     let (place, folders) = place(store, path, announce)?;
-    copy(store, subject, version, store.stat(ino)?.meta, &place)?
-        .then_some(())
-        .ok_or_else(|| taken(path))?;
-    announce.made(place.folder, &place.name);
+    let like = store.stat(ino)?.meta;
+    let made = copy(store, subject, version, like, &place)?.ok_or_else(|| taken(path))?;
+    announce.made(place.folder, &place.name, made);
     Ok(Restored {
         path: WirePath(path.to_owned()),
         version: Some(version.number),
@@ -136,14 +135,14 @@ fn elsewhere(
     })
 }
 
-/// False if the place was taken meanwhile.
+/// The new file; none if the place was taken meanwhile.
 fn copy(
     store: &Vault,
     subject: Subject,
     version: &VersionInfo,
     like: Meta,
     place: &super::places::Place,
-) -> Result<bool, Failure> {
+) -> Result<Option<u64>, Failure> {
     let old = store.open_version(subject, version.number).map_err(lost)?;
     let meta = Meta {
         kind: version.kind,
@@ -165,7 +164,7 @@ fn copy(
         made.set_size(version.size)?;
     }
     match made.place(place.at()) {
-        Err(error) if error.errno() == libc::EEXIST => Ok(false),
-        placed => Ok(placed.map(|_| true)?),
+        Err(error) if error.errno() == libc::EEXIST => Ok(None),
+        placed => Ok(Some(placed?.0)),
     }
 }

@@ -66,8 +66,9 @@ fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) ->
         None => None,
     };
     let (place, folders) = place(store, path, announce)?;
-    back(store, gone, version.map(|version| version.number), &place, path)?;
-    announce.made(place.folder, &place.name);
+    let number = version.map(|version| version.number);
+    let ino = back(store, gone, number, &place, path)?;
+    announce.made(place.folder, &place.name, ino);
     let shown = version.or(versions.last());
     Ok(Restored {
         path: WirePath(path.to_owned()),
@@ -86,8 +87,8 @@ fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) ->
 fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) -> Result<Restored, Failure> {
     let (lay, earlier) = together(top, store.removed()?);
     let (at, above) = place(store, path, announce)?;
-    back(store, top, None, &at, path)?;
-    announce.made(at.folder, &at.name);
+    let ino = back(store, top, None, &at, path)?;
+    announce.made(at.folder, &at.name, ino);
     let mut restored = Restored {
         path: WirePath(path.to_owned()),
         version: None,
@@ -105,8 +106,8 @@ fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) ->
         let path = path.join(below);
         let back = place(store, &path, announce).and_then(|(place, folders)| {
             restored.folders += folders;
-            back(store, gone, None, &place, &path)?;
-            announce.made(place.folder, &place.name);
+            let ino = back(store, gone, None, &place, &path)?;
+            announce.made(place.folder, &place.name, ino);
             Ok(())
         });
         match (back, gone.kind) {

@@ -1,0 +1,345 @@
+//! The announcing helper, as the daemon has it: starts it, has it repeat one change after the other,
+//! and does without it where it fails.
+//!
+//! Guarantees that no wait for it is longer than [`PATIENCE`]; one that is slower is killed. One that
+//! was killed is known to the adapter as the helper until it is reaped. Who fails again and again is
+//! left alone for a while.
+
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::change::Change;
+use super::stage::{Scene, Stage};
+use super::words::{self, Verb};
+use crate::types::{FileSystem, Ino, Kind};
+
+/// How long one repetition may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often one is tried: somebody may have looked the name up in between.
+const TRIES: u32 = 3;
+/// Failures in a row after which it is left alone.
+const FAILURES: u32 = 3;
+/// And for so long.
+const REST: Duration = Duration::from_secs(30);
+
+/// What makes the command that starts a helper (see [`super::repeat_announcements`]).
+pub(super) type Starter = Box<dyn Fn() -> Command + Send>;
+
+/// What came of a repetition.
+enum Came {
+    /// It was repeated: whoever watches was told.
+    Shown,
+    /// It was refused, or found nothing to do.
+    Refused,
+    /// The helper is gone.
+    Lost,
+}
+
+struct Helper {
+    child: Child,
+    to: ChildStdin,
+    from: ChildStdout,
+    /// It has the mount open.
+    is_within: bool,
+}
+
+/// See the module.
+pub(super) struct Replay {
+    stage: Arc<Stage>,
+    how: Option<(Starter, PathBuf)>,
+    helper: Option<Helper>,
+    /// One that was killed and is not yet reaped.
+    dying: Option<Child>,
+    failures: u32,
+    rests_until: Option<Instant>,
+    /// The path of the folder of the last change.
+    last: Option<(Ino, Vec<u8>)>,
+}
+
+impl Replay {
+    pub(super) fn new(stage: Arc<Stage>) -> Replay {
+        Replay {
+            stage,
+            how: None,
+            helper: None,
+            dying: None,
+            failures: 0,
+            rests_until: None,
+            last: None,
+        }
+    }
+
+    /// From now on changes are repeated in the mount at `point`.
+    pub(super) fn begin(&mut self, start: Starter, point: PathBuf) {
+        self.how = Some((start, point));
+    }
+
+    /// Repeats a change; whether it was. `again` is called before each further try.
+    pub(super) fn show<F: FileSystem>(&mut self, fs: &F, change: &Change, again: impl Fn()) -> bool {
+        if self.how.is_none() || self.rests_until.is_some_and(|until| Instant::now() < until) {
+            return false;
+        }
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                self.last = None;
+                again();
+            }
+            let Some((scene, verb, folders, names)) = self.plan(fs, change) else {
+                return false;
+            };
+            let strings: Vec<&[u8]> = folders
+                .iter()
+                .zip(&names)
+                .flat_map(|(folder, name)| [folder.as_slice(), name.as_slice()])
+                .collect();
+            let Some(frame) = words::frame(verb, &strings) else {
+                return false;
+            };
+            if !self.is_within() {
+                return false;
+            }
+            self.stage.set(scene);
+            let came = self.say(&frame);
+            let shown = self.stage.clear();
+            match came {
+                Came::Shown if shown => {
+                    self.failures = 0;
+                    return true;
+                }
+                Came::Shown | Came::Refused => {}
+                Came::Lost => return false,
+            }
+        }
+        false
+    }
+
+    /// What the helper is to do, and what it is to see.
+    fn plan<F: FileSystem>(
+        &mut self,
+        fs: &F,
+        change: &Change,
+    ) -> Option<(Scene, Verb, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+        let (scene, verb, places) = match change {
+            Change::Made { at, ino, over } => {
+                let kind = fs.getattr(*ino).ok()?.kind;
+                match *over {
+                    Some(old) if kind != Kind::Folder => {
+                        let (at, ino) = (at.clone(), *ino);
+                        (Scene::Over { at, ino, old }, Verb::Over, vec![at_of(change)])
+                    }
+                    _ => {
+                        let verb = match kind {
+                            Kind::File => Verb::File,
+                            Kind::Folder => Verb::Folder,
+                            Kind::Symlink => Verb::Symlink,
+                            _ => Verb::Special,
+                        };
+                        let (at, ino) = (at.clone(), *ino);
+                        (Scene::Appear { at, ino }, verb, vec![at_of(change)])
+                    }
+                }
+            }
+            Change::Content { ino, .. } => {
+                let is_file = fs.getattr(*ino).ok()?.kind == Kind::File;
+                let verb = if is_file { Verb::Content } else { Verb::Attributes };
+                (Scene::Touch { ino: *ino }, verb, vec![at_of(change)])
+            }
+            Change::Attributes { ino, .. } => {
+                (Scene::Touch { ino: *ino }, Verb::Attributes, vec![at_of(change)])
+            }
+            Change::Removed { at, ino, folder } => {
+                let verb = if *folder { Verb::Rmdir } else { Verb::Unlink };
+                let (at, ino, folder) = (at.clone(), *ino, *folder);
+                (Scene::Vanish { at, ino, folder }, verb, vec![at_of(change)])
+            }
+            Change::Moved { from, to, ino, over } => {
+                let (from, to) = (from.clone(), to.clone());
+                let places = vec![from.clone(), to.clone()];
+                let (ino, over) = (*ino, *over);
+                (Scene::Move { from, to, ino, over }, Verb::Move, places)
+            }
+        };
+        let mut folders = Vec::new();
+        for place in &places {
+            folders.push(self.path(fs, place.folder)?);
+        }
+        let names = places.into_iter().map(|place| place.name).collect();
+        Some((scene, verb, folders, names))
+    }
+
+    /// The path of a folder as it is now. A stale one does no harm: what does not match is refused.
+    fn path<F: FileSystem>(&mut self, fs: &F, folder: Ino) -> Option<Vec<u8>> {
+        match &self.last {
+            Some((last, path)) if *last == folder => Some(path.clone()),
+            _ => {
+                let path = fs.folder_path(folder)?;
+                self.last = Some((folder, path.clone()));
+                Some(path)
+            }
+        }
+    }
+
+    /// Has the helper let go of the mount, which it would keep busy.
+    pub(super) fn leave(&mut self) {
+        self.last = None;
+        if self.helper.as_ref().is_some_and(|helper| helper.is_within)
+            && let Some(frame) = words::frame(Verb::Leave, &[])
+            && matches!(self.say(&frame), Came::Shown)
+            && let Some(helper) = &mut self.helper
+        {
+            helper.is_within = false;
+        }
+    }
+
+    /// Ends the helper.
+    pub(super) fn end(&mut self) {
+        if let Some(Helper { mut child, .. }) = self.helper.take() {
+            let _ = child.kill();
+            self.dying = Some(child);
+            let until = Instant::now() + PATIENCE;
+            while !self.is_reaped() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// Whether there is a helper, and it is in the mount; starts one, if need be.
+    fn is_within(&mut self) -> bool {
+        if self.helper.is_none() && (!self.is_reaped() || !self.start()) {
+            return false;
+        }
+        if self.helper.as_ref().is_some_and(|helper| helper.is_within) {
+            return true;
+        }
+        let frame = self
+            .how
+            .as_ref()
+            .and_then(|(_, point)| words::frame(Verb::Enter, &[point.as_os_str().as_bytes()]));
+        let came = frame.map_or(Came::Refused, |frame| self.say(&frame));
+        match (&came, &mut self.helper) {
+            (Came::Shown, Some(helper)) => helper.is_within = true,
+            // Something else lies there, or the kernel calls the helper by another number.
+            (Came::Refused, _) => self.fail(),
+            _ => {}
+        }
+        matches!(came, Came::Shown)
+    }
+
+    fn start(&mut self) -> bool {
+        let Some((command, _)) = &self.how else {
+            return false;
+        };
+        let spawned = command()
+            .env_clear()
+            .current_dir("/")
+            // Out of the terminal's group: Ctrl-C is for the daemon.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut child) = spawned else {
+            self.fail();
+            return false;
+        };
+        self.stage.cast(child.id());
+        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
+            return false;
+        };
+        self.helper = Some(Helper {
+            child,
+            to,
+            from,
+            is_within: false,
+        });
+        true
+    }
+
+    /// Says one thing, and waits for the answer.
+    fn say(&mut self, frame: &[u8]) -> Came {
+        let Some(helper) = &mut self.helper else {
+            return Came::Lost;
+        };
+        // It is far less than a pipe holds, and the pipe is empty.
+        let answer = helper.to.write_all(frame).and_then(|()| hear(&mut helper.from));
+        match answer {
+            Ok(0) => Came::Shown,
+            Ok(_) => Came::Refused,
+            Err(_) => {
+                let _ = helper.child.kill();
+                self.dying = self.helper.take().map(|helper| helper.child);
+                let _ = self.is_reaped();
+                self.fail();
+                Came::Lost
+            }
+        }
+    }
+
+    /// Whether nothing is left of the helper that was killed. It may sit in the mount, where only an
+    /// answer frees it.
+    fn is_reaped(&mut self) -> bool {
+        let Some(child) = &mut self.dying else {
+            return true;
+        };
+        if matches!(child.try_wait(), Ok(None)) {
+            return false;
+        }
+        self.stage.cast(0);
+        self.dying = None;
+        true
+    }
+
+    fn fail(&mut self) {
+        self.failures += 1;
+        if self.failures >= FAILURES {
+            self.failures = 0;
+            self.rests_until = Some(Instant::now() + REST);
+        }
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn at_of(change: &Change) -> super::Place {
+    match change {
+        Change::Made { at, .. }
+        | Change::Content { at, .. }
+        | Change::Attributes { at, .. }
+        | Change::Removed { at, .. } => at.clone(),
+        Change::Moved { to, .. } => to.clone(),
+    }
+}
+
+/// The answer's errno, within [`PATIENCE`].
+fn hear(from: &mut ChildStdout) -> std::io::Result<i32> {
+    let until = Instant::now() + PATIENCE;
+    let (mut errno, mut got) = ([0; 4], 0);
+    while got < errno.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) => return Err(std::io::ErrorKind::TimedOut.into()),
+            ready => ready?,
+        };
+        match from.read(&mut errno[got..])? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => got += count,
+        }
+    }
+    Ok(i32::from_le_bytes(errno))
+}
