@@ -14,25 +14,27 @@ use crate::db::{ChangeOf, Table};
 use crate::event::{self, BatchRow, Event, NodeState, Version};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
-use crate::record::{ChunkRef, ChunkRow, InodeRecord, LogRecord, NodeRecord};
+use crate::record::{ChunkRef, ChunkRow, GoneRecord, InodeRecord, LogRecord, NodeRecord, VersionRecord};
 use crate::vault::heads::local_aad;
 use crate::vault::kept::Kept;
 use crate::vault::key_file::KeyFile;
 use crate::vault::publish::GoneNode;
 use crate::vault::secrets::{Counters, Secrets};
-use crate::vault::{gone_aad, inode_aad, node_aad};
+use crate::vault::{gone_aad, inode_aad, node_aad, removed_aad, version_aad};
 
 /// Decodes bytes, and encodes what they said; none if they are refused.
 pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Every format of stored bytes that is decoded whole, by name.
-pub const FORMATS: [(&str, Again); 17] = [
+pub const FORMATS: [(&str, Again); 19] = [
     ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
     ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
     ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
     ("journal", crate::db::journal_again),
     ("chunk", |b| Some(ChunkRow::decode(b).ok()?.encode())),
     ("batch", |b| Some(BatchRow::decode(b).ok()?.encode())),
+    ("history", |b| Some(VersionRecord::decode(b).ok()?.encode())),
+    ("removed", |b| Some(GoneRecord::decode(b).ok()?.encode())),
     ("event", |b| Some(Event::decode(b).ok()?.encode())),
     ("version", |b| Some(Version::decode(b).ok()?.encode())),
     ("state", |b| Some(NodeState::decode(b).ok()?.encode())),
@@ -150,7 +152,7 @@ pub fn key_file(header: Header, wrapped: Vec<u8>, secrets: Vec<u8>) -> Vec<u8> {
 
 /// Associated data of every kind of sealed record: of the entity or node `id` in the event
 /// `at` with this generation, or of the local number `no` with `at`'s sequence number.
-pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static str, Aad); 11] {
+pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static str, Aad); 14] {
     let (entity, node, version) = (EntityId(id), NodeId(id), at.seq);
     [
         ("inode", inode_aad(no)),
@@ -164,6 +166,9 @@ pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static 
         ("node-event", event::node_aad(&node, at, generation)),
         ("gone-event", event::gone_aad(&node, at, generation)),
         ("key-event", event::key_aad(&entity, at, generation)),
+        ("setting-event", event::setting_aad(&id, at, generation)),
+        ("version", version_aad(&entity, version)),
+        ("removed", removed_aad(&node)),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use coffer_store::Malformed;
-use coffer_store::event::{BatchRow, EVENT_MAX, Event, Unverified, VerifyError, Version, hash};
+use coffer_store::event::{BatchRow, Digest, EVENT_MAX, Event, Hole, Unverified, VerifyError, Version};
 use coffer_store::keys::labels;
 use coffer_store::record::{InodeRecord, LogRecord};
 use coffer_store::testing::{self, Again};
@@ -72,15 +72,11 @@ fn a_large_allocation_is_noticed() {
 
 /// How many bytes the last field can lose, where it takes all that follows.
 fn open_end(name: &str) -> usize {
-    let event = events()
-        .into_iter()
-        .find(|(kind, _)| name == format!("event/{kind}"));
     let node = nodes()
         .into_iter()
         .find(|(kind, _)| name == format!("node/{kind}"));
-    match (event, node) {
-        (Some((_, event)), _) => event.sealed.len(),
-        (_, Some((_, node))) => node.name.len() - 1,
+    match node {
+        Some((_, node)) => node.name.len() - 1,
         _ if name == "log/write" => b"written".len(),
         _ => 0,
     }
@@ -93,7 +89,11 @@ fn every_truncation() {
         for n in 0..=bytes.len() {
             let taken = lawful(&name, testing::format(format), &bytes[..n]);
             // A list of entries of one length is whole after each of them.
-            let fewer = name == "kept/row" && n % 12 == 1;
+            let fewer = match name.as_str() {
+                "kept/row" => n % 12 == 1,
+                "batch/holes" => n >= 173 && n % 8 == 173 % 8,
+                _ => false,
+            };
             assert_eq!(taken, n >= whole || fewer, "{name} cut to {n} bytes");
         }
     }
@@ -260,8 +260,24 @@ fn contradictions_are_refused() {
     };
     assert!(Version::decode(&too_large.encode()).is_err());
     let (_, mut event) = events().pop().unwrap();
-    event.sealed = vec![0; EVENT_MAX];
+    event.sealed = Some(vec![0; EVENT_MAX]);
+    event.head.sealed = Digest::of(&[0; EVENT_MAX]);
     assert!(Event::decode(&event.encode()).is_err());
+    // Holes that touch, that are empty, or that no number reaches.
+    let (_, with_holes) = batch_with_holes();
+    for (offset, len) in [
+        (0, 0),
+        (u32::MAX, 1),
+        (0, 500),
+        (with_holes.holes[0].offset + with_holes.holes[0].len, 1),
+    ] {
+        let mut row = with_holes.clone();
+        row.holes[1] = Hole { offset, len };
+        assert!(
+            BatchRow::decode(&row.encode()).is_err(),
+            "{offset} and {len} more"
+        );
+    }
 }
 
 /// Xattrs have one encoding: those out of order or twice would be another's.
@@ -282,10 +298,49 @@ fn xattrs_ascend() {
 /// A batch that was altered anywhere, in its row or its bytes, is not believed.
 #[test]
 fn an_altered_batch_does_not_verify() {
-    let (bytes, row) = batch();
+    altered(batch());
+    altered(batch_with_holes());
+}
+
+/// Guards the row's holes: they are those that the batch has, and no others.
+#[test]
+fn holes_are_where_the_row_says() {
+    let (bytes, row) = batch_with_holes();
+    let refused = |row: BatchRow| {
+        Unverified {
+            row: &row,
+            bytes: &bytes,
+        }
+        .verify(&device_public())
+        .is_err()
+    };
+    assert!(!refused(row.clone()));
+    assert!(refused(BatchRow {
+        holes: vec![],
+        ..row.clone()
+    }));
+    assert!(refused(BatchRow {
+        holes: row.holes[1..].to_vec(),
+        ..row.clone()
+    }));
+    let (whole, full) = batch();
+    assert!(
+        Unverified {
+            row: &BatchRow {
+                holes: row.holes,
+                ..full
+            },
+            bytes: &whole
+        }
+        .verify(&device_public())
+        .is_err()
+    );
+}
+
+fn altered((bytes, row): (Vec<u8>, BatchRow)) {
     let public = device_public();
     let verify = |row: &BatchRow, bytes: &[u8]| Unverified { row, bytes }.verify(&public);
-    assert_eq!(verify(&row, &bytes).unwrap().len(), 4);
+    assert_eq!(verify(&row, &bytes).unwrap().len(), 5);
     for at in 0..bytes.len() {
         let mut copy = bytes.clone();
         copy[at] ^= 1 << (at % 8);
@@ -304,9 +359,9 @@ fn an_altered_batch_does_not_verify() {
     }
     // A member signs an event whose number has no next.
     let (_, mut event) = events().swap_remove(0);
-    event.at.seq = u64::MAX;
+    event.head.at.seq = u64::MAX;
+    let (head, chain) = (event.hash(), row.chain);
     let event = event.encode();
-    let (head, chain) = (hash(&event), row.chain);
     let signed = BatchRow::signed(chain, u64::MAX, &head);
     let last = BatchRow {
         first: u64::MAX,
@@ -318,9 +373,9 @@ fn an_altered_batch_does_not_verify() {
     let one = [&(event.len() as u32).to_le_bytes(), &event[..]].concat();
     assert_eq!(verify(&last, &one), Err(VerifyError::Malformed(UNCOUNTABLE)));
     // Events in another order, each whole.
-    let ends: Vec<usize> = events().iter().map(|(_, e)| 4 + e.encode().len()).collect();
-    let (one, rest) = bytes.split_at(ends[0]);
-    let (two, rest) = rest.split_at(ends[1]);
+    let len = |bytes: &[u8]| 4 + u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
+    let (one, rest) = bytes.split_at(len(&bytes));
+    let (two, rest) = rest.split_at(len(rest));
     let swapped = [two, one, rest].concat();
     assert_eq!(verify(&row, &swapped), Err(VerifyError::Broken(1)));
 }

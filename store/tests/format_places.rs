@@ -25,7 +25,7 @@ fn key() -> Key {
 }
 
 /// Every kind's place, for the samples' entity and event.
-fn places() -> [(&'static str, Aad); 11] {
+fn places() -> [(&'static str, Aad); 14] {
     testing::aads(up(0xe0), 0x0102_0304, at(SEQ), GENERATION)
 }
 
@@ -144,9 +144,9 @@ fn sealed_versions(disk: &SimDisk) -> Vec<(EventRef, u64, usize)> {
             let len = u32::from_le_bytes(*len) as usize;
             let event = Event::decode(&rest[..len]).unwrap();
             at += 4 + len;
-            if matches!(event.kind, EventKind::Create | EventKind::Version) {
-                let begin = batch.offset + (at - event.sealed.len()) as u64;
-                found.push((event.at, begin, event.sealed.len()));
+            if matches!(event.head.kind, EventKind::Create | EventKind::Version) {
+                let len = event.head.sealed.len as usize;
+                found.push((event.head.at, batch.offset + (at - len) as u64, len));
             }
         }
     }

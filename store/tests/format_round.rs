@@ -5,7 +5,9 @@ mod format_samples;
 
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::MAX_PAYLOAD;
-use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version};
+use coffer_store::event::{
+    BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head, Hole, NodeState, Version, hash,
+};
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::ChunkId;
 use coffer_store::record::{
@@ -207,9 +209,12 @@ fn logs_and_chunks() {
 fn events_and_batches() {
     many(|any| {
         use EventKind::*;
-        let kind = any.pick(&[Create, Version, Node, NodeGone]);
+        let kind = any.pick(&[Create, Version, Node, NodeGone, Setting]);
         let count = any.pick(&[0, 1, 2, 1024]);
-        let event = Event {
+        let mut sealed = any.bytes(5_000);
+        sealed.push(0);
+        let wrapped = (kind == Create).then(|| any.array());
+        let head = Head {
             kind,
             space: SpaceId(any.array()),
             at: EventRef {
@@ -221,9 +226,20 @@ fn events_and_batches() {
             subject: any.array(),
             generation: any.u32(),
             replaces: (0..count).map(|_| any.at()).collect(),
-            wrapped: (kind == Create).then(|| any.array()),
-            sealed: any.bytes(5_000),
+            sealed: Digest::of(&sealed),
+            wrapped: wrapped.as_ref().map(|wrapped: &[u8; 72]| hash(wrapped)),
         };
+        let event = Event {
+            head,
+            wrapped: wrapped.filter(|_| any.0.random()),
+            sealed: Some(sealed).filter(|_| any.0.random()),
+        };
+        let whole = Event {
+            sealed: None,
+            wrapped: None,
+            ..event.clone()
+        };
+        assert_eq!(whole.hash(), event.hash(), "what is let go of is not hashed");
         assert_eq!(Event::decode(&event.encode()), Ok(event));
         let count = any.u32().max(1);
         let row = BatchRow {
@@ -234,6 +250,12 @@ fn events_and_batches() {
             prev: any.array(),
             head: any.array(),
             signature: any.array(),
+            holes: (0..any.pick(&[0, 1, 2, 500]))
+                .map(|i| Hole {
+                    offset: 1 + i * 1000 + any.below(400) as u32,
+                    len: 1 + any.below(500) as u32,
+                })
+                .collect(),
         };
         assert_eq!(BatchRow::decode(&row.encode()), Ok(row));
     });

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::{Packs, ScanItem, pack_name};
 use coffer_store::db::{Batch, Db, Table};
-use coffer_store::event::{BatchRow, Event, NodeState, Unverified, Verified, Version};
+use coffer_store::event::{BatchRow, Event, NodeState, Unverified, Version};
 use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
-use coffer_store::record::{ChunkRow, InodeRecord, LogRecord, NodeRecord};
+use coffer_store::record::{ChunkRow, GoneRecord, InodeRecord, LogRecord, NodeRecord, VersionRecord};
 use coffer_store::testing;
 use format_samples::*;
 
@@ -73,7 +73,17 @@ fn what_was_frozen_is_read() {
         assert_eq!(Event::decode(&frozen(&format!("event/{name}"))), Ok(value));
     }
     assert_eq!(ChunkRow::decode(&frozen("chunk/row")), Ok(chunk()));
+    for (name, value) in version_rows() {
+        assert_eq!(
+            VersionRecord::decode(&frozen(&format!("history/{name}"))),
+            Ok(value)
+        );
+    }
+    for (name, value) in removals() {
+        assert_eq!(GoneRecord::decode(&frozen(&format!("removed/{name}"))), Ok(value));
+    }
     assert_eq!(BatchRow::decode(&frozen("batch/row")), Ok(batch().1));
+    assert_eq!(BatchRow::decode(&frozen("batch/holes")), Ok(batch_with_holes().1));
 }
 
 /// Guards the journal's records, which have their changes in the form of `journal/changes`.
@@ -98,20 +108,24 @@ fn every_frozen_record_is_read_and_written_alike() {
     }
 }
 
-/// Guards the signature over a chain's head: the frozen batch verifies, event by event.
+/// Guards the signature over a chain's head: the frozen batch verifies, event by event, and does
+/// so after payloads were let go of.
 #[test]
 fn the_frozen_batch_verifies() {
-    let row = BatchRow::decode(&frozen("batch/row")).unwrap();
-    let bytes = frozen("signed/events");
-    let verified = Unverified {
-        row: &row,
-        bytes: &bytes,
+    for (row, bytes) in [("batch/row", "signed/events"), ("batch/holes", "signed/holes")] {
+        let (row, bytes) = (BatchRow::decode(&frozen(row)).unwrap(), frozen(bytes));
+        let verified = Unverified {
+            row: &row,
+            bytes: &bytes,
+        }
+        .verify(&device_public())
+        .unwrap();
+        let found = verified.iter().map(|verified| &verified.event().head);
+        let events = events();
+        assert!(found.eq(events.iter().map(|(_, event)| &event.head)));
+        let lacking = verified.iter().filter(|v| v.event().sealed.is_none()).count();
+        assert_eq!(lacking, row.holes.len());
     }
-    .verify(&device_public())
-    .unwrap();
-    let found: Vec<&Event> = verified.iter().map(Verified::event).collect();
-    let events = events();
-    assert_eq!(found, events.iter().map(|(_, event)| event).collect::<Vec<_>>());
 }
 
 /// Guards what salvage reads: the frozen pack's two records are found.

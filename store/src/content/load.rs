@@ -8,6 +8,7 @@ use crate::chunk::Place;
 use crate::core::StoreError;
 use crate::db::Table;
 use crate::event;
+use crate::ids::EventRef;
 use crate::keys::open;
 use crate::record::{BaseRef, LogRecord};
 
@@ -133,32 +134,43 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
     else {
         return Ok(Vec::new());
     };
+    match read_version(owner, (batch, offset, len), at, generation)?.body {
+        event::Body::Inline(bytes) if bytes.len() as u64 <= INLINE_MAX => Ok(bytes),
+        _ => Err(StoreError::Tampered {
+            what: "a file's body".into(),
+        }),
+    }
+}
+
+/// Opens a version's payload: batch, first byte in it as it was made, length.
+pub(crate) fn read_version(
+    owner: Owner<'_>,
+    (batch, offset, len): (u64, u32, u32),
+    at: EventRef,
+    generation: u32,
+) -> Result<event::Version, StoreError> {
     let what = "a file's body";
-    let find = || -> Result<Place, StoreError> {
+    let find = || -> Result<(Place, u32), StoreError> {
         let row = owner.core.db.get(Table::Batches, &batch.to_be_bytes())?;
         let row = row.ok_or_else(|| StoreError::Missing { what: what.into() })?;
         let row = event::BatchRow::decode(&row).map_err(StoreError::malformed(what))?;
-        if u64::from(offset) + u64::from(len) > u64::from(row.place.len) {
-            return Err(StoreError::Tampered { what: what.into() });
-        }
-        Ok(row.place)
+        let at = row.physical(offset, len);
+        let at = at.ok_or_else(|| StoreError::Missing { what: what.into() })?;
+        Ok((row.place, at))
     };
-    let mut place = find()?;
-    let mut sealed = vec![0; len as usize];
-    while let Err(e) = owner.core.packs.read(place, offset, &mut sealed) {
-        // Its pack may have been written anew and removed meanwhile.
+    let mut found = find()?;
+    let mut sealed = vec![0; len.min(event::EVENT_MAX as u32) as usize];
+    while let Err(e) = owner.core.packs.read(found.0, found.1, &mut sealed) {
+        // Its pack may have been written anew and removed meanwhile, or the batch.
         match find() {
-            Ok(now) if now != place => place = now,
+            Ok(now) if now != found => found = now,
             _ => return Err(e.into()),
         }
     }
     let aad = event::content_aad(&owner.entity, at, generation);
-    let payload = open(owner.key, &aad, &sealed).map_err(StoreError::tampered(what))?;
-    let version = event::Version::decode(&payload).map_err(StoreError::malformed(what))?;
-    match version.body {
-        event::Body::Inline(bytes) if bytes.len() as u64 <= INLINE_MAX => Ok(bytes),
-        _ => Err(StoreError::Tampered { what: what.into() }),
-    }
+    let opened = open(owner.key, &aad, &sealed);
+    let payload = zeroize::Zeroizing::new(opened.map_err(StoreError::tampered(what))?);
+    event::Version::decode(&payload).map_err(StoreError::malformed(what))
 }
 
 fn log_rows(owner: Owner<'_>, first: u64, next: u64) -> Result<Option<Vec<LogRecord>>, StoreError> {

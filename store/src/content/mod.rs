@@ -28,7 +28,7 @@ mod write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) use load::read_body;
+pub(crate) use load::{read_body, read_version};
 pub(crate) use persist::{Plan, delete_log, log_aad, log_key};
 pub(crate) use settle::Settled;
 

@@ -279,6 +279,42 @@ impl Content {
         self.count(owner.core);
     }
 
+    /// Lets it be these pieces, or these bytes, in place of whatever it held; nothing of that is
+    /// read. If it cannot be, it is as it was.
+    pub(crate) fn become_whole(
+        &mut self,
+        owner: Owner<'_>,
+        pieces: &[(u64, Data)],
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut fresh = Content::stored(self.durable);
+        (fresh.size, fresh.unloaded, fresh.relog) = (0, false, true);
+        let filled = match pieces {
+            [] => fresh.write(owner, 0, bytes),
+            pieces => fresh
+                .clone_pieces(owner, 0, pieces)
+                .and_then(|cloned| match cloned {
+                    0 => Err(StoreError::Missing {
+                        what: "a part of that version".into(),
+                    }),
+                    _ => Ok(()),
+                }),
+        };
+        if let Err(e) = filled {
+            fresh.forget(owner.core);
+            return Err(e);
+        }
+        fresh.changes = self.changes + 1;
+        fresh.persisted = self.persisted;
+        let mut old = std::mem::replace(self, fresh);
+        old.forget(owner.core);
+        owner
+            .core
+            .dropped
+            .fetch_add(old.size, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Cuts within the base. What is left of the chunk that the cut goes through becomes
     /// the tail.
     fn cut_base(&mut self, owner: Owner<'_>, size: u64) -> Result<(), StoreError> {

@@ -19,6 +19,7 @@ mod library;
 mod sums;
 mod table;
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -202,6 +203,35 @@ impl Db {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// The last row whose key begins with `prefix`.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DbError> {
+        // The first key behind all that begin so; none if nothing can be behind.
+        let mut behind = prefix.to_vec();
+        while behind.last() == Some(&0xff) {
+            behind.pop();
+        }
+        if let Some(last) = behind.last_mut() {
+            *last += 1;
+        }
+        let behind: Bound<&[u8]> = match behind.as_slice() {
+            [] => Bound::Unbounded,
+            behind => Bound::Excluded(behind),
+        };
+        self.with(|db| {
+            let tx = db.begin_read()?;
+            let rows = tx.open_table(table.definition())?;
+            let last = rows
+                .range::<&[u8]>((Bound::Included(prefix), behind))?
+                .next_back();
+            Ok(last
+                .transpose()?
+                .map(|(key, value)| (key.value().to_vec(), value.value().to_vec())))
         })
     }
 

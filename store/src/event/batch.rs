@@ -1,10 +1,13 @@
 //! Batches: the events of one commit, one behind the other, under one signature over the
 //! chain's head.
 //!
+//! Offsets in a batch are those that it had when it was made: a row names the [`Hole`]s where
+//! payloads were let go of since, so that whoever names a payload by its offset need not learn it.
+//!
 //! Guarantees: a [`Verified`] event stood in its chain behind the one before it, and the
 //! device signed the chain's head over both. It opens no payload.
 
-use super::{EVENT_MAX, Event, VERSION, hash};
+use super::{Event, Hole, VERSION, Walk};
 use crate::chunk::Place;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EventRef};
@@ -28,6 +31,8 @@ pub struct BatchRow {
     pub head: [u8; 32],
     /// The device's signature over chain, last sequence number and head.
     pub signature: [u8; 64],
+    /// What of it is not there any more, ascending.
+    pub holes: Vec<Hole>,
 }
 
 impl BatchRow {
@@ -38,6 +43,9 @@ impl BatchRow {
         put_place(&mut w, self.place);
         w.raw(&self.chain.0).u64(self.first).u32(self.count);
         w.raw(&self.prev).raw(&self.head).raw(&self.signature);
+        for hole in &self.holes {
+            w.u32(hole.offset).u32(hole.len);
+        }
         w.0
     }
 
@@ -50,7 +58,7 @@ impl BatchRow {
         if r.u8()? != VERSION {
             return Err(Malformed("a batch row of an unknown version"));
         }
-        let row = BatchRow {
+        let mut row = BatchRow {
             place: get_place(&mut r)?,
             chain: ChainId(r.array()?),
             first: r.u64()?,
@@ -58,10 +66,39 @@ impl BatchRow {
             prev: r.array()?,
             head: r.array()?,
             signature: r.array()?,
+            holes: Vec::with_capacity(r.remaining() / 8),
         };
-        r.end()?;
+        // Two holes never touch: they would be one.
+        let mut end = None;
+        while r.remaining() > 0 {
+            let hole = Hole {
+                offset: r.u32()?,
+                len: r.u32()?,
+            };
+            let next = hole.offset.checked_add(hole.len);
+            if hole.len == 0 || next.is_none() || end.is_some_and(|end| hole.offset <= end) {
+                return Err(Malformed("a batch row's holes are out of order"));
+            }
+            end = next;
+            row.holes.push(hole);
+        }
         row.last()?;
         Ok(row)
+    }
+
+    /// Where bytes lie now that lay at `offset` when the batch was made; none if any of them was
+    /// let go of, or never was there.
+    pub fn physical(&self, offset: u32, len: u32) -> Option<u32> {
+        let end = u64::from(offset) + u64::from(len);
+        let mut before = 0;
+        for hole in self.holes.iter().take_while(|hole| u64::from(hole.offset) < end) {
+            if u64::from(hole.offset) + u64::from(hole.len) > u64::from(offset) {
+                return None;
+            }
+            before += hole.len;
+        }
+        let (at, end) = (offset.checked_sub(before)?, end - u64::from(before));
+        (end <= u64::from(self.place.len)).then_some(at)
     }
 
     /// The last event's sequence number. One more can be counted, too.
@@ -100,6 +137,9 @@ pub enum VerifyError {
     /// An event does not follow the one before it.
     #[error("event {0} does not follow the one before it")]
     Broken(u64),
+    /// An event's payload is not the one that its head names.
+    #[error("the payload of event {0} is not the one that was signed")]
+    Altered(u64),
     /// The signature is not the device's.
     #[error("the signature over the batch is not the device's")]
     BadSignature,
@@ -125,27 +165,32 @@ impl Unverified<'_> {
         let row = self.row;
         // Whoever made the row may not have decoded it.
         let last = row.last()?;
-        let mut r = Reader::new(self.bytes);
+        let mut walk = Walk::new(self.bytes);
         let mut head = row.prev;
         let mut events = Vec::new();
         for seq in row.first..=last {
-            let bytes = r.bytes(EVENT_MAX)?;
-            let event = Event::decode(bytes)?;
-            if event.at
-                != (EventRef {
-                    chain: row.chain,
-                    seq,
-                })
-                || event.prev != head
-            {
+            let found = walk.next().ok_or(Malformed("it ends early"))??;
+            let at = EventRef {
+                chain: row.chain,
+                seq,
+            };
+            if found.event.head.at != at || found.event.head.prev != head {
                 return Err(VerifyError::Broken(seq));
             }
-            head = hash(bytes);
-            events.push(Verified(event));
+            if !found.event.is_sound() {
+                return Err(VerifyError::Altered(seq));
+            }
+            head = found.hash;
+            events.push(Verified(found.event));
         }
-        r.end()?;
+        if walk.next().is_some() {
+            return Err(Malformed("bytes are left over at its end").into());
+        }
         if head != row.head {
             return Err(VerifyError::Broken(last));
+        }
+        if walk.holes() != row.holes {
+            return Err(Malformed("a batch lacks other parts than its row says").into());
         }
         device
             .verify_strict(

@@ -1,9 +1,11 @@
 //! Events: one signed, sealed, immutable statement each, about one entity or one node.
 //!
 //! Events of a chain carry sequence numbers 1, 2, 3 … and the hash of the one before;
-//! one signature over the head covers a batch and all before it. Payloads are sealed
-//! under the entity's key, or (for the tree) under a key of the space's epoch, so that
-//! events travel byte for byte. What a peer sends is [`Unverified`] until its chain and
+//! one signature over the last one's hash covers a batch and all before it. Payloads are sealed
+//! under the entity's key, or (for the tree and settings) under a key of the space's epoch, so
+//! that events travel byte for byte. An event's hash is over its head alone, which names its
+//! payload by hash: so a payload can be let go of, and the event still has its place in the
+//! chain. What a peer sends is [`Unverified`] until its chain and
 //! signature have been checked. The byte tables stand in `docs/format.md`.
 //!
 //! It encodes, decodes and verifies; it never stores.
@@ -11,10 +13,13 @@
 mod batch;
 mod payload;
 mod place;
+mod walk;
 
 pub use batch::{BatchRow, Unverified, Verified, VerifyError};
 pub use payload::{Body, Form, NodeState, Version};
-pub(crate) use place::{content_aad, gone_aad, key_aad, node_aad};
+pub(crate) use place::{content_aad, gone_aad, key_aad, node_aad, setting_aad};
+pub use walk::Hole;
+pub(crate) use walk::{Found, Let, Walk, let_go};
 
 use crate::codec::{Malformed, Reader, Writer};
 pub use crate::ids::EventRef;
@@ -37,6 +42,8 @@ pub enum EventKind {
     Node = 3,
     /// A node is gone.
     NodeGone = 4,
+    /// A setting of the vault has a new value.
+    Setting = 5,
 }
 
 impl EventKind {
@@ -46,14 +53,35 @@ impl EventKind {
             2 => EventKind::Version,
             3 => EventKind::Node,
             4 => EventKind::NodeGone,
+            5 => EventKind::Setting,
             _ => return Err(Malformed("an event of an unknown kind")),
         })
     }
 }
 
-/// An event's fields. `sealed` is opaque here.
+/// What an event's sealed payload was when it was made, whether it is still there or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Its length in bytes.
+    pub len: u32,
+    /// Its BLAKE3.
+    pub hash: [u8; 32],
+}
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest {
+            len: u32::try_from(bytes.len()).expect("a payload is bounded by EVENT_MAX"),
+            hash: hash(bytes),
+        }
+    }
+}
+
+/// An event without what can be let go of: its place in its chain, and what it is about. The
+/// chain's hashes, and with them the signature, are over this alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct Head {
     /// What it says.
     pub kind: EventKind,
     /// Where it belongs.
@@ -64,23 +92,38 @@ pub struct Event {
     pub lamport: u64,
     /// Hash of the chain's event before; zeros for the first.
     pub prev: [u8; 32],
-    /// The entity or node.
+    /// The entity, node or setting.
     pub subject: [u8; 16],
     /// Key generation (epoch).
     pub generation: u32,
     /// The versions that it replaces.
     pub replaces: Vec<EventRef>,
-    /// The entity's key, wrapped under the epoch's; for [`EventKind::Create`] only.
-    pub wrapped: Option<[u8; WRAPPED]>,
     /// The sealed payload.
-    pub sealed: Vec<u8>,
+    pub sealed: Digest,
+    /// BLAKE3 of the entity's wrapped key; for [`EventKind::Create`] only.
+    pub wrapped: Option<[u8; 32]>,
+}
+
+/// An event: its head, and its payload as far as it is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What chains, and what is signed.
+    pub head: Head,
+    /// The entity's key, wrapped under the epoch's.
+    pub wrapped: Option<[u8; WRAPPED]>,
+    /// The sealed payload; opaque here.
+    pub sealed: Option<Vec<u8>>,
 }
 
 /// Most versions that one event can replace.
 const REPLACES_MAX: u16 = 1024;
+/// What of an event is there.
+const SEALED: u8 = 1;
+const WRAPPED_KEY: u8 = 2;
+const CONTRADICTS: Malformed = Malformed("an event contradicts itself");
 
-impl Event {
-    /// The event's bytes: the sealed payload is their end.
+impl Head {
+    /// The head's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION)
@@ -96,23 +139,14 @@ impl Event {
         for r in &self.replaces {
             w.raw(&r.chain.0).u64(r.seq);
         }
-        match &self.wrapped {
-            Some(wrapped) => w.u8(1).raw(wrapped),
-            None => w.u8(0),
-        };
-        w.raw(&self.sealed);
+        w.u32(self.sealed.len).raw(&self.sealed.hash);
+        if let Some(wrapped) = &self.wrapped {
+            w.raw(wrapped);
+        }
         w.0
     }
 
-    /// The inverse; says nothing about truth.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything but an event of this version.
-    pub fn decode(bytes: &[u8]) -> Result<Event, Malformed> {
-        if bytes.len() > EVENT_MAX {
-            return Err(Malformed("an event that is too long"));
-        }
-        let mut r = Reader::new(bytes);
+    fn read(r: &mut Reader<'_>) -> Result<Head, Malformed> {
         if r.u8()? != VERSION {
             return Err(Malformed("an event of an unknown version"));
         }
@@ -121,7 +155,7 @@ impl Event {
         let (lamport, prev, subject, generation) = (r.u64()?, r.array()?, r.array()?, r.u32()?);
         let count = r.u16()?;
         if count > REPLACES_MAX || seq == 0 {
-            return Err(Malformed("an event contradicts itself"));
+            return Err(CONTRADICTS);
         }
         let replaces = (0..count)
             .map(|_| {
@@ -131,17 +165,19 @@ impl Event {
                 })
             })
             .collect::<Result<_, Malformed>>()?;
-        let wrapped = match r.u8()? {
-            0 => None,
-            1 => Some(r.array()?),
-            _ => return Err(Malformed("an event contradicts itself")),
+        let sealed = Digest {
+            len: r.u32()?,
+            hash: r.array()?,
         };
-        if wrapped.is_some() != (kind == EventKind::Create) {
-            return Err(Malformed("an event contradicts itself"));
+        if sealed.len == 0 || sealed.len as usize > EVENT_MAX {
+            return Err(CONTRADICTS);
         }
-        let sealed = r.rest().to_vec();
+        let wrapped = match kind {
+            EventKind::Create => Some(r.array()?),
+            _ => None,
+        };
         let at = EventRef { chain, seq };
-        Ok(Event {
+        Ok(Head {
             kind,
             space,
             at,
@@ -150,13 +186,88 @@ impl Event {
             subject,
             generation,
             replaces,
-            wrapped,
             sealed,
+            wrapped,
         })
     }
 }
 
-/// An event's hash: BLAKE3 of its bytes.
+impl Event {
+    /// The event's bytes: the sealed payload is their end.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer(self.head.encode());
+        let there = |yes: bool, bit: u8| if yes { bit } else { 0 };
+        w.u8(there(self.sealed.is_some(), SEALED) | there(self.wrapped.is_some(), WRAPPED_KEY));
+        if let Some(wrapped) = &self.wrapped {
+            w.raw(wrapped);
+        }
+        if let Some(sealed) = &self.sealed {
+            w.raw(sealed);
+        }
+        w.0
+    }
+
+    /// The inverse; says nothing about truth, but what is there of the payload is what the head
+    /// says it was.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but an event of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Event, Malformed> {
+        let (event, _) = Event::parse(bytes)?;
+        match event.is_sound() {
+            true => Ok(event),
+            false => Err(Malformed("an event's payload is not the one that its head names")),
+        }
+    }
+
+    /// Takes an event apart, whether or not its payload is the one that its head names; with the
+    /// head's hash.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but the form of an event of this version.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Event, [u8; 32]), Malformed> {
+        if bytes.len() > EVENT_MAX {
+            return Err(Malformed("an event that is too long"));
+        }
+        let mut r = Reader::new(bytes);
+        let head = Head::read(&mut r)?;
+        let hash = hash(&bytes[..bytes.len() - r.remaining()]);
+        let there = r.u8()?;
+        if there > SEALED | WRAPPED_KEY {
+            return Err(CONTRADICTS);
+        }
+        let wrapped = match there & WRAPPED_KEY {
+            0 => None,
+            _ if head.wrapped.is_none() => return Err(CONTRADICTS),
+            _ => Some(r.array()?),
+        };
+        let sealed = match there & SEALED {
+            0 => None,
+            _ => Some(r.raw(head.sealed.len as usize)?.to_vec()),
+        };
+        r.end()?;
+        let event = Event {
+            head,
+            wrapped,
+            sealed,
+        };
+        Ok((event, hash))
+    }
+
+    /// Whether what is there of the payload is what the head says it was.
+    pub fn is_sound(&self) -> bool {
+        let key = |wrapped: &[u8; WRAPPED]| self.head.wrapped == Some(hash(wrapped));
+        let sealed = |sealed: &Vec<u8>| self.head.sealed == Digest::of(sealed);
+        self.wrapped.as_ref().is_none_or(key) && self.sealed.as_ref().is_none_or(sealed)
+    }
+
+    /// The hash by which the next event of its chain, or the signature, names it.
+    pub fn hash(&self) -> [u8; 32] {
+        hash(&self.head.encode())
+    }
+}
+
+/// BLAKE3 of bytes.
 pub fn hash(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
 }

@@ -33,6 +33,11 @@ pub(crate) fn gone_aad(node: &NodeId, at: EventRef, generation: u32) -> Aad {
     place(kind::TREE_GONE, node.0, at, generation)
 }
 
+/// Associated data of a Setting event's payload, and of the row that keeps it.
+pub(crate) fn setting_aad(setting: &[u8; 16], at: EventRef, generation: u32) -> Aad {
+    place(kind::SETTING, *setting, at, generation)
+}
+
 /// Associated data of the entity's key in a Create event.
 pub(crate) fn key_aad(entity: &EntityId, at: EventRef, generation: u32) -> Aad {
     place(kind::WRAP_EPOCH, entity.0, at, generation)

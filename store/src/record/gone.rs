@@ -7,7 +7,7 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId};
 
 /// A node that is gone, that other devices knew of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GoneRecord {
     /// The folder's node that it lay in.
     pub parent: NodeId,
@@ -27,6 +27,23 @@ pub struct GoneRecord {
     pub perm: u16,
     /// Its name.
     pub name: Vec<u8>,
+}
+
+impl Drop for GoneRecord {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.key);
+    }
+}
+
+impl std::fmt::Debug for GoneRecord {
+    /// Shows no key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GoneRecord")
+            .field("kind", &self.kind)
+            .field("entity", &self.entity)
+            .field("when", &self.when)
+            .finish_non_exhaustive()
+    }
 }
 
 impl GoneRecord {

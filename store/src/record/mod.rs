@@ -10,6 +10,7 @@ mod inode;
 mod log;
 mod meta;
 mod node;
+mod version;
 
 pub(crate) use chunk::{ChunkRef, get_manifest, get_place, put_manifest, put_place};
 pub use chunk::{ChunkRow, ManifestRef};
@@ -19,6 +20,7 @@ pub use log::LogRecord;
 pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, Xattrs, xattrs_len};
 pub(crate) use meta::{get_time, get_xattrs, put_time, put_xattrs};
 pub use node::{NAME_MAX, NodeRecord, Told, valid_name};
+pub use version::{BodyRef, Kept, PROGRAM_MAX, VersionRecord};
 
 /// The version of each record.
 const VERSION: u8 = 0;

@@ -60,6 +60,8 @@ pub struct Replaced {
     pub id: NodeId,
     /// Whether the other devices know of it.
     pub told: Told,
+    /// Its name.
+    pub name: Box<[u8]>,
 }
 
 /// All folders.
@@ -297,6 +299,7 @@ impl Tree {
             kind: entry.kind,
             id: entry.id,
             told: entry.told,
+            name: entry.name,
         }
     }
 }

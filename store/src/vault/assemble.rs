@@ -63,6 +63,10 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         signals: Arc::new(Signals::default()),
         feed: Feed::default(),
         replaced: Mutex::default(),
+        readers: Mutex::default(),
+        settings: Mutex::default(),
+        history: Mutex::default(),
+        owes: AtomicBool::new(false),
         unsearched: AtomicBool::new(true),
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),
@@ -75,5 +79,6 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         _lock: p.lock,
     };
     vault.size_packs();
+    vault.load_history()?;
     Ok(Arc::new(vault))
 }

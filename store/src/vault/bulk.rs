@@ -52,6 +52,8 @@ pub struct Incoming<'a> {
     /// What its node will be called everywhere.
     id: NodeId,
     kind: Kind,
+    /// The removed node that comes back by this.
+    revives: Option<NodeId>,
     placed: bool,
 }
 
@@ -70,23 +72,33 @@ impl Vault {
             Kind::Folder => EntityId(id.0),
             _ => EntityId::random(),
         };
-        meta.nlink = 0;
         let with_content = matches!(kind, Kind::File | Kind::Symlink);
-        let inode = Arc::new(Inode::new(self.next_ino(), entity, meta, with_content));
-        {
+        meta.nlink = 0;
+        let inode = Inode::new(self.next_ino(), entity, meta, with_content);
+        Ok(self.nameless(inode, id, None))
+    }
+
+    /// The same, of an inode that was made elsewhere; `revives` is the removed node that comes back
+    /// when it is placed.
+    pub(super) fn nameless(&self, inode: Inode, id: NodeId, revives: Option<NodeId>) -> Incoming<'_> {
+        let inode = Arc::new(inode);
+        let kind = {
             // Held open until it has a name: so it stays, and no commit looks at it.
             let mut state = inode.state.write();
+            state.meta.nlink = 0;
             (state.opens, state.writers) = (1, 1);
-        }
+            state.meta.kind
+        };
         // In the map it is seen by who looks for living chunks.
         self.inodes.lock().put(inode.clone());
-        Ok(Incoming {
+        Incoming {
             vault: self,
             inode,
             id,
             kind,
+            revives,
             placed: false,
-        })
+        }
     }
 
     /// Gives a file that is there one more name. True if something else had that name.
@@ -111,7 +123,7 @@ impl Vault {
                 _ => state.meta.kind,
             }
         };
-        let replaced = self.make_way(&mut tree, at, old.as_ref(), now)?;
+        let replaced = self.make_way(&mut tree, at, &above, old.as_ref(), now)?;
         tree.insert(at.folder, at.name, ino, kind, NodeId::random())?;
         self.change_meta(&inode, |state| {
             state.meta.nlink += 1;
@@ -158,6 +170,7 @@ impl Vault {
         &self,
         tree: &mut Tree,
         at: At<'_>,
+        above: &Inode,
         old: Option<&Arc<Inode>>,
         now: Time,
     ) -> Result<bool, OpError> {
@@ -169,12 +182,17 @@ impl Vault {
             return Err(TreeError::Exists.into());
         }
         let gone = tree.remove(at.folder, at.name, false)?;
-        self.unlinked(old, &gone, now);
+        self.unlinked(old, &gone, above, now);
         Ok(true)
     }
 }
 
 impl Incoming<'_> {
+    /// The file that it is going to be.
+    pub(super) fn inode(&self) -> &Inode {
+        &self.inode
+    }
+
     /// Its number from now on.
     pub fn ino(&self) -> Ino {
         self.inode.ino
@@ -222,8 +240,13 @@ impl Incoming<'_> {
         let now = Time::now();
         let above = vault.get(at.folder)?;
         let (mut tree, old) = vault.lock_place(at)?;
-        let replaced = vault.make_way(&mut tree, at, old.as_ref(), now)?;
+        let replaced = vault.make_way(&mut tree, at, &above, old.as_ref(), now)?;
         tree.insert(at.folder, at.name, ino, self.kind, self.id)?;
+        if let Some(node) = self.revives {
+            let mut untold = vault.untold.lock();
+            untold.removed.remove(&node);
+            untold.revived.insert(node);
+        }
         {
             let mut state = self.inode.state.write();
             state.meta.nlink = 1;

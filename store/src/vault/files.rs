@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::ids::ROOT;
     use crate::io::sim::{SimDisk, SplitMix64};
-    use crate::vault::tests::{file_meta, vault};
+    use crate::vault::tests::{file_meta, forget_removed, vault};
 
     fn make(vault: &Vault, name: &str, bytes: &[u8]) -> Ino {
         let ino = vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
@@ -305,6 +305,7 @@ mod tests {
         let pieces = vault.pieces_of(from, 0, u64::MAX).unwrap();
         assert!(!pieces.is_empty());
         vault.remove(ROOT, b"from", false).unwrap();
+        forget_removed(&vault);
         assert!(vault.collect().unwrap().chunks > 0);
         let cloned = vault
             .edit_with(to, false, |content, owner| {

@@ -7,8 +7,13 @@
 //! is short, so is every pack that holds much that is dead, and it goes at once: the reader
 //! has to look again.
 //!
-//! Guarantees: what is alive can be read at every moment, and after a crash at any point.
-//! Events are never dead here: they are the vault's history.
+//! Payloads of events that history has let go of are left out of their batches first (`debts`): a
+//! batch is appended anew without them, and the old one is dead. What is to be destroyed goes with
+//! certainty: the packs that hold it are written anew, whatever else is in them, and go at once.
+//!
+//! Guarantees: what is alive can be read at every moment, and after a crash at any point. The
+//! versions that history holds are alive; events' heads are never dead: they are the vault's
+//! history.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -16,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::Vault;
 use super::commit::Scope;
+use super::history::{Stand, note_pack, pack_note};
 use crate::chunk::Place;
 use crate::chunk::pack::HEADER;
 use crate::content::manifest;
@@ -25,7 +31,7 @@ use crate::db::{Batch, Table};
 use crate::event::BatchRow;
 use crate::ids::Ino;
 use crate::keys::{ChunkId, open as open_sealed};
-use crate::record::{BaseRef, ChunkRow, InodeRecord, LogRecord, kind};
+use crate::record::{BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, kind};
 
 /// A pack is written anew if less than this part of it is alive: 1 / 2.
 const SPARSE: u64 = 2;
@@ -34,7 +40,7 @@ const WORTH: u64 = 8;
 /// How long a replaced pack is kept for readers that are under way.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Bytes of a pack that are moved in one transaction.
-const MOVE: u64 = 64 << 20;
+pub(super) const MOVE: u64 = 64 << 20;
 
 /// What was given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,11 +51,15 @@ pub struct Freed {
     pub packs: u64,
     /// Their bytes, less what was written anew.
     pub bytes: u64,
+    /// Packs that hold what was to be destroyed, and could not be written anew now: they are in a
+    /// backup that is being made, hold what a file that is open has not saved as a version, are
+    /// damaged, or are kept for a newer state. Another collection tries again.
+    pub left: u64,
 }
 
-/// Packs that are replaced and not yet removed.
+/// Packs that are replaced and not yet removed, with when; none: they are to go at once.
 #[derive(Default)]
-pub(crate) struct Replaced(Vec<(Instant, u32)>, usize);
+pub(crate) struct Replaced(Vec<(Option<Instant>, u32)>, usize);
 
 /// While it lives, no pack is removed.
 pub(crate) struct Pin<'a>(&'a Vault);
@@ -62,8 +72,8 @@ impl Drop for Pin<'_> {
 
 /// What is alive.
 #[derive(Default)]
-struct Alive {
-    chunks: HashSet<ChunkId>,
+pub(super) struct Alive {
+    pub(super) chunks: HashSet<ChunkId>,
     /// Bytes of each pack.
     packs: HashMap<u32, u64>,
 }
@@ -87,7 +97,13 @@ impl Vault {
         let result = self.sweep();
         *self.core.asked.lock() = None;
         let (mut freed, alive) = result?;
-        self.compact(&alive, &mut freed)?;
+        let compacted = self.compact(&alive, &mut freed);
+        self.remove_replaced(self.grace());
+        compacted?;
+        let urgent: Vec<u32> = self.debts()?.urgent_packs().into_iter().collect();
+        let waiting = &self.replaced.lock().0;
+        let at_once = waiting.iter().filter(|(at, _)| at.is_none()).count();
+        freed.left = (urgent.len() + at_once) as u64;
         Ok(freed)
     }
 
@@ -108,9 +124,9 @@ impl Vault {
         if replaced.1 > 0 {
             return; // a backup is being made of them
         }
-        replaced
-            .0
-            .retain(|(at, pack)| at.elapsed() < age || self.core.packs.remove(*pack).is_err());
+        replaced.0.retain(|(at, pack)| {
+            at.is_some_and(|at| at.elapsed() < age) || self.core.packs.remove(*pack).is_err()
+        });
     }
 
     fn sweep(&self) -> Result<(Freed, Alive), StoreError> {
@@ -123,9 +139,13 @@ impl Vault {
                 what: "a part of the database".into(),
             });
         }
+        self.owes.store(false, Ordering::Relaxed);
         let mut alive = Alive::default();
-        self.mark_stored(&mut alive)?;
-        self.mark_memory(&mut alive);
+        let standing = self.mark_stored(&mut alive)?;
+        let debts = self.leave_out(&standing)?;
+        self.mark_batches(&mut alive)?;
+        self.mark_versions(&standing, &mut alive)?;
+        self.mark_memory(&mut alive, debts.manifests.is_empty());
         let mut rows = Vec::new();
         let mut bad = 0u64;
         self.core.db.scan(Table::Chunks, b"", &mut |key, value| {
@@ -142,6 +162,7 @@ impl Vault {
             });
         }
         let mut batch = Batch::new();
+        let doomed = self.doomed(&debts, &mut batch);
         // From here on nobody can ask for a chunk until the dead ones are gone.
         let asked = self.core.asked.lock();
         let asked_for = |id: &ChunkId| asked.as_ref().is_some_and(|a| a.contains(id));
@@ -151,6 +172,9 @@ impl Vault {
             } else {
                 batch.delete(Table::Chunks, id.0);
                 freed.chunks += 1;
+                if doomed.contains(id) {
+                    note_pack(&mut batch, row.place.pack, true);
+                }
             }
         }
         for row in self.core.fresh.lock().values() {
@@ -162,35 +186,36 @@ impl Vault {
         Ok((freed, alive))
     }
 
-    /// Marks what rows name. A row that cannot be read stops it all: what it names is not known.
-    fn mark_stored(&self, alive: &mut Alive) -> Result<(), StoreError> {
-        let mut inos: Vec<Ino> = Vec::new();
-        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
-            inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
-            true
-        })?;
+    /// Marks what rows of files name. A row that cannot be read stops it all: what it names is not
+    /// known.
+    fn mark_stored(&self, alive: &mut Alive) -> Result<Stand, StoreError> {
         let mut roots: HashSet<ChunkId> = HashSet::new();
-        for ino in inos {
-            let Some((entity_key, record)) = self.read_record(ino)? else {
-                continue;
-            };
+        self.stand(true, &mut |ino, entity_key, record| {
             if let BaseRef::Manifest(root) = record.base
                 && roots.insert(root.id)
             {
-                let mut found = Vec::new();
-                let mut nodes = Vec::new();
-                manifest::walk(&self.core, &root, &mut |node| nodes.push(node.id), &mut |entry| {
-                    if let LeafEntry::Chunk(chunk) = entry {
-                        found.push(chunk.id);
-                    }
-                })?;
-                alive.chunks.extend(nodes);
-                alive.chunks.extend(found);
+                self.mark_manifest(&root, alive)?;
             }
             if record.log_first != record.log_next {
-                self.mark_log(ino, &entity_key, &record, alive)?;
+                self.mark_log(ino, entity_key, record, alive)?;
             }
-        }
+            Ok(())
+        })
+    }
+
+    pub(super) fn mark_manifest(&self, root: &ManifestRef, alive: &mut Alive) -> Result<(), StoreError> {
+        let (mut found, mut nodes) = (Vec::new(), Vec::new());
+        manifest::walk(&self.core, root, &mut |node| nodes.push(node.id), &mut |entry| {
+            if let LeafEntry::Chunk(chunk) = entry {
+                found.push(chunk.id);
+            }
+        })?;
+        alive.chunks.extend(nodes);
+        alive.chunks.extend(found);
+        Ok(())
+    }
+
+    fn mark_batches(&self, alive: &mut Alive) -> Result<(), StoreError> {
         let mut bad = None;
         self.core.db.scan(
             Table::Batches,
@@ -237,8 +262,14 @@ impl Vault {
         Ok(())
     }
 
-    /// Marks what contents in memory name: an open file may name more than its row.
-    fn mark_memory(&self, alive: &mut Alive) {
+    /// Marks what contents in memory name: an open file may name more than its row; and, if
+    /// `readers` are to be spared, what old versions that are open name.
+    fn mark_memory(&self, alive: &mut Alive, readers: bool) {
+        let open: Vec<_> = self.readers.lock().iter().filter_map(|r| r.upgrade()).collect();
+        for reading in open.iter().filter(|_| readers) {
+            let content = reading.content();
+            content.names(&mut |id| _ = alive.chunks.insert(id), &mut |_| {});
+        }
         let resident = self.inodes.lock().all();
         for inode in resident {
             let state = inode.state.read();
@@ -255,6 +286,7 @@ impl Vault {
     fn compact(&self, alive: &Alive, freed: &mut Freed) -> Result<(), StoreError> {
         let short = self.is_room_short().then(|| self.short_packs());
         let living = |pack: u32| alive.packs.get(&pack).copied().unwrap_or(0);
+        let urgent = self.debts()?.urgent_packs();
         let mut packs = self.core.packs.list();
         packs.sort_by_key(|info| living(info.pack));
         let mut failed = None;
@@ -268,14 +300,20 @@ impl Vault {
                 ),
                 None => (true, living * SPARSE <= info.len),
             };
+            let is_urgent = urgent.contains(&info.pack);
             let appended_to = appended_to && self.core.packs.current() == Some(info.pack);
-            if appended_to || !whole || !sparse || self.kept.contains(info.pack) {
+            let due = is_urgent || (sparse && !appended_to);
+            if !due || !whole || self.kept.contains(info.pack) {
                 continue;
             }
             if living > self.room_to_move() {
                 // What is to be moved elsewhere first needs room there. Another time.
                 self.unsearched.store(freed.packs > 0, Ordering::Relaxed);
                 break;
+            }
+            if is_urgent {
+                // What is moved out of it does not come to lie in it again.
+                self.core.packs.avoid([info.pack]);
             }
             // Who has reserved a place in it, and goes on writing there, notes it first.
             drop(self.core.appending.write());
@@ -290,7 +328,8 @@ impl Vault {
             }
             freed.packs += 1;
             freed.bytes += info.len.saturating_sub(living);
-            self.replaced.lock().0.push((Instant::now(), info.pack));
+            let at = (!is_urgent).then(Instant::now);
+            self.replaced.lock().0.push((at, info.pack));
             if short.is_some() {
                 self.remove_replaced(Duration::ZERO);
             }
@@ -351,19 +390,26 @@ impl Vault {
             }
             if !left {
                 batch.delete(Table::Packs, pack.to_be_bytes());
+                batch.delete(Table::Pending, pack_note(pack));
             }
-            let mut lengths = self.core.packs.sync()?;
-            lengths.retain(|(grown, _)| *grown != pack);
-            for (pack, len) in &lengths {
-                batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
-            }
-            self.core.db.apply(&batch)?;
-            self.core.packs.committed(&lengths);
+            self.apply_moved(batch, (!left).then_some(pack))?;
             if !left {
                 self.core.packs.retire(pack);
                 return Ok(true);
             }
         }
+    }
+
+    /// Applies what names records that were just appended; `gone` is listed no more by it.
+    pub(super) fn apply_moved(&self, mut batch: Batch, gone: Option<u32>) -> Result<(), StoreError> {
+        let mut lengths = self.core.packs.sync()?;
+        lengths.retain(|(grown, _)| Some(*grown) != gone);
+        for (pack, len) in &lengths {
+            batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
+        }
+        self.core.db.apply(&batch)?;
+        self.core.packs.committed(&lengths);
+        Ok(())
     }
 
     fn move_record(&self, kind: u8, id: &[u8; 32], place: Place) -> Result<Place, StoreError> {

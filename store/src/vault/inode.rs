@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use crate::content::{Content, Durable, Owner};
 use crate::core::Core;
 use crate::event::EventRef;
-use crate::ids::{EntityId, Ino};
+use crate::ids::{EntityId, Ino, NodeId, ROOT, ROOT_NODE};
 use crate::keys::Key;
 use crate::record::{InodeRecord, Meta};
 
@@ -128,6 +128,28 @@ impl Inode {
 
     pub(crate) fn key(&self) -> &Key {
         self.key.get_or_init(Key::random)
+    }
+
+    /// A new file of an entity that was there before: `published` told it last.
+    pub(crate) fn again(
+        ino: Ino,
+        entity: EntityId,
+        key: Key,
+        meta: Meta,
+        published: Option<EventRef>,
+    ) -> Inode {
+        let mut inode = Inode::new(ino, entity, meta, true);
+        inode.key = OnceLock::from(key);
+        inode.state.get_mut().published = published;
+        inode
+    }
+
+    /// A folder's node.
+    pub(crate) fn node(&self) -> NodeId {
+        match self.ino {
+            ROOT => ROOT_NODE,
+            _ => NodeId(self.state.read().entity.0),
+        }
     }
 
     pub(crate) fn owner<'a>(&'a self, core: &'a Arc<Core>, entity: EntityId) -> Owner<'a> {

@@ -43,9 +43,9 @@ pub(crate) mod secrets;
 mod status;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -59,6 +59,7 @@ pub use feed::Changes;
 pub use gc::Freed;
 pub use gone::OnGone;
 pub use history::{OldVersion, Purged, Removed, Retention, Subject, Thinned, VersionInfo};
+pub(crate) use history::{removed_aad, version_aad};
 pub use hold::lock_file;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
@@ -136,6 +137,13 @@ pub struct Vault {
     signals: Arc<Signals>,
     feed: Feed,
     replaced: Mutex<gc::Replaced>,
+    /// Old versions that are open.
+    readers: Mutex<Vec<Weak<history::Reading>>>,
+    settings: Mutex<history::Settings>,
+    /// Held while history is changed but for its growth: by one at a time, before the committer.
+    history: Mutex<()>,
+    /// Something was let go of, or is to be destroyed, and still lies in packs.
+    owes: AtomicBool,
     /// What is dead since before the vault was opened has not been looked for.
     unsearched: AtomicBool,
     /// Where packs end, in bytes.
@@ -430,6 +438,13 @@ mod tests {
         let vault = made.unwrap().0;
         vault.stop_keeper();
         vault
+    }
+
+    /// Lets go of everything that was removed.
+    pub(super) fn forget_removed(vault: &Vault) {
+        for gone in vault.removed().unwrap() {
+            vault.purge(Subject::Removed(gone.node)).unwrap();
+        }
     }
 
     pub(super) fn file_meta() -> Meta {

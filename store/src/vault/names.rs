@@ -72,7 +72,7 @@ impl Vault {
             }
             let gone = tree.remove(parent, name, folder)?;
             if let Some(inode) = &inode {
-                self.unlinked(inode, &gone, now);
+                self.unlinked(inode, &gone, &above, now);
             }
             self.touch_folder(&above, now);
             return Ok(());
@@ -104,7 +104,7 @@ impl Vault {
             }
             let (_, replaced) = tree.rename(from, to, no_replace)?;
             if let (Some(gone), Some(target)) = (&replaced, &target) {
-                self.unlinked(target, gone, now);
+                self.unlinked(target, gone, &to_folder, now);
             }
             self.change_meta(&moved, |state| state.meta.ctime = now);
             self.touch_folder(&from_folder, now);
@@ -169,8 +169,9 @@ impl Vault {
         Ok(())
     }
 
-    /// A name of this inode is gone. The tree is locked.
-    pub(super) fn unlinked(&self, inode: &Arc<Inode>, gone: &Replaced, now: Time) {
+    /// A name of this inode, in the folder `above`, is gone. The tree is locked.
+    pub(super) fn unlinked(&self, inode: &Arc<Inode>, gone: &Replaced, above: &Inode, now: Time) {
+        let parent = above.node();
         let mut state = inode.state.write();
         state.meta.nlink = state.meta.nlink.saturating_sub(1);
         state.meta.ctime = now;
@@ -181,6 +182,11 @@ impl Vault {
                 saw: state.published,
             };
             self.untold.lock().gone.insert(gone.node, gone_node);
+        }
+        if let Some(record) = self.gone_record(&state, inode.key(), gone, parent, now) {
+            let mut untold = self.untold.lock();
+            untold.revived.remove(&gone.id);
+            untold.removed.insert(gone.id, record);
         }
         let dead = state.meta.nlink == 0;
         drop(state);

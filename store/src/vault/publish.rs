@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::commit::{Item, Work, pending_gone};
+use super::history::{NewVersions, Setting, ToldAt};
 use super::secrets::Counters;
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
@@ -15,11 +16,12 @@ use crate::content::{Durable, delete_log};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{
-    self, BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, content_aad, hash,
+    self, BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head, NodeState, Version, content_aad,
+    hash,
 };
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, labels, seal};
-use crate::record::{BaseRef, NodeRecord, kind};
+use crate::record::{BaseRef, GoneRecord, NodeRecord, kind};
 use crate::tree::{DirtyNode, Kind, Told};
 
 /// A node that is gone, and the version that whoever removed it saw.
@@ -73,6 +75,10 @@ pub(crate) struct Untold {
     pub(crate) gone: HashMap<NodeNo, GoneNode>,
     /// Those of `gone` that have a row.
     pub(crate) gone_rows: HashSet<NodeNo>,
+    /// What is kept of names that are gone and has no row yet.
+    pub(crate) removed: HashMap<NodeId, GoneRecord>,
+    /// Removed nodes that came back, and still have one.
+    pub(crate) revived: HashSet<NodeId>,
 }
 
 impl Untold {
@@ -106,6 +112,7 @@ pub(super) struct Publishing<'a> {
     batches: Vec<Growing>,
     told: ToldNow,
     stale: Vec<(Ino, Durable)>,
+    versions: NewVersions,
 }
 
 impl<'a> Publishing<'a> {
@@ -123,6 +130,7 @@ impl<'a> Publishing<'a> {
                 ..ToldNow::default()
             },
             stale: Vec::new(),
+            versions: NewVersions::default(),
         }
     }
 
@@ -140,7 +148,7 @@ impl<'a> Publishing<'a> {
         let at = self.next();
         self.seq = at.seq;
         self.lamport += 1;
-        let event = Event {
+        let head = Head {
             kind,
             space: secrets.space,
             at,
@@ -149,8 +157,14 @@ impl<'a> Publishing<'a> {
             subject,
             generation: secrets.epoch,
             replaces: event.replaces,
+            sealed: Digest::of(&event.sealed),
+            wrapped: event.wrapped.as_ref().map(|wrapped| hash(wrapped)),
+        };
+        let (its_hash, len) = (hash(&head.encode()), event.sealed.len());
+        let event = Event {
+            head,
             wrapped: event.wrapped,
-            sealed: event.sealed,
+            sealed: Some(event.sealed),
         };
         let bytes = event.encode();
         let full = self
@@ -161,7 +175,7 @@ impl<'a> Publishing<'a> {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
             self.batches.push(Growing::new(no, self.seq, self.head));
         }
-        self.head = hash(&bytes);
+        self.head = its_hash;
         self.told.count += 1;
         let batch = self
             .batches
@@ -172,7 +186,7 @@ impl<'a> Publishing<'a> {
         batch.bytes = w.0;
         batch.count += 1;
         batch.head = self.head;
-        (batch.no, (batch.bytes.len() - event.sealed.len()) as u32)
+        (batch.no, (batch.bytes.len() - len) as u32)
     }
 
     /// Tells an entity's (or a folder's own) present state.
@@ -241,7 +255,20 @@ impl<'a> Publishing<'a> {
             ),
         };
         let mut durable = seen.durable;
+        let parents = draft.replaces.clone();
         let (batch, offset) = self.push(kind, entity.0, draft);
+        let told_at = ToldAt {
+            batch,
+            offset,
+            len,
+            at,
+            generation,
+            lamport: self.lamport,
+            parents,
+            program: None,
+        };
+        self.versions
+            .note(self.vault, item.inode.key(), entity, &version, told_at);
         if is_inline && durable.size > 0 {
             self.stale.push((ino, durable));
             durable.base = BaseRef::Body {
@@ -302,6 +329,20 @@ impl<'a> Publishing<'a> {
             };
             self.push(EventKind::NodeGone, gone.id.0, draft);
             self.told.gone.insert(*no);
+        }
+    }
+
+    /// Tells settings that are new.
+    pub(super) fn settings(&mut self, settings: &[Setting]) {
+        for (id, plain) in settings {
+            let aad = event::setting_aad(id, self.next(), self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, plain);
+            let draft = Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            };
+            self.push(EventKind::Setting, *id, draft);
         }
     }
 
@@ -371,6 +412,7 @@ impl<'a> Publishing<'a> {
         if self.told.count == 0 {
             return Ok(self.told);
         }
+        self.versions.put(batch)?;
         for (ino, durable) in &self.stale {
             delete_log(batch, *ino, durable);
         }
@@ -391,6 +433,7 @@ impl<'a> Publishing<'a> {
                 prev: grown.prev,
                 head: grown.head,
                 signature: secrets.signing.sign(labels::SIGN_HEAD, &signed),
+                holes: Vec::new(),
             };
             batch.put(Table::Batches, grown.no.to_be_bytes(), row.encode());
             counters.next_batch = grown.no + 1;

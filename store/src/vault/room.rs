@@ -53,6 +53,10 @@ impl Vault {
     /// The same; `quiet`: nobody has changed anything for a while.
     pub(super) fn tend_when(&self, quiet: bool) -> bool {
         self.remove_replaced(self.grace());
+        if quiet {
+            // Tried again the next time; the collection says what is damaged.
+            let _ = self.thin_daily();
+        }
         let due = self.should_collect(quiet);
         if due {
             // What fails is tried again when more has been dropped.
@@ -99,11 +103,15 @@ impl Vault {
         ShortPacks(self, limit)
     }
 
-    /// Whether to look for dead chunks: much was removed and it is quiet, or room is short.
+    /// Whether to look for dead chunks: much was removed and it is quiet, or room is short, or
+    /// something is to be destroyed.
     fn should_collect(&self, quiet: bool) -> bool {
         let dropped = self.core.dropped.load(Relaxed);
         let unsearched = self.unsearched.load(Relaxed);
-        let due = if dropped == 0 && !unsearched {
+        let owes = quiet && self.owes.load(Relaxed);
+        let due = if owes {
+            true
+        } else if dropped == 0 && !unsearched {
             false
         } else if self.is_room_short() {
             true

@@ -8,11 +8,15 @@ pub mod sealed;
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::Header as PackHeader;
 use coffer_store::db::{ChangeOf, Table};
-use coffer_store::event::{BatchRow, Body, Event, EventKind, EventRef, Form, NodeState, Version, hash};
+use coffer_store::event::{
+    BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head as EventHead, Hole, NodeState, Version,
+    hash,
+};
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
 use coffer_store::record::{
-    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Meta, NodeRecord, Time, Xattrs,
+    BaseRef, BodyRef, ChunkRow, GoneRecord, InodeRecord, Kept, LogRecord, ManifestRef, Meta, NodeRecord,
+    Time, VersionRecord, Xattrs,
 };
 use coffer_store::testing;
 use coffer_store::tree::{Kind, Told};
@@ -223,18 +227,21 @@ pub fn states() -> Vec<(&'static str, NodeState)> {
     vec![("file", file), ("folder", folder)]
 }
 
-/// A chain of four events, one of each kind. The payloads stand for sealed ones.
+/// A chain of five events, one of each kind. The payloads stand for sealed ones.
 pub fn events() -> Vec<(&'static str, Event)> {
     let kinds = [
         ("create", EventKind::Create),
         ("version", EventKind::Version),
         ("node", EventKind::Node),
         ("gone", EventKind::NodeGone),
+        ("setting", EventKind::Setting),
     ];
     let mut prev = [0; 32];
     let mut events = Vec::new();
     for ((name, kind), seq) in kinds.into_iter().zip(1..) {
-        let event = Event {
+        let wrapped = (kind == EventKind::Create).then(|| up::<WRAPPED>(0x20));
+        let sealed = vec![0x50 + seq as u8; 40 + seq as usize];
+        let head = EventHead {
             kind,
             space: SpaceId(up(0xa0)),
             at: at(seq),
@@ -243,10 +250,15 @@ pub fn events() -> Vec<(&'static str, Event)> {
             subject: up(0xe0),
             generation: 3,
             replaces: (1..seq).map(at).collect(),
-            wrapped: (kind == EventKind::Create).then(|| up::<WRAPPED>(0x20)),
-            sealed: vec![0x50 + seq as u8; 40 + seq as usize],
+            sealed: Digest::of(&sealed),
+            wrapped: wrapped.as_ref().map(|wrapped| hash(wrapped)),
         };
-        prev = hash(&event.encode());
+        let event = Event {
+            head,
+            wrapped,
+            sealed: Some(sealed),
+        };
+        prev = event.hash();
         events.push((name, event));
     }
     events
@@ -261,16 +273,23 @@ pub fn device_public() -> VerifyingKey {
     device().verifying()
 }
 
-/// The four events as a batch: its bytes, and its row, signed.
-pub fn batch() -> (Vec<u8>, BatchRow) {
+/// Events as a batch: its bytes, and the hash of the last one.
+fn joined(events: &[(&str, Event)]) -> (Vec<u8>, [u8; 32]) {
     let (mut bytes, mut head) = (Vec::new(), [0; 32]);
-    for (_, event) in events() {
-        let event = event.encode();
-        bytes.extend((event.len() as u32).to_le_bytes());
-        bytes.extend(&event);
-        head = hash(&event);
+    for (_, event) in events {
+        let encoded = event.encode();
+        bytes.extend((encoded.len() as u32).to_le_bytes());
+        bytes.extend(&encoded);
+        head = event.hash();
     }
-    let chain = at(1).chain;
+    (bytes, head)
+}
+
+/// The events as a batch: its bytes, and its row, signed.
+pub fn batch() -> (Vec<u8>, BatchRow) {
+    let events = events();
+    let (bytes, head) = joined(&events);
+    let (chain, last) = (at(1).chain, events.len() as u64);
     let row = BatchRow {
         place: Place {
             len: bytes.len() as u32,
@@ -278,12 +297,116 @@ pub fn batch() -> (Vec<u8>, BatchRow) {
         },
         chain,
         first: 1,
-        count: 4,
+        count: last as u32,
         prev: [0; 32],
         head,
-        signature: device().sign(labels::SIGN_HEAD, &BatchRow::signed(chain, 4, &head)),
+        signature: device().sign(labels::SIGN_HEAD, &BatchRow::signed(chain, last, &head)),
+        holes: Vec::new(),
     };
     (bytes, row)
+}
+
+/// The same after the first event's key and payload, the second's payload, and the last's were
+/// let go of.
+pub fn batch_with_holes() -> (Vec<u8>, BatchRow) {
+    let (_, row) = batch();
+    let mut events = events();
+    let (mut at, mut holes) = (0, Vec::new());
+    let last = events.len() - 1;
+    for (i, (_, event)) in events.iter_mut().enumerate() {
+        let end = at + 4 + event.encode().len();
+        if [0, 1, last].contains(&i) {
+            let gone = event.sealed.take().unwrap().len() + event.wrapped.take().map_or(0, |key| key.len());
+            holes.push(Hole {
+                offset: (end - gone) as u32,
+                len: gone as u32,
+            });
+        }
+        at = end;
+    }
+    let (bytes, head) = joined(&events);
+    assert_eq!(head, row.head, "what is let go of is not hashed");
+    let place = Place {
+        len: bytes.len() as u32,
+        ..row.place
+    };
+    let row = BatchRow { place, holes, ..row };
+    (bytes, row)
+}
+
+/// One or more records of versions.
+pub fn version_rows() -> Vec<(&'static str, VersionRecord)> {
+    let inline = VersionRecord {
+        kept: Kept::All,
+        batch: 0x0102_0304_0506_0708,
+        offset: 0x1112_1314,
+        len: 0x2122,
+        at: at(9),
+        generation: 3,
+        lamport: 0x3132,
+        creates: false,
+        parents: vec![at(7), at(8)],
+        recorded: Time {
+            sec: 1_700_000_000,
+            nsec: 5,
+        },
+        modified: Time {
+            sec: -1,
+            nsec: 999_999_999,
+        },
+        size: 0x4142,
+        form: 2,
+        kind: Kind::File,
+        perm: 0o644,
+        program: Some("vim".into()),
+        body: BodyRef::Inline,
+    };
+    let (_, large) = versions().pop().unwrap();
+    let Body::Manifest(root) = large.body else {
+        unreachable!("the last sample is a large one")
+    };
+    let manifest = VersionRecord {
+        parents: vec![],
+        creates: true,
+        program: None,
+        form: 1,
+        body: BodyRef::Manifest(root),
+        ..inline.clone()
+    };
+    let key = VersionRecord {
+        kept: Kept::Key,
+        body: BodyRef::Other,
+        kind: Kind::Symlink,
+        ..manifest.clone()
+    };
+    vec![("inline", inline), ("manifest", manifest), ("key", key)]
+}
+
+/// Records of what was removed.
+pub fn removals() -> Vec<(&'static str, GoneRecord)> {
+    let file = GoneRecord {
+        parent: NodeId(up(0xd0)),
+        kind: Kind::File,
+        entity: Some(EntityId(up(0xe0))),
+        key: Some(up(0x20)),
+        saw: Some(at(4)),
+        when: Time {
+            sec: 1_700_000_000,
+            nsec: 5,
+        },
+        size: 0x4142,
+        perm: 0o644,
+        name: b"a note.md".to_vec(),
+    };
+    let folder = GoneRecord {
+        kind: Kind::Folder,
+        entity: None,
+        key: None,
+        saw: None,
+        name: vec![0xff; 255],
+        ..file.clone()
+    };
+    vec![("file", file), ("folder", folder)]
 }
 
 /// A pack of two records.
@@ -321,6 +444,15 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
     let (bytes, row) = batch();
     add("batch", "row", row.encode());
     add("signed", "events", bytes);
+    let (bytes, row) = batch_with_holes();
+    add("batch", "holes", row.encode());
+    add("signed", "holes", bytes);
+    version_rows()
+        .iter()
+        .for_each(|(name, x)| add("history", name, x.encode()));
+    removals()
+        .iter()
+        .for_each(|(name, x)| add("removed", name, x.encode()));
     let chunk = (up(0x10), up(0x40), 65_536);
     add(
         "manifest",

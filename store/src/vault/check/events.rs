@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use super::report::{CheckReport, Problem};
-use crate::codec::Reader;
 use crate::db::Table;
-use crate::event::{BatchRow, EVENT_MAX, Event, Unverified, hash};
+use crate::event::{BatchRow, Unverified, Walk};
 use crate::ids::ChainId;
 use crate::vault::Vault;
 
@@ -68,19 +67,24 @@ impl Vault {
 }
 
 fn check_hashes(row: &BatchRow, bytes: &[u8]) -> Result<u64, String> {
-    let mut r = Reader::new(bytes);
+    let mut walk = Walk::new(bytes);
     let (mut head, mut count) = (row.prev, 0);
-    while r.remaining() > 0 {
-        let raw = r.bytes(EVENT_MAX).map_err(|e| e.to_string())?;
-        let event = Event::decode(raw).map_err(|e| e.to_string())?;
-        if event.prev != head {
+    for found in walk.by_ref() {
+        let found = found.map_err(|e| e.to_string())?;
+        let seq = found.event.head.at.seq;
+        if found.event.head.prev != head {
+            return Err(format!("event {seq} does not follow the one before it"));
+        }
+        if !found.event.is_sound() {
             return Err(format!(
-                "event {} does not follow the one before it",
-                event.at.seq
+                "the payload of event {seq} is not the one that was signed"
             ));
         }
-        head = hash(raw);
+        head = found.hash;
         count += 1;
+    }
+    if walk.holes() != row.holes {
+        return Err("it lacks other parts than its row says".into());
     }
     match head == row.head && count == u64::from(row.count) {
         true => Ok(count),

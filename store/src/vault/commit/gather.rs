@@ -64,6 +64,14 @@ impl Vault {
                 .iter()
                 .map(|(no, gone)| (*no, *gone))
                 .collect();
+            {
+                let untold = self.untold.lock();
+                work.removed = untold.removed.clone();
+                work.revived = untold.revived.iter().copied().collect();
+            }
+            if tells {
+                work.settings = self.settings.lock().untold();
+            }
             for item in work.items.values_mut() {
                 item.see();
             }

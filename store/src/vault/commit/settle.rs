@@ -2,8 +2,9 @@
 
 use super::work::Work;
 use crate::content::Plan;
-use crate::ids::Ino;
-use crate::tree::DirtyNode;
+use crate::ids::{Ino, NodeNo, ROOT_NODE};
+use crate::record::{NodeRecord, Time};
+use crate::tree::{DirtyNode, Replaced, Told};
 use crate::vault::Vault;
 use crate::vault::publish::{GoneNode, ToldNow};
 
@@ -80,6 +81,13 @@ impl Vault {
         }
         untold.gone_rows.extend(work.gone_rows.drain(..));
         untold.gone_rows.extend(work.noted.iter().copied());
+        for node in work.removed.keys() {
+            untold.removed.remove(node);
+        }
+        for node in &work.revived {
+            untold.revived.remove(node);
+        }
+        self.settings.lock().told(&work.settings);
         for no in &told.gone {
             untold.gone.remove(no);
             untold.gone_rows.remove(no);
@@ -93,6 +101,7 @@ impl Vault {
                     let saw = told.entities.get(&record.ino).and_then(|(_, at)| *at);
                     let gone = GoneNode { id: record.id, saw };
                     self.untold.lock().gone.entry(*no).or_insert(gone);
+                    self.removed_late(work, *no, record);
                 }
             }
         }
@@ -102,6 +111,29 @@ impl Vault {
         }
         drop(map);
         self.feed.tell(work, told);
+    }
+
+    /// A name went while its file's first version was being told: only now there is something to
+    /// bring back. The tree is locked.
+    fn removed_late(&self, work: &Work, no: NodeNo, record: &NodeRecord) {
+        let Some(item) = work.items.get(&record.ino) else {
+            return;
+        };
+        let above = self.inodes.lock().get(record.parent);
+        let parent = above.map_or(ROOT_NODE, |above| above.node());
+        let gone = Replaced {
+            node: no,
+            ino: record.ino,
+            kind: record.kind,
+            id: record.id,
+            told: Told::Now,
+            name: record.name.as_slice().into(),
+        };
+        let state = item.inode.state.read();
+        let record = self.gone_record(&state, item.inode.key(), &gone, parent, Time::now());
+        if let Some(record) = record {
+            self.untold.lock().removed.entry(gone.id).or_insert(record);
+        }
     }
 
     /// It is not: everything is dirty as before.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::content::{Durable, Plan};
 use crate::db::Batch;
 use crate::event::EventRef;
-use crate::ids::{Ino, NodeNo};
-use crate::record::{Meta, NodeRecord};
+use crate::ids::{Ino, NodeId, NodeNo};
+use crate::record::{GoneRecord, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
+use crate::vault::history::Setting;
 use crate::vault::inode::Inode;
 use crate::vault::publish::{GoneNode, ToldNow};
 
@@ -121,6 +122,12 @@ pub(in crate::vault) struct Work {
     pub(in crate::vault) gone: Vec<(NodeNo, GoneNode)>,
     /// Of those, what this commit notes in rows.
     pub(in crate::vault) noted: Vec<NodeNo>,
+    /// What is kept of names that are gone, and has no row yet.
+    pub(in crate::vault) removed: HashMap<NodeId, GoneRecord>,
+    /// Removed nodes that came back: their rows go.
+    pub(in crate::vault) revived: Vec<NodeId>,
+    /// Settings that are new.
+    pub(in crate::vault) settings: Vec<Setting>,
     pub(in crate::vault) batch: Batch,
     /// Removals that the batch notes.
     pub(in crate::vault) gone_rows: Vec<NodeNo>,
@@ -151,6 +158,9 @@ impl Work {
             untold: Vec::new(),
             gone: Vec::new(),
             noted: Vec::new(),
+            removed: HashMap::new(),
+            revived: Vec::new(),
+            settings: Vec::new(),
             batch: Batch::new(),
             gone_rows: Vec::new(),
         }

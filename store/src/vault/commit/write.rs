@@ -23,6 +23,7 @@ impl Vault {
                 publishing.entity(item);
             }
             publishing.nodes(work);
+            publishing.settings(&work.settings);
         }
         let told = publishing.finish(&mut counters, &mut work.batch)?;
         for item in work.items.values() {
@@ -38,6 +39,7 @@ impl Vault {
             }
         }
         self.write_gone(work, &told.gone);
+        self.write_history(work);
         for dead in &work.dead {
             work.batch.delete(Table::Inodes, dead.ino.to_be_bytes());
             work.batch.delete(Table::Wraps, dead.ino.to_be_bytes());

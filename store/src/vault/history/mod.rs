@@ -4,12 +4,34 @@
 //! listed as held can be read, byte for byte as it was; what is restored is a version more, and
 //! nothing of what was there before is lost; what is purged cannot be read by anybody who has only
 //! what is stored from then on. It decides nothing about how versions come to be.
+//!
+//! Parts, each importing only those above it: `rows` (the table of versions), `settings`, `debts`
+//! (what still lies in packs and is to go), `removed` (what was removed), `list`, `read` (one
+//! version's bytes), `restore`, `stand` (what is needed), `purge`, `thin`, `collect` (its part of giving room back).
 
-use super::{At, OpError, Vault};
-use crate::core::StoreError;
+mod collect;
+mod debts;
+mod list;
+mod purge;
+mod read;
+mod removed;
+mod restore;
+mod rows;
+mod settings;
+mod stand;
+mod thin;
+
 use crate::event::{EventRef, Form};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Kind, Time};
+pub(super) use debts::{note_pack, pack_note};
+pub use read::OldVersion;
+pub(super) use read::Reading;
+pub(crate) use removed::removed_aad;
+pub(crate) use rows::version_aad;
+pub(super) use rows::{NewVersions, ToldAt};
+pub(super) use settings::{Setting, Settings};
+pub(super) use stand::Stand;
 
 /// One version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,28 +91,6 @@ pub struct Removed {
     pub versions: u64,
 }
 
-/// An old version, open for reading.
-pub struct OldVersion {
-    /// What is known of it.
-    pub info: VersionInfo,
-}
-
-impl OldVersion {
-    /// Appends up to `len` bytes from `offset` to `out`.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn read(
-        &self,
-        _vault: &Vault,
-        _offset: u64,
-        _len: usize,
-        _out: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
-    }
-}
-
 /// What a purge destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -127,79 +127,5 @@ impl Default for Retention {
             daily_days: 90,
             removed_days: 90,
         }
-    }
-}
-
-impl Vault {
-    /// All versions of a file, the oldest first, those saved just now included.
-    ///
-    /// # Errors
-    /// As [`OpError`] says; ENOENT if it is not known.
-    pub fn versions(&self, _of: Subject) -> Result<Vec<VersionInfo>, OpError> {
-        Err(OpError::Errno(libc::ENOSYS))
-    }
-
-    /// Opens one by its number.
-    ///
-    /// # Errors
-    /// ENOENT if there is none of that number, ESTALE if its bytes are not kept any more.
-    pub fn open_version(&self, _of: Subject, _number: u64) -> Result<OldVersion, OpError> {
-        Err(OpError::Errno(libc::ENOSYS))
-    }
-
-    /// Lets a file have the bytes, permissions and xattrs of one of its versions, in one step, as a
-    /// version more. Open handles see it as a write by somebody else.
-    ///
-    /// # Errors
-    /// As [`Vault::open_version`], and as [`OpError`] says; then it is as it was.
-    pub fn restore_version(&self, _ino: Ino, _number: u64) -> Result<(), OpError> {
-        Err(OpError::Errno(libc::ENOSYS))
-    }
-
-    /// Everything that was removed and can be brought back, the latest first.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// Brings one removed file or empty folder back, at a place that is free, with its history, at
-    /// one of its versions or the last.
-    ///
-    /// # Errors
-    /// As [`OpError`] says: EEXIST if the name is taken.
-    pub fn bring_back(&self, _node: NodeId, _number: Option<u64>, _at: At<'_>) -> Result<Ino, OpError> {
-        Err(OpError::Errno(libc::ENOSYS))
-    }
-
-    /// Destroys the history and keys of a removed file; or all versions but the present one of a
-    /// file that is there. Its room is given back by the next collections.
-    ///
-    /// # Errors
-    /// As [`OpError`] says.
-    pub fn purge(&self, _of: Subject) -> Result<Purged, OpError> {
-        Err(OpError::Errno(libc::ENOSYS))
-    }
-
-    /// How long versions are kept.
-    pub fn retention(&self) -> Retention {
-        Retention::default()
-    }
-
-    /// Sets it, for all devices.
-    ///
-    /// # Errors
-    /// As [`OpError`] says.
-    pub fn set_retention(&self, _retention: Retention) -> Result<(), OpError> {
-        Err(OpError::Errno(libc::ENOSYS))
-    }
-
-    /// Lets go of versions and removed files by the retention, as of a time.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn thin(&self, _now: Time) -> Result<Thinned, StoreError> {
-        Err(StoreError::Closed)
     }
 }

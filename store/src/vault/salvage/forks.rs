@@ -8,8 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::codec::Reader;
-use crate::event::{EVENT_MAX, Event, hash};
+use crate::event::Walk;
 use crate::ids::ChainId;
 
 type Hash = [u8; 32];
@@ -28,18 +27,17 @@ pub(super) struct Forks(Vec<Link>);
 impl Forks {
     /// Notes a batch by its last event's hash and its bytes.
     pub(super) fn note(&mut self, head: Hash, bytes: &[u8]) {
-        let mut r = Reader::new(bytes);
         let (mut after, mut last) = (None, None);
         let mut whole = true;
-        while r.remaining() > 0 {
-            let event = r.bytes(EVENT_MAX).ok();
-            let Some((event, raw)) = event.and_then(|raw| Some((Event::decode(raw).ok()?, raw))) else {
+        for found in Walk::new(bytes) {
+            let Some(found) = found.ok().filter(|found| found.event.is_sound()) else {
                 whole = false;
                 break;
             };
-            after.get_or_insert((event.at.chain, event.prev));
-            whole &= last.is_none_or(|last| last == event.prev);
-            last = Some(hash(raw));
+            let head = &found.event.head;
+            after.get_or_insert((head.at.chain, head.prev));
+            whole &= last.is_none_or(|last| last == head.prev);
+            last = Some(found.hash);
         }
         if let Some(after) = after {
             let whole = whole && last == Some(head);

@@ -17,10 +17,9 @@ use super::forks::Forks;
 use super::out::{Attributes, BringError, Out};
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
 use crate::chunk::{Packs, Place};
-use crate::codec::Reader;
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
 use crate::event::{
-    Body, EVENT_MAX, Event, EventKind, EventRef, NodeState, Version, content_aad, gone_aad, hash, key_aad,
+    Body, Event, EventKind, EventRef, Found, NodeState, Version, Walk, content_aad, gone_aad, key_aad,
     node_aad,
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
@@ -177,51 +176,54 @@ impl Told {
     /// Notes a batch's events; returns how many are damaged. `head` is the last one's hash,
     /// and each event has that of the one before it.
     fn read_batch(&mut self, batch: Place, head: &[u8; 32], bytes: &[u8]) -> u64 {
-        let mut r = Reader::new(bytes);
         let mut bad = 0;
-        let mut before: Option<(Event, [u8; 32], u32)> = None;
-        while r.remaining() > 0 {
-            let Ok(raw) = r.bytes(EVENT_MAX) else {
-                bad += 1; // and all that follow: how many cannot be known
-                break;
-            };
-            let end = (bytes.len() - r.remaining()) as u32;
-            let event = Event::decode(raw).ok();
-            if let Some((known, its_hash, its_end)) = before.take() {
-                let vouched = event.as_ref().is_some_and(|event| event.prev == its_hash);
+        let mut before: Option<Found> = None;
+        for found in Walk::new(bytes) {
+            let found = found.ok();
+            if let Some(known) = before.take() {
+                let vouched = found.as_ref().is_some_and(|f| f.event.head.prev == known.hash);
                 // Where its follower is damaged, its seal must do.
-                let sure = vouched || event.is_none();
-                bad += u64::from(!self.note(known, batch, its_end, sure));
+                let sure = vouched || found.is_none();
+                bad += u64::from(!self.note(known, batch, sure));
             }
-            match event {
-                Some(event) => before = Some((event, hash(raw), end)),
+            match found {
+                Some(found) => before = Some(found),
+                // After a length that is damaged, all that follow: how many cannot be known.
                 None => bad += 1,
             }
         }
-        if let Some((known, its_hash, its_end)) = before {
-            let sure = its_hash == *head;
-            bad += u64::from(!self.note(known, batch, its_end, sure));
+        if let Some(known) = before {
+            let sure = known.hash == *head;
+            bad += u64::from(!self.note(known, batch, sure));
         }
         bad
     }
 
-    /// Notes an event that ends at `end` in its batch; false if it is damaged.
-    fn note(&mut self, event: Event, batch: Place, end: u32, sure: bool) -> bool {
+    /// Notes an event of a batch; false if it is damaged. What was let go of tells nothing.
+    fn note(&mut self, found: Found, batch: Place, vouched: bool) -> bool {
+        let sure = vouched && found.event.is_sound();
+        let Event {
+            head: event,
+            wrapped,
+            sealed,
+        } = found.event;
         match event.kind {
             EventKind::Create | EventKind::Version => {
                 let entity = EntityId(event.subject);
-                if let Some(wrapped) = event.wrapped
+                if let Some(wrapped) = wrapped
                     && (sure || !self.keys.contains_key(&entity))
                 {
                     self.keys.insert(entity, (event.at, event.generation, wrapped));
                 }
-                let len = event.sealed.len() as u32;
+                let Some(len) = sealed.map(|sealed| sealed.len() as u32) else {
+                    return sure;
+                };
                 let newest = Newest {
                     lamport: event.lamport,
                     at: event.at,
                     generation: event.generation,
                     batch,
-                    from: end - len,
+                    from: found.end - len,
                     len,
                 };
                 let versions = self.versions.entry(entity).or_default();
@@ -240,7 +242,7 @@ impl Told {
                     EventKind::NodeGone => gone_aad(&node, event.at, event.generation),
                     _ => node_aad(&node, event.at, event.generation),
                 };
-                let Ok(plain) = open(&self.tree_key, &aad, &event.sealed) else {
+                let Ok(plain) = open(&self.tree_key, &aad, &sealed.unwrap_or_default()) else {
                     return false;
                 };
                 // The payload of a removal is its version alone.
@@ -259,6 +261,8 @@ impl Told {
                 }
                 sure
             }
+            // Salvage brings files; settings have defaults.
+            EventKind::Setting => sure,
         }
     }
 

@@ -1,0 +1,129 @@
+//! History's part of giving room back: what it holds is alive, and what it has let go of is left
+//! out of its batches.
+
+use std::collections::HashSet;
+
+use super::debts::{Debts, manifest_note, note_pack, payload_note};
+use super::rows::{split_key, version_aad};
+use super::stand::Stand;
+use crate::content::manifest;
+use crate::content::pieces::LeafEntry;
+use crate::core::StoreError;
+use crate::db::{Batch, Table};
+use crate::event::{BatchRow, let_go};
+use crate::keys::{ChunkId, open_into};
+use crate::record::{BodyRef, Kept, VersionRecord, kind};
+use crate::vault::Vault;
+use crate::vault::gc::{Alive, MOVE};
+
+impl Vault {
+    /// Marks the chunks of all versions that are held. The committer is.
+    pub(in crate::vault) fn mark_versions(
+        &self,
+        standing: &Stand,
+        alive: &mut Alive,
+    ) -> Result<(), StoreError> {
+        let mut roots = Vec::new();
+        let mut seen: HashSet<ChunkId> = HashSet::new();
+        let mut plain = Vec::new();
+        let mut bad = None;
+        self.core.db.scan(Table::Versions, b"", &mut |row, sealed| {
+            let Some((entity, number)) = split_key(row) else {
+                return true;
+            };
+            // One whose key is lost can be read by nobody.
+            let Some(key) = standing.keys.get(&entity) else {
+                return true;
+            };
+            plain.clear();
+            let what = || format!("the record of version {number} of a file");
+            let opened = open_into(key, &version_aad(&entity, number), sealed, &mut plain)
+                .map_err(StoreError::tampered(what()));
+            let record =
+                opened.and_then(|()| VersionRecord::decode(&plain).map_err(StoreError::malformed(what())));
+            match record {
+                Ok(record) => {
+                    if let (Kept::All, BodyRef::Manifest(root)) = (record.kept, record.body)
+                        && seen.insert(root.id)
+                    {
+                        roots.push(root);
+                    }
+                }
+                Err(e) => bad = Some(e),
+            }
+            bad.is_none()
+        })?;
+        zeroize::Zeroize::zeroize(&mut plain);
+        if let Some(e) = bad {
+            return Err(e);
+        }
+        roots.iter().try_for_each(|root| self.mark_manifest(root, alive))
+    }
+
+    /// Leaves out of their batches all payloads that were let go of, but for those that a file's
+    /// bytes stand on; returns what is still owed. The committer is held.
+    pub(in crate::vault) fn leave_out(&self, standing: &Stand) -> Result<Debts, StoreError> {
+        let debts = self.debts()?;
+        let (mut batch, mut moved) = (Batch::new(), 0u64);
+        for (no, payloads) in &debts.payloads {
+            let mut lets = payloads.clone();
+            lets.retain(|offset, _| !standing.bodies.contains(&(*no, *offset)));
+            if lets.is_empty() {
+                continue;
+            }
+            let name = no.to_be_bytes();
+            if let Some(row) = self.core.db.get(Table::Batches, &name)? {
+                let what = || format!("batch {no} of events");
+                let row = BatchRow::decode(&row).map_err(StoreError::malformed(what()))?;
+                let mut bytes = vec![0; row.place.len as usize];
+                let read = self.core.packs.read(row.place, 0, &mut bytes);
+                let what_goes = |offset| lets.get(&offset).map(|(what, _)| *what);
+                // What is damaged is found by `check`; it keeps nothing else from going.
+                let Some((left, holes)) = read.ok().and_then(|()| let_go(&bytes, &what_goes).ok()) else {
+                    continue;
+                };
+                let surely = lets.values().any(|(_, surely)| *surely);
+                let known = debts.packs.get(&row.place.pack).copied().unwrap_or(false);
+                note_pack(&mut batch, row.place.pack, surely || known);
+                if holes != row.holes {
+                    let place = self.core.packs.append(kind::BATCH, &row.head, &left)?;
+                    moved += u64::from(place.len);
+                    let row = BatchRow { place, holes, ..row };
+                    batch.put(Table::Batches, name, row.encode());
+                }
+            }
+            for offset in lets.keys() {
+                batch.delete(Table::Pending, payload_note((*no, *offset)));
+            }
+            if moved > MOVE {
+                self.apply_moved(std::mem::take(&mut batch), None)?;
+                moved = 0;
+            }
+        }
+        self.apply_moved(batch, None)?;
+        self.debts()
+    }
+
+    /// The chunks of files that are to be destroyed; their notes go with `batch`, and those of
+    /// packs that are not there any more.
+    pub(in crate::vault) fn doomed(&self, debts: &Debts, batch: &mut Batch) -> HashSet<ChunkId> {
+        let mut doomed = HashSet::new();
+        for root in &debts.manifests {
+            let (mut chunks, mut nodes) = (Vec::new(), Vec::new());
+            // As far as it goes: what is not there any more need not be found.
+            let _ = manifest::walk(&self.core, root, &mut |node| nodes.push(node.id), &mut |entry| {
+                if let LeafEntry::Chunk(chunk) = entry {
+                    chunks.push(chunk.id);
+                }
+            });
+            doomed.extend(nodes);
+            doomed.extend(chunks);
+            batch.delete(Table::Pending, manifest_note(&root.id));
+        }
+        let packs: HashSet<u32> = self.core.packs.list().iter().map(|info| info.pack).collect();
+        for pack in debts.packs.keys().filter(|pack| !packs.contains(pack)) {
+            batch.delete(Table::Pending, super::debts::pack_note(*pack));
+        }
+        doomed
+    }
+}

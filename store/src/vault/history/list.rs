@@ -1,0 +1,120 @@
+//! Listing versions.
+
+use super::removed::GoneRow;
+use super::{Subject, VersionInfo};
+use crate::core::StoreError;
+use crate::event::Form;
+use crate::ids::{ChainId, EntityId};
+use crate::keys::Key;
+use crate::record::{Kept, VersionRecord};
+use crate::tree::TreeError;
+use crate::vault::commit::Scope;
+use crate::vault::{OpError, Vault};
+
+/// An entity whose history is asked for.
+pub(super) struct Whose {
+    pub(super) entity: EntityId,
+    pub(super) key: Key,
+    /// If it was removed.
+    pub(super) gone: Option<GoneRow>,
+}
+
+impl Vault {
+    /// All versions of a file, the oldest first, those saved just now included. What is being
+    /// written while it is asked for is none yet.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; ENOENT if it is not known.
+    pub fn versions(&self, of: Subject) -> Result<Vec<VersionInfo>, OpError> {
+        let whose = self.whose(of)?;
+        let mut found = Vec::new();
+        let mut failed = None;
+        self.each_version(&whose.key, &whose.entity, &mut |number, record| match record {
+            Ok(record) if record.kept != Kept::Key => found.push(self.describe(number, record)),
+            Ok(_) => {}
+            // `check` names it; it keeps nobody from all others.
+            Err(e) => failed = Some(e),
+        })?;
+        match failed {
+            Some(e) if found.is_empty() => Err(e.into()),
+            _ => Ok(found),
+        }
+    }
+
+    /// What of a version is shown.
+    pub(super) fn describe(&self, number: u64, record: VersionRecord) -> VersionInfo {
+        VersionInfo {
+            number,
+            at: record.at,
+            recorded: record.recorded,
+            modified: record.modified,
+            size: record.size,
+            form: match record.form {
+                2 => Form::Text,
+                _ => Form::Blob,
+            },
+            kind: record.kind,
+            perm: record.perm,
+            device: self.device_of(record.at.chain),
+            program: record.program,
+            held: record.kept == Kept::All,
+            parents: record.parents,
+        }
+    }
+
+    fn device_of(&self, chain: ChainId) -> String {
+        match self.secrets.chains.contains(&chain) {
+            true => self.secrets.device_name.clone(),
+            false => chain.to_string(),
+        }
+    }
+
+    /// Whose history that is, once all that was saved is in it.
+    pub(super) fn whose(&self, of: Subject) -> Result<Whose, OpError> {
+        match of {
+            Subject::File(ino) => {
+                let inode = self.get(ino)?;
+                let resting = |state: &crate::vault::inode::State| {
+                    state.untold && state.writers == 0 && !state.meta.kind.is_local()
+                };
+                if resting(&inode.state.read()) {
+                    self.tell_saved()?;
+                }
+                let state = inode.state.read();
+                if state.content.is_none() {
+                    return Err(OpError::Errno(libc::EINVAL));
+                }
+                Ok(Whose {
+                    entity: state.entity,
+                    key: inode.key().duplicate(),
+                    gone: None,
+                })
+            }
+            Subject::Removed(node) => {
+                let gone = self.gone_row(node)?;
+                let gone = match gone {
+                    Some(gone) => gone,
+                    None => {
+                        self.tell_saved()?;
+                        self.gone_row(node)?.ok_or(TreeError::NotFound)?
+                    }
+                };
+                let entity = gone.record.entity.ok_or(OpError::Errno(libc::EISDIR))?;
+                let key = match &gone.record.key {
+                    Some(key) => Key::take(&mut key.clone()),
+                    None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
+                };
+                Ok(Whose {
+                    entity,
+                    key,
+                    gone: Some(gone),
+                })
+            }
+        }
+    }
+
+    /// Commits and tells what is at rest; half a save is left alone.
+    pub(super) fn tell_saved(&self) -> Result<(), StoreError> {
+        self.commit_with(&mut self.committer.lock(), Scope::Timer)
+    }
+}

@@ -1,0 +1,173 @@
+//! Destroying history: rows and keys go in one transaction, with notes of what is then to go from
+//! the packs.
+//!
+//! Guarantees: after a crash at any point all of it is listed as before, or nothing of it can be
+//! read. When [`Vault::collect`] has nothing left to destroy, no pack holds a byte of it that
+//! nothing else needs.
+
+use std::sync::atomic::Ordering;
+
+use super::debts::{note_manifest, note_pack, note_payload};
+use super::rows::{row_key, seal_row};
+use super::stand::Stand;
+use super::{Purged, Subject};
+use crate::core::StoreError;
+use crate::db::{Batch, Table};
+use crate::event::Let;
+use crate::ids::EntityId;
+use crate::keys::Key;
+use crate::record::{BodyRef, Kept, Time, VersionRecord};
+use crate::tree::TreeError;
+use crate::vault::{OpError, Vault};
+
+impl Vault {
+    /// Destroys the history and keys of a removed file; or all versions but the present one of a
+    /// file that is there. Of a removed folder, and of a name whose file has another one, only
+    /// goes what was kept of the name. Its room is given back by the next collections; until
+    /// [`Vault::collect`] says that nothing is left to destroy, its sealed bytes lie in packs.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; nothing is destroyed then.
+    pub fn purge(&self, of: Subject) -> Result<Purged, OpError> {
+        self.writable()?;
+        if let Subject::Removed(node) = of {
+            self.tell_saved()?;
+            let row = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
+            if row.record.entity.is_none() {
+                let mut batch = Batch::new();
+                batch.delete(Table::Removed, node.0);
+                let _committer = self.committer.lock();
+                self.core.db.apply(&batch).map_err(StoreError::Db)?;
+                return Ok(Purged::default());
+            }
+        }
+        let whose = self.whose(of)?;
+        let _history = self.history.lock();
+        let _committer = self.committer.lock();
+        let standing = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let mut batch = Batch::new();
+        let mut purged = Purged::default();
+        match (&whose.gone, standing.named.contains(&whose.entity)) {
+            (Some(gone), true) => batch.delete(Table::Removed, gone.node.0),
+            (Some(_), false) => {
+                purged = self.destroy(&mut batch, whose.entity, &whose.key, true)?;
+            }
+            (None, _) => {
+                purged.versions = self.forget(&mut batch, &standing, whose.entity, &whose.key)?;
+            }
+        }
+        if purged.versions > 0 {
+            // What was let go of before lies in packs, perhaps with the same bytes in it.
+            for (pack, surely) in self.debts()?.packs {
+                if !surely {
+                    note_pack(&mut batch, pack, true);
+                }
+            }
+            self.owes.store(true, Ordering::Relaxed);
+        }
+        self.core.db.apply(&batch).map_err(StoreError::Db)?;
+        Ok(purged)
+    }
+
+    /// Everything of an entity that has no name goes.
+    pub(super) fn destroy(
+        &self,
+        batch: &mut Batch,
+        entity: EntityId,
+        key: &Key,
+        surely: bool,
+    ) -> Result<Purged, StoreError> {
+        let mut purged = Purged {
+            files: 1,
+            versions: 0,
+        };
+        self.each_version(key, &entity, &mut |number, record| {
+            batch.delete(Table::Versions, row_key(&entity, number));
+            // One that cannot be read named a place that nobody knows; its key goes all the same.
+            let Ok(record) = record else { return };
+            purged.versions += u64::from(record.kept == Kept::All);
+            let what = match record.creates {
+                true => Let::All,
+                false => Let::Sealed,
+            };
+            self.owe(batch, &record, what, surely);
+        })?;
+        for row in self.gone_rows()?.0 {
+            if row.record.entity == Some(entity) {
+                batch.delete(Table::Removed, row.node.0);
+            }
+        }
+        batch.delete(Table::Documents, entity.0);
+        Ok(purged)
+    }
+
+    /// All versions of an entity go but those that are needed; how many.
+    fn forget(
+        &self,
+        batch: &mut Batch,
+        standing: &Stand,
+        entity: EntityId,
+        key: &Key,
+    ) -> Result<u64, StoreError> {
+        let mut rows: Vec<(u64, VersionRecord)> = Vec::new();
+        self.each_version(key, &entity, &mut |number, record| {
+            rows.extend(record.ok().map(|record| (number, record)));
+        })?;
+        let last = rows.last().map_or(0, |(number, _)| *number);
+        let mut gone = 0;
+        for (number, record) in rows {
+            if !standing.may_go(&record, number == last) || record.kept == Kept::Key {
+                continue;
+            }
+            gone += u64::from(record.kept == Kept::All);
+            self.let_version_go(batch, key, &entity, number, record, Kept::Key);
+        }
+        Ok(gone)
+    }
+
+    /// One version goes. Where its event brought the entity's key, that stays, and its row as
+    /// `left` says; else nothing of it.
+    pub(super) fn let_version_go(
+        &self,
+        batch: &mut Batch,
+        key: &Key,
+        entity: &EntityId,
+        number: u64,
+        record: VersionRecord,
+        left: Kept,
+    ) {
+        let surely = left == Kept::Key;
+        if record.kept == Kept::All {
+            self.owe(batch, &record, Let::Sealed, surely);
+        } else if surely {
+            // Thinned before: by now it may lie in a pack's dead bytes alone.
+            note_payload(batch, (record.batch, record.offset), Let::Sealed, true);
+        }
+        if !record.creates {
+            batch.delete(Table::Versions, row_key(entity, number));
+            return;
+        }
+        let mut row = VersionRecord {
+            kept: left,
+            body: BodyRef::Other,
+            ..record
+        };
+        if left == Kept::Key {
+            (row.recorded, row.modified) = (Time::default(), Time::default());
+            (row.size, row.perm, row.program) = (0, 0, None);
+        }
+        let sealed = seal_row(key, entity, number, &row);
+        batch.put(Table::Versions, row_key(entity, number), sealed);
+    }
+
+    /// Notes what of a version is to go from the packs.
+    fn owe(&self, batch: &mut Batch, record: &VersionRecord, what: Let, surely: bool) {
+        note_payload(batch, (record.batch, record.offset), what, surely);
+        if let BodyRef::Manifest(root) = &record.body {
+            self.core.dropped.fetch_add(record.size, Ordering::Relaxed);
+            if surely {
+                note_manifest(batch, root);
+            }
+        }
+    }
+}

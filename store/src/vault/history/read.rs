@@ -1,0 +1,143 @@
+//! An old version's bytes.
+
+use std::sync::{Arc, Weak};
+
+use super::{Subject, VersionInfo};
+use crate::content::{Content, Durable, Owner, read_version};
+use crate::core::StoreError;
+use crate::event::Version;
+use crate::ids::EntityId;
+use crate::keys::Key;
+use crate::record::{BaseRef, BodyRef, Kept, VersionRecord};
+use crate::tree::TreeError;
+use crate::vault::{OpError, Vault};
+
+/// A version's content, as it was.
+pub(in crate::vault) struct Reading {
+    content: Content,
+    key: Key,
+    entity: EntityId,
+}
+
+impl Reading {
+    /// The content; the collection asks what it names.
+    pub(in crate::vault) fn content(&self) -> &Content {
+        &self.content
+    }
+}
+
+/// An old version, open for reading. While it is, its bytes stay, whatever is thinned; what is
+/// purged goes all the same.
+pub struct OldVersion {
+    /// What is known of it.
+    pub info: VersionInfo,
+    reading: Arc<Reading>,
+}
+
+impl std::fmt::Debug for OldVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("OldVersion").field(&self.info).finish()
+    }
+}
+
+impl OldVersion {
+    /// Appends up to `len` bytes from `offset` to `out`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn read(&self, vault: &Vault, offset: u64, len: usize, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let owner = owner(vault, &self.reading.key, self.reading.entity);
+        self.reading.content.read(owner, offset, len, out)
+    }
+
+    /// The next data or hole at or after `offset`; none if there is none.
+    pub fn seek(&self, offset: u64, data: bool) -> Option<u64> {
+        self.reading.content.seek(offset, data)
+    }
+}
+
+/// Versions are no inode's: nothing of theirs is sealed for a number.
+fn owner<'a>(vault: &'a Vault, key: &'a Key, entity: EntityId) -> Owner<'a> {
+    Owner {
+        core: &vault.core,
+        key,
+        ino: 0,
+        entity,
+    }
+}
+
+impl Vault {
+    /// Opens one by its number.
+    ///
+    /// # Errors
+    /// ENOENT if there is none of that number, ESTALE if its bytes are not kept any more.
+    pub fn open_version(&self, of: Subject, number: u64) -> Result<OldVersion, OpError> {
+        let whose = self.whose(of)?;
+        let record = self.held_version(&whose.key, &whose.entity, number)?;
+        let mut content = Content::stored(Durable {
+            size: record.size,
+            base: base_of(&record),
+            base_len: record.size,
+            ..Durable::default()
+        });
+        content.load(owner(self, &whose.key, whose.entity))?;
+        let reading = Arc::new(Reading {
+            content,
+            key: whose.key,
+            entity: whose.entity,
+        });
+        {
+            let mut readers = self.readers.lock();
+            readers.retain(|reader: &Weak<Reading>| reader.strong_count() > 0);
+            readers.push(Arc::downgrade(&reading));
+        }
+        // Its chunks may have gone between the row and here: then it is gone by now.
+        self.held_version(&reading.key, &reading.entity, number)?;
+        Ok(OldVersion {
+            info: self.describe(number, record),
+            reading,
+        })
+    }
+
+    /// The row of a version whose bytes are kept.
+    pub(super) fn held_version(
+        &self,
+        key: &Key,
+        entity: &EntityId,
+        number: u64,
+    ) -> Result<VersionRecord, OpError> {
+        let record = self.version_row(key, entity, number)?;
+        let record = record.filter(|record| record.kept != Kept::Key);
+        let record = record.ok_or(TreeError::NotFound)?;
+        match record.kept {
+            Kept::All => Ok(record),
+            _ => Err(OpError::Errno(libc::ESTALE)),
+        }
+    }
+
+    /// All that its event says of a version.
+    pub(super) fn version_payload(
+        &self,
+        key: &Key,
+        entity: EntityId,
+        record: &VersionRecord,
+    ) -> Result<Version, StoreError> {
+        let place = (record.batch, record.offset, record.len);
+        read_version(owner(self, key, entity), place, record.at, record.generation)
+    }
+}
+
+/// A version's bytes, as a file's base names them.
+fn base_of(record: &VersionRecord) -> BaseRef {
+    match record.body {
+        _ if record.size == 0 => BaseRef::Empty,
+        BodyRef::Manifest(root) => BaseRef::Manifest(root),
+        BodyRef::Inline | BodyRef::Other => BaseRef::Body {
+            batch: record.batch,
+            offset: record.offset,
+            len: record.len,
+            at: record.at,
+            generation: record.generation,
+        },
+    }
+}

@@ -1,0 +1,244 @@
+//! What was removed: the rows that say where it was and keep its key, and what can be listed of
+//! them.
+
+use std::collections::HashMap;
+
+use super::Removed;
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::ids::{EntityId, Ino, NodeId, ROOT, ROOT_NODE};
+use crate::keys::{Aad, Key, open, seal};
+use crate::record::{GoneRecord, Kept, Time, kind};
+use crate::tree::{Kind, Replaced, Tree};
+use crate::vault::inode::State;
+use crate::vault::{Problem, Vault};
+
+/// A removed node's row.
+pub(super) struct GoneRow {
+    pub(super) node: NodeId,
+    pub(super) record: GoneRecord,
+}
+
+/// Associated data of a removed node's row.
+pub(crate) fn removed_aad(node: &NodeId) -> Aad {
+    Aad {
+        kind: kind::REMOVED,
+        id: node.0,
+        chain: [0; 16],
+        version: 0,
+        generation: 0,
+    }
+}
+
+/// How deep a removed path can lie: rows that are damaged may run in circles.
+const DEPTH: usize = 4096;
+
+impl Vault {
+    /// What is kept of a name that goes; `state` is its file's without it. None if nobody could
+    /// bring it back: no version was told.
+    pub(in crate::vault) fn gone_record(
+        &self,
+        state: &State,
+        key: &Key,
+        gone: &Replaced,
+        parent: NodeId,
+        when: Time,
+    ) -> Option<GoneRecord> {
+        let folder = gone.kind == Kind::Folder;
+        let told = state.published.is_some() || (folder && gone.told != crate::tree::Told::Never);
+        let last = state.meta.nlink == 0 && !folder;
+        (told && !gone.kind.is_local()).then(|| GoneRecord {
+            parent,
+            kind: gone.kind,
+            entity: (!folder).then_some(state.entity),
+            key: last.then(|| *key.expose()),
+            saw: state.published,
+            when,
+            size: state.size(),
+            perm: state.meta.perm,
+            name: gone.name.to_vec(),
+        })
+    }
+
+    /// A row's bytes.
+    pub(in crate::vault) fn seal_gone(&self, node: &NodeId, record: &GoneRecord) -> Vec<u8> {
+        let plain = zeroize::Zeroizing::new(record.encode());
+        seal(&self.local, &removed_aad(node), &plain)
+    }
+
+    fn open_gone(&self, node: NodeId, sealed: &[u8]) -> Result<GoneRow, StoreError> {
+        let what = "the record of something that was removed";
+        let plain = open(&self.local, &removed_aad(&node), sealed).map_err(StoreError::tampered(what))?;
+        let plain = zeroize::Zeroizing::new(plain);
+        let record = GoneRecord::decode(&plain).map_err(StoreError::malformed(what))?;
+        Ok(GoneRow { node, record })
+    }
+
+    /// One row.
+    pub(super) fn gone_row(&self, node: NodeId) -> Result<Option<GoneRow>, StoreError> {
+        let sealed = self.core.db.get(Table::Removed, &node.0)?;
+        sealed.map(|sealed| self.open_gone(node, &sealed)).transpose()
+    }
+
+    /// All rows, and how many cannot be read.
+    pub(super) fn gone_rows(&self) -> Result<(Vec<GoneRow>, u64), StoreError> {
+        let (mut rows, mut bad) = (Vec::new(), 0);
+        self.core.db.scan(Table::Removed, b"", &mut |key, sealed| {
+            let row = <[u8; 16]>::try_from(key).map(|id| self.open_gone(NodeId(id), sealed));
+            match row {
+                Ok(Ok(row)) => rows.push(row),
+                _ => bad += 1,
+            }
+            true
+        })?;
+        Ok((rows, bad))
+    }
+
+    /// An entity's key, wherever it is kept.
+    pub(super) fn key_of(&self, entity: EntityId) -> Result<Option<Key>, StoreError> {
+        if let Some(ino) = self.living(entity)? {
+            return Ok(self.resident(ino)?.map(|inode| inode.key().duplicate()));
+        }
+        let (rows, _) = self.gone_rows()?;
+        let found = rows.into_iter().filter(|row| row.record.entity == Some(entity));
+        Ok(found
+            .filter_map(|row| row.record.key)
+            .map(|mut key| Key::take(&mut key))
+            .next())
+    }
+
+    /// The file that shows this entity under a name, if one does.
+    pub(super) fn living(&self, entity: EntityId) -> Result<Option<Ino>, StoreError> {
+        let resident = self.inodes.lock().all();
+        for inode in resident {
+            let state = inode.state.read();
+            if state.entity == entity && state.meta.nlink > 0 {
+                return Ok(Some(inode.ino));
+            }
+        }
+        let mut inos: Vec<Ino> = Vec::new();
+        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
+            inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
+            true
+        })?;
+        for ino in inos {
+            // One in memory has been looked at, and its row may be of before.
+            let known = self.inodes.lock().get(ino);
+            if known.is_none()
+                && let Ok(Some((_, record))) = self.read_record(ino)
+                && record.entity == entity
+                && record.meta.nlink > 0
+                && record.meta.kind != Kind::Folder
+            {
+                return Ok(Some(ino));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Everything that was removed and can be brought back, the latest first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
+        self.tell_saved()?;
+        let (rows, bad) = self.gone_rows()?;
+        if bad > 0 {
+            self.note_problem(Problem::new(
+                None,
+                "the record of something that was removed is damaged",
+            ));
+        }
+        let mut keys: HashMap<EntityId, Key> = HashMap::new();
+        for row in &rows {
+            if let (Some(entity), Some(key)) = (row.record.entity, &row.record.key) {
+                keys.insert(entity, Key::take(&mut key.clone()));
+            }
+        }
+        let mut versions: HashMap<EntityId, u64> = HashMap::new();
+        for row in &rows {
+            let Some(entity) = row.record.entity else { continue };
+            if versions.contains_key(&entity) {
+                continue;
+            }
+            if let std::collections::hash_map::Entry::Vacant(slot) = keys.entry(entity)
+                && let Some(key) = self.key_of(entity)?
+            {
+                slot.insert(key);
+            }
+            let mut held = 0;
+            if let Some(key) = keys.get(&entity) {
+                self.each_version(key, &entity, &mut |_, record| {
+                    held += u64::from(record.is_ok_and(|record| record.kept == Kept::All));
+                })?;
+            }
+            versions.insert(entity, held);
+        }
+        let tree = self.tree.read();
+        let paths = Paths::new(&tree, &rows);
+        let mut removed: Vec<Removed> = rows
+            .iter()
+            .map(|GoneRow { node, record }| Removed {
+                node: *node,
+                entity: record.entity,
+                path: paths.of(record),
+                kind: record.kind,
+                removed: record.when,
+                size: record.size,
+                versions: record.entity.map_or(0, |entity| versions[&entity]),
+            })
+            .collect();
+        removed.sort_by(|a, b| (b.removed, &a.path).cmp(&(a.removed, &b.path)));
+        Ok(removed)
+    }
+
+    /// Notes what is amiss, once.
+    pub(super) fn note_problem(&self, problem: Problem) {
+        let mut met = self.met.lock();
+        if met.len() < 1000 && !met.contains(&problem) {
+            met.push(problem);
+        }
+    }
+}
+
+/// Folders by their nodes, those that are there and those that are gone.
+struct Paths<'a> {
+    folders: HashMap<NodeId, (NodeId, &'a [u8])>,
+}
+
+impl<'a> Paths<'a> {
+    fn new(tree: &'a Tree, rows: &'a [GoneRow]) -> Paths<'a> {
+        let mut nodes: HashMap<Ino, NodeId> = HashMap::from([(ROOT, ROOT_NODE)]);
+        let is_folder = |entry: &&crate::tree::Entry| entry.kind == Kind::Folder;
+        for (_, folder) in tree.iter() {
+            nodes.extend(folder.entries.values().filter(is_folder).map(|e| (e.ino, e.id)));
+        }
+        let mut folders = HashMap::new();
+        for GoneRow { node, record } in rows.iter().filter(|row| row.record.kind == Kind::Folder) {
+            folders.insert(*node, (record.parent, record.name.as_slice()));
+        }
+        // What is there counts: it may have been brought back.
+        for (ino, folder) in tree.iter() {
+            let Some(parent) = nodes.get(&ino) else { continue };
+            for entry in folder.entries.values().filter(is_folder) {
+                folders.insert(entry.id, (*parent, &*entry.name));
+            }
+        }
+        Paths { folders }
+    }
+
+    /// From the root; as far as that is known.
+    fn of(&self, record: &GoneRecord) -> Vec<u8> {
+        let mut parts: Vec<&[u8]> = vec![&record.name];
+        let mut at = record.parent;
+        while at != ROOT_NODE && parts.len() < DEPTH {
+            let Some((parent, name)) = self.folders.get(&at) else {
+                break;
+            };
+            parts.push(name);
+            at = *parent;
+        }
+        parts.reverse();
+        parts.join(&b'/')
+    }
+}

@@ -1,0 +1,172 @@
+//! Bringing back: a file to one of its versions, and what was removed to a place in the tree.
+
+use super::Subject;
+use super::removed::GoneRow;
+use crate::content::manifest;
+use crate::content::pieces::{Data, Piece};
+use crate::core::StoreError;
+use crate::event::{Body, Version};
+use crate::ids::{EntityId, Ino, NodeId};
+use crate::keys::Key;
+use crate::record::{Kept, Meta, Time};
+use crate::tree::{Kind, TreeError};
+use crate::vault::inode::Inode;
+use crate::vault::{At, OpError, Vault};
+
+/// A version's bytes as a content takes them over: by reference where they lie in chunks.
+struct Bytes {
+    pieces: Vec<(u64, Data)>,
+    inline: Vec<u8>,
+}
+
+impl Vault {
+    /// Lets a file have the bytes, permissions and xattrs of one of its versions, in one step, as a
+    /// version more. Open handles see it as a write by somebody else.
+    ///
+    /// # Errors
+    /// As [`Vault::open_version`], and as [`OpError`] says; then it is as it was.
+    pub fn restore_version(&self, ino: Ino, number: u64) -> Result<(), OpError> {
+        self.writable()?;
+        let whose = self.whose(Subject::File(ino))?;
+        // Nothing of it is thinned or purged before it is the file's again.
+        let _history = self.history.lock();
+        let record = self.held_version(&whose.key, &whose.entity, number)?;
+        let version = self.version_payload(&whose.key, whose.entity, &record)?;
+        let bytes = self.bytes_of(&version)?;
+        let inode = self.get(ino)?;
+        let now = Time::now();
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
+        let same = state.entity == whose.entity && state.meta.kind == version.kind;
+        let Some(content) = state.content.as_mut().filter(|_| same) else {
+            return Err(OpError::Errno(libc::ESTALE));
+        };
+        let owner = inode.owner(&self.core, state.entity);
+        content.become_whole(owner, &bytes.pieces, &bytes.inline)?;
+        let meta = &mut state.meta;
+        (meta.perm, meta.xattrs) = (version.perm, version.xattrs);
+        (meta.mtime, meta.ctime) = (now, now);
+        (state.meta_dirty, state.times_only, state.untold) = (true, false, true);
+        drop(guard);
+        self.mark_dirty(ino);
+        Ok(())
+    }
+
+    /// Brings one removed file or empty folder back, at a place that is free, with its history, at
+    /// one of its versions or the last. A file of which another name is still there gets its name
+    /// back; an old version of such a one comes as a file of its own.
+    ///
+    /// # Errors
+    /// As [`OpError`] says: EEXIST if the name is taken, ENOENT and ESTALE as
+    /// [`Vault::open_version`].
+    pub fn bring_back(&self, node: NodeId, number: Option<u64>, at: At<'_>) -> Result<Ino, OpError> {
+        self.writable()?;
+        // Its removal is told before it comes back.
+        self.tell_saved()?;
+        let _history = self.history.lock();
+        let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
+        let Some(entity) = gone.record.entity else {
+            return match number {
+                None => self.folder_back(&gone, at),
+                Some(_) => Err(OpError::Errno(libc::EISDIR)),
+            };
+        };
+        let living = self.living(entity)?;
+        if let (Some(ino), None) = (living, number) {
+            self.place_link(ino, at)?;
+            self.untold.lock().revived.insert(node);
+            return Ok(ino);
+        }
+        let key = match &gone.record.key {
+            Some(key) => Key::take(&mut key.clone()),
+            None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
+        };
+        let (mut last, mut last_held) = (None, None);
+        self.each_version(&key, &entity, &mut |number, record| {
+            if let Ok(record) = record {
+                last_held = (record.kept == Kept::All).then_some(number).or(last_held);
+                last = Some(record.at);
+            }
+        })?;
+        let number = number.or(last_held).ok_or(TreeError::NotFound)?;
+        let record = self.held_version(&key, &entity, number)?;
+        let version = self.version_payload(&key, entity, &record)?;
+        let bytes = self.bytes_of(&version)?;
+        let meta = self.meta_back(&version, at.folder)?;
+        let inode = match living {
+            None => Inode::again(self.next_ino(), entity, key, meta, last),
+            Some(_) => Inode::new(self.next_ino(), EntityId::random(), meta, true),
+        };
+        let revives = living.is_none().then_some(node);
+        let file = self.nameless(inode, NodeId::random(), revives);
+        {
+            let inode = file.inode();
+            let mut guard = inode.state.write();
+            let state = &mut *guard;
+            let owner = inode.owner(&self.core, state.entity);
+            let content = state.content.as_mut().ok_or(OpError::Errno(libc::EINVAL))?;
+            content.become_whole(owner, &bytes.pieces, &bytes.inline)?;
+        }
+        Ok(file.place(at)?.0)
+    }
+
+    /// A folder comes back by its own node: so what lay in it still knows where that was.
+    fn folder_back(&self, gone: &GoneRow, at: At<'_>) -> Result<Ino, OpError> {
+        let now = Time::now();
+        let above = self.get(at.folder)?.state.read().meta.clone();
+        let meta = Meta {
+            kind: Kind::Folder,
+            perm: gone.record.perm,
+            rdev: 0,
+            nlink: 1,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            xattrs: None,
+            ..above
+        };
+        let inode = Inode::new(self.next_ino(), EntityId(gone.node.0), meta, false);
+        Ok(self.nameless(inode, gone.node, Some(gone.node)).place(at)?.0)
+    }
+
+    /// Attributes of a file that comes back: its version's, and the folder's owner.
+    fn meta_back(&self, version: &Version, folder: Ino) -> Result<Meta, OpError> {
+        let now = Time::now();
+        let above = self.get(folder)?;
+        let above = above.state.read();
+        Ok(Meta {
+            kind: version.kind,
+            perm: version.perm,
+            uid: above.meta.uid,
+            gid: above.meta.gid,
+            rdev: 0,
+            nlink: 1,
+            atime: now,
+            mtime: version.mtime,
+            ctime: now,
+            btime: version.btime,
+            xattrs: version.xattrs.clone(),
+        })
+    }
+
+    fn bytes_of(&self, version: &Version) -> Result<Bytes, StoreError> {
+        let mut bytes = Bytes {
+            pieces: Vec::new(),
+            inline: Vec::new(),
+        };
+        match &version.body {
+            Body::Inline(inline) => bytes.inline.clone_from(inline),
+            Body::Manifest(root) => {
+                let pieces = manifest::load(&self.core, root)?;
+                if pieces.last().map_or(0, Piece::end) != version.size {
+                    return Err(StoreError::Tampered {
+                        what: "a manifest".into(),
+                    });
+                }
+                bytes.pieces = pieces.into_iter().map(|p| (p.len, p.data)).collect();
+            }
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,171 @@
+//! Settings of the vault, the same on all its devices: each a few bytes under a name that the
+//! format fixes, kept in a row of its own and told as an event.
+//!
+//! Guarantees: a setting that was set is told and kept in one transaction. One that this program
+//! does not know, or cannot read, is kept as it is, and its default counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Retention;
+use crate::codec::{Malformed, Reader, Writer};
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::event::{EventRef, setting_aad};
+use crate::ids::ChainId;
+use crate::keys::{Aad, open, seal};
+use crate::vault::commit::Work;
+use crate::vault::{OpError, Problem, Vault};
+
+/// A setting's name, and its value.
+pub(in crate::vault) type Setting = ([u8; 16], Vec<u8>);
+
+/// How long versions are kept.
+const RETENTION: [u8; 16] = *b"coffer:retention";
+/// What the names of their rows begin with.
+const ROW: &[u8] = b"setting ";
+/// No retention is longer, in days: what is added to times must not overflow.
+const DAYS_MAX: u32 = 1_000_000;
+
+/// All settings that were ever set.
+#[derive(Default)]
+pub(in crate::vault) struct Settings {
+    values: BTreeMap<[u8; 16], Vec<u8>>,
+    untold: BTreeSet<[u8; 16]>,
+}
+
+impl Settings {
+    /// Those that are new.
+    pub(in crate::vault) fn untold(&self) -> Vec<Setting> {
+        let value = |id: &[u8; 16]| Some((*id, self.values.get(id)?.clone()));
+        self.untold.iter().filter_map(value).collect()
+    }
+
+    /// A transaction took these.
+    pub(in crate::vault) fn told(&mut self, settings: &[Setting]) {
+        for (id, value) in settings {
+            if self.values.get(id) == Some(value) {
+                self.untold.remove(id);
+            }
+        }
+    }
+}
+
+fn row_aad(id: &[u8; 16]) -> Aad {
+    let nowhere = EventRef {
+        chain: ChainId([0; 16]),
+        seq: 0,
+    };
+    setting_aad(id, nowhere, 0)
+}
+
+impl Retention {
+    /// The setting's value.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(0)
+            .u32(self.all_days)
+            .u32(self.daily_days)
+            .u32(self.removed_days);
+        w.0
+    }
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a value of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Retention, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != 0 {
+            return Err(Malformed("a retention of an unknown version"));
+        }
+        let retention = Retention {
+            all_days: r.u32()?,
+            daily_days: r.u32()?,
+            removed_days: r.u32()?,
+        };
+        r.end()?;
+        match retention.is_possible() {
+            true => Ok(retention),
+            false => Err(Malformed("a retention of more days than there are")),
+        }
+    }
+
+    fn is_possible(&self) -> bool {
+        [self.all_days, self.daily_days, self.removed_days]
+            .iter()
+            .all(|days| *days <= DAYS_MAX)
+    }
+}
+
+impl Vault {
+    /// How long versions are kept.
+    pub fn retention(&self) -> Retention {
+        let value = self.setting(&RETENTION);
+        value
+            .and_then(|value| Retention::decode(&value).ok())
+            .unwrap_or_default()
+    }
+
+    /// Sets it, for all devices.
+    ///
+    /// # Errors
+    /// As [`OpError`] says; EINVAL for more than a million days.
+    pub fn set_retention(&self, retention: Retention) -> Result<(), OpError> {
+        match retention.is_possible() {
+            true => self.set_setting(RETENTION, retention.encode()),
+            false => Err(OpError::Errno(libc::EINVAL)),
+        }
+    }
+
+    /// A setting's value, if it was ever set.
+    pub(in crate::vault) fn setting(&self, id: &[u8; 16]) -> Option<Vec<u8>> {
+        self.settings.lock().values.get(id).cloned()
+    }
+
+    /// Sets one, and makes that durable.
+    pub(in crate::vault) fn set_setting(&self, id: [u8; 16], value: Vec<u8>) -> Result<(), OpError> {
+        self.writable()?;
+        {
+            let mut settings = self.settings.lock();
+            settings.values.insert(id, value);
+            settings.untold.insert(id);
+        }
+        Ok(self.tell_saved()?)
+    }
+
+    /// Rows of what one commit changes of settings and of what was removed.
+    pub(in crate::vault) fn write_history(&self, work: &mut Work) {
+        for node in &work.revived {
+            work.batch.delete(Table::Removed, node.0);
+        }
+        for (node, record) in &work.removed {
+            let sealed = self.seal_gone(node, record);
+            work.batch.put(Table::Removed, node.0, sealed);
+        }
+        for (id, value) in &work.settings {
+            let sealed = seal(&self.local, &row_aad(id), value);
+            work.batch.put(Table::Meta, [ROW, id].concat(), sealed);
+        }
+    }
+
+    pub(super) fn load_settings(&self) -> Result<(), StoreError> {
+        let mut values = BTreeMap::new();
+        let mut bad = false;
+        self.core.db.scan(Table::Meta, ROW, &mut |key, sealed| {
+            let id = key.strip_prefix(ROW).and_then(|id| <[u8; 16]>::try_from(id).ok());
+            match id.and_then(|id| Some((id, open(&self.local, &row_aad(&id), sealed).ok()?))) {
+                Some((id, value)) => drop(values.insert(id, value)),
+                None => bad = true,
+            }
+            true
+        })?;
+        if bad {
+            self.note_problem(Problem::new(
+                None,
+                "a setting of the vault was altered or damaged",
+            ));
+        }
+        self.settings.lock().values = values;
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! What stands on history: which entities are there, with which keys, and which events' payloads
+//! files still need.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::event::EventRef;
+use crate::ids::{EntityId, Ino};
+use crate::keys::Key;
+use crate::record::{BaseRef, InodeRecord, VersionRecord};
+use crate::tree::Kind;
+use crate::vault::Vault;
+
+/// As of one instant: whoever has it made holds the committer.
+#[derive(Default)]
+pub(in crate::vault) struct Stand {
+    /// The key of each entity that is there or can be brought back.
+    pub(in crate::vault) keys: HashMap<EntityId, Key>,
+    /// Entities that have a name.
+    pub(in crate::vault) named: HashSet<EntityId>,
+    /// Events that told a file last, or that its bytes stand on.
+    pub(in crate::vault) events: HashSet<EventRef>,
+    /// Payloads that its bytes stand on: batch, and where in it.
+    pub(in crate::vault) bodies: HashSet<(u64, u32)>,
+}
+
+/// Called with each inode that has a row: its number, key and record.
+pub(in crate::vault) type EachInode<'a> =
+    &'a mut dyn FnMut(Ino, &Key, &InodeRecord) -> Result<(), StoreError>;
+
+impl Stand {
+    fn note(&mut self, base: BaseRef, published: Option<EventRef>) {
+        self.events.extend(published);
+        if let BaseRef::Body {
+            batch, offset, at, ..
+        } = base
+        {
+            self.events.insert(at);
+            self.bodies.insert((batch, offset));
+        }
+    }
+
+    /// Whether a version's bytes may be let go of. Everything that lets go asks here. Never of one
+    /// that a file shows, open and nameless ones too; nor the last of all, which says where the
+    /// numbers stand.
+    pub(super) fn may_go(&self, record: &VersionRecord, is_last: bool) -> bool {
+        !is_last && !self.events.contains(&record.at)
+    }
+}
+
+impl Vault {
+    /// Reads what stands. `strictly`: a record that cannot be read is an error; else it is left
+    /// out, and with it its entity's key.
+    pub(in crate::vault) fn stand(&self, strictly: bool, each: EachInode<'_>) -> Result<Stand, StoreError> {
+        let mut inos: Vec<Ino> = Vec::new();
+        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
+            inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
+            true
+        })?;
+        let mut standing = Stand::default();
+        for ino in inos {
+            let (key, record) = match self.read_record(ino) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(e) if strictly => return Err(e),
+                Err(_) => continue,
+            };
+            each(ino, &key, &record)?;
+            standing.note(record.base, record.published);
+            if record.meta.kind != Kind::Folder {
+                if record.meta.nlink > 0 {
+                    standing.named.insert(record.entity);
+                }
+                standing.keys.insert(record.entity, key);
+            }
+        }
+        // One that is open may have no row any more, and one that came back none yet.
+        let resident = self.inodes.lock().all();
+        for inode in resident {
+            let state = inode.state.read();
+            let Some(content) = &state.content else { continue };
+            standing.note(content.durable().base, state.published);
+            if state.meta.nlink > 0 {
+                standing.named.insert(state.entity);
+            }
+            if state.published.is_some() {
+                let key = || inode.key().duplicate();
+                standing.keys.entry(state.entity).or_insert_with(key);
+            }
+        }
+        for row in self.gone_rows()?.0 {
+            if let (Some(entity), Some(key)) = (row.record.entity, &row.record.key) {
+                let key = || Key::take(&mut key.clone());
+                standing.keys.entry(entity).or_insert_with(key);
+            }
+        }
+        Ok(standing)
+    }
+}
