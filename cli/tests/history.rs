@@ -224,6 +224,7 @@ fn a_version_comes_back_and_goes_again() {
     let mut seen = [0; 14];
     open.read_exact_at(&mut seen, 0).unwrap();
     assert_eq!(&seen, b"one two three\n");
+    drop(open);
     assert!(
         said.contains("version 3 (") && said.contains("coffer restore mnt/Notes/a.md@4"),
         "{said}"
@@ -242,6 +243,13 @@ fn a_version_comes_back_and_goes_again() {
     save(&stage, "Notes/a.md", "FOUR\n");
     stage.run(&["restore", "mnt/Notes/a.md@4"]).gives(0);
     assert_eq!(fs::read(&path).unwrap(), b"four\n");
+    // What is no version yet would be lost.
+    let writing = fs::File::options().append(true).open(&path).unwrap();
+    writing.write_all_at(b"half a thought", 0).unwrap();
+    let said = stage.run(&["restore", "mnt/Notes/a.md@1"]).gives(1);
+    assert!(said.err.contains("written to"), "{}", said.err);
+    drop(writing);
+    assert_eq!(fs::read(&path).unwrap(), b"four\nhalf a thought");
     // Elsewhere, where nothing is; and not over what is there.
     stage
         .run(&["restore", "mnt/Notes/a.md@1", "--to", "mnt/Files/new/b.md"])
@@ -379,7 +387,7 @@ fn a_removed_file_comes_back() {
     let said = stage.run(&["restore", "mnt/Notes/a.md"]).gives(0).out;
     assert!(said.contains("is there, as in version 4"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), b"four\n");
-    assert_eq!(&numbers(&versions(&stage, "Notes/a.md"))[..4], [4, 3, 2, 1]);
+    assert_eq!(numbers(&versions(&stage, "Notes/a.md")), [5, 4, 3, 2, 1]);
     assert!(lines(&stage.run(&["trash", "--json"]).gives(0)).is_empty());
     // At one of its versions.
     fs::remove_file(&path).unwrap();

@@ -256,7 +256,8 @@ fn removed_files_are_under_their_old_path() {
         b"three\n"
     );
     stage.run(&["restore", "mnt/Notes/trip"]).gives(0);
-    until("it is back", || names(&plan).len() == 1);
+    // With its history, and the version that it came back as.
+    grows_to(&plan, 2);
     stage.run(&["purge", "mnt/Notes/a.md", "--yes"]).gives(0);
     until("what was destroyed is not shown", || names(&dir).len() == 1);
 }

@@ -34,6 +34,11 @@ use view::{Entry, View};
 /// The folder's name in the root.
 pub const NAME: &[u8] = b".coffer";
 
+/// Whether something real in the root has that name: then it is what is shown.
+pub fn is_hidden(vault: &Vault) -> bool {
+    vault.lookup(ROOT, NAME).is_ok()
+}
+
 /// Listings under way that are remembered: who lists goes on where it was.
 const LISTINGS: usize = 32;
 /// Permission bits of the folder that everything lies in.
@@ -77,7 +82,7 @@ impl WithHistory {
 
     /// Whether a name in a folder is that of ours, and nothing real has it.
     fn is_ours(&self, parent: Ino, name: &[u8]) -> bool {
-        parent == ROOT && name == NAME && self.vault().lookup(ROOT, NAME).is_err()
+        parent == ROOT && name == NAME && !is_hidden(self.vault())
     }
 
     fn place(&self, ino: Ino) -> Result<Place> {

@@ -66,8 +66,13 @@ fn chosen<'a>(
 
 fn in_place(store: &Vault, target: &Target, ino: u64, announce: &Announce<'_>) -> Result<Restored, Failure> {
     let (subject, _, versions) = target.file(store)?;
-    let unsaved = is_unsaved(store, subject, &versions)?;
-    let version = chosen(target, &versions, unsaved)?;
+    if is_unsaved(store, subject, &versions)? {
+        return Err(Failure::failed(format!(
+            "{} is being written to, and what it holds now is no version yet, so it would be lost; close it first, or bring the version back beside it with --to.",
+            target.shown()
+        )));
+    }
+    let version = chosen(target, &versions, false)?;
     let mut restored = Restored {
         path: WirePath(target.path.clone()),
         version: Some(version.number),
@@ -80,7 +85,7 @@ fn in_place(store: &Vault, target: &Target, ino: u64, announce: &Announce<'_>) -
         left: Vec::new(),
         earlier: 0,
     };
-    if !unsaved && versions.last().is_some_and(|last| last.number == version.number) {
+    if versions.last().is_some_and(|last| last.number == version.number) {
         restored.unchanged = true;
         return Ok(restored);
     }
