@@ -84,8 +84,8 @@ pub(crate) fn ago(at: Timestamp, now: &Zoned) -> String {
             .map_or(0, |span| span.get_days())
     };
     let (count, what) = match seconds {
-        ..-60 => return "in the future".to_owned(),
-        ..5 => return "just now".to_owned(),
+        ..=-60 => return "in the future".to_owned(),
+        -59..5 => return "just now".to_owned(),
         5..60 => (seconds, "second"),
         60..3600 => (seconds / 60, "minute"),
         3600..86_400 => (seconds / 3600, "hour"),

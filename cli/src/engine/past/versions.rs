@@ -69,7 +69,8 @@ pub(super) fn is_unsaved(store: &Vault, of: Subject, versions: &[VersionInfo]) -
     let old = store.open_version(of, last.number)?;
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for offset in (0..stat.size).step_by(STEP) {
-        (a.clear(), b.clear());
+        a.clear();
+        b.clear();
         store.read(ino, offset, STEP, &mut a)?;
         old.read(store, offset, STEP, &mut b)?;
         if a != b {
