@@ -34,11 +34,7 @@ pub(super) struct Stat {
 /// The changed lines of two texts.
 pub(super) fn groups(old: &str, new: &str) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for piece in engine::changed_pieces(old, new) {
-        let piece = Piece {
-            old: piece.0,
-            new: piece.1,
-        };
+    for piece in by_line_ends(old, new) {
         let (a, b) = (widened(old, &piece.old), widened(new, &piece.new));
         // Lines that are removed or come whole stay so; else both sides take their whole lines.
         let starts = at_line(old, piece.old.start) && at_line(new, piece.new.start);
@@ -64,6 +60,50 @@ pub(super) fn groups(old: &str, new: &str) -> Vec<Group> {
         });
     }
     groups
+}
+
+/// The pieces, where lines that came or went behind a changed word are set apart from it: not
+/// “October” became “November.⏎And tulips”, but “October” became “November”, and a line came.
+///
+/// A text is the same in both ways: what stands behind the piece to the end of its line, stands at
+/// the end of the piece's first line, too.
+fn by_line_ends(old: &str, new: &str) -> Vec<Piece> {
+    let raw = engine::changed_pieces(old, new);
+    let next = raw.iter().skip(1).map(|(old, _)| old.start).chain([old.len()]);
+    let mut pieces = Vec::with_capacity(raw.len());
+    for ((a, b), next) in raw.iter().cloned().zip(next) {
+        let same = &old[a.end..next];
+        let rest = same.find('\n').map_or("", |end| &same[..=end]);
+        let first = |text: &str| {
+            let line = text
+                .split_inclusive('\n')
+                .next()
+                .filter(|line| line.ends_with('\n'))?;
+            (!rest.is_empty() && line.ends_with(rest)).then(|| line.len() - rest.len())
+        };
+        let (went, came) = (&old[a.clone()], &new[b.clone()]);
+        let len = rest.len();
+        match (first(went), first(came)) {
+            (None, Some(at)) => {
+                let line = a.end + len;
+                put(&mut pieces, a, b.start..b.start + at);
+                put(&mut pieces, line..line, b.start + at + len..b.end + len);
+            }
+            (Some(at), None) => {
+                let line = b.end + len;
+                put(&mut pieces, a.start..a.start + at, b);
+                put(&mut pieces, a.start + at + len..a.end + len, line..line);
+            }
+            _ => put(&mut pieces, a, b),
+        }
+    }
+    pieces
+}
+
+fn put(pieces: &mut Vec<Piece>, old: Range<usize>, new: Range<usize>) {
+    if !old.is_empty() || !new.is_empty() {
+        pieces.push(Piece { old, new });
+    }
 }
 
 /// From the start of the first line to the end of the last.
@@ -113,7 +153,14 @@ mod tests {
             let whole = |text: &str, end| at_line(text, end) || end == text.len();
             assert!(whole(old, group.old.end) && whole(new, group.new.end));
             text.push_str(&old[seen..group.old.start]);
-            text.push_str(&new[group.new.clone()]);
+            let mut at = group.old.start;
+            for piece in &group.pieces {
+                text.push_str(&old[at..piece.old.start]);
+                assert_eq!(text.len(), piece.new.start, "{old:?} {new:?}");
+                text.push_str(&new[piece.new.clone()]);
+                at = piece.old.end;
+            }
+            text.push_str(&old[at..group.old.end]);
             (seen, last) = (group.old.end, group.new.end);
         }
         assert_eq!(&old[seen..], &new[last..], "{old:?} {new:?}");

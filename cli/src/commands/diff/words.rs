@@ -181,6 +181,19 @@ mod tests {
         );
     }
 
+    /// Guards a line that comes behind a changed one: it is not torn together with it.
+    #[test]
+    fn a_line_that_came_is_one() {
+        assert_eq!(
+            shown("in October.\n", "in November.\nAnd tulips.\n"),
+            "line 1:\n  in [-October-]{+November+}.\n  {+And tulips.+}\n"
+        );
+        assert_eq!(
+            shown("in November.\nAnd tulips.\nend\n", "in October.\nend\n"),
+            "line 1:\n  in [-November-]{+October+}.\n  [-And tulips.-]\n  end\n"
+        );
+    }
+
     /// Guards changes over lines, and at a text's edges.
     #[test]
     fn lines_are_marked_one_by_one() {
