@@ -12,7 +12,7 @@ use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{BatchRow, let_go};
 use crate::keys::{ChunkId, open_into};
-use crate::record::{BodyRef, Kept, VersionRecord, kind};
+use crate::record::{BodyRef, Kept, ManifestRef, VersionRecord, kind};
 use crate::vault::Vault;
 use crate::vault::gc::{Alive, MOVE};
 
@@ -106,9 +106,15 @@ impl Vault {
 
     /// The chunks of files that are to be destroyed; their notes go with `batch`, and those of
     /// packs that are not there any more.
-    pub(in crate::vault) fn doomed(&self, debts: &Debts, batch: &mut Batch) -> HashSet<ChunkId> {
+    pub(in crate::vault) fn doomed(
+        &self,
+        debts: &Debts,
+        standing: &Stand,
+        batch: &mut Batch,
+    ) -> HashSet<ChunkId> {
         let mut doomed = HashSet::new();
-        for root in &debts.manifests {
+        let closed = |root: &&ManifestRef| !standing.open.contains(&root.id);
+        for root in debts.manifests.iter().filter(closed) {
             let (mut chunks, mut nodes) = (Vec::new(), Vec::new());
             // As far as it goes: what is not there any more need not be found.
             let _ = manifest::walk(&self.core, root, &mut |node| nodes.push(node.id), &mut |entry| {

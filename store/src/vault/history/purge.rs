@@ -163,11 +163,13 @@ impl Vault {
     /// Notes what of a version is to go from the packs.
     fn owe(&self, batch: &mut Batch, record: &VersionRecord, what: Let, surely: bool) {
         note_payload(batch, (record.batch, record.offset), what, surely);
-        if let BodyRef::Manifest(root) = &record.body {
-            self.core.dropped.fetch_add(record.size, Ordering::Relaxed);
-            if surely {
-                note_manifest(batch, root);
-            }
+        let dropped = match &record.body {
+            BodyRef::Manifest(_) => record.size,
+            _ => u64::from(record.len),
+        };
+        self.core.dropped.fetch_add(dropped, Ordering::Relaxed);
+        if let (BodyRef::Manifest(root), true) = (&record.body, surely) {
+            note_manifest(batch, root);
         }
     }
 }
