@@ -239,7 +239,7 @@ fn whoever_looks_meanwhile_sees_the_truth() {
     here.put(folder, "inside", Kind::File, b"x");
     here.put(TOP, "one", Kind::File, b"1");
     here.settle();
-    let mut watcher = Heard::inotify(&here.path(""), &[]);
+    let watcher = Heard::inotify(&here.path(""), &[]);
     let over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {

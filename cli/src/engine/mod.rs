@@ -21,7 +21,7 @@ use mount::sentence;
 pub(crate) use mount::{
     Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,
 };
-pub(crate) use transfer::{Stop, export, import};
+pub(crate) use transfer::{Stop, export, import, intake};
 pub(crate) use vault::{Sealed, Vault, salvage};
 
 /// Called with how far an operation is.
