@@ -85,6 +85,11 @@ pub(crate) enum Command {
     /// is started again; one that differs is left alone and listed. Times, modes, symlinks, hard
     /// links, user attributes and holes are kept. Works while the vault is mounted, or asks for the password.
     /// Ctrl-C ends it at a file's end. Ends with code 11 if anything was left out.
+    ///
+    /// With --watch, DIR is an inbox: files that appear in it, in folders too, are taken in once they
+    /// are completely written, and one whose name is taken gets a number. Names of unfinished files
+    /// (.part, .crdownload, .tmp, ~ and the like) wait for their real name. What lies in DIR stays there
+    /// unless --remove is given. What fails is tried again.
     Import(Import),
     /// Bring files and folders out of the vault, as plain files
     ///
@@ -333,6 +338,12 @@ pub(crate) struct Import {
     /// Replace files that differ from what is taken in; never folders
     #[arg(long)]
     pub replace: bool,
+    /// Keep an inbox: take in what appears in DIR, once it is written, until Ctrl-C
+    #[arg(long, conflicts_with = "replace")]
+    pub watch: bool,
+    /// Remove each file from the watched folder once the vault has it: durable, and compared
+    #[arg(long, requires = "watch")]
+    pub remove: bool,
     #[command(flatten)]
     pub password: PasswordArgs,
 }

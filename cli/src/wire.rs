@@ -103,6 +103,28 @@ pub(crate) struct Import {
     pub count: bool,
 }
 
+/// A file of a watched folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Item {
+    /// Where it lies, absolute.
+    pub path: WirePath,
+    /// The folder that receives it, below that of all.
+    pub folder: WirePath,
+    /// What it is to be called.
+    pub name: WirePath,
+}
+
+/// What `coffer import --watch` asks for, again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intake {
+    /// What to take in.
+    pub items: Vec<Item>,
+    /// The folder in the vault, from its root.
+    pub into: WirePath,
+    /// Compare each with what is in the vault, once that is durable.
+    pub compare: bool,
+}
+
 /// What `coffer export` asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Export {
@@ -148,6 +170,8 @@ pub(crate) enum Op {
     },
     /// Take files in. Ends at a file's end when whoever asked says no more (shuts its side).
     Import(Import),
+    /// Take single files in, under names that nothing has; the same.
+    Intake(Intake),
     /// Bring files out; the same.
     Export(Export),
     /// Something about the past.

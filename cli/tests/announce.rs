@@ -25,7 +25,13 @@ fn inotify_tells_of_every_change() {
     if !possible(&["inotifywait"]) {
         return;
     }
-    let here = Mounted::new();
+    // Checked by the daemon, and by the kernel.
+    for options in ["", "allow_other"] {
+        every_change(&Mounted::with(options));
+    }
+}
+
+fn every_change(here: &Mounted) {
     // What the kernel remembers wrongly after the change: absent names, a listing, attributes.
     for name in ["file", "folder", "symlink", "fifo", "moved", "other"] {
         assert!(fs::symlink_metadata(here.path(name)).is_err());
@@ -233,7 +239,7 @@ fn whoever_looks_meanwhile_sees_the_truth() {
     here.put(folder, "inside", Kind::File, b"x");
     here.put(TOP, "one", Kind::File, b"1");
     here.settle();
-    let mut watcher = Heard::inotify(&here.path(""), &[]);
+    let watcher = Heard::inotify(&here.path(""), &[]);
     let over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {

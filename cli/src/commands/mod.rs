@@ -8,6 +8,7 @@ mod diff;
 mod export;
 mod generate;
 mod import;
+mod inbox;
 mod init;
 mod lock;
 mod log;
@@ -82,6 +83,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Recover(args) => recover::recover(ui, &vault, &args),
         Command::Check(args) => check::check(ui, &vault, &args),
         Command::Backup(args) => backup::backup(ui, &vault, &args),
+        Command::Import(args) if args.watch => inbox::inbox(ui, &vault, &args),
         Command::Import(args) => import::import(ui, &vault, &args),
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),

@@ -154,6 +154,9 @@ impl Shared {
             Op::Import(asked) => self.transfer(peer, progress, |stop, progress| {
                 engine::import(&self.vault, Some(&self.mount), &asked, stop, progress)
             }),
+            Op::Intake(asked) => self.transfer(peer, progress, |stop, progress| {
+                engine::intake(&self.vault, Some(&self.mount), &asked, stop, progress)
+            }),
             Op::Export(asked) => self.transfer(peer, progress, |stop, progress| {
                 engine::export(&self.vault, &asked, stop, progress)
             }),

@@ -24,7 +24,7 @@ pub(crate) use mount::{
     Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,
 };
 pub(crate) use past::past;
-pub(crate) use transfer::{Stop, export, import};
+pub(crate) use transfer::{Stop, export, import, intake};
 pub(crate) use vault::{Sealed, Vault, salvage};
 pub(crate) use words::changed_pieces;
 

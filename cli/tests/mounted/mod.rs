@@ -238,6 +238,11 @@ impl Heard {
         heard
     }
 
+    /// All lines to the end of both.
+    pub fn rest(&mut self) -> Vec<String> {
+        self.lines.iter().collect()
+    }
+
     /// Lines that came already.
     pub fn so_far(&self) -> Vec<String> {
         self.lines.try_iter().collect()

@@ -168,7 +168,13 @@ impl<'a> Taker<'a> {
     }
 
     /// A regular file, as it was when it was looked at. Its number in the vault.
-    fn file(&self, file: &OwnedFd, mut look: Look, at: At<'_>, buffer: &mut [u8]) -> Result<u64, Trouble> {
+    pub(super) fn file(
+        &self,
+        file: &OwnedFd,
+        mut look: Look,
+        at: At<'_>,
+        buffer: &mut [u8],
+    ) -> Result<u64, Trouble> {
         for _ in 0..TRIES {
             if look.kind != FileType::RegularFile {
                 return Err(changing());

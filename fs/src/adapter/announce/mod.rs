@@ -145,13 +145,13 @@ impl<F: FileSystem> Queue<F> {
     pub(super) fn work(mut self, notifier: &Notifier) {
         loop {
             let first = match self.jobs.recv_timeout(IDLE) {
-                Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {
                     self.replay.end();
-                    continue;
+                    self.jobs.recv().ok()
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                heard => heard.ok(),
             };
+            let Some(first) = first else { return };
             let mut folders = HashSet::new();
             let mut waiting = Vec::new();
             let mut ended = false;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::change::Change;
+use super::change::{Change, Place};
 use super::stage::{Scene, Stage};
 use super::words::{self, Verb};
 use crate::types::{FileSystem, Ino, Kind};
@@ -91,15 +91,10 @@ impl Replay {
                 self.last = None;
                 again();
             }
-            let Some((scene, verb, folders, names)) = self.plan(fs, change) else {
+            let Some((scene, verb, places)) = plan(fs, change) else {
                 return false;
             };
-            let strings: Vec<&[u8]> = folders
-                .iter()
-                .zip(&names)
-                .flat_map(|(folder, name)| [folder.as_slice(), name.as_slice()])
-                .collect();
-            let Some(frame) = words::frame(verb, &strings) else {
+            let Some(frame) = self.frame(fs, verb, &places) else {
                 return false;
             };
             if !self.is_within() {
@@ -120,58 +115,18 @@ impl Replay {
         false
     }
 
-    /// What the helper is to do, and what it is to see.
-    fn plan<F: FileSystem>(
-        &mut self,
-        fs: &F,
-        change: &Change,
-    ) -> Option<(Scene, Verb, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
-        let (scene, verb, places) = match change {
-            Change::Made { at, ino, over } => {
-                let kind = fs.getattr(*ino).ok()?.kind;
-                match *over {
-                    Some(old) if kind != Kind::Folder => {
-                        let (at, ino) = (at.clone(), *ino);
-                        (Scene::Over { at, ino, old }, Verb::Over, vec![at_of(change)])
-                    }
-                    _ => {
-                        let verb = match kind {
-                            Kind::File => Verb::File,
-                            Kind::Folder => Verb::Folder,
-                            Kind::Symlink => Verb::Symlink,
-                            _ => Verb::Special,
-                        };
-                        let (at, ino) = (at.clone(), *ino);
-                        (Scene::Appear { at, ino }, verb, vec![at_of(change)])
-                    }
-                }
-            }
-            Change::Content { ino, .. } => {
-                let is_file = fs.getattr(*ino).ok()?.kind == Kind::File;
-                let verb = if is_file { Verb::Content } else { Verb::Attributes };
-                (Scene::Touch { ino: *ino }, verb, vec![at_of(change)])
-            }
-            Change::Attributes { ino, .. } => {
-                (Scene::Touch { ino: *ino }, Verb::Attributes, vec![at_of(change)])
-            }
-            Change::Removed { at, ino, folder } => {
-                let verb = if *folder { Verb::Rmdir } else { Verb::Unlink };
-                let (at, ino, folder) = (at.clone(), *ino, *folder);
-                (Scene::Vanish { at, ino, folder }, verb, vec![at_of(change)])
-            }
-            Change::Moved { from, to, ino, over } => {
-                let (from, to) = (from.clone(), to.clone());
-                let places = vec![from.clone(), to.clone()];
-                let (ino, over) = (*ino, *over);
-                (Scene::Move { from, to, ino, over }, Verb::Move, places)
-            }
-        };
+    /// The frame for the helper; `None` where a folder is gone, or lies too deep.
+    fn frame<F: FileSystem>(&mut self, fs: &F, verb: Verb, places: &[&Place]) -> Option<Vec<u8>> {
         let mut folders = Vec::new();
-        for place in &places {
+        for place in places {
             folders.push(self.path(fs, place.folder)?);
         }
-        let names = places.into_iter().map(|place| place.name).collect();
-        Some((scene, verb, folders, names))
+        let strings: Vec<&[u8]> = folders
+            .iter()
+            .zip(places)
+            .flat_map(|(folder, place)| [folder.as_slice(), place.name.as_slice()])
+            .collect();
+        words::frame(verb, &strings)
     }
 
     /// The path of a folder as it is now. A stale one does no harm: what does not match is refused.
@@ -311,14 +266,48 @@ impl Drop for Replay {
     }
 }
 
-fn at_of(change: &Change) -> super::Place {
-    match change {
-        Change::Made { at, .. }
-        | Change::Content { at, .. }
-        | Change::Attributes { at, .. }
-        | Change::Removed { at, .. } => at.clone(),
-        Change::Moved { to, .. } => to.clone(),
-    }
+/// What the helper is to see, what it is to do, and where; `None` if there is nothing to show.
+fn plan<'a, F: FileSystem>(fs: &F, change: &'a Change) -> Option<(Scene, Verb, Vec<&'a Place>)> {
+    Some(match change {
+        Change::Made { at, ino, over } => {
+            let kind = fs.getattr(*ino).ok()?.kind;
+            let (ino, place) = (*ino, at.clone());
+            let (scene, verb) = match (*over, kind) {
+                (Some(old), kind) if kind != Kind::Folder => {
+                    (Scene::Over { at: place, ino, old }, Verb::Over)
+                }
+                (_, Kind::File) => (Scene::Appear { at: place, ino }, Verb::File),
+                (_, Kind::Folder) => (Scene::Appear { at: place, ino }, Verb::Folder),
+                (_, Kind::Symlink) => (Scene::Appear { at: place, ino }, Verb::Symlink),
+                _ => (Scene::Appear { at: place, ino }, Verb::Special),
+            };
+            (scene, verb, vec![at])
+        }
+        Change::Content { at, ino } => {
+            let is_file = fs.getattr(*ino).ok()?.kind == Kind::File;
+            let verb = if is_file { Verb::Content } else { Verb::Attributes };
+            (Scene::Touch { ino: *ino }, verb, vec![at])
+        }
+        Change::Attributes { at, ino } => (Scene::Touch { ino: *ino }, Verb::Attributes, vec![at]),
+        Change::Removed { at, ino, folder } => {
+            let verb = if *folder { Verb::Rmdir } else { Verb::Unlink };
+            let scene = Scene::Vanish {
+                at: at.clone(),
+                ino: *ino,
+                folder: *folder,
+            };
+            (scene, verb, vec![at])
+        }
+        Change::Moved { from, to, ino, over } => {
+            let scene = Scene::Move {
+                from: from.clone(),
+                to: to.clone(),
+                ino: *ino,
+                over: *over,
+            };
+            (scene, Verb::Move, vec![from, to])
+        }
+    })
 }
 
 /// The answer's errno, within [`PATIENCE`].
