@@ -2,6 +2,7 @@
 //! What needs a mount is skipped, with a word, where nothing can be mounted.
 
 mod common;
+mod mounted;
 
 use common::{PASSWORD, Said, Stage, cannot_mount};
 use serde_json::Value;
@@ -563,6 +564,25 @@ fn retention_is_a_setting_of_the_vault() {
     );
     stage.run(&["lock"]).gives(0);
     stage.open(&["check", "--read-data"]).gives(0);
+}
+
+/// Guards programs that watch: what a restore changes, inotify tells of.
+#[test]
+fn whoever_watches_is_told() {
+    if cannot_mount() || !mounted::possible(&["inotifywait"]) {
+        return;
+    }
+    let stage = with_note();
+    let mut watcher = mounted::Heard::inotify(&stage.mnt().join("Notes"), &[]);
+    stage.run(&["restore", "mnt/Notes/a.md@1"]).gives(0);
+    watcher.until("the change", |line| line == "MODIFY a.md");
+    watcher.until("its end", |line| line == "CLOSE_WRITE,CLOSE a.md");
+    fs::remove_file(stage.mnt().join("Notes/a.md")).unwrap();
+    watcher.until("the removal", |line| line == "DELETE a.md");
+    stage.run(&["restore", "mnt/Notes/a.md"]).gives(0);
+    watcher.until("the return", |line| line == "CREATE a.md");
+    assert_eq!(fs::read(stage.mnt().join("Notes/a.md")).unwrap(), b"one\n");
+    drop(watcher);
 }
 
 /// Guards secrets of the past: neither names nor bytes stand readable in the vault's folder.
