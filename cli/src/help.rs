@@ -23,8 +23,8 @@ Exit codes:
   10  made by a newer Coffer
   11  done, but something was left out; it is listed
 
-With --json, answers are one JSON object on standard output, and failures one on standard
-error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
+With --json, answers are one JSON object on standard output (of log and trash, one a line), and
+failures one on standard error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
 
 /// Below “coffer mount”.
 pub(crate) const FSTAB: &str = "\
@@ -41,8 +41,8 @@ encrypted disk, and to root alone (chmod 600).";
 
 /// Below the commands that take versions.
 pub(crate) const VERSIONS: &str = "\
-PATH is a file in a mounted vault, as any program names it; or, of a vault that is not mounted, its
-path from the vault's root.
+PATH is a file in a mounted vault, as any program names it; or, with --vault or where no vault
+is mounted, its path from the vault's root.
 
 A version is named behind the path:
   PATH@7                    by its number
@@ -53,7 +53,7 @@ A version is named behind the path:
 By time, it is the newest version recorded at or before that. A file that is really called so
 (“photo@2x”, “notes@today”) is that file, not a version of another.
 
-In the mounted folder, .coffer/history/PATH/ holds the versions as files, for any program to read.
+In the mounted folder, .coffer/history/PATH/ holds the versions as files, for any program.
 No listing shows “.coffer”.";
 
 /// Below “coffer settings”.

@@ -47,7 +47,7 @@ fn text(history: &History, shown: usize, now: &Zoned, argument: &str) -> String 
         ));
     }
     if history.versions.is_empty() {
-        text.push_str("It has no versions yet: it becomes one when whoever writes to it closes it.\n");
+        text.push_str("It has no version yet: what it holds becomes one once the vault is open and nobody writes to it.\n");
         return text;
     }
     let before = history.versions.iter().skip(1).map(Some).chain([None]);

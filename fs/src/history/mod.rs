@@ -8,7 +8,7 @@
 //! that name in the root is what the name stands for, and then this is not there.
 //!
 //! What is shown is at most a third of a second old, and the kernel remembers none of it
-//! ([`FileSystem::lasts`]). Never writes, never makes a version.
+//! ([`FileSystem::lasts`]). Never changes a file; but looking has what was just saved recorded.
 //!
 //! Parts, each importing only those above it: `names`, `nodes`, `view`, `refusing` (what is done
 //! with changes), and here reading.

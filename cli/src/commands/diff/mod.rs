@@ -139,6 +139,10 @@ fn sides(vault: &Answering, from: &Place, to: Option<&Place>) -> Result<(Side, S
     match (first.unsaved, held.as_slice()) {
         (true, [last, ..]) => Ok((side(&first, Some(last)), side(&first, None))),
         (false, [last, before, ..]) => Ok((side(&first, Some(before)), side(&first, Some(last)))),
+        (_, []) => Err(Failure::failed(format!(
+            "{} has no version yet to compare with; “coffer show” prints it.",
+            first.path.0.display()
+        ))),
         _ => Err(Failure::failed(format!(
             "{} has only one version to compare; “coffer show” prints it.",
             first.path.0.display()
