@@ -116,7 +116,7 @@ impl Vault {
     }
 
     /// All that its event says of a version.
-    pub(super) fn version_payload(
+    pub(in crate::vault) fn version_payload(
         &self,
         key: &Key,
         entity: EntityId,

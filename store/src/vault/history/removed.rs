@@ -14,9 +14,9 @@ use crate::vault::inode::State;
 use crate::vault::{Problem, Vault};
 
 /// A removed node's row.
-pub(super) struct GoneRow {
-    pub(super) node: NodeId,
-    pub(super) record: GoneRecord,
+pub(in crate::vault) struct GoneRow {
+    pub(in crate::vault) node: NodeId,
+    pub(in crate::vault) record: GoneRecord,
 }
 
 /// Associated data of a removed node's row.
@@ -81,7 +81,7 @@ impl Vault {
     }
 
     /// All rows, and how many cannot be read.
-    pub(super) fn gone_rows(&self) -> Result<(Vec<GoneRow>, u64), StoreError> {
+    pub(in crate::vault) fn gone_rows(&self) -> Result<(Vec<GoneRow>, u64), StoreError> {
         let (mut rows, mut bad) = (Vec::new(), 0);
         self.core.db.scan(Table::Removed, b"", &mut |key, sealed| {
             let row = <[u8; 16]>::try_from(key).map(|id| self.open_gone(NodeId(id), sealed));

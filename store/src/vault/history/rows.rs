@@ -172,7 +172,7 @@ impl Vault {
     }
 
     /// One of them.
-    pub(super) fn version_row(
+    pub(in crate::vault) fn version_row(
         &self,
         key: &Key,
         entity: &EntityId,
