@@ -256,11 +256,11 @@ mod tests {
         waiting.look_through();
         let ready = waiting.ready(9);
         assert_eq!(names(&ready), ["old"]);
+        assert!(waiting.done(&ready[0].0, ready[0].1));
         assert!(
             waiting.next().is_some_and(|next| next > Instant::now()),
             "of the other two"
         );
-        assert!(waiting.done(&ready[0].0, ready[0].1));
         drop(writer);
         fs::rename(at("old"), at("renamed")).unwrap();
         waiting.look_through();
