@@ -183,8 +183,8 @@ mod tests {
             "[]\n",
             "\n",
             "\u{0}\n",
-            "{\"coffer\":1,\"op\":\"explode\"}\n",
-            "{\"coffer\":1",
+            "{\"coffer\":2,\"op\":\"explode\"}\n",
+            "{\"coffer\":2",
         ] {
             assert!(
                 Reader::new(bad.as_bytes())

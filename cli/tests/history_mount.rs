@@ -234,6 +234,7 @@ fn removed_files_are_under_their_old_path() {
     save(&stage, "Notes/trip/plan.md", "plan\n");
     fs::remove_dir_all(stage.mnt().join("Notes/trip")).unwrap();
     let plan = history(&stage, "Notes/trip/plan.md");
+    stage.run(&["trash"]).gives(0);
     until("the removed is shown", || plan.is_dir());
     let found = grows_to(&plan, 1);
     assert_eq!(fs::read(plan.join(&found[0])).unwrap(), b"plan\n");

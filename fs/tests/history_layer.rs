@@ -249,6 +249,32 @@ fn listings_go_on_where_they_were() {
     }
 }
 
+/// Guards threads that serve: looking makes no commit, and waits for none; what is saved is shown once
+/// it is recorded, and what is open stays readable whatever comes.
+#[test]
+fn looking_commits_nothing() {
+    let bed = bed();
+    bed.vault.stop_keeper();
+    let notes = bed.at("Notes").unwrap().ino;
+    let made = bed.fs.create(WHO, notes, b"new.md", 0o644, WRITE, true).unwrap();
+    bed.fs.write(made.0.ino, made.1, 0, b"new", false).unwrap();
+    bed.fs.release(made.0.ino, made.1);
+    let before = bed.vault.standing();
+    let dir = bed.at(".coffer/history/Notes/new.md").unwrap().ino;
+    assert_eq!(bed.names(dir).len(), 2, "not recorded yet");
+    let a = bed.at(".coffer/history/Notes/a.md").unwrap().ino;
+    let name = bed.names(a).into_keys().nth(2).unwrap();
+    let version = bed.fs.lookup(a, name.as_bytes()).unwrap().ino;
+    assert_eq!(bed.read(version), b"one");
+    assert_eq!(bed.vault.standing(), before, "nothing was committed");
+    bed.vault.commit().unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while bed.names(dir).len() < 3 {
+        assert!(std::time::Instant::now() < until, "it is never shown");
+        std::thread::yield_now();
+    }
+}
+
 /// Guards every request that changes something: refused, by the same word, in the folder itself, at
 /// its name, and in versions.
 #[test]

@@ -58,7 +58,11 @@ pub(super) fn locate(vault: Option<&Path>, typed: &Path) -> Result<Place, Failur
     if let Some(found) = held_by {
         let serves =
             |vault: &Path| client::of_vault(vault).is_some_and(|other| other.card.pid == found.card.pid);
-        if chosen.as_deref().is_none_or(serves) {
+        // A path in the mount of another vault than the environment's usual one says which it means.
+        if chosen
+            .as_deref()
+            .is_none_or(|vault| is_usual(vault) || serves(vault))
+        {
             let inside = real.strip_prefix(&found.card.mountpoint.0).unwrap_or(&real);
             return Ok(place(found.card.vault.0.clone(), inside, None));
         }
@@ -70,14 +74,18 @@ pub(super) fn locate(vault: Option<&Path>, typed: &Path) -> Result<Place, Failur
         )));
     }
     // The environment says it for the next command, too.
-    let named = chosen
-        .clone()
-        .filter(|_| std::env::var_os("COFFER_VAULT").is_none());
+    let named = chosen.clone().filter(|vault| !is_usual(vault));
     let vault = match chosen {
         Some(vault) => vault,
         None => paths::default_vault()?,
     };
     Ok(place(vault, typed, named))
+}
+
+/// Whether this is the vault that the environment names, for all commands alike.
+fn is_usual(vault: &Path) -> bool {
+    let usual = std::env::var_os("COFFER_VAULT").map(PathBuf::from);
+    usual.is_some_and(|usual| paths::absolute(&usual).is_ok_and(|usual| usual == vault))
 }
 
 /// The vault that is named, else the mounted one that this is done in, else the default.

@@ -7,8 +7,8 @@
 //! not enter the vault's root does not come in here (it is its owner's alone). A real file of
 //! that name in the root is what the name stands for, and then this is not there.
 //!
-//! What is shown is at most a third of a second old, and the kernel remembers none of it
-//! ([`FileSystem::lasts`]). Never changes a file; but looking has what was just saved recorded.
+//! What is shown is what is recorded, at most a moment ago, and the kernel remembers none of it
+//! ([`FileSystem::lasts`]). Never writes, and no request here waits for a commit.
 //!
 //! Parts, each importing only those above it: `names`, `nodes`, `view`, `refusing` (what is done
 //! with changes), and here reading.

@@ -2,7 +2,8 @@
 //! file's place, and with what was removed at its old path.
 //!
 //! Reads the vault, and keeps what it read for a moment, since listing a folder asks for each of
-//! its entries again. Never changes anything.
+//! its entries again. Never changes anything, and waits for no commit: what was saved is shown
+//! once it is recorded, within some seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use super::names;
 use super::nodes::{Place, Whose};
 use crate::types::{Errno, Ino, Kind, ROOT, Result};
 
-/// How old what is shown may be.
+/// How old what is shown may be, at least.
 const FRESH: Duration = Duration::from_millis(300);
+/// How often, compared with the time that reading it takes, it is read anew.
+const SELDOM: u32 = 10;
 /// Files whose versions are kept for that moment.
 const KEPT: usize = 16;
 
@@ -39,8 +42,15 @@ type Bin = Arc<BTreeMap<Vec<u8>, Vec<Removed>>>;
 /// See the module.
 pub(super) struct View {
     vault: Arc<Vault>,
+    /// With the time until which it is current enough.
     versions: Mutex<Vec<(Whose, Instant, Versions)>>,
     removed: Mutex<Option<(Instant, Bin)>>,
+}
+
+/// Until when what was begun to be read then is current enough.
+fn until(begun: Instant) -> Instant {
+    let now = Instant::now();
+    now + FRESH.max(now.duration_since(begun) * SELDOM)
 }
 
 /// What a path of the vault stands for.
@@ -87,14 +97,14 @@ impl View {
 
     /// A file's versions whose bytes are kept, the oldest first.
     pub(super) fn versions(&self, whose: Whose) -> Result<Versions> {
-        let fresh = |at: &Instant| at.elapsed() < FRESH;
+        let begun = Instant::now();
         let mut kept = self.versions.lock();
-        kept.retain(|(_, at, _)| fresh(at));
+        kept.retain(|(_, until, _)| begun < *until);
         if let Some((.., versions)) = kept.iter().find(|(of, ..)| *of == whose) {
             return Ok(versions.clone());
         }
         drop(kept);
-        let found = self.vault.versions(whose.into());
+        let found = self.vault.recorded_versions(whose.into());
         let mut found = found.map_err(|error| Errno(error.errno()))?;
         found.retain(|version| version.held);
         let found = Arc::new(found);
@@ -102,7 +112,7 @@ impl View {
         if kept.len() >= KEPT {
             kept.remove(0);
         }
-        kept.push((whose, Instant::now(), found.clone()));
+        kept.push((whose, until(begun), found.clone()));
         Ok(found)
     }
 
@@ -114,13 +124,14 @@ impl View {
     }
 
     fn bin(&self) -> Result<Bin> {
+        let begun = Instant::now();
         let mut kept = self.removed.lock();
-        if let Some((at, bin)) = &*kept
-            && at.elapsed() < FRESH
+        if let Some((until, bin)) = &*kept
+            && begun < *until
         {
             return Ok(bin.clone());
         }
-        let removed = self.vault.removed();
+        let removed = self.vault.recorded_removed();
         let removed = removed.map_err(|error| Errno(error.errno()))?;
         let mut bin: BTreeMap<Vec<u8>, Vec<Removed>> = BTreeMap::new();
         for gone in removed {
@@ -130,7 +141,7 @@ impl View {
             of_path.sort_by_key(|gone| std::cmp::Reverse(gone.removed));
         }
         let bin = Arc::new(bin);
-        *kept = Some((Instant::now(), bin.clone()));
+        *kept = Some((until(begun), bin.clone()));
         Ok(bin)
     }
 

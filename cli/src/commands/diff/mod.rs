@@ -33,6 +33,7 @@ struct Side {
     /// None: the present bytes.
     version: Option<Version>,
     size: u64,
+    removed: bool,
 }
 
 impl Side {
@@ -51,6 +52,7 @@ impl Side {
                 local(version.recorded, now),
                 ago(version.recorded, now)
             ),
+            None if self.removed => "as it was removed".to_owned(),
             None => "now".to_owned(),
         }
     }
@@ -118,6 +120,7 @@ fn sides(vault: &Answering, from: &Place, to: Option<&Place>) -> Result<(Side, S
         whose: history.whose.clone(),
         size: version.map_or(history.size, |version| version.size),
         version: version.cloned(),
+        removed: history.removed.is_some(),
     };
     // What is named without a version is meant as it is now: its last version, unless it has
     // bytes that are none yet.
@@ -166,9 +169,14 @@ fn compare(ui: &Ui, vault: &Answering, old: &Side, new: &Side, args: &Diff) -> R
     let (Ok(a), Ok(b)) = both else {
         return blob(ui, vault, old, new, &head);
     };
-    if !small || !is_text(a.as_bytes()) || !is_text(b.as_bytes()) {
+    if !small || a.contains('\0') || b.contains('\0') {
         return blob(ui, vault, old, new, &head);
     }
+    let at_terminal = io::stdout().is_terminal();
+    let (a, b) = match at_terminal {
+        true => (harmless(a), harmless(b)),
+        false => (a, b),
+    };
     let groups = pieces::groups(&a, &b);
     if ui.json() || args.stat {
         let stat = pieces::stat(&a, &b, &groups);
@@ -185,16 +193,30 @@ fn compare(ui: &Ui, vault: &Answering, old: &Side, new: &Side, args: &Diff) -> R
         });
         return Ok(());
     }
-    let out = io::stdout();
-    let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = at_terminal && std::env::var_os("NO_COLOR").is_none();
     let text = match args.unified {
         true => unified::text(&unified::Heads::of(old, new, &now), &a, &b, &groups),
         false if groups.is_empty() => format!("{head}The two are the same.\n"),
         false => head + &words::text(&a, &b, &groups, colours),
     };
     // Nobody may be listening any more: `| head -1`.
-    let _ = out.lock().write_all(text.as_bytes());
+    let _ = io::stdout().lock().write_all(text.as_bytes());
     Ok(())
+}
+
+/// A text that cannot confuse a terminal: control characters are shown by their pictures.
+fn harmless(text: String) -> String {
+    let harms = |c: char| c.is_control() && !"\n\r\t".contains(c);
+    if !text.contains(harms) {
+        return text;
+    }
+    let shown = |c: char| match u32::from(c) {
+        low @ ..0x20 if harms(c) => char::from_u32(0x2400 + low).unwrap_or('\u{fffd}'),
+        0x7f => '\u{2421}',
+        0x80..0xa0 => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 fn blob(ui: &Ui, vault: &Answering, old: &Side, new: &Side, head: &str) -> Result<(), Failure> {
@@ -207,8 +229,19 @@ fn blob(ui: &Ui, vault: &Answering, old: &Side, new: &Side, head: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::same_file;
+    use super::{harmless, same_file};
     use std::path::Path;
+
+    /// Guards the terminal against what stands in a file.
+    #[test]
+    fn control_characters_are_shown_by_pictures() {
+        let plain = "a\tb\r\nä 日本語\n";
+        assert_eq!(harmless(plain.into()), plain);
+        assert_eq!(
+            harmless("\x1b[2J\x7f\u{9b}x".into()),
+            "\u{241b}[2J\u{2421}\u{fffd}x"
+        );
+    }
 
     /// Guards the short form of the second file.
     #[test]

@@ -123,7 +123,10 @@ pub(super) fn find(store: &Vault, named: &Named) -> Result<Target, Failure> {
 impl Target {
     /// Its path, for people.
     pub(super) fn shown(&self) -> String {
-        self.path.display().to_string()
+        match self.path.as_os_str().is_empty() {
+            true => "/".to_owned(),
+            false => self.path.display().to_string(),
+        }
     }
 
     /// The file that it stands for, and its versions, the oldest first. Of several that were
