@@ -43,6 +43,9 @@ const SUMS: &[u8] = b"sums";
 /// The row that names the journal's epoch.
 const EPOCH: &[u8] = b"epoch";
 
+/// A row: its key, and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// What the set hash is kept with.
 struct Hashing {
     key: [u8; 32],
@@ -210,7 +213,7 @@ impl Db {
     ///
     /// # Errors
     /// As [`DbError`] says.
-    pub fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, DbError> {
+    pub fn last(&self, table: Table, prefix: &[u8]) -> Result<Option<Row>, DbError> {
         // The first key behind all that begin so; none if nothing can be behind.
         let mut behind = prefix.to_vec();
         while behind.last() == Some(&0xff) {
