@@ -71,19 +71,24 @@ fn act(within: &mut Option<Within>, verb: Verb, strings: &[Vec<u8>]) -> Result<(
         }
         (verb, [folder, name]) => {
             let within = within.as_mut().ok_or(Errno::BADF)?;
-            if name.is_empty() || name.contains(&b'/') {
-                return Err(Errno::INVAL);
-            }
-            within.there(verb, folder, name)
+            within.there(verb, folder, plain(name)?)
         }
         (Verb::Move, [folder, name, to_folder, to_name]) => {
             let within = within.as_mut().ok_or(Errno::BADF)?;
             let from = within.open_folder(folder)?;
             let to = within.open_folder(to_folder)?;
-            renameat(from, name.as_slice(), to, to_name.as_slice())
+            renameat(from, plain(name)?, to, plain(to_name)?)
         }
         _ => Err(Errno::INVAL),
     }
+}
+
+/// A name that leads nowhere else.
+fn plain(name: &[u8]) -> Result<&[u8]> {
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+        return Err(Errno::INVAL);
+    }
+    Ok(name)
 }
 
 impl Within {
