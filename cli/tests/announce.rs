@@ -93,7 +93,31 @@ fn every_change(here: &Mounted) {
     assert_eq!(fs::metadata(here.path("moved")).unwrap().ino(), new);
     watcher.so_far();
 
+    // What runs cannot be opened to be written to; its time tells.
+    let sleep = fs::read("/bin/sleep").unwrap();
+    let ino = here.put(TOP, "program", Kind::File, &sleep);
+    let runs = coffer_store::vault::Change {
+        perm: Some(0o755),
+        ..Default::default()
+    };
+    here.vault.change(ino, runs).unwrap();
+    here.settle();
+    let mut program = std::process::Command::new(here.path("program"))
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    watcher.so_far();
+    here.announcer.announce(Change::Content {
+        at: Place::new(TOP, "program"),
+        ino,
+    });
+    watcher.until("a running program's content", |line| line == "MODIFY program");
+    here.settle();
+    program.kill().unwrap();
+    program.wait().unwrap();
+
     for (name, is_folder, event) in [
+        ("program", false, "DELETE program"),
         ("moved", false, "DELETE moved"),
         ("folder", true, "DELETE,ISDIR folder"),
         ("fifo", false, "DELETE fifo"),

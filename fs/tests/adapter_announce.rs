@@ -14,7 +14,7 @@ use adapter_bed::memory::Memory;
 use adapter_bed::{Here, possible};
 use coffer_fs::adapter::{Change, Place, ReaddirPlus, ServeOptions};
 use coffer_fs::mount::MountOptions;
-use coffer_fs::types::{Caller, FileSystem, NewNode, ROOT};
+use coffer_fs::types::{Caller, FileSystem, NewNode, OpenMode, ROOT};
 use parking_lot::Mutex;
 
 /// How long the kernel may take.
@@ -118,6 +118,62 @@ fn answers_that_were_under_way_are_forgotten_too() {
         assert!(fs::metadata(here.path("new")).is_ok(), "{operation}");
         assert_eq!(names(&here), 1, "{operation}");
     }
+}
+
+/// Guards pages that are being read: one that was answered with the old bytes, and reaches the kernel
+/// after the announcement, is forgotten; until then everybody else goes on.
+#[test]
+fn pages_under_way_are_forgotten_too() {
+    if !possible() {
+        return;
+    }
+    let (arrive, arrived) = channel();
+    let (leave, left) = sync_channel::<()>(1);
+    let held = Mutex::new(Some((arrive, left)));
+    let hook = move |operation: &str, done: bool| {
+        if operation == "read"
+            && done
+            && let Some((arrive, left)) = held.lock().take()
+        {
+            arrive.send(()).unwrap();
+            left.recv_timeout(PATIENCE).unwrap();
+        }
+    };
+    let fs = Arc::new(Hooked {
+        fs: Memory::default(),
+        hook,
+    });
+    let here = Here::new(fs.clone(), &MountOptions::default(), serving());
+    let announcer = here.session.as_ref().unwrap().announcer();
+    let who = Caller::default();
+    let mode = OpenMode {
+        write: true,
+        ..OpenMode::default()
+    };
+    let (attr, handle) = fs.create(who, ROOT, b"file", 0o644, mode, true).unwrap();
+    fs.write(attr.ino, handle, 0, b"old", false).unwrap();
+    thread::scope(|scope| {
+        let early = scope.spawn(|| fs::read(here.path("file")).unwrap());
+        arrived.recv_timeout(PATIENCE).unwrap();
+        fs.write(attr.ino, handle, 0, b"new", false).unwrap();
+        announcer.announce(Change::Content {
+            at: Place::new(ROOT, "file"),
+            ino: attr.ino,
+        });
+        // Meanwhile, and while the announcement waits.
+        make(&fs.fs, "other");
+        assert_eq!(fs::metadata(here.path("other")).unwrap().len(), 0);
+        assert!(
+            !announcer.settle(Duration::from_millis(50)),
+            "it waits for the page"
+        );
+        assert_eq!(names(&here), 2);
+        leave.send(()).unwrap();
+        assert_eq!(early.join().unwrap(), b"old");
+    });
+    assert!(announcer.settle(PATIENCE));
+    assert_eq!(fs::read(here.path("file")).unwrap(), b"new");
+    fs.release(attr.ino, handle);
 }
 
 /// Guards who announces much at once, and when nobody listens any more.

@@ -12,9 +12,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use libc::c_long;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_NOW, fstat, ftruncate,
-    mkdirat, mknodat, open, openat2, renameat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fstat,
+    ftruncate, mkdirat, mknodat, open, openat2, renameat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::{Errno, Result};
 use rustix::process::Signal;
@@ -70,19 +71,24 @@ fn act(within: &mut Option<Within>, verb: Verb, strings: &[Vec<u8>]) -> Result<(
         }
         (verb, [folder, name]) => {
             let within = within.as_mut().ok_or(Errno::BADF)?;
-            if name.is_empty() || name.contains(&b'/') {
-                return Err(Errno::INVAL);
-            }
-            within.there(verb, folder, name)
+            within.there(verb, folder, plain(name)?)
         }
         (Verb::Move, [folder, name, to_folder, to_name]) => {
             let within = within.as_mut().ok_or(Errno::BADF)?;
             let from = within.open_folder(folder)?;
             let to = within.open_folder(to_folder)?;
-            renameat(from, name.as_slice(), to, to_name.as_slice())
+            renameat(from, plain(name)?, to, plain(to_name)?)
         }
         _ => Err(Errno::INVAL),
     }
+}
+
+/// A name that leads nowhere else.
+fn plain(name: &[u8]) -> Result<&[u8]> {
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+        return Err(Errno::INVAL);
+    }
+    Ok(name)
 }
 
 impl Within {
@@ -121,14 +127,20 @@ impl Within {
                         let size = fstat(&file)?.st_size;
                         ftruncate(&file, u64::try_from(size).unwrap_or(0))
                     }
-                    // Who may not write it may still touch it; that too is noticed.
-                    Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY | Errno::LOOP) => {
-                        touch(at, name)
-                    }
+                    // It may not be written to, runs, or is leased: its time may still be set, and
+                    // that alone counts as a change of content.
+                    Err(
+                        Errno::ACCESS
+                        | Errno::PERM
+                        | Errno::ROFS
+                        | Errno::TXTBSY
+                        | Errno::LOOP
+                        | Errno::AGAIN,
+                    ) => touch(at, name, UTIME_OMIT),
                     Err(error) => Err(error),
                 }
             }
-            Verb::Attributes => touch(at, name),
+            Verb::Attributes => touch(at, name, UTIME_NOW),
             Verb::Enter | Verb::Leave | Verb::Move => Err(Errno::INVAL),
         }
     }
@@ -164,15 +176,12 @@ impl Within {
     }
 }
 
-/// Sets both times to now, as far as this process knows.
-fn touch(folder: &OwnedFd, name: &[u8]) -> Result<()> {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: UTIME_NOW,
-    };
+/// Sets the time of change to now, and that of access as said: as far as this process knows.
+fn touch(folder: &OwnedFd, name: &[u8], access: c_long) -> Result<()> {
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
     let times = Timestamps {
-        last_access: now,
-        last_modification: now,
+        last_access: time(access),
+        last_modification: time(UTIME_NOW),
     };
     // By a descriptor, since a name leads into whatever is mounted there.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -22,8 +22,8 @@ use crate::types::{FileSystem, Ino, Kind};
 
 /// How long one repetition may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often one is tried: somebody may have looked the name up in between.
-const TRIES: u32 = 3;
+/// How often one is tried: whoever looks a name up in between spoils it.
+const TRIES: u32 = 10;
 /// Failures in a row after which it is left alone.
 const FAILURES: u32 = 3;
 /// And for so long.
@@ -36,8 +36,8 @@ pub(super) type Starter = Box<dyn Fn() -> Command + Send>;
 enum Came {
     /// It was repeated: whoever watches was told.
     Shown,
-    /// It was refused, or found nothing to do.
-    Refused,
+    /// It was refused, with this errno.
+    Refused(i32),
     /// The helper is gone.
     Lost,
 }
@@ -108,8 +108,9 @@ impl Replay {
                     self.failures = 0;
                     return true;
                 }
-                Came::Shown | Came::Refused => {}
-                Came::Lost => return false,
+                Came::Shown => {}
+                Came::Refused(errno) if is_passing(errno) => {}
+                Came::Refused(_) | Came::Lost => return false,
             }
         }
         false
@@ -177,11 +178,11 @@ impl Replay {
             .how
             .as_ref()
             .and_then(|(_, point)| words::frame(Verb::Enter, &[point.as_os_str().as_bytes()]));
-        let came = frame.map_or(Came::Refused, |frame| self.say(&frame));
+        let came = frame.map_or(Came::Refused(libc::ENAMETOOLONG), |frame| self.say(&frame));
         match (&came, &mut self.helper) {
             (Came::Shown, Some(helper)) => helper.is_within = true,
             // Something else lies there, or the kernel calls the helper by another number.
-            (Came::Refused, _) => self.fail(),
+            (Came::Refused(_), _) => self.fail(),
             _ => {}
         }
         matches!(came, Came::Shown)
@@ -226,7 +227,7 @@ impl Replay {
         let answer = helper.to.write_all(frame).and_then(|()| hear(&mut helper.from));
         match answer {
             Ok(0) => Came::Shown,
-            Ok(_) => Came::Refused,
+            Ok(errno) => Came::Refused(errno),
             Err(_) => {
                 let _ = helper.child.kill();
                 self.dying = self.helper.take().map(|helper| helper.child);
@@ -308,6 +309,21 @@ fn plan<'a, F: FileSystem>(fs: &F, change: &'a Change) -> Option<(Scene, Verb, V
             (scene, Verb::Move, vec![from, to])
         }
     })
+}
+
+/// Whether a name was, in that moment, what it should not have been: the next moment may be better.
+fn is_passing(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::EEXIST
+            | libc::ENOENT
+            | libc::ESTALE
+            | libc::ENOTDIR
+            | libc::EISDIR
+            | libc::ENOTEMPTY
+            | libc::EAGAIN
+            | libc::EIO
+    )
 }
 
 /// The answer's errno, within [`PATIENCE`].
