@@ -142,6 +142,14 @@ impl Vault {
     /// As [`StoreError`] says.
     pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
         self.tell_saved()?;
+        self.recorded_removed()
+    }
+
+    /// The same, but only what is recorded already: for who must wait for no commit.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn recorded_removed(&self) -> Result<Vec<Removed>, StoreError> {
         let (rows, bad) = self.gone_rows()?;
         if bad > 0 {
             self.note_problem(Problem::new(
