@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::record::Time;
+use coffer_store::tree::Kind;
 use coffer_store::vault::{Retention, Subject, Vault};
 use history_support::*;
 
@@ -189,16 +190,18 @@ fn a_full_disk_takes_the_oldest_first() {
         removed.into_iter().rev().map(|gone| gone.path).collect()
     };
     assert_eq!(paths(&vault).len(), 14, "there is room for all of it");
-    let ino = make(&vault, TOP, "more");
-    vault.open(ino, true, false, false).unwrap();
     let refused = (0..64).find_map(|i| {
-        let part = rng.bytes(1 << 20);
-        let written = vault.write(ino, Some(i << 20), &part, false);
-        let _ = vault.tick();
+        let made = vault.make(TOP, format!("more {i}").as_bytes(), meta(Kind::File), b"");
+        let written = made.and_then(|ino| {
+            vault.open(ino, true, false, false)?;
+            let written = vault.write(ino, Some(0), &rng.bytes(1 << 20), false);
+            vault.release(ino, true);
+            written
+        });
+        vault.tick().unwrap();
         written.err()
     });
     assert_eq!(refused.unwrap().errno(), libc::ENOSPC);
-    vault.release(ino, true);
     assert!(vault.tend());
     let left = paths(&vault);
     assert!(!left.is_empty() && left.len() < 14, "{} are left", left.len());

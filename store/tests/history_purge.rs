@@ -275,3 +275,39 @@ fn an_open_file_keeps_its_bytes() {
         check(&vault);
     }
 }
+
+/// Several at once: files with all their names, folders, and a name whose file has another one,
+/// which keeps all it has.
+#[test]
+fn several_go_at_once() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    let folder = folder(&vault, TOP, "folder");
+    let mut needles = Vec::new();
+    for i in 0..5 {
+        let ino = make(&vault, folder, &format!("{i}"));
+        save_version(&vault, ino, &[i; 100]);
+        vault.link(ino, folder, format!("{i} again").as_bytes()).unwrap();
+        vault.commit().unwrap();
+        needles.extend(Needles::of(&disk, &events_of(&vault, Subject::File(ino)), true).0);
+        vault.remove(folder, format!("{i}").as_bytes(), false).unwrap();
+        if i > 0 {
+            vault
+                .remove(folder, format!("{i} again").as_bytes(), false)
+                .unwrap();
+        }
+    }
+    let kept = needles.drain(..2).collect();
+    let nodes: Vec<_> = vault.removed().unwrap().iter().map(|gone| gone.node).collect();
+    assert_eq!(nodes.len(), 9);
+    let purged = vault.purge_removed(&nodes).unwrap();
+    assert_eq!((purged.files, purged.versions), (4, 4));
+    assert!(vault.removed().unwrap().is_empty());
+    assert_eq!(vault.collect().unwrap().left, 0);
+    assert_eq!(Needles(needles).found(&disk), 0);
+    assert_eq!(Needles(kept).found(&disk), 2);
+    let ino = vault.lookup(folder, b"0 again").unwrap();
+    assert_eq!(read_version(&vault, Subject::File(ino), 1).unwrap(), [0; 100]);
+    check(&vault);
+    assert_eq!(vault.purge_removed(&nodes).unwrap_err().errno(), libc::ENOENT);
+}

@@ -58,7 +58,7 @@ impl Vault {
     /// The same; `quiet`: nobody has changed anything for a while.
     pub(super) fn tend_when(&self, quiet: bool) -> bool {
         self.remove_replaced(self.grace());
-        if quiet {
+        if quiet && !self.is_room_short() {
             // Tried again the next time; the collection says what is damaged.
             let _ = self.thin_daily();
         }

@@ -1,6 +1,5 @@
 //! Listing versions.
 
-use super::removed::GoneRow;
 use super::{Subject, VersionInfo};
 use crate::core::StoreError;
 use crate::event::Form;
@@ -15,8 +14,6 @@ use crate::vault::{OpError, Vault};
 pub(super) struct Whose {
     pub(super) entity: EntityId,
     pub(super) key: Key,
-    /// If it was removed.
-    pub(super) gone: Option<GoneRow>,
 }
 
 impl Vault {
@@ -108,7 +105,6 @@ impl Vault {
                 Ok(Whose {
                     entity: state.entity,
                     key: inode.key().duplicate(),
-                    gone: None,
                 })
             }
             Subject::Removed(node) => {
@@ -118,11 +114,7 @@ impl Vault {
                     Some(key) => Key::take(&mut key.clone()),
                     None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
                 };
-                Ok(Whose {
-                    entity,
-                    key,
-                    gone: Some(gone),
-                })
+                Ok(Whose { entity, key })
             }
         }
     }

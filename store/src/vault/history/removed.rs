@@ -19,6 +19,9 @@ pub(in crate::vault) struct GoneRow {
     pub(in crate::vault) record: GoneRecord,
 }
 
+/// See [`Vault::removed_names`].
+pub(super) type RemovedNames = HashMap<EntityId, Vec<NodeId>>;
+
 /// Associated data of a removed node's row.
 pub(crate) fn removed_aad(node: &NodeId) -> Aad {
     Aad {
@@ -94,6 +97,17 @@ impl Vault {
         Ok((rows, bad))
     }
 
+    /// The nodes by which each entity was removed.
+    pub(super) fn removed_names(&self) -> Result<RemovedNames, StoreError> {
+        let mut names = RemovedNames::new();
+        for row in self.gone_rows()?.0 {
+            if let Some(entity) = row.record.entity {
+                names.entry(entity).or_default().push(row.node);
+            }
+        }
+        Ok(names)
+    }
+
     /// An entity's key, wherever it is kept.
     pub(super) fn key_of(&self, entity: EntityId) -> Result<Option<Key>, StoreError> {
         if let Some(ino) = self.living(entity)? {
@@ -163,23 +177,21 @@ impl Vault {
                 keys.insert(entity, Key::take(&mut key.clone()));
             }
         }
+        let keyless = |row: &GoneRow| row.record.entity.is_some_and(|e| !keys.contains_key(&e));
+        if rows.iter().any(keyless) {
+            // Names of files that have others.
+            let _committer = self.committer.lock();
+            keys = self.stand(false, &mut |_, _, _| Ok(()))?.keys;
+        }
         let mut versions: HashMap<EntityId, u64> = HashMap::new();
-        for row in &rows {
-            let Some(entity) = row.record.entity else { continue };
-            if versions.contains_key(&entity) {
+        for entity in rows.iter().filter_map(|row| row.record.entity) {
+            let (Some(key), false) = (keys.get(&entity), versions.contains_key(&entity)) else {
                 continue;
-            }
-            if let std::collections::hash_map::Entry::Vacant(slot) = keys.entry(entity)
-                && let Some(key) = self.key_of(entity)?
-            {
-                slot.insert(key);
-            }
+            };
             let mut held = 0;
-            if let Some(key) = keys.get(&entity) {
-                self.each_version(key, &entity, &mut |_, record| {
-                    held += u64::from(record.is_ok_and(|record| record.kept == Kept::All));
-                })?;
-            }
+            self.each_version(key, &entity, &mut |_, record| {
+                held += u64::from(record.is_ok_and(|record| record.kept == Kept::All));
+            })?;
             versions.insert(entity, held);
         }
         let tree = self.tree.read();
@@ -193,7 +205,10 @@ impl Vault {
                 kind: record.kind,
                 removed: record.when,
                 size: record.size,
-                versions: record.entity.map_or(0, |entity| versions[&entity]),
+                versions: record
+                    .entity
+                    .and_then(|entity| versions.get(&entity).copied())
+                    .unwrap_or(0),
             })
             .collect();
         removed.sort_by(|a, b| (b.removed, &a.path).cmp(&(a.removed, &b.path)));

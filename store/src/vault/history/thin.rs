@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use super::removed::GoneRow;
+use super::removed::{GoneRow, RemovedNames};
 use super::stand::Stand;
 use super::{Retention, Thinned};
 use crate::codec::{Reader, Writer};
@@ -116,6 +116,7 @@ impl Vault {
         let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
+        let names = self.removed_names()?;
         let mut rows = self.gone_rows()?.0;
         rows.sort_by_key(|row| row.record.when);
         for row in rows {
@@ -123,7 +124,7 @@ impl Vault {
             if more {
                 break;
             }
-            self.let_removed_go(&mut batch, &stand, &row, &mut thinned)?;
+            self.let_removed_go(&mut batch, &stand, &names, &row, &mut thinned)?;
         }
         for (all_days, daily_days) in [(7, 30), (1, 7), (0, 0)] {
             more |= gone() >= want;
@@ -195,12 +196,13 @@ impl Vault {
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
         let mut destroyed = HashSet::new();
+        let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
             if now.sec.saturating_sub(row.record.when.sec) < limit {
                 continue;
             }
-            destroyed.extend(self.let_removed_go(batch, standing, &row, thinned)?);
+            destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);
         }
         Ok(destroyed)
     }
@@ -211,6 +213,7 @@ impl Vault {
         &self,
         batch: &mut Batch,
         standing: &Stand,
+        names: &RemovedNames,
         row: &GoneRow,
         thinned: &mut Thinned,
     ) -> Result<Option<EntityId>, StoreError> {
@@ -222,7 +225,7 @@ impl Vault {
             return Ok(None);
         };
         let key = Key::take(&mut key.clone());
-        thinned.versions += self.destroy(batch, entity, &key, false)?.versions;
+        thinned.versions += self.destroy(batch, names, entity, &key, false)?.versions;
         Ok(Some(entity))
     }
 }
