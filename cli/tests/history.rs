@@ -101,6 +101,16 @@ fn versions_are_listed_and_shown() {
     ] {
         assert_eq!(bytes(&stage, &["show", path]), text.as_bytes(), "{path}");
     }
+    // By time: the newest that was recorded at or before it, to the nanosecond.
+    for version in &told {
+        let at = format!("mnt/Notes/a.md@{}", version["recorded"].as_str().unwrap());
+        let number = format!("mnt/Notes/a.md@{}", version["number"]);
+        assert_eq!(
+            bytes(&stage, &["show", &at]),
+            bytes(&stage, &["show", &number]),
+            "{at}"
+        );
+    }
     stage.run(&["lock"]).gives(0);
     let said = stage.open(&["log", "Notes/a.md", "--json"]).gives(0);
     assert_eq!(lines(&said), told);

@@ -379,4 +379,32 @@ fn only_the_owner_comes_in() {
         permitted.readdir(found, 0, &mut |_| true),
         Err(Errno(libc::EACCES))
     );
+    // Its owner, an ordinary user, reads and is told at once that nothing can be written.
+    let given = SetAttr {
+        uid: Some(WHO.uid),
+        gid: Some(WHO.gid),
+        ..SetAttr::default()
+    };
+    bed.fs.setattr(Caller::default(), ROOT, None, given).unwrap();
+    let owner = User {
+        uid: WHO.uid,
+        groups: vec![WHO.gid],
+    };
+    let permitted = Permit::new(bed.fs.clone(), owner);
+    let mut at = ROOT;
+    for name in [".coffer", "history", "Notes", "a.md"] {
+        at = permitted.lookup(at, name.as_bytes()).unwrap().ino;
+    }
+    let name = bed.names(at).into_keys().nth(2).unwrap();
+    let version = permitted.lookup(at, name.as_bytes()).unwrap().ino;
+    let handle = permitted.open(WHO, version, READ).unwrap();
+    let mut bytes = Vec::new();
+    permitted.read(version, handle, 0, 100, &mut bytes).unwrap();
+    assert_eq!(bytes, b"one");
+    assert_eq!(
+        permitted.access(version, Access(Access::WRITE)),
+        Err(Errno(libc::EROFS))
+    );
+    assert_eq!(permitted.open(WHO, version, WRITE), Err(Errno(libc::EROFS)));
+    assert!(!permitted.lasts(version));
 }

@@ -128,4 +128,7 @@ pub(crate) struct Freed {
     pub packs: u64,
     /// Bytes that this gave back.
     pub bytes: u64,
+    /// What was to be destroyed and lies sealed in packs still, because somebody has it open or a
+    /// backup is being made: counted as packs and payloads.
+    pub left: u64,
 }

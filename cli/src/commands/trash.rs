@@ -127,6 +127,7 @@ fn destroy(vault: &Answering, of: &[Whose]) -> Result<Freed, Failure> {
         sum.chunks += freed.chunks;
         sum.packs += freed.packs;
         sum.bytes += freed.bytes;
+        sum.left = freed.left;
     }
     Ok(sum)
 }
@@ -173,10 +174,14 @@ fn destroyed(freed: &Freed) -> String {
 }
 
 fn room(freed: &Freed) -> String {
-    match freed.bytes {
+    let mut text = match freed.bytes {
         0 => "No room was given back.".to_owned(),
         bytes => format!("{} given back.", size(bytes)),
+    };
+    if freed.left > 0 {
+        text.push_str(" Some sealed bytes of it are in use, by an open file or a backup, and go later; “coffer gc” tries again.");
     }
+    text
 }
 
 fn listed(removed: &[Gone], now: &Zoned) -> String {
