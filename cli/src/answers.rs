@@ -1,5 +1,7 @@
 //! The answers of the daemon and of `--json`: one shape for both, and stable names in it.
 
+pub(crate) mod history;
+
 use crate::wire::WirePath;
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +198,32 @@ pub(crate) struct Transfer {
     pub seconds: f64,
     /// Whether it was stopped before its end.
     pub stopped: bool,
+}
+
+/// What became of one file of a watched folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// What it is called in the vault, below the folder that receives all.
+    pub name: Option<WirePath>,
+    /// Whether it was not there before.
+    pub is_new: bool,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// The plain file's inode, as it was taken in.
+    pub ino: u64,
+    /// And when that was last changed: seconds and nanoseconds.
+    pub changed: (i64, u32),
+    /// Whether its bytes were compared with the vault's, which are durable, and are the same.
+    pub same: bool,
+    /// Why it was left out.
+    pub left: Option<(Reason, String)>,
+}
+
+/// `import --watch`, each time: as many as could be tried, in the order of the question.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Intake {
+    /// What became of each.
+    pub items: Vec<Taken>,
 }
 
 /// `backup`.

@@ -2,6 +2,8 @@
 //!
 //! Never takes a secret: anybody on the machine can read a process's arguments.
 
+pub(crate) mod history;
+
 use crate::help;
 use crate::units;
 use crate::wire::Kdf;
@@ -83,14 +85,52 @@ pub(crate) enum Command {
     /// is started again; one that differs is left alone and listed. Times, modes, symlinks, hard
     /// links, user attributes and holes are kept. Works while the vault is mounted, or asks for the password.
     /// Ctrl-C ends it at a file's end. Ends with code 11 if anything was left out.
+    ///
+    /// With --watch, DIR is an inbox: files that appear in it, in folders too, are taken in once they
+    /// are completely written, and one whose name is taken gets a number. Names of unfinished files
+    /// (.part, .crdownload, .tmp, ~ and the like) wait for their real name. What lies in DIR stays there
+    /// unless --remove is given. What fails is tried again.
     Import(Import),
     /// Bring files and folders out of the vault, as plain files
     ///
     /// The other way of “coffer import”, by the same rules. What is brought out is not encrypted.
     Export(Export),
+    /// List the versions of a file
+    ///
+    /// The newest first: its number, when it was saved, its size and by how much that differs, the
+    /// device and, where that was seen, the program that made it. Of a removed file too.
+    #[command(after_help = help::VERSIONS)]
+    Log(history::Log),
+    /// Print a version of a file
+    #[command(after_help = help::VERSIONS)]
+    Show(history::Show),
+    /// Show what changed in a file between two versions
+    ///
+    /// Word by word; of what is no text, a summary.
+    #[command(after_help = help::VERSIONS)]
+    Diff(history::Diff),
+    /// Bring a version, or something removed, back
+    ///
+    /// What the file is until then stays a version, so nothing is lost by it. A removed folder comes
+    /// back with everything that was removed with it. Nothing that is there is ever replaced by
+    /// something removed: choose another name with --to.
+    #[command(after_help = help::VERSIONS)]
+    Restore(history::Restore),
+    /// List what was removed and can be brought back, or destroy it
+    Trash(history::Trash),
+    /// Destroy the history of a file or folder, for good
+    ///
+    /// Of what is there, all versions but the present one; of what was removed there, everything.
+    /// Keys and bytes are destroyed; what a backup holds is not.
+    Purge(history::Purge),
+    /// Let go of old versions, as the settings say, and give room back
+    ///
+    /// Happens by itself as well, while the vault is open and nobody works in it.
+    Gc(history::Gc),
     /// Show or change settings
     ///
-    /// They are of this device, lie outside the vault, and need no password.
+    /// Those of this device lie outside the vault and need no password; those of the vault
+    /// (retention-…) lie in it.
     #[command(after_help = help::SETTINGS)]
     Settings(Settings),
     /// Print the completions for a shell
@@ -103,6 +143,9 @@ pub(crate) enum Command {
     /// (internal) Watch over a daemon; started by it
     #[command(hide = true)]
     Guardian,
+    /// (internal) Repeat changes in a mount, for those who watch it; started by a daemon
+    #[command(hide = true)]
+    Announce,
     /// (internal) Write out mapped memory of a mount; started by a daemon
     #[command(hide = true)]
     SyncMount {
@@ -295,6 +338,12 @@ pub(crate) struct Import {
     /// Replace files that differ from what is taken in; never folders
     #[arg(long)]
     pub replace: bool,
+    /// Keep an inbox: take in what appears in DIR, once it is written, until Ctrl-C
+    #[arg(long, conflicts_with = "replace")]
+    pub watch: bool,
+    /// Remove each file from the watched folder once the vault has it: durable, and compared
+    #[arg(long, requires = "watch")]
+    pub remove: bool,
     #[command(flatten)]
     pub password: PasswordArgs,
 }
@@ -321,6 +370,8 @@ pub(crate) struct Settings {
     pub key: Option<String>,
     /// Its new value; shows it if absent
     pub value: Option<String>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }
 
 #[derive(Args)]

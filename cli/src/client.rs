@@ -246,7 +246,9 @@ impl Found {
             match reply {
                 Some(Reply::Progress(step)) => progress(step),
                 Some(Reply::Done { answer, secrets }) => {
-                    let secrets = reader.secrets(&secrets).map_err(|error| lost(&error))?;
+                    // Some carry bytes of a file.
+                    let longest = wire::history::MAX_BYTES as usize;
+                    let secrets = reader.secrets(&secrets, longest).map_err(|error| lost(&error))?;
                     return Ok((answer, secrets));
                 }
                 Some(Reply::Failed(mut failure)) => {

@@ -4,7 +4,7 @@
 //! Guarantees that every length is bounded before it is allocated, that buffers which held secrets
 //! are wiped, and that what cannot be read is an error, never a panic.
 
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
@@ -92,12 +92,12 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The secrets of the announced lengths.
+    /// The secrets of the announced lengths, each of at most `longest` bytes.
     ///
     /// # Errors
     /// The stream's; `InvalidData` beyond the bounds or when cut off.
-    pub(crate) fn secrets(&mut self, lengths: &[usize]) -> io::Result<Vec<Secret>> {
-        if lengths.len() > MAX_SECRETS || lengths.iter().any(|length| *length > secret::MAX) {
+    pub(crate) fn secrets(&mut self, lengths: &[usize], longest: usize) -> io::Result<Vec<Secret>> {
+        if lengths.len() > MAX_SECRETS || lengths.iter().any(|length| *length > longest) {
             return Err(invalid("the secrets are too long"));
         }
         let mut secrets = Vec::with_capacity(lengths.len());
@@ -124,6 +124,7 @@ fn invalid(what: &'static str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret;
     use crate::wire::{MAX_REPLY, MAX_REQUEST, Op, Progress, Reply, Request, VERSION};
 
     /// A stream that gives one byte a read: messages must not depend on how they arrive.
@@ -159,7 +160,7 @@ mod tests {
             let mut reader = Reader::new(from);
             let got: Request = reader.message(MAX_REQUEST).unwrap().unwrap();
             assert_eq!(got.op, request.op);
-            let got = reader.secrets(&got.secrets).unwrap();
+            let got = reader.secrets(&got.secrets, secret::MAX).unwrap();
             assert!(got.iter().zip(&secrets).all(|(a, b)| a.expose() == b.expose()));
             assert!(matches!(
                 reader.message(MAX_REPLY).unwrap(),
@@ -182,8 +183,8 @@ mod tests {
             "[]\n",
             "\n",
             "\u{0}\n",
-            "{\"coffer\":1,\"op\":\"explode\"}\n",
-            "{\"coffer\":1",
+            "{\"coffer\":2,\"op\":\"explode\"}\n",
+            "{\"coffer\":2",
         ] {
             assert!(
                 Reader::new(bad.as_bytes())
@@ -192,8 +193,16 @@ mod tests {
                 "{bad}"
             );
         }
-        assert!(Reader::new(&b"xx"[..]).secrets(&[secret::MAX + 1]).is_err());
-        assert!(Reader::new(&b"xx"[..]).secrets(&[1; MAX_SECRETS + 1]).is_err());
-        assert!(Reader::new(&b"xx"[..]).secrets(&[3]).is_err());
+        assert!(
+            Reader::new(&b"xx"[..])
+                .secrets(&[secret::MAX + 1], secret::MAX)
+                .is_err()
+        );
+        assert!(
+            Reader::new(&b"xx"[..])
+                .secrets(&[1; MAX_SECRETS + 1], secret::MAX)
+                .is_err()
+        );
+        assert!(Reader::new(&b"xx"[..]).secrets(&[3], secret::MAX).is_err());
     }
 }

@@ -23,8 +23,8 @@ Exit codes:
   10  made by a newer Coffer
   11  done, but something was left out; it is listed
 
-With --json, answers are one JSON object on standard output, and failures one on standard
-error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
+With --json, answers are one JSON object on standard output (of log and trash, one a line), and
+failures one on standard error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
 
 /// Below “coffer mount”.
 pub(crate) const FSTAB: &str = "\
@@ -39,6 +39,23 @@ Beside mount(8)'s own, these options are known there: passwordfile=FILE, idle=TI
 detach_if_killed. Whoever can read a password file can open the vault: keep it on another,
 encrypted disk, and to root alone (chmod 600).";
 
+/// Below the commands that take versions.
+pub(crate) const VERSIONS: &str = "\
+PATH is a file in a mounted vault, as any program names it; or, with --vault or where no vault
+is mounted, its path from the vault's root.
+
+A version is named behind the path:
+  PATH@7                    by its number
+  PATH@today @yesterday     as it was at the end of that day
+  PATH@30m @2h @3d @2w      as it was so long ago
+  PATH@2026-11-20           as it was at the end of that day
+  PATH@2026-11-20T15:30     as it was then, in local time
+By time, it is the newest version recorded at or before that. A file that is really called so
+(“photo@2x”, “notes@today”) is that file, not a version of another.
+
+In the mounted folder, .coffer/history/PATH/ holds the versions as files, for any program.
+No listing shows “.coffer”.";
+
 /// Below “coffer settings”.
 pub(crate) const SETTINGS: &str = "\
 Settings:
@@ -48,7 +65,12 @@ Settings:
   lock-suspend  what to do when the system suspends: never, unless-busy (default), always
                 Works where the sleep hook is installed (see coffer-sleep), which runs
                 “coffer lock --all --suspend”. With “always”, programs that have files of the
-                vault open get errors; all that they wrote before is kept.";
+                vault open get errors; all that they wrote before is kept.
+
+Settings of the vault, on all its devices, in days:
+  retention-all      every version is kept for so long (30)
+  retention-daily    then one a day for so long (90), and one a month after
+  retention-removed  what was removed can be brought back for so long (90)";
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ mod help;
 mod args;
 mod bar;
 mod paths;
+mod when;
 
 mod ui;
 

@@ -2,7 +2,7 @@
 //! terminals only.
 //!
 //! Guarantees that a closed pipe (`coffer status | head -1`) is no panic, and that with `--json`
-//! standard output holds one JSON object and nothing else.
+//! standard output holds JSON and nothing else: one object, or one a line.
 
 use crate::bar;
 use crate::failure::Failure;
@@ -64,6 +64,26 @@ impl Ui {
         };
         // Nobody may be listening any more: `| head -1`.
         let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
+    }
+
+    /// An answer of many: one object a line for programs, `text` for people.
+    pub(crate) fn lines<'a, T: Serialize + 'a>(
+        &self,
+        objects: impl Iterator<Item = &'a T>,
+        text: impl FnOnce() -> String,
+    ) {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        if !self.json {
+            let _ = writeln!(out, "{}", text().trim_end());
+            return;
+        }
+        for object in objects {
+            let line = serde_json::to_string(object).expect("answers are plain data");
+            // Nobody may be listening any more.
+            if writeln!(out, "{line}").is_err() {
+                return;
+            }
+        }
     }
 
     /// The failure, on standard error.

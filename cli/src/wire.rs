@@ -3,6 +3,8 @@
 //! One request a connection, then lines back: any number of `progress`, and one `done` or `failed`.
 //! Secrets never stand in JSON: a message announces their lengths, and they follow (see `frame`).
 
+pub(crate) mod history;
+
 use crate::failure::Failure;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsString;
@@ -10,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// The protocol's version; a daemon answers only its own.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// The longest request line, in bytes: an import may name as many paths as a command line holds.
 pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// The longest reply line, in bytes (a check may name many paths).
@@ -101,6 +103,28 @@ pub(crate) struct Import {
     pub count: bool,
 }
 
+/// A file of a watched folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Item {
+    /// Where it lies, absolute.
+    pub path: WirePath,
+    /// The folder that receives it, below that of all.
+    pub folder: WirePath,
+    /// What it is to be called.
+    pub name: WirePath,
+}
+
+/// What `coffer import --watch` asks for, again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intake {
+    /// What to take in.
+    pub items: Vec<Item>,
+    /// The folder in the vault, from its root.
+    pub into: WirePath,
+    /// Compare each with what is in the vault, once that is durable.
+    pub compare: bool,
+}
+
 /// What `coffer export` asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Export {
@@ -146,8 +170,12 @@ pub(crate) enum Op {
     },
     /// Take files in. Ends at a file's end when whoever asked says no more (shuts its side).
     Import(Import),
+    /// Take single files in, under names that nothing has; the same.
+    Intake(Intake),
     /// Bring files out; the same.
     Export(Export),
+    /// Something about the past.
+    Past(history::Past),
     /// Make a new recovery phrase. Secret: the current password; a secret comes back.
     RecoverAdd,
     /// Settings were changed: read them anew.

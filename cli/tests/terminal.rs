@@ -95,3 +95,53 @@ fn an_import_shows_how_far_it_is() {
     assert!(shown.contains('['), "{shown:?}");
     assert!(shown.ends_with("\r\x1b[K"), "{shown:?}");
 }
+
+/// What a command shows on a terminal, and its exit code.
+fn shown(stage: &Stage, args: &[&str]) -> (String, i32) {
+    let (person, program) = terminal();
+    let mut command = stage.command(args);
+    let mut child = command
+        .stdout(program)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(command);
+    let mut shown = Vec::new();
+    let mut part = [0; 4096];
+    while let Ok(count @ 1..) = (&person).read(&mut part) {
+        shown.extend_from_slice(&part[..count]);
+    }
+    let code = child.wait().unwrap().code().unwrap();
+    (String::from_utf8_lossy(&shown).into_owned(), code)
+}
+
+/// Guards a terminal against what is no text, and shows differences in colour there and there alone.
+#[test]
+fn old_versions_do_not_confuse_the_terminal() {
+    if common::cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    stage.mount();
+    for text in ["plant garlic\n", "plant onions\n"] {
+        std::fs::write(stage.mnt().join("Notes/g.md"), text).unwrap();
+        stage.run(&["log", "mnt/Notes/g.md"]).gives(0);
+    }
+    std::fs::write(stage.mnt().join("Files/bell"), b"a\x1b[31m\x07\0").unwrap();
+    assert_eq!(
+        shown(&stage, &["show", "mnt/Notes/g.md@1"]),
+        ("plant garlic\r\n".to_owned(), 0)
+    );
+    assert_eq!(shown(&stage, &["show", "mnt/Files/bell"]), (String::new(), 1));
+    assert_eq!(shown(&stage, &["show", "--force", "mnt/Files/bell"]).1, 0);
+    let (colours, code) = shown(&stage, &["diff", "mnt/Notes/g.md"]);
+    assert!(
+        code == 0 && colours.contains("\x1b[31;9mgarlic\x1b[0m\x1b[32;1monions\x1b[0m"),
+        "{colours:?}"
+    );
+    let plain = stage.run(&["diff", "mnt/Notes/g.md"]).gives(0).out;
+    assert!(
+        plain.contains("[-garlic-]{+onions+}") && !plain.contains('\x1b'),
+        "{plain:?}"
+    );
+}

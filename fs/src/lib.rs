@@ -10,3 +10,5 @@ pub mod permit;
 pub mod adapter;
 pub mod mount;
 pub mod vaultfs;
+
+pub mod history;

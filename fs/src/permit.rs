@@ -153,7 +153,8 @@ impl<F: FileSystem> FileSystem for Permit<F> {
     }
 
     fn access(&self, ino: Ino, want: Access) -> Result<()> {
-        self.user.may(&self.inner.getattr(ino)?, want)
+        self.user.may(&self.inner.getattr(ino)?, want)?;
+        self.inner.access(ino, want)
     }
 
     fn setattr(&self, who: Caller, ino: Ino, handle: Option<Handle>, mut set: SetAttr) -> Result<Attr> {
@@ -273,6 +274,10 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.inner.forget(ino, count);
     }
 
+    fn lasts(&self, ino: Ino) -> bool {
+        self.inner.lasts(ino)
+    }
+
     fn getattr(&self, ino: Ino) -> Result<Attr> {
         self.inner.getattr(ino)
     }
@@ -299,6 +304,18 @@ impl<F: FileSystem> FileSystem for Permit<F> {
 
     fn names(&self, folder: Ino, each: &mut dyn FnMut(&[u8])) {
         self.inner.names(folder, each);
+    }
+
+    fn hold(&self, ino: Ino) -> Result<Attr> {
+        self.inner.hold(ino)
+    }
+
+    fn is_held(&self, ino: Ino) -> bool {
+        self.inner.is_held(ino)
+    }
+
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
+        self.inner.folder_path(folder)
     }
 
     fn statfs(&self) -> Result<StatFs> {

@@ -226,6 +226,12 @@ pub trait FileSystem: Send + Sync + 'static {
     fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr>;
     fn forget(&self, ino: Ino, count: u64);
     fn getattr(&self, ino: Ino) -> Result<Attr>;
+    /// Whether the kernel may remember what it is told of this inode, and of names in it: false
+    /// where that changes without anybody saying so.
+    fn lasts(&self, ino: Ino) -> bool {
+        let _ = ino;
+        true
+    }
     /// Whether the mounter may; asked only where the kernel does not check.
     fn access(&self, ino: Ino, want: Access) -> Result<()> {
         let _ = (ino, want);
@@ -288,6 +294,24 @@ pub trait FileSystem: Send + Sync + 'static {
             }
             true
         });
+    }
+    /// Names an inode to the kernel though no name of it was looked up: counts as a lookup. For one
+    /// without names, too, as long as it lives. Without it, changes that do not come through the
+    /// kernel reach its caches, but not those who watch (see [`crate::adapter::Announcer`]); so with
+    /// the next two.
+    fn hold(&self, ino: Ino) -> Result<Attr> {
+        let _ = ino;
+        Err(Errno(libc::ENOSYS))
+    }
+    /// Whether the kernel may know the inode: it was looked up, and not yet forgotten.
+    fn is_held(&self, ino: Ino) -> bool {
+        let _ = ino;
+        true
+    }
+    /// Where a folder lies now: names from the root, with `/` between them; the root's is empty.
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
+        let _ = folder;
+        None
     }
     fn statfs(&self) -> Result<StatFs>;
 

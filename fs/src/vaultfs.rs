@@ -13,7 +13,7 @@ use coffer_store::record::{Meta, NAME_MAX};
 use coffer_store::vault::{Change, OpError, Stat, Ticket, Vault};
 
 use crate::types::{
-    Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode,
+    Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode, ROOT,
     RenameMode, Result, Seek, SetAttr, SetTime, StatFs, Time, XattrMode,
 };
 
@@ -21,6 +21,9 @@ use crate::types::{
 const WRITES: Handle = 1;
 /// Entries that are listed while the tree is locked, when attributes are wanted too.
 const LIST_STEP: usize = 256;
+
+/// Folders in folders that a path is looked for in.
+const DEEPEST: usize = 10_000;
 
 /// An unlocked vault as a file system.
 pub struct CofferFs {
@@ -67,7 +70,8 @@ impl CofferFs {
             .saturating_sub(Duration::from_millis(self.active.load(Ordering::Relaxed)))
     }
 
-    fn touch(&self) {
+    /// Somebody has asked for something.
+    pub(crate) fn touch(&self) {
         self.active
             .store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
@@ -411,6 +415,35 @@ impl FileSystem for CofferFs {
                 return Ok(());
             }
         }
+    }
+
+    fn hold(&self, ino: Ino) -> Result<Attr> {
+        self.named(ino)
+    }
+
+    fn is_held(&self, ino: Ino) -> bool {
+        self.vault.is_held(ino)
+    }
+
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        let mut at = folder;
+        while at != ROOT {
+            let above = self.vault.parent(at)?;
+            let mut found = None;
+            let listed = self.vault.list(above, 0, &mut |_, ino, _, name| {
+                if ino == at {
+                    found = Some(name.to_vec());
+                }
+                found.is_none()
+            });
+            listed.ok()?;
+            // It moves meanwhile, or was removed; a path that goes on for ever is none.
+            parts.push(found.filter(|_| parts.len() < DEEPEST)?);
+            at = above;
+        }
+        parts.reverse();
+        Some(parts.join(&b'/'))
     }
 
     fn statfs(&self) -> Result<StatFs> {

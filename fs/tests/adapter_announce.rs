@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use adapter_bed::hooked::Hooked;
 use adapter_bed::memory::Memory;
 use adapter_bed::{Here, possible};
-use coffer_fs::adapter::{Changed, ReaddirPlus, ServeOptions};
+use coffer_fs::adapter::{Change, Place, ReaddirPlus, ServeOptions};
 use coffer_fs::mount::MountOptions;
-use coffer_fs::types::{Caller, FileSystem, NewNode, ROOT};
+use coffer_fs::types::{Caller, FileSystem, NewNode, OpenMode, ROOT};
 use parking_lot::Mutex;
 
 /// How long the kernel may take.
@@ -27,13 +27,12 @@ fn serving() -> ServeOptions {
     }
 }
 
-fn make(fs: &impl FileSystem, name: &str) -> Changed {
-    fs.make(Caller::default(), ROOT, name.as_bytes(), NewNode::File, 0o644)
-        .unwrap();
-    Changed {
-        folder: ROOT,
-        name: name.into(),
-        file: None,
+fn make(fs: &impl FileSystem, name: &str) -> Change {
+    let made = fs.make(Caller::default(), ROOT, name.as_bytes(), NewNode::File, 0o644);
+    Change::Made {
+        at: Place::new(ROOT, name),
+        ino: made.unwrap().ino,
+        over: None,
     }
 }
 
@@ -63,10 +62,10 @@ fn what_was_remembered_is_forgotten() {
     assert_eq!(names(&here), 1);
     let ino = fs.lookup(ROOT, b"new").unwrap().ino;
     fs.link(Caller::default(), ino, ROOT, b"other").unwrap();
-    announcer.announce(Changed {
-        folder: ROOT,
-        name: b"other".into(),
-        file: Some(ino),
+    announcer.announce(Change::Made {
+        at: Place::new(ROOT, "other"),
+        ino,
+        over: None,
     });
     assert!(announcer.settle(PATIENCE));
     let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(here.path("new")).unwrap());
@@ -121,6 +120,62 @@ fn answers_that_were_under_way_are_forgotten_too() {
     }
 }
 
+/// Guards pages that are being read: one that was answered with the old bytes, and reaches the kernel
+/// after the announcement, is forgotten; until then everybody else goes on.
+#[test]
+fn pages_under_way_are_forgotten_too() {
+    if !possible() {
+        return;
+    }
+    let (arrive, arrived) = channel();
+    let (leave, left) = sync_channel::<()>(1);
+    let held = Mutex::new(Some((arrive, left)));
+    let hook = move |operation: &str, done: bool| {
+        if operation == "read"
+            && done
+            && let Some((arrive, left)) = held.lock().take()
+        {
+            arrive.send(()).unwrap();
+            left.recv_timeout(PATIENCE).unwrap();
+        }
+    };
+    let fs = Arc::new(Hooked {
+        fs: Memory::default(),
+        hook,
+    });
+    let here = Here::new(fs.clone(), &MountOptions::default(), serving());
+    let announcer = here.session.as_ref().unwrap().announcer();
+    let who = Caller::default();
+    let mode = OpenMode {
+        write: true,
+        ..OpenMode::default()
+    };
+    let (attr, handle) = fs.create(who, ROOT, b"file", 0o644, mode, true).unwrap();
+    fs.write(attr.ino, handle, 0, b"old", false).unwrap();
+    thread::scope(|scope| {
+        let early = scope.spawn(|| fs::read(here.path("file")).unwrap());
+        arrived.recv_timeout(PATIENCE).unwrap();
+        fs.write(attr.ino, handle, 0, b"new", false).unwrap();
+        announcer.announce(Change::Content {
+            at: Place::new(ROOT, "file"),
+            ino: attr.ino,
+        });
+        // Meanwhile, and while the announcement waits.
+        make(&fs.fs, "other");
+        assert_eq!(fs::metadata(here.path("other")).unwrap().len(), 0);
+        assert!(
+            !announcer.settle(Duration::from_millis(50)),
+            "it waits for the page"
+        );
+        assert_eq!(names(&here), 2);
+        leave.send(()).unwrap();
+        assert_eq!(early.join().unwrap(), b"old");
+    });
+    assert!(announcer.settle(PATIENCE));
+    assert_eq!(fs::read(here.path("file")).unwrap(), b"new");
+    fs.release(attr.ino, handle);
+}
+
 /// Guards who announces much at once, and when nobody listens any more.
 #[test]
 fn a_thousand_changes_and_none() {
@@ -144,10 +199,10 @@ fn a_thousand_changes_and_none() {
     }
     drop(here);
     let begun = Instant::now();
-    announcer.announce(Changed {
-        folder: ROOT,
-        name: b"gone".into(),
-        file: None,
+    announcer.announce(Change::Removed {
+        at: Place::new(ROOT, "gone"),
+        ino: 99,
+        folder: false,
     });
     assert!(!announcer.settle(PATIENCE), "nobody is told");
     assert!(begun.elapsed() < PATIENCE, "and nothing waits");

@@ -5,7 +5,7 @@
 
 use coffer_fuzz::fuzz_target;
 use coffer_store::chunk::Place;
-use coffer_store::event::{BatchRow, Event, EventRef, Unverified, hash};
+use coffer_store::event::{BatchRow, Event, EventRef, Hole, Unverified};
 use coffer_store::ids::ChainId;
 use coffer_store::keys::{Key, SigningKey, labels};
 
@@ -35,10 +35,10 @@ fn chained(bytes: &[u8]) -> Vec<u8> {
     for mut event in events {
         if let Some((at, head)) = before {
             let seq = at.seq.wrapping_add(1);
-            (event.at, event.prev) = (EventRef { seq, ..at }, head);
+            (event.head.at, event.head.prev) = (EventRef { seq, ..at }, head);
         }
         let bytes = event.encode();
-        before = Some((event.at, hash(&bytes)));
+        before = Some((event.head.at, event.hash()));
         made.extend((bytes.len() as u32).to_le_bytes());
         made.extend(bytes);
     }
@@ -49,9 +49,10 @@ fn chained(bytes: &[u8]) -> Vec<u8> {
 fn signed(bytes: &[u8], device: &SigningKey) -> BatchRow {
     let events = split(bytes);
     let first = events.first().and_then(|event| Event::decode(event).ok());
-    let head = events.last().map_or([0; 32], |event| hash(event));
+    let last = events.last().and_then(|event| Event::decode(event).ok());
+    let head = last.map_or([0; 32], |event| event.hash());
     let (chain, first, prev) = match first {
-        Some(event) => (event.at.chain, event.at.seq, event.prev),
+        Some(event) => (event.head.at.chain, event.head.at.seq, event.head.prev),
         None => (ChainId([0; 16]), 1, [0; 32]),
     };
     let count = events.len() as u32;
@@ -68,7 +69,36 @@ fn signed(bytes: &[u8], device: &SigningKey) -> BatchRow {
         prev,
         head,
         signature: device.sign(labels::SIGN_HEAD, &BatchRow::signed(chain, last, &head)),
+        holes: holes(&events),
     }
+}
+
+/// What the events lack, as a row has it.
+fn holes(events: &[&[u8]]) -> Vec<Hole> {
+    let (mut holes, mut end) = (Vec::<Hole>::new(), 0u32);
+    for bytes in events {
+        end = end.wrapping_add(4 + bytes.len() as u32);
+        let Ok(event) = Event::decode(bytes) else { continue };
+        let sealed = event.sealed.as_ref().map_or(0, |sealed| sealed.len() as u32);
+        let key = event.wrapped.map_or(0, |key| key.len() as u32);
+        let mut at = end.wrapping_sub(sealed + key);
+        let mut lacks = |offset: u32, len: u32| match holes.last_mut() {
+            Some(last) if last.offset.wrapping_add(last.len) == offset => last.len += len,
+            _ => holes.push(Hole { offset, len }),
+        };
+        if event.head.wrapped.is_some() {
+            if key == 0 {
+                lacks(at, 72);
+                end = end.wrapping_add(72);
+            }
+            at = at.wrapping_add(72);
+        }
+        if sealed == 0 {
+            lacks(at, event.head.sealed.len);
+            end = end.wrapping_add(event.head.sealed.len);
+        }
+    }
+    holes
 }
 
 fn lawful(row: &BatchRow, bytes: &[u8], device: &SigningKey) {
@@ -77,9 +107,10 @@ fn lawful(row: &BatchRow, bytes: &[u8], device: &SigningKey) {
     };
     let (mut made, mut head) = (Vec::new(), row.prev);
     for (event, seq) in events.iter().map(|verified| verified.event()).zip(row.first..) {
-        assert_eq!((event.at.chain, event.at.seq, event.prev), (row.chain, seq, head));
+        let place = (event.head.at.chain, event.head.at.seq, event.head.prev);
+        assert_eq!(place, (row.chain, seq, head));
+        head = event.hash();
         let event = event.encode();
-        head = hash(&event);
         made.extend((event.len() as u32).to_le_bytes());
         made.extend(event);
     }

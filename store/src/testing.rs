@@ -167,7 +167,7 @@ pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static 
         ("gone-event", event::gone_aad(&node, at, generation)),
         ("key-event", event::key_aad(&entity, at, generation)),
         ("setting-event", event::setting_aad(&id, at, generation)),
-        ("version", version_aad(&entity, version)),
+        ("version", version_aad(&entity, version, true)),
         ("removed", removed_aad(&node)),
     ]
 }

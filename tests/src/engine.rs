@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{CheckOptions, CheckReport, Identity, Sealed, Vault};
+use coffer_store::vault::{CheckOptions, CheckReport, Identity, Sealed, Subject, Vault};
 
 use crate::play::direct::Bench;
 
@@ -149,5 +149,14 @@ impl Bench for Engine {
         } else {
             Err(format!("check finds {problems:?}"))
         }
+    }
+}
+
+/// Lets go of everything that was removed, so that its room can be given back.
+pub fn forget_removed(vault: &Vault) {
+    for gone in vault.removed().expect("what was removed can be listed") {
+        vault
+            .purge(Subject::Removed(gone.node))
+            .expect("it can be purged");
     }
 }

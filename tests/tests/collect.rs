@@ -12,7 +12,7 @@ use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::keys::KdfParams;
 use coffer_store::vault::Vault;
 use coffer_tests::crash::watched::Watched;
-use coffer_tests::engine::{check, create, file_meta, open, password};
+use coffer_tests::engine::{check, create, file_meta, forget_removed, open, password};
 
 fn file(vault: &Vault, name: &[u8], bytes: &[u8]) -> u64 {
     let ino = vault.make(ROOT, name, file_meta(), b"").unwrap();
@@ -54,6 +54,7 @@ fn room_comes_back_and_what_is_alive_stays() {
             vault.remove(ROOT, name, false).unwrap();
         }
     }
+    forget_removed(&vault);
     let freed = vault.collect().unwrap();
     assert!(freed.chunks > 100 && freed.packs > 0, "{freed:?}");
     assert_eq!(read(&vault, clone), contents[1]);
@@ -114,6 +115,7 @@ fn a_chunk_being_written_is_not_lost_with_its_pack() {
         vault.remove(ROOT, &name(i), false).unwrap();
     }
     vault.commit().unwrap();
+    forget_removed(&vault);
     let (done, is_done) = channel();
     let collecting = vault.clone();
     let collector = std::thread::spawn(move || {
@@ -159,6 +161,7 @@ fn a_damaged_pack_keeps_no_other_from_being_given_back() {
         for i in 0..6 {
             vault.remove(ROOT, format!("goes {i}").as_bytes(), false).unwrap();
         }
+        forget_removed(&vault);
         let pack = disk.open(&format!("pack-{damaged:08}")).unwrap();
         pack.set_len(0).unwrap();
         let before = disk.list().unwrap().len();

@@ -263,10 +263,16 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     player
         .play(&Step::Collect)
         .expect("dead chunks can be given back");
+    // What was removed is kept for as long as there is room: it gives way to who needs it, the
+    // oldest first.
+    let mut again = 0;
+    for _ in 0..8 {
+        player.fs().vault().tend();
+        again += fill(&mut player, &mut rng, 100 + again);
+    }
     player
         .play(&Step::Reopen)
         .expect("it closes, which removes what was replaced");
-    let again = fill(&mut player, &mut rng, 100);
     assert!(
         again >= filled / 2,
         "{again} MiB of the {filled} that were removed can be used again"

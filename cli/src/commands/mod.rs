@@ -4,17 +4,24 @@
 
 mod backup;
 mod check;
+mod diff;
 mod export;
 mod generate;
 mod import;
+mod inbox;
 mod init;
 mod lock;
+mod log;
 mod mount;
 mod passwd;
+mod past;
 mod recover;
+mod restore;
 mod settings;
+mod show;
 mod status;
 mod transfer;
+mod trash;
 
 use crate::args::{Cli, Command, PasswordArgs};
 use crate::client::{self, Found};
@@ -41,6 +48,10 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Completions(args) => return generate::completions(args),
         Command::Man(args) => return generate::man(args),
         Command::SyncMount { point } => return engine::sync_mount(point),
+        Command::Announce => {
+            engine::announce();
+            return Ok(());
+        }
         Command::Guardian => {
             crate::daemon::guardian::run();
             return Ok(());
@@ -48,6 +59,14 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Daemon(_) => return mount::daemon(),
         Command::Lock(args) if args.all => return lock::all(ui, args),
         Command::Status(args) if args.all => return status::all(ui),
+        // These look at the path first: it says which vault.
+        Command::Log(args) => return log::log(ui, cli.vault.as_deref(), args),
+        Command::Show(args) => return show::show(cli.vault.as_deref(), args),
+        Command::Diff(args) => return diff::diff(ui, cli.vault.as_deref(), args),
+        Command::Restore(args) => return restore::restore(ui, cli.vault.as_deref(), args),
+        Command::Trash(args) => return trash::trash(ui, cli.vault.as_deref(), args),
+        Command::Purge(args) => return trash::purge(ui, cli.vault.as_deref(), args),
+        Command::Gc(args) => return trash::gc(ui, cli.vault.as_deref(), args),
         _ => {}
     }
     let vault = match cli.vault {
@@ -64,12 +83,21 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Recover(args) => recover::recover(ui, &vault, &args),
         Command::Check(args) => check::check(ui, &vault, &args),
         Command::Backup(args) => backup::backup(ui, &vault, &args),
+        Command::Import(args) if args.watch => inbox::inbox(ui, &vault, &args),
         Command::Import(args) => import::import(ui, &vault, &args),
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
-        Command::Completions(_)
+        Command::Log(_)
+        | Command::Show(_)
+        | Command::Diff(_)
+        | Command::Restore(_)
+        | Command::Trash(_)
+        | Command::Purge(_)
+        | Command::Gc(_)
+        | Command::Completions(_)
         | Command::Man(_)
         | Command::SyncMount { .. }
+        | Command::Announce
         | Command::Guardian
         | Command::Daemon(_) => Ok(()),
     }

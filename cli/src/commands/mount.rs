@@ -10,7 +10,7 @@ use crate::frame;
 use crate::instance;
 use crate::paths;
 use crate::secret::Secret;
-use crate::ui::{Person, Ui};
+use crate::ui::{self, Person, Ui};
 use crate::units;
 use crate::wire::{Origin, Reply, WirePath};
 use std::path::Path;
@@ -214,6 +214,11 @@ fn open(ui: &Ui, config: &Config, password: &Secret) -> Result<(), Failure> {
                 paths::tilde(&config.mountpoint.0)
             )
         });
+        if answer["history_hidden"] == true {
+            ui::remark(
+                "The vault holds a file or folder .coffer of its own, so the folder of history is not in the mount; rename it to have both. “coffer log” and the like work all the same.",
+            );
+        }
     };
     if config.foreground {
         std::env::set_current_dir("/").map_err(|error| Failure::io("change to /", &error))?;

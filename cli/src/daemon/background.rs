@@ -116,7 +116,10 @@ pub(crate) fn arrive() -> Result<(Config, Secret, File), Failure> {
         .message(wire::MAX_REQUEST)
         .and_then(|start| start.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into()))
         .map_err(stranger)?;
-    let password = reader.secrets(&[start.password]).map_err(stranger)?.pop();
+    let password = reader
+        .secrets(&[start.password], crate::secret::MAX)
+        .map_err(stranger)?
+        .pop();
     let password = password.ok_or_else(|| stranger(std::io::ErrorKind::UnexpectedEof.into()))?;
     Ok((start.config, password, File::from(report)))
 }

@@ -8,6 +8,7 @@ use super::jobs::Shared;
 use crate::failure::{Failure, Kind};
 use crate::frame::{self, Reader};
 use crate::paths;
+use crate::secret;
 use crate::wire::{self, Reply, Request, WirePath};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -195,6 +196,6 @@ fn hear(stream: &UnixStream) -> Result<Option<Heard>, Failure> {
         ));
     }
     let request: Request = serde_json::from_value(value).map_err(|error| odd(error.into()))?;
-    let secrets = reader.secrets(&request.secrets).map_err(odd)?;
+    let secrets = reader.secrets(&request.secrets, secret::MAX).map_err(odd)?;
     Ok(Some((request, secrets)))
 }

@@ -154,9 +154,16 @@ impl Shared {
             Op::Import(asked) => self.transfer(peer, progress, |stop, progress| {
                 engine::import(&self.vault, Some(&self.mount), &asked, stop, progress)
             }),
+            Op::Intake(asked) => self.transfer(peer, progress, |stop, progress| {
+                engine::intake(&self.vault, Some(&self.mount), &asked, stop, progress)
+            }),
             Op::Export(asked) => self.transfer(peer, progress, |stop, progress| {
                 engine::export(&self.vault, &asked, stop, progress)
             }),
+            Op::Past(asked) => {
+                let _working = self.work();
+                engine::past(&self.vault, Some(&self.mount), &asked)
+            }
             Op::RecoverAdd => {
                 let _working = self.work();
                 let [current] = secrets else { return Err(missing()) };

@@ -176,9 +176,10 @@ pub(crate) fn run(
             return Err(failure);
         }
     };
-    ready(
-        serde_json::json!({ "mountpoint": config.mountpoint, "vault": config.vault, "pid": published.pid }),
-    );
+    ready(serde_json::json!({
+        "mountpoint": config.mountpoint, "vault": config.vault, "pid": published.pid,
+        "history_hidden": vault.hides_history(),
+    }));
     notify::systemd("READY=1");
     let ended = ending::wait(config.foreground, &shared, &mount, &inbox);
     notify::systemd("STOPPING=1");

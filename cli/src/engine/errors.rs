@@ -169,6 +169,9 @@ impl From<OpError> for Failure {
     fn from(error: OpError) -> Failure {
         match error {
             OpError::Store(error) => error.into(),
+            OpError::Errno(libc::EROFS) => Failure::failed(
+                "The vault can only be read: it is mounted with -o ro, or its disk is read-only; nothing was changed.",
+            ),
             other => Failure::failed(sentence(&other)),
         }
     }

@@ -12,15 +12,21 @@ use std::path::{Path, PathBuf};
 mod errors;
 mod holder;
 mod mount;
+mod past;
 mod transfer;
 mod vault;
+mod words;
 
 pub(crate) use coffer_store::vault::ASIDE_ADVICE;
 pub(crate) use holder::holder;
 use mount::sentence;
-pub(crate) use mount::{Life, Mount, abort, at, check_options, dead_mounts, remove_stale, sync_mount};
-pub(crate) use transfer::{Stop, export, import};
+pub(crate) use mount::{
+    Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,
+};
+pub(crate) use past::past;
+pub(crate) use transfer::{Stop, export, import, intake};
 pub(crate) use vault::{Sealed, Vault, salvage};
+pub(crate) use words::changed_pieces;
 
 /// Called with how far an operation is.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);

@@ -6,7 +6,7 @@
 //! does, and is given a bounded time.
 
 use crate::failure::{Failure, Kind, MountUser, without_codes};
-use coffer_fs::adapter::{Announcer, ServeOptions, serve};
+use coffer_fs::adapter::{Announcer, ServeOptions, repeat_announcements, serve};
 use coffer_fs::mount::{self as table, MountError, MountOptions, UnmountError};
 use coffer_fs::permit::{Permit, User};
 use coffer_fs::types::FileSystem;
@@ -95,6 +95,7 @@ impl Mount {
         };
         let served = session.and_then(|session| {
             let announcer = session.announcer();
+            announcer.repeat_in(mount.point(), announcing_helper);
             let waiting = std::thread::Builder::new().name("mount-end".into());
             let thread = waiting.spawn(move || {
                 // What the kernel's last words were does not matter: the mount is gone.
@@ -168,6 +169,8 @@ impl Mount {
     /// `InUse`, naming who uses it.
     pub(crate) fn unmount(&self) -> Result<(), Failure> {
         let until = Instant::now() + TRANSIENT;
+        // Whoever tells of changes in there is a user, too, for as long as it takes.
+        self.announcer.settle(TRANSIENT);
         let unmounted = loop {
             match self.mount.unmount() {
                 // Somebody who looks through /proc, say, holds a mount for a moment.
@@ -274,6 +277,18 @@ fn flush(point: &Path, until: Instant) {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The command of the process that repeats in the mount what did not come through it.
+fn announcing_helper() -> Command {
+    let mut helper = Command::new("/proc/self/exe");
+    helper.arg0("coffer").arg("announce");
+    helper
+}
+
+/// That process's whole life; nothing is left to tell when it ends, since it ends with its daemon.
+pub(crate) fn announce() {
+    let _ = repeat_announcements(std::io::stdin().lock(), std::io::stdout().lock());
 }
 
 /// The helper's work: writes out what programs changed in the mount at `point`.

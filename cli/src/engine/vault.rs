@@ -7,6 +7,7 @@ use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Origin, Progress, WirePath};
+use coffer_fs::history::{self, WithHistory};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
@@ -471,6 +472,12 @@ impl Vault {
         welcome::fill(&fs).map_err(|errno| failed(&std::io::Error::from_raw_os_error(errno.0)))
     }
 
+    /// Whether a real file in the root has the name of the folder of history, which is then not in
+    /// the mount.
+    pub(crate) fn hides_history(&self) -> bool {
+        history::is_hidden(&self.0.vault)
+    }
+
     /// Commits, wipes keys, lets go of the vault.
     ///
     /// # Errors
@@ -492,7 +499,7 @@ impl Vault {
     ) -> Result<Mount, Failure> {
         let fs = CofferFs::new(Arc::clone(&self.0.vault))
             .map_err(|error| Failure::io("start the file system", &error))?;
-        let fs = Arc::new(fs);
+        let fs = Arc::new(WithHistory::new(Arc::new(fs)));
         let watched = Arc::clone(&fs);
         Mount::new(
             fs,

@@ -8,10 +8,14 @@ use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use fuser::{FopenFlags, Generation, ReplyEmpty, ReplyEntry, ReplyXattr};
+use fuser::{
+    FileHandle, FopenFlags, Generation, ReplyCreate, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyXattr, Request,
+};
 
 use super::ServeOptions;
+use super::announce::{HANDLE, Reads, Stage};
 use super::convert::{attributes, errno, name};
 use super::handshake::Agreed;
 use super::invalidate::{Invalidator, What};
@@ -20,6 +24,8 @@ use crate::types::{Access, Attr, Errno, FileSystem, Handle, Ino, Kind, OpenMode,
 
 /// Inode numbers are never used for another file, so generations stay zero.
 pub(super) const GENERATION: Generation = Generation(0);
+/// How the helper opens: nothing of it shows in the page cache.
+const SHOWN: FopenFlags = FopenFlags::FOPEN_KEEP_CACHE.union(FopenFlags::FOPEN_NOFLUSH);
 /// Set-user-id and set-group-id.
 const SET_ID: u16 = 0o6000;
 
@@ -29,6 +35,9 @@ pub(super) struct Adapter<F> {
     pub(super) options: ServeOptions,
     pub(super) opens: Opens,
     pub(super) invalidator: Invalidator,
+    /// What the announcing helper is shown.
+    pub(super) stage: Arc<Stage>,
+    pub(super) reads: Arc<Reads>,
     panics: Arc<AtomicU64>,
     pub(super) agreed: Agreed,
 }
@@ -38,6 +47,7 @@ impl<F: FileSystem> Adapter<F> {
         fs: Arc<F>,
         options: ServeOptions,
         invalidator: Invalidator,
+        (stage, reads): (Arc<Stage>, Arc<Reads>),
         panics: Arc<AtomicU64>,
     ) -> Adapter<F> {
         let opens = Opens::default();
@@ -46,6 +56,8 @@ impl<F: FileSystem> Adapter<F> {
             options,
             opens,
             invalidator,
+            stage,
+            reads,
             panics,
             agreed: Agreed::default(),
         }
@@ -58,11 +70,24 @@ impl<F: FileSystem> Adapter<F> {
         }
     }
 
+    /// How long the kernel may keep what it is told of an inode.
+    pub(super) fn ttl(&self, ino: Ino) -> Duration {
+        match self.fs.lasts(ino) {
+            true => self.options.ttl,
+            false => Duration::ZERO,
+        }
+    }
+
     pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>) {
         match made {
-            Ok(attr) => reply.entry(&self.options.ttl, &attributes(&attr), GENERATION),
+            Ok(attr) => reply.entry(&self.ttl(attr.ino), &attributes(&attr), GENERATION),
             Err(error) => reply.error(errno(error)),
         }
+    }
+
+    /// Whether it is the announcing helper that asks.
+    pub(super) fn is_helper(&self, request: &Request) -> bool {
+        self.stage.is_helper(request.pid())
     }
 
     /// How the kernel is to treat a handle that has just been opened.
@@ -102,6 +127,36 @@ impl<F: FileSystem> Adapter<F> {
     /// not ask for the mode again by itself, and would go on honouring the old one.
     pub(super) fn has_set_id(&self, ino: Ino) -> bool {
         self.fs.getattr(ino).is_ok_and(|attr| attr.perm & SET_ID != 0)
+    }
+}
+
+/// The helper's answers, which the kernel is not to remember: a name,
+pub(super) fn shown(reply: ReplyEntry, found: Result<Attr>) {
+    match found {
+        Ok(attr) => reply.entry(&Duration::ZERO, &attributes(&attr), GENERATION),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+/// a file that it made,
+pub(super) fn shown_made(reply: ReplyCreate, made: Result<Attr>) {
+    match made {
+        Ok(attr) => reply.created(
+            &Duration::ZERO,
+            &attributes(&attr),
+            GENERATION,
+            FileHandle(HANDLE),
+            SHOWN,
+        ),
+        Err(error) => reply.error(errno(error)),
+    }
+}
+
+/// and one that it opened.
+pub(super) fn shown_open(reply: ReplyOpen, opened: Result<()>) {
+    match opened {
+        Ok(()) => reply.opened(FileHandle(HANDLE), SHOWN),
+        Err(error) => reply.error(errno(error)),
     }
 }
 

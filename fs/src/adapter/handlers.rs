@@ -19,7 +19,8 @@ use fuser::{
     ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::answer::{Adapter, GENERATION, empty, sized, xattr};
+use super::announce::{HANDLE, is_played, played};
+use super::answer::{Adapter, GENERATION, empty, shown, shown_made, shown_open, sized, xattr};
 use super::convert::{self, attributes, caller, errno, name};
 use super::handshake::{self, MAX_REQUEST};
 use super::invalidate::What;
@@ -39,24 +40,36 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         Ok(())
     }
 
-    fn lookup(&self, _request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
-        self.guard(
-            || match name(child).and_then(|child| self.fs.lookup(parent.0, child)) {
-                Err(Errno(libc::ENOENT)) if self.options.negative_ttl > Duration::ZERO => {
+    fn lookup(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
+        self.guard(|| {
+            if self.is_helper(request)
+                && let Some(found) = self.stage.lookup(&*self.fs, parent.0, child.as_bytes())
+            {
+                return shown(reply, found);
+            }
+            match name(child).and_then(|child| self.fs.lookup(parent.0, child)) {
+                Err(Errno(libc::ENOENT))
+                    if self.options.negative_ttl > Duration::ZERO && self.fs.lasts(parent.0) =>
+                {
                     reply.entry(&self.options.negative_ttl, &convert::nothing(), GENERATION);
                 }
                 found => self.entry(reply, found),
-            },
-        );
+            }
+        });
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, count: u64) {
-        self.guard(|| self.fs.forget(ino.0, count));
+        if !is_played(ino.0) {
+            self.guard(|| self.fs.forget(ino.0, count));
+        }
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        if is_played(ino.0) {
+            return reply.attr(&Duration::ZERO, &attributes(&played(ino.0, Kind::Folder)));
+        }
         self.guard(|| match self.fs.getattr(ino.0) {
-            Ok(attr) => reply.attr(&self.options.ttl, &attributes(&attr)),
+            Ok(attr) => reply.attr(&self.ttl(ino.0), &attributes(&attr)),
             Err(error) => reply.error(errno(error)),
         });
     }
@@ -80,6 +93,12 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyAttr,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return match self.stage.touch(ino.0).and_then(|()| self.fs.getattr(ino.0)) {
+                    Ok(attr) => reply.attr(&Duration::ZERO, &attributes(&attr)),
+                    Err(error) => reply.error(errno(error)),
+                };
+            }
             let set = SetAttr {
                 mode: mode.map(|mode| mode & 0o7777),
                 uid,
@@ -121,6 +140,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEntry,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
+            }
             let node = match convert::kind_from_mode(mode) {
                 Some(Kind::File) => Ok(NewNode::File),
                 Some(kind) => Ok(NewNode::Special(kind, rdev)),
@@ -144,6 +166,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEntry,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
+            }
             let made = name(child).and_then(|child| {
                 self.fs
                     .make(caller(request), parent.0, child, NewNode::Folder, mode & 0o7777)
@@ -154,6 +179,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn symlink(&self, request: &Request, parent: INodeNo, child: &OsStr, target: &Path, reply: ReplyEntry) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
+            }
             let target = NewNode::Symlink(target.as_os_str().as_bytes());
             let made =
                 name(child).and_then(|child| self.fs.make(caller(request), parent.0, child, target, 0o777));
@@ -163,6 +191,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn unlink(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return empty(reply, self.stage.remove(parent.0, child.as_bytes()));
+            }
             empty(
                 reply,
                 name(child).and_then(|child| self.fs.unlink(caller(request), parent.0, child)),
@@ -170,8 +201,11 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         });
     }
 
-    fn rmdir(&self, _request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
+    fn rmdir(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return empty(reply, self.stage.remove(parent.0, child.as_bytes()));
+            }
             empty(
                 reply,
                 name(child).and_then(|child| self.fs.rmdir(parent.0, child)),
@@ -190,6 +224,10 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEmpty,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                let (from, to) = ((parent.0, child.as_bytes()), (to_parent.0, to_child.as_bytes()));
+                return empty(reply, self.stage.rename(from, to));
+            }
             let done = convert::rename_mode(flags.bits()).and_then(|mode| {
                 self.fs.rename(
                     caller(request),
@@ -206,6 +244,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn link(&self, request: &Request, ino: INodeNo, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return reply.error(fuser::Errno::ESTALE);
+            }
             let made = name(child).and_then(|child| self.fs.link(caller(request), ino.0, parent.0, child));
             self.entry(reply, made);
         });
@@ -213,6 +254,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return shown_open(reply, self.stage.open(ino.0));
+            }
             let mode = convert::open_mode(flags.0);
             let stale = mode.truncate && request.uid() != 0 && self.has_set_id(ino.0);
             match self.fs.open(caller(request), ino.0, mode) {
@@ -240,6 +284,10 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyCreate,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                let made = self.stage.make(&*self.fs, parent.0, child.as_bytes());
+                return shown_made(reply, made);
+            }
             let mode = convert::open_mode(flags);
             let exclusive = flags & libc::O_EXCL != 0;
             let made = name(child).and_then(|child| {
@@ -269,6 +317,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyData,
     ) {
         self.guard(|| {
+            let _reading = self.reads.begin(ino.0);
             // Taken, not borrowed: a panic on the way must not leave it borrowed.
             let mut buffer = BUFFER.take();
             buffer.clear();
@@ -285,7 +334,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn write(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         handle: FileHandle,
         offset: u64,
@@ -296,6 +345,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyWrite,
     ) {
         self.guard(|| {
+            if self.is_helper(request) || handle.0 == HANDLE {
+                return reply.error(fuser::Errno::ESTALE);
+            }
             let kill_suid = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
             let stale = kill_suid && self.has_set_id(ino.0);
             let written = match self.fs.write(ino.0, handle.0, offset, data, kill_suid) {
@@ -336,6 +388,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEmpty,
     ) {
         self.guard(|| {
+            if handle.0 == HANDLE {
+                return reply.ok();
+            }
             // Counted off first: the file system may give the number to the next one.
             self.opens.released(ino.0, handle.0, convert::open_mode(flags.0));
             self.fs.release(ino.0, handle.0);
@@ -401,9 +456,13 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
             // Whoever may list a folder need not be let through to what is in it.
             let through =
                 self.options.kernel_checks || self.fs.access(ino.0, Access(Access::EXECUTE)).is_ok();
-            let ttl = if through { self.options.ttl } else { Duration::ZERO };
             let listed = self.fs.readdir_plus(ino.0, cookie, &mut |entry, attr| {
                 let (child, attr) = (OsStr::from_bytes(entry.name), attributes(attr));
+                let ttl = if through {
+                    self.ttl(entry.ino)
+                } else {
+                    Duration::ZERO
+                };
                 let ino = INodeNo(entry.ino);
                 let full = reply.add(ino, entry.cookie, child, &ttl, &attr, GENERATION);
                 given |= !full;
@@ -433,7 +492,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn setxattr(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         attribute: &OsStr,
         value: &[u8],
@@ -442,6 +501,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEmpty,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return reply.error(fuser::Errno::ESTALE);
+            }
             let done = xattr(attribute).and_then(|attribute| {
                 self.fs
                     .setxattr(ino.0, attribute, value, convert::xattr_mode(flags)?)
@@ -464,17 +526,23 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         self.guard(|| sized(reply, size, self.fs.listxattr(ino.0)));
     }
 
-    fn removexattr(&self, _request: &Request, ino: INodeNo, attribute: &OsStr, reply: ReplyEmpty) {
+    fn removexattr(&self, request: &Request, ino: INodeNo, attribute: &OsStr, reply: ReplyEmpty) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return reply.error(fuser::Errno::ESTALE);
+            }
             let done = xattr(attribute).and_then(|attribute| self.fs.removexattr(ino.0, attribute));
             empty(reply, done);
         });
     }
 
-    fn access(&self, _request: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+    fn access(&self, request: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
         if self.options.kernel_checks {
             // After this answer it never asks.
             return reply.error(fuser::Errno::ENOSYS);
+        }
+        if self.is_helper(request) {
+            return reply.ok();
         }
         self.guard(|| empty(reply, self.fs.access(ino.0, convert::access(mask))));
     }
@@ -495,7 +563,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn fallocate(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         handle: FileHandle,
         offset: u64,
@@ -504,6 +572,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEmpty,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return reply.error(fuser::Errno::ESTALE);
+            }
             let done = convert::allocate(mode)
                 .and_then(|mode| self.fs.fallocate(ino.0, handle.0, offset, length, mode));
             empty(reply, done);
@@ -535,7 +606,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn copy_file_range(
         &self,
-        _request: &Request,
+        request: &Request,
         from: INodeNo,
         from_handle: FileHandle,
         from_offset: u64,
@@ -547,6 +618,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyWrite,
     ) {
         self.guard(|| {
+            if self.is_helper(request) {
+                return reply.error(fuser::Errno::ESTALE);
+            }
             let source = (from.0, from_handle.0, from_offset);
             let target = (to.0, to_handle.0, to_offset);
             match self.fs.copy_range(source, target, len.min(MAX_COPY)) {

@@ -12,7 +12,7 @@
 //!
 //! Parts, each importing only those above it: `convert` (types), `opens` (page cache or
 //! not), `invalidate` (the thread that tells the kernel), `announce` (the same for changes from
-//! elsewhere), `handshake` (what the kernel is
+//! elsewhere, and a helper process that repeats them for those who watch), `handshake` (what the kernel is
 //! asked for), `answer` (what handlers share), `handlers` (the requests).
 
 mod announce;
@@ -34,7 +34,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fuser::{Config, SessionACL};
 
 use crate::types::FileSystem;
-pub use announce::{Announcer, Changed};
+pub use announce::{Announcer, Change, Place, repeat_announcements};
+use announce::{Reads, Stage};
 use answer::Adapter;
 use invalidate::Invalidator;
 
@@ -148,14 +149,15 @@ pub fn serve<F: FileSystem>(
     config.acl = SessionACL::All;
     config.n_threads = Some(threads.max(1));
     config.clone_fd = options.clone_fd;
-    let adapter = Adapter::new(fs, options, invalidator, panics.clone());
+    let (stage, reads) = (Arc::new(Stage::default()), Arc::new(Reads::new()));
+    let (announcer, queue) = Announcer::new(fs.clone(), stage.clone(), reads.clone());
+    let adapter = Adapter::new(fs, options, invalidator, (stage, reads), panics.clone());
     let session = fuser::Session::from_fd(adapter, fuse_fd, SessionACL::All, config)?;
     let notifier = session.notifier();
     let invalidating = thread::Builder::new()
         .name("fuse-invalidate".into())
         .spawn(move || backlog.work(&notifier))?;
     let notifier = session.notifier();
-    let (announcer, queue) = Announcer::new();
     thread::Builder::new()
         .name("fuse-announce".into())
         .spawn(move || queue.work(&notifier))?;

@@ -41,6 +41,9 @@ told! {
     fn fsync(&self, ino: Ino, done: Done<()>);
     fn readdir(&self, ino: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()>;
     fn readdir_plus(&self, ino: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry<'_>, &Attr) -> bool) -> Result<()>;
+    fn hold(&self, ino: Ino) -> Result<Attr>;
+    fn is_held(&self, ino: Ino) -> bool;
+    fn folder_path(&self, folder: Ino) -> Option<Vec<u8>>;
     fn statfs(&self) -> Result<StatFs>;
     fn setxattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()>;
     fn getxattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>>;

@@ -43,6 +43,9 @@ const SUMS: &[u8] = b"sums";
 /// The row that names the journal's epoch.
 const EPOCH: &[u8] = b"epoch";
 
+/// A row: its key, and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// What the set hash is kept with.
 struct Hashing {
     key: [u8; 32],
@@ -73,9 +76,6 @@ impl std::fmt::Debug for Db {
         f.write_str("Db")
     }
 }
-
-/// A row: its key and what it holds.
-pub type Row = (Vec<u8>, Vec<u8>);
 
 impl Db {
     /// Makes the file with its tables.

@@ -195,7 +195,13 @@ impl Head {
 impl Event {
     /// The event's bytes: the sealed payload is their end.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer(self.head.encode());
+        self.encode_after(self.head.encode())
+    }
+
+    /// The same, of a head that was encoded before.
+    pub(crate) fn encode_after(&self, head: Vec<u8>) -> Vec<u8> {
+        let mut w = Writer(head);
+        w.0.reserve(1 + WRAPPED + self.sealed.as_ref().map_or(0, Vec::len));
         let there = |yes: bool, bit: u8| if yes { bit } else { 0 };
         w.u8(there(self.sealed.is_some(), SEALED) | there(self.wrapped.is_some(), WRAPPED_KEY));
         if let Some(wrapped) = &self.wrapped {

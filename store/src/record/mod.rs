@@ -47,5 +47,6 @@ pub(crate) mod kind {
     pub(crate) const REMOVED: u8 = 16;
     pub(crate) const VERSION: u8 = 17;
     pub(crate) const SETTING: u8 = 18;
+    #[allow(dead_code)] // Documents of texts are yet to be kept.
     pub(crate) const DOCUMENT: u8 = 19;
 }

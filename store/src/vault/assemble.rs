@@ -76,6 +76,8 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         settings: Mutex::default(),
         history: Mutex::default(),
         owes: AtomicBool::new(false),
+        owing: AtomicBool::new(false),
+        early: AtomicU64::new(0),
         unsearched: AtomicBool::new(true),
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),

@@ -51,9 +51,10 @@ pub struct Freed {
     pub packs: u64,
     /// Their bytes, less what was written anew.
     pub bytes: u64,
-    /// Packs that hold what was to be destroyed, and could not be written anew now: they are in a
-    /// backup that is being made, hold what a file that is open has not saved as a version, are
-    /// damaged, or are kept for a newer state. Another collection tries again.
+    /// What was to be destroyed and could not be now, as packs and payloads: those of a file that is
+    /// still open; packs that a backup is being made of, that hold what a file that is open has not
+    /// saved as a version, that are damaged, or kept for a newer state. Another collection tries
+    /// again.
     pub left: u64,
 }
 
@@ -100,10 +101,15 @@ impl Vault {
         let compacted = self.compact(&alive, &mut freed);
         self.remove_replaced(self.grace());
         compacted?;
-        let urgent: Vec<u32> = self.debts()?.urgent_packs().into_iter().collect();
-        let waiting = &self.replaced.lock().0;
-        let at_once = waiting.iter().filter(|(at, _)| at.is_none()).count();
-        freed.left = (urgent.len() + at_once) as u64;
+        let waiting = self
+            .replaced
+            .lock()
+            .0
+            .iter()
+            .filter(|(at, _)| at.is_none())
+            .count();
+        freed.left = self.debts()?.urgent() + waiting as u64;
+        self.owing.store(freed.left > 0, Ordering::Relaxed);
         Ok(freed)
     }
 
@@ -162,7 +168,7 @@ impl Vault {
             });
         }
         let mut batch = Batch::new();
-        let doomed = self.doomed(&debts, &mut batch);
+        let doomed = self.doomed(&debts, &standing, &mut batch);
         // From here on nobody can ask for a chunk until the dead ones are gone.
         let asked = self.core.asked.lock();
         let asked_for = |id: &ChunkId| asked.as_ref().is_some_and(|a| a.contains(id));

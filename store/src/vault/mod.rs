@@ -160,6 +160,10 @@ pub struct Vault {
     history: Mutex<()>,
     /// Something was let go of, or is to be destroyed, and still lies in packs.
     owes: AtomicBool,
+    /// The last collection could not destroy all of it.
+    owing: AtomicBool,
+    /// Versions and removed files that were let go of before their time, for want of room.
+    early: AtomicU64,
     /// What is dead since before the vault was opened has not been looked for.
     unsearched: AtomicBool,
     /// Where packs end, in bytes.
@@ -410,6 +414,10 @@ impl Vault {
             });
         }
         drop(dead);
+        if self.owing.load(Ordering::Relaxed) {
+            // Perhaps this one was in the way.
+            self.owes.store(true, Ordering::Relaxed);
+        }
         self.untold.lock().inodes.remove(&inode.ino);
         self.signals.changed();
     }

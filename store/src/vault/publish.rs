@@ -233,13 +233,14 @@ impl<'a> Publishing<'a> {
             sealed: Digest::of(&event.sealed),
             wrapped: event.wrapped.as_ref().map(|wrapped| hash(wrapped)),
         };
-        let (its_hash, len) = (hash(&head.encode()), event.sealed.len());
+        let (head_bytes, len) = (head.encode(), event.sealed.len());
+        let its_hash = hash(&head_bytes);
         let event = Event {
             head,
             wrapped: event.wrapped,
             sealed: Some(event.sealed),
         };
-        let bytes = event.encode();
+        let bytes = event.encode_after(head_bytes);
         let full = self
             .batches
             .last()

@@ -22,6 +22,11 @@ const DROPPED_LEAST: u64 = 1 << 20;
 const SHORT: Duration = Duration::from_secs(60);
 /// Where packs end while it does, in bytes: the one that is appended to cannot be given back.
 const SHORT_PACK: u64 = 4 << 20;
+/// Where a disk is full, this part of it is made free, if history can give so much: 1 / 8 …
+const WANTED_PART: u64 = 8;
+/// … but no less, and no more, in bytes.
+const WANTED_LEAST: u64 = 8 << 20;
+const WANTED_MOST: u64 = 8 << 30;
 /// A pack takes no more than this part of the disk: 1 / 32.
 const PACK_PART: u64 = 32;
 
@@ -53,7 +58,7 @@ impl Vault {
     /// The same; `quiet`: nobody has changed anything for a while.
     pub(super) fn tend_when(&self, quiet: bool) -> bool {
         self.remove_replaced(self.grace());
-        if quiet {
+        if quiet && !self.is_room_short() {
             // Tried again the next time; the collection says what is damaged.
             let _ = self.thin_daily();
         }
@@ -61,8 +66,26 @@ impl Vault {
         if due {
             // What fails is tried again when more has been dropped.
             let _ = self.collect();
+            if self.is_room_short() && self.lacks_room() {
+                // History is kept for as long as there is room for it.
+                let more = self.thin_sooner(self.room_wanted());
+                self.unsearched.store(more.unwrap_or(false), Relaxed);
+                let _ = self.collect();
+                self.core.dropped.store(0, Relaxed);
+            }
         }
         due
+    }
+
+    /// Room that a disk should have after one was full: history is let go of for it.
+    fn room_wanted(&self) -> u64 {
+        let total = self.core.disk.space().map_or(0, |space| space.total);
+        (total / WANTED_PART).clamp(WANTED_LEAST, WANTED_MOST)
+    }
+
+    fn lacks_room(&self) -> bool {
+        let available = self.core.disk.space().map_or(u64::MAX, |space| space.available);
+        available.saturating_sub(self.core.kept()) < self.room_wanted()
     }
 
     /// Whether something was refused lately for want of room, or the disk fails.

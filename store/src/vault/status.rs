@@ -35,6 +35,9 @@ pub struct Status {
     pub untold: u64,
     /// Events of this chain.
     pub events: u64,
+    /// Versions and removed files that were let go of before their time since unlock, because the
+    /// disk was full.
+    pub early: u64,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
@@ -73,6 +76,7 @@ impl Vault {
             pending_ms: self.signals.pending_for().map(|d| d.as_millis() as u64),
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
+            early: self.early.load(Ordering::Relaxed),
             asides: self.asides(),
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })

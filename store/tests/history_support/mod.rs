@@ -2,9 +2,12 @@
 
 #![allow(unreachable_pub, dead_code)] // a module of each test program; each uses a part
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coffer_store::chunk::pack::{Packs, ScanItem};
+use coffer_store::event::{Event, EventRef};
 use coffer_store::ids::{Ino, ROOT};
 use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
@@ -146,3 +149,51 @@ pub fn packs_hold(disk: &SimDisk, bytes: &[u8]) -> bool {
 
 /// The root folder.
 pub const TOP: Ino = ROOT;
+
+/// What lies in packs: the payload and wrapped key of each event, and all chunks.
+#[derive(Default)]
+pub struct InPacks {
+    pub payloads: HashMap<EventRef, Vec<u8>>,
+    pub keys: HashMap<EventRef, Vec<u8>>,
+    pub chunks: HashMap<[u8; 32], Vec<u8>>,
+}
+
+/// Reads the packs as salvage does, without the database.
+pub fn in_packs(disk: &SimDisk) -> InPacks {
+    let packs = Packs::open(Arc::new(disk.clone()), &[]).unwrap();
+    let mut found = InPacks::default();
+    for info in packs.list() {
+        let mut records = Vec::new();
+        packs
+            .scan(info.pack, &mut |item| {
+                if let ScanItem::Record { kind, id, place } = item {
+                    records.push((kind, id, place));
+                }
+            })
+            .unwrap();
+        for (kind, id, place) in records {
+            let mut bytes = vec![0; place.len as usize];
+            packs.read(place, 0, &mut bytes).unwrap();
+            match kind {
+                12 | 13 => drop(found.chunks.insert(id, bytes)),
+                14 => events(&bytes, &mut found),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn events(mut bytes: &[u8], found: &mut InPacks) {
+    while let Some((len, rest)) = bytes.split_first_chunk() {
+        let (event, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
+        let event = Event::decode(event).unwrap();
+        bytes = rest;
+        if let Some(sealed) = event.sealed {
+            found.payloads.insert(event.head.at, sealed);
+        }
+        if let Some(key) = event.wrapped {
+            found.keys.insert(event.head.at, key.to_vec());
+        }
+    }
+}

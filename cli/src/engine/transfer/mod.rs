@@ -10,12 +10,13 @@
 //! Parts, each importing only those above it: `tally` (what is counted, when to stop), `run` (the
 //! threads), `count` (how much there is), `source` (what stat(2) says as the vault keeps it), `target` (plain files that are
 //! being made), `links` (which names are one file), `fill` (its bytes), `take` (one file in), `walk` (a tree in),
-//! `give` (one file out), `bring` (a tree out).
+//! `intake` (single files in, under numbered names), `give` (one file out), `bring` (a tree out).
 
 mod bring;
 mod count;
 mod fill;
 mod give;
+mod intake;
 mod links;
 mod run;
 mod source;
@@ -28,8 +29,10 @@ use super::{Mount, OnProgress, Vault};
 use crate::answers::Transfer;
 use crate::failure::{Failure, Kind};
 use crate::wire::{Export, Import};
+use coffer_fs::adapter::Announcer;
 use std::time::{Duration, Instant};
 
+pub(crate) use intake::intake;
 pub(crate) use tally::Stop;
 use tally::Tally;
 
@@ -64,10 +67,7 @@ pub(crate) fn import(
         ..failure
     });
     // Also after a failure: what is there is to be there after a crash as well.
-    let committed = vault.commit();
-    if let Some(announcer) = &announcer {
-        announcer.settle(FORGET);
-    }
+    let committed = settled(vault, announcer.as_ref(), FORGET);
     kept?;
     committed?;
     Ok(Transfer {
@@ -75,6 +75,15 @@ pub(crate) fn import(
         seconds: begun.elapsed().as_secs_f64(),
         ..tally.sum()
     })
+}
+
+/// Makes what was taken in durable, and waits, within bounds, until the mount has heard of it.
+fn settled(vault: &Vault, announcer: Option<&Announcer>, most: Duration) -> Result<(), Failure> {
+    let committed = vault.commit();
+    if let Some(announcer) = announcer {
+        announcer.settle(most);
+    }
+    committed
 }
 
 /// Brings files and folders out, as plain files. Durable when it returns.
@@ -102,7 +111,7 @@ pub(crate) fn export(
 ///
 /// # Errors
 /// `Usage` for one that goes up.
-fn parts(path: &std::path::Path) -> Result<Vec<Vec<u8>>, Failure> {
+pub(super) fn parts(path: &std::path::Path) -> Result<Vec<Vec<u8>>, Failure> {
     use std::os::unix::ffi::OsStrExt;
     let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
     let named = parts.filter(|part| !matches!(*part, b"" | b"."));

@@ -8,7 +8,7 @@ use super::links::Links;
 use super::source::{Look, Owners, xattrs};
 use super::tally::{Came, Tally, Trouble, unreadable};
 use crate::answers::Reason;
-use coffer_fs::adapter::{Announcer, Changed};
+use coffer_fs::adapter::{Announcer, Change, Place};
 use coffer_fs::types::Kind;
 use coffer_store::record::Meta;
 use coffer_store::vault::{At, Incoming, OpError, Vault};
@@ -64,6 +64,15 @@ enum There {
     Same(u64),
     /// Another that may be replaced.
     Other(u64),
+}
+
+impl There {
+    fn other(&self) -> Option<u64> {
+        match self {
+            There::Other(ino) => Some(*ino),
+            There::Nothing | There::Same(_) => None,
+        }
+    }
 }
 
 /// See the module.
@@ -159,7 +168,13 @@ impl<'a> Taker<'a> {
     }
 
     /// A regular file, as it was when it was looked at. Its number in the vault.
-    fn file(&self, file: &OwnedFd, mut look: Look, at: At<'_>, buffer: &mut [u8]) -> Result<u64, Trouble> {
+    pub(super) fn file(
+        &self,
+        file: &OwnedFd,
+        mut look: Look,
+        at: At<'_>,
+        buffer: &mut [u8],
+    ) -> Result<u64, Trouble> {
         for _ in 0..TRIES {
             if look.kind != FileType::RegularFile {
                 return Err(changing());
@@ -230,10 +245,7 @@ impl<'a> Taker<'a> {
         let replaced = self.vault.place_link(ino, at).map_err(taken)?;
         self.tally
             .came(if replaced { Came::Replaced } else { Came::Link });
-        self.announce(at, Some(ino));
-        if let There::Other(old) = there {
-            self.announce(at, Some(old));
-        }
+        self.announce(at, ino, there.other());
         Ok(())
     }
 
@@ -262,11 +274,7 @@ impl<'a> Taker<'a> {
     fn place(&self, incoming: Incoming<'_>, at: At<'_>, there: &There) -> Result<u64, Trouble> {
         let (ino, replaced) = incoming.place(at).map_err(taken)?;
         self.tally.came(if replaced { Came::Replaced } else { Came::New });
-        let old = match there {
-            There::Other(old) => Some(*old),
-            _ => None,
-        };
-        self.announce(at, old);
+        self.announce(at, ino, there.other());
         Ok(ino)
     }
 
@@ -274,21 +282,16 @@ impl<'a> Taker<'a> {
     pub(super) fn folder(&self, meta: Meta, at: At<'_>) -> Result<u64, Trouble> {
         let (ino, _) = self.vault.incoming(meta)?.place(at).map_err(taken)?;
         self.tally.came(Came::Folder);
-        self.announce(at, None);
+        self.announce(at, ino, None);
         Ok(ino)
     }
 
-    /// Lets the kernel forget what it may hold of a name, and of a file that got or lost one.
-    fn announce(&self, at: At<'_>, file: Option<u64>) {
-        let Some(announcer) = self.announcer else { return };
-        let file = file.filter(|file| self.vault.is_held(*file));
-        // Who does not know the folder knows nothing of what is in it.
-        if file.is_some() || self.vault.is_held(at.folder) {
-            announcer.announce(Changed {
-                folder: at.folder,
-                name: at.name.to_vec(),
-                file,
-            });
+    /// Tells the mount, if there is one, of a name that stands for a file by now, and which one it
+    /// stood for before.
+    fn announce(&self, at: At<'_>, ino: u64, over: Option<u64>) {
+        if let Some(announcer) = self.announcer {
+            let at = Place::new(at.folder, at.name);
+            announcer.announce(Change::Made { at, ino, over });
         }
     }
 

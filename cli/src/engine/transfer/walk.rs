@@ -98,7 +98,7 @@ pub(super) fn import(
 }
 
 /// The folder in the vault that receives, made if it is missing.
-fn destination(taker: &Taker<'_>, path: &Path) -> Result<u64, Failure> {
+pub(super) fn destination(taker: &Taker<'_>, path: &Path) -> Result<u64, Failure> {
     let mut folder = ROOT;
     for name in parts(path)? {
         folder = match taker.vault.lookup(folder, &name) {

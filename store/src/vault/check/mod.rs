@@ -5,9 +5,10 @@
 //! it is then, before it is called damaged. What was removed or rewritten meanwhile is not
 //! damage. What is damaged is named by path where there is one.
 //!
-//! Parts, each importing only those above it: `report`, `instant` (the rows), `events`.
+//! Parts, each importing only those above it: `report`, `instant` (the rows), `events`, `history`.
 
 mod events;
+mod history;
 mod instant;
 mod report;
 
@@ -79,7 +80,10 @@ impl Vault {
         let batches = std::mem::take(&mut instant.batches);
         let chunks = std::mem::take(&mut instant.chunks);
         self.check_events(batches, &mut report);
-        self.check_files(instant, options, &mut report, progress);
+        let mut seen = Seen::default();
+        self.check_files(&mut instant, options, &mut report, &mut seen, progress);
+        self.check_history(&instant, options, &mut report, &mut seen)?;
+        report.chunks = (seen.good.len() + seen.bad.len()) as u64;
         self.check_chunks(chunks, options, &mut report);
         Ok(report)
     }
@@ -99,19 +103,19 @@ impl Vault {
 
     fn check_files(
         &self,
-        mut instant: Instant,
+        instant: &mut Instant,
         options: CheckOptions,
         report: &mut CheckReport,
+        seen: &mut Seen,
         progress: &mut dyn FnMut(CheckProgress),
     ) {
         let mut inos: Vec<Ino> = instant.expected.keys().copied().chain([ROOT]).collect();
         inos.sort_unstable();
         let total = inos.len() as u64;
-        let mut seen = Seen::default();
         for (i, ino) in inos.into_iter().enumerate() {
             report.files += 1;
-            let listed = self.list_file(&mut instant, ino);
-            if let Err(what) = self.check_file(ino, listed, &instant, options, report, &mut seen) {
+            let listed = self.list_file(instant, ino);
+            if let Err(what) = self.check_file(ino, listed, instant, options, report, seen) {
                 report.problems.push(Problem::new(instant.path(ino), what));
             }
             if i % 64 == 0 {
@@ -122,7 +126,6 @@ impl Vault {
                 });
             }
         }
-        report.chunks = (seen.good.len() + seen.bad.len()) as u64;
         progress(CheckProgress {
             done: total,
             total,
@@ -225,20 +228,7 @@ impl Vault {
             .map_err(say)?;
             seen.good.extend(nodes.iter().map(|n| n.id));
             for chunk in chunks {
-                if let Some(what) = seen.bad.get(&chunk.id) {
-                    return Err(what.clone());
-                }
-                if seen.good.contains(&chunk.id) {
-                    continue;
-                }
-                if let Err(what) = self.check_chunk(&chunk, options) {
-                    seen.bad.insert(chunk.id, what.clone());
-                    return Err(what);
-                }
-                seen.good.insert(chunk.id);
-                if options.read_data {
-                    report.bytes += u64::from(chunk.len);
-                }
+                self.check_chunk_once(&chunk, options, report, seen)?;
             }
         }
         let has_log = record.log_first != record.log_next;
@@ -272,6 +262,31 @@ impl Vault {
         // Not discarded: nothing of the file is going.
         content.unload(&self.core);
         result.map_err(say)
+    }
+
+    /// The same chunk is looked at once, whatever names it.
+    fn check_chunk_once(
+        &self,
+        chunk: &ChunkRef,
+        options: CheckOptions,
+        report: &mut CheckReport,
+        seen: &mut Seen,
+    ) -> Result<(), String> {
+        if let Some(what) = seen.bad.get(&chunk.id) {
+            return Err(what.clone());
+        }
+        if seen.good.contains(&chunk.id) {
+            return Ok(());
+        }
+        if let Err(what) = self.check_chunk(chunk, options) {
+            seen.bad.insert(chunk.id, what.clone());
+            return Err(what);
+        }
+        seen.good.insert(chunk.id);
+        if options.read_data {
+            report.bytes += u64::from(chunk.len);
+        }
+        Ok(())
     }
 
     fn check_chunk(&self, chunk: &ChunkRef, options: CheckOptions) -> Result<(), String> {
@@ -328,7 +343,7 @@ impl Vault {
     }
 }
 
-/// Verifies that a batch's events follow each other up to its row's head; returns how many.
+/// Opens a file's key and record, or says why not.
 fn open_record(
     master: &MasterKey,
     ino: Ino,

@@ -4,15 +4,15 @@
 use std::collections::HashSet;
 
 use super::debts::{Debts, manifest_note, note_pack, payload_note};
-use super::rows::{split_key, version_aad};
+use super::rows::{holds_chunks, open_row, split_key};
 use super::stand::Stand;
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{BatchRow, let_go};
-use crate::keys::{ChunkId, open_into};
-use crate::record::{BodyRef, Kept, VersionRecord, kind};
+use crate::keys::ChunkId;
+use crate::record::{BodyRef, Kept, ManifestRef, kind};
 use crate::vault::Vault;
 use crate::vault::gc::{Alive, MOVE};
 
@@ -27,21 +27,15 @@ impl Vault {
         let mut seen: HashSet<ChunkId> = HashSet::new();
         let mut plain = Vec::new();
         let mut bad = None;
-        self.core.db.scan(Table::Versions, b"", &mut |row, sealed| {
-            let Some((entity, number)) = split_key(row) else {
+        self.core.db.scan(Table::Versions, b"", &mut |name, row| {
+            let Some((entity, number)) = split_key(name).filter(|_| holds_chunks(row)) else {
                 return true;
             };
             // One whose key is lost can be read by nobody.
             let Some(key) = standing.keys.get(&entity) else {
                 return true;
             };
-            plain.clear();
-            let what = || format!("the record of version {number} of a file");
-            let opened = open_into(key, &version_aad(&entity, number), sealed, &mut plain)
-                .map_err(StoreError::tampered(what()));
-            let record =
-                opened.and_then(|()| VersionRecord::decode(&plain).map_err(StoreError::malformed(what())));
-            match record {
+            match open_row(key, &entity, number, row, &mut plain) {
                 Ok(record) => {
                     if let (Kept::All, BodyRef::Manifest(root)) = (record.kept, record.body)
                         && seen.insert(root.id)
@@ -106,9 +100,15 @@ impl Vault {
 
     /// The chunks of files that are to be destroyed; their notes go with `batch`, and those of
     /// packs that are not there any more.
-    pub(in crate::vault) fn doomed(&self, debts: &Debts, batch: &mut Batch) -> HashSet<ChunkId> {
+    pub(in crate::vault) fn doomed(
+        &self,
+        debts: &Debts,
+        standing: &Stand,
+        batch: &mut Batch,
+    ) -> HashSet<ChunkId> {
         let mut doomed = HashSet::new();
-        for root in &debts.manifests {
+        let closed = |root: &&ManifestRef| !standing.open.contains(&root.id);
+        for root in debts.manifests.iter().filter(closed) {
             let (mut chunks, mut nodes) = (Vec::new(), Vec::new());
             // As far as it goes: what is not there any more need not be found.
             let _ = manifest::walk(&self.core, root, &mut |node| nodes.push(node.id), &mut |entry| {

@@ -69,10 +69,11 @@ pub(in crate::vault) fn manifest_note(root: &ChunkId) -> Vec<u8> {
 }
 
 impl Debts {
-    /// Whether something is to be destroyed, wherever it lies.
-    pub(in crate::vault) fn is_urgent(&self) -> bool {
-        let mut payloads = self.payloads.values().flat_map(|of| of.values());
-        !self.manifests.is_empty() || payloads.any(|(_, surely)| *surely) || self.packs.values().any(|s| *s)
+    /// How much is to be destroyed, wherever it lies.
+    pub(in crate::vault) fn urgent(&self) -> u64 {
+        let payloads = self.payloads.values().flat_map(|of| of.values());
+        let payloads = payloads.filter(|(_, surely)| *surely).count();
+        (self.manifests.len() + payloads + self.urgent_packs().len()) as u64
     }
 
     /// Packs that are to be written anew whatever else is in them.
@@ -120,7 +121,7 @@ impl Vault {
     /// Reads on opening what the vault keeps in memory of its history.
     pub(in crate::vault) fn load_history(&self) -> Result<(), StoreError> {
         self.load_settings()?;
-        let urgent = self.debts()?.is_urgent();
+        let urgent = self.debts()?.urgent() > 0;
         self.owes.store(urgent, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }

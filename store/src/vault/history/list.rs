@@ -1,6 +1,5 @@
 //! Listing versions.
 
-use super::removed::GoneRow;
 use super::{Subject, VersionInfo};
 use crate::core::StoreError;
 use crate::event::Form;
@@ -15,8 +14,6 @@ use crate::vault::{OpError, Vault};
 pub(super) struct Whose {
     pub(super) entity: EntityId,
     pub(super) key: Key,
-    /// If it was removed.
-    pub(super) gone: Option<GoneRow>,
 }
 
 impl Vault {
@@ -26,7 +23,18 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says; ENOENT if it is not known.
     pub fn versions(&self, of: Subject) -> Result<Vec<VersionInfo>, OpError> {
-        let whose = self.whose(of)?;
+        self.versions_of(&self.whose(of)?)
+    }
+
+    /// The same, but only what is recorded already: for who must wait for no commit.
+    ///
+    /// # Errors
+    /// As [`Vault::versions`].
+    pub fn recorded_versions(&self, of: Subject) -> Result<Vec<VersionInfo>, OpError> {
+        self.versions_of(&self.whose_recorded(of)?)
+    }
+
+    fn versions_of(&self, whose: &Whose) -> Result<Vec<VersionInfo>, OpError> {
         let mut found = Vec::new();
         let mut failed = None;
         self.each_version(&whose.key, &whose.entity, &mut |number, record| match record {
@@ -71,15 +79,25 @@ impl Vault {
 
     /// Whose history that is, once all that was saved is in it.
     pub(super) fn whose(&self, of: Subject) -> Result<Whose, OpError> {
+        let told = match of {
+            Subject::File(ino) => {
+                let inode = self.get(ino)?;
+                let state = inode.state.read();
+                !state.untold || state.writers > 0 || state.meta.kind.is_local()
+            }
+            Subject::Removed(node) => self.gone_row(node)?.is_some(),
+        };
+        if !told {
+            self.tell_saved()?;
+        }
+        self.whose_recorded(of)
+    }
+
+    /// Whose history that is, as far as it is recorded.
+    pub(super) fn whose_recorded(&self, of: Subject) -> Result<Whose, OpError> {
         match of {
             Subject::File(ino) => {
                 let inode = self.get(ino)?;
-                let resting = |state: &crate::vault::inode::State| {
-                    state.untold && state.writers == 0 && !state.meta.kind.is_local()
-                };
-                if resting(&inode.state.read()) {
-                    self.tell_saved()?;
-                }
                 let state = inode.state.read();
                 if state.content.is_none() {
                     return Err(OpError::Errno(libc::EINVAL));
@@ -87,28 +105,16 @@ impl Vault {
                 Ok(Whose {
                     entity: state.binding.entity(),
                     key: state.binding.key(inode.key()).duplicate(),
-                    gone: None,
                 })
             }
             Subject::Removed(node) => {
-                let gone = self.gone_row(node)?;
-                let gone = match gone {
-                    Some(gone) => gone,
-                    None => {
-                        self.tell_saved()?;
-                        self.gone_row(node)?.ok_or(TreeError::NotFound)?
-                    }
-                };
+                let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
                 let entity = gone.record.entity.ok_or(OpError::Errno(libc::EISDIR))?;
                 let key = match &gone.record.key {
                     Some(key) => Key::take(&mut key.clone()),
                     None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
                 };
-                Ok(Whose {
-                    entity,
-                    key,
-                    gone: Some(gone),
-                })
+                Ok(Whose { entity, key })
             }
         }
     }

@@ -29,7 +29,7 @@ pub use read::OldVersion;
 pub(super) use read::Reading;
 pub(crate) use removed::removed_aad;
 pub(crate) use rows::version_aad;
-pub(super) use rows::{NewVersions, ToldAt, last_number};
+pub(super) use rows::{NewVersions, ToldAt, last_number, split_key};
 pub(super) use settings::{Setting, Settings};
 pub(super) use stand::Stand;
 

@@ -5,16 +5,18 @@
 //! read. When [`Vault::collect`] has nothing left to destroy, no pack holds a byte of it that
 //! nothing else needs.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::debts::{note_manifest, note_pack, note_payload};
+use super::removed::RemovedNames;
 use super::rows::{row_key, seal_row};
 use super::stand::Stand;
 use super::{Purged, Subject};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::Let;
-use crate::ids::EntityId;
+use crate::ids::{EntityId, NodeId};
 use crate::keys::Key;
 use crate::record::{BodyRef, Kept, Time, VersionRecord};
 use crate::tree::TreeError;
@@ -29,50 +31,79 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says; nothing is destroyed then.
     pub fn purge(&self, of: Subject) -> Result<Purged, OpError> {
+        match of {
+            Subject::Removed(node) => self.purge_removed(&[node]),
+            Subject::File(_) => self.purge_past(of),
+        }
+    }
+
+    /// [`Vault::purge`] of several that were removed, at once: all of them or none. Much quicker
+    /// than one by one.
+    ///
+    /// # Errors
+    /// As [`Vault::purge`]; ENOENT if one of them is not there.
+    pub fn purge_removed(&self, nodes: &[NodeId]) -> Result<Purged, OpError> {
         self.writable()?;
-        if let Subject::Removed(node) = of {
-            self.tell_saved()?;
-            let row = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
-            if row.record.entity.is_none() {
-                let mut batch = Batch::new();
-                batch.delete(Table::Removed, node.0);
-                let _committer = self.committer.lock();
-                self.core.db.apply(&batch).map_err(StoreError::Db)?;
-                return Ok(Purged::default());
+        self.tell_saved()?;
+        let _history = self.history.lock();
+        let _committer = self.committer.lock();
+        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let names = self.removed_names()?;
+        let mut batch = Batch::new();
+        let mut purged = Purged::default();
+        let mut seen = HashSet::new();
+        for node in nodes {
+            let row = self.gone_row(*node)?.ok_or(TreeError::NotFound)?;
+            batch.delete(Table::Removed, node.0);
+            let nameless = row.record.entity.filter(|e| !stand.named.contains(e));
+            if let Some(entity) = nameless.filter(|entity| seen.insert(*entity)) {
+                // Without its key, nobody can read it.
+                let Some(key) = stand.keys.get(&entity) else {
+                    continue;
+                };
+                let gone = self.destroy(&mut batch, &names, entity, key, true)?;
+                purged.files += gone.files;
+                purged.versions += gone.versions;
             }
         }
+        self.apply_purge(batch, purged.files > 0)?;
+        Ok(purged)
+    }
+
+    fn purge_past(&self, of: Subject) -> Result<Purged, OpError> {
+        self.writable()?;
         let whose = self.whose(of)?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();
-        let standing = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
-        let mut purged = Purged::default();
-        match (&whose.gone, standing.named.contains(&whose.entity)) {
-            (Some(gone), true) => batch.delete(Table::Removed, gone.node.0),
-            (Some(_), false) => {
-                purged = self.destroy(&mut batch, whose.entity, &whose.key, true)?;
-            }
-            (None, _) => {
-                purged.versions = self.forget(&mut batch, &standing, whose.entity, &whose.key)?;
-            }
-        }
-        if purged.versions > 0 {
+        let versions = self.forget(&mut batch, &stand, whose.entity, &whose.key)?;
+        self.apply_purge(batch, versions > 0)?;
+        Ok(Purged { files: 0, versions })
+    }
+
+    /// Applies what a purge changes; `urgent`: something is to go from the packs.
+    fn apply_purge(&self, mut batch: Batch, urgent: bool) -> Result<(), StoreError> {
+        if urgent {
             // What was let go of before lies in packs, perhaps with the same bytes in it.
             for (pack, surely) in self.debts()?.packs {
                 if !surely {
                     note_pack(&mut batch, pack, true);
                 }
             }
+        }
+        self.core.db.apply(&batch)?;
+        if urgent {
             self.owes.store(true, Ordering::Relaxed);
         }
-        self.core.db.apply(&batch).map_err(StoreError::Db)?;
-        Ok(purged)
+        Ok(())
     }
 
     /// Everything of an entity that has no name goes.
     pub(super) fn destroy(
         &self,
         batch: &mut Batch,
+        names: &RemovedNames,
         entity: EntityId,
         key: &Key,
         surely: bool,
@@ -92,10 +123,8 @@ impl Vault {
             };
             self.owe(batch, &record, what, surely);
         })?;
-        for row in self.gone_rows()?.0 {
-            if row.record.entity == Some(entity) {
-                batch.delete(Table::Removed, row.node.0);
-            }
+        for node in names.get(&entity).into_iter().flatten() {
+            batch.delete(Table::Removed, node.0);
         }
         batch.delete(Table::Documents, entity.0);
         Ok(purged)
@@ -163,11 +192,13 @@ impl Vault {
     /// Notes what of a version is to go from the packs.
     fn owe(&self, batch: &mut Batch, record: &VersionRecord, what: Let, surely: bool) {
         note_payload(batch, (record.batch, record.offset), what, surely);
-        if let BodyRef::Manifest(root) = &record.body {
-            self.core.dropped.fetch_add(record.size, Ordering::Relaxed);
-            if surely {
-                note_manifest(batch, root);
-            }
+        let dropped = match &record.body {
+            BodyRef::Manifest(_) => record.size,
+            _ => u64::from(record.len),
+        };
+        self.core.dropped.fetch_add(dropped, Ordering::Relaxed);
+        if let (BodyRef::Manifest(root), true) = (&record.body, surely) {
+            note_manifest(batch, root);
         }
     }
 }

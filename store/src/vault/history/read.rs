@@ -74,8 +74,19 @@ impl Vault {
     /// # Errors
     /// ENOENT if there is none of that number, ESTALE if its bytes are not kept any more.
     pub fn open_version(&self, of: Subject, number: u64) -> Result<OldVersion, OpError> {
-        let whose = self.whose(of)?;
-        let record = self.held_version(&whose.key, &whose.entity, number)?;
+        // What is recorded already is not waited for.
+        let recorded = self.whose_recorded(of).and_then(|whose| {
+            let record = self.held_version(&whose.key, &whose.entity, number)?;
+            Ok((whose, record))
+        });
+        let (whose, record) = match recorded {
+            Err(error) if error.errno() == libc::ENOENT => {
+                let whose = self.whose(of)?;
+                let record = self.held_version(&whose.key, &whose.entity, number)?;
+                (whose, record)
+            }
+            recorded => recorded?,
+        };
         let content = match record.is_change() {
             true => Content::fixed(self.text_of_version(&whose.key, whose.entity, &record)?),
             false => self.version_content(&whose.key, whose.entity, &record)?,

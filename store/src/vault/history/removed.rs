@@ -14,10 +14,13 @@ use crate::vault::inode::State;
 use crate::vault::{Problem, Vault};
 
 /// A removed node's row.
-pub(super) struct GoneRow {
-    pub(super) node: NodeId,
-    pub(super) record: GoneRecord,
+pub(in crate::vault) struct GoneRow {
+    pub(in crate::vault) node: NodeId,
+    pub(in crate::vault) record: GoneRecord,
 }
+
+/// See [`Vault::removed_names`].
+pub(super) type RemovedNames = HashMap<EntityId, Vec<NodeId>>;
 
 /// Associated data of a removed node's row.
 pub(crate) fn removed_aad(node: &NodeId) -> Aad {
@@ -80,7 +83,7 @@ impl Vault {
     }
 
     /// All rows, and how many cannot be read.
-    pub(super) fn gone_rows(&self) -> Result<(Vec<GoneRow>, u64), StoreError> {
+    pub(in crate::vault) fn gone_rows(&self) -> Result<(Vec<GoneRow>, u64), StoreError> {
         let (mut rows, mut bad) = (Vec::new(), 0);
         self.core.db.scan(Table::Removed, b"", &mut |key, sealed| {
             let row = <[u8; 16]>::try_from(key).map(|id| self.open_gone(NodeId(id), sealed));
@@ -91,6 +94,17 @@ impl Vault {
             true
         })?;
         Ok((rows, bad))
+    }
+
+    /// The nodes by which each entity was removed.
+    pub(super) fn removed_names(&self) -> Result<RemovedNames, StoreError> {
+        let mut names = RemovedNames::new();
+        for row in self.gone_rows()?.0 {
+            if let Some(entity) = row.record.entity {
+                names.entry(entity).or_default().push(row.node);
+            }
+        }
+        Ok(names)
     }
 
     /// An entity's key, wherever it is kept.
@@ -142,6 +156,14 @@ impl Vault {
     /// As [`StoreError`] says.
     pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
         self.tell_saved()?;
+        self.recorded_removed()
+    }
+
+    /// The same, but only what is recorded already: for who must wait for no commit.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn recorded_removed(&self) -> Result<Vec<Removed>, StoreError> {
         let (rows, bad) = self.gone_rows()?;
         if bad > 0 {
             self.note_problem(Problem::new(
@@ -155,23 +177,21 @@ impl Vault {
                 keys.insert(entity, Key::take(&mut key.clone()));
             }
         }
+        let keyless = |row: &GoneRow| row.record.entity.is_some_and(|e| !keys.contains_key(&e));
+        if rows.iter().any(keyless) {
+            // Names of files that have others.
+            let _committer = self.committer.lock();
+            keys = self.stand(false, &mut |_, _, _| Ok(()))?.keys;
+        }
         let mut versions: HashMap<EntityId, u64> = HashMap::new();
-        for row in &rows {
-            let Some(entity) = row.record.entity else { continue };
-            if versions.contains_key(&entity) {
+        for entity in rows.iter().filter_map(|row| row.record.entity) {
+            let (Some(key), false) = (keys.get(&entity), versions.contains_key(&entity)) else {
                 continue;
-            }
-            if let std::collections::hash_map::Entry::Vacant(slot) = keys.entry(entity)
-                && let Some(key) = self.key_of(entity)?
-            {
-                slot.insert(key);
-            }
+            };
             let mut held = 0;
-            if let Some(key) = keys.get(&entity) {
-                self.each_version(key, &entity, &mut |_, record| {
-                    held += u64::from(record.is_ok_and(|record| record.kept == Kept::All));
-                })?;
-            }
+            self.each_version(key, &entity, &mut |_, record| {
+                held += u64::from(record.is_ok_and(|record| record.kept == Kept::All));
+            })?;
             versions.insert(entity, held);
         }
         let tree = self.tree.read();
@@ -185,7 +205,10 @@ impl Vault {
                 kind: record.kind,
                 removed: record.when,
                 size: record.size,
-                versions: record.entity.map_or(0, |entity| versions[&entity]),
+                versions: record
+                    .entity
+                    .and_then(|entity| versions.get(&entity).copied())
+                    .unwrap_or(0),
             })
             .collect();
         removed.sort_by(|a, b| (b.removed, &a.path).cmp(&(a.removed, &b.path)));

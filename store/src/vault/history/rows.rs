@@ -1,5 +1,8 @@
 //! The table of versions: entity ‖ number → what is kept of one, sealed under the entity's key.
 //!
+//! Before the sealed record a byte says whether chunks are held by it: the collection opens no
+//! other rows. It is bound into the seal.
+//!
 //! A row is written in the transaction that stores its event. Numbers ascend and are never given
 //! anew: the last row of an entity is its present version's, and stays.
 
@@ -29,14 +32,38 @@ pub(in crate::vault) fn split_key(key: &[u8]) -> Option<(EntityId, u64)> {
 }
 
 /// Associated data of a version's row.
-pub(crate) fn version_aad(entity: &EntityId, number: u64) -> Aad {
+pub(crate) fn version_aad(entity: &EntityId, number: u64, holds_chunks: bool) -> Aad {
     Aad {
         kind: kind::VERSION,
         id: entity.0,
         chain: [0; 16],
         version: number,
-        generation: 0,
+        generation: u32::from(holds_chunks),
     }
+}
+
+/// Whether a row says that chunks are held by it.
+pub(in crate::vault) fn holds_chunks(row: &[u8]) -> bool {
+    row.first() == Some(&1)
+}
+
+/// Opens a row; `plain` is room for it.
+pub(in crate::vault) fn open_row(
+    key: &Key,
+    entity: &EntityId,
+    number: u64,
+    row: &[u8],
+    plain: &mut Vec<u8>,
+) -> Result<VersionRecord, StoreError> {
+    let what = || format!("the record of version {number} of a file");
+    plain.clear();
+    let sealed = match row.split_first() {
+        Some((0 | 1, sealed)) => sealed,
+        _ => return Err(StoreError::Tampered { what: what() }),
+    };
+    let aad = version_aad(entity, number, holds_chunks(row));
+    open_into(key, &aad, sealed, plain).map_err(StoreError::tampered(what()))?;
+    VersionRecord::decode(plain).map_err(StoreError::malformed(what()))
 }
 
 /// The number of an entity's last version; 0 if there is none.
@@ -130,7 +157,9 @@ impl NewVersions {
     }
 
     /// The rows of all of them.
-    pub(in crate::vault) fn put(self, batch: &mut Batch) -> Result<(), StoreError> {
+    pub(in crate::vault) fn put(mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        // Entities' ids are random: in order, the database finds each leaf once.
+        self.rows.sort_unstable_by_key(|(key, _)| *key);
         for (key, sealed) in self.rows {
             batch.put(Table::Versions, key, sealed);
         }
@@ -145,10 +174,14 @@ pub(in crate::vault) fn seal_row(
     number: u64,
     record: &VersionRecord,
 ) -> Vec<u8> {
+    let holds = record.kept == Kept::All && matches!(record.body, BodyRef::Manifest(_));
     let mut plain = record.encode();
-    let sealed = seal(key, &version_aad(entity, number), &plain);
+    let sealed = seal(key, &version_aad(entity, number, holds), &plain);
     zeroize::Zeroize::zeroize(&mut plain);
-    sealed
+    let mut row = Vec::with_capacity(1 + sealed.len());
+    row.push(u8::from(holds));
+    row.extend_from_slice(&sealed);
+    row
 }
 
 impl Vault {
@@ -161,20 +194,12 @@ impl Vault {
         each: &mut dyn FnMut(u64, Result<VersionRecord, StoreError>),
     ) -> Result<(), StoreError> {
         let mut plain = Vec::new();
-        self.core
-            .db
-            .scan(Table::Versions, &entity.0, &mut |row, sealed| {
-                if let Some((_, number)) = split_key(row) {
-                    plain.clear();
-                    let what = || format!("the record of version {number} of a file");
-                    let opened = open_into(key, &version_aad(entity, number), sealed, &mut plain)
-                        .map_err(StoreError::tampered(what()));
-                    let record = opened
-                        .and_then(|()| VersionRecord::decode(&plain).map_err(StoreError::malformed(what())));
-                    each(number, record);
-                }
-                true
-            })?;
+        self.core.db.scan(Table::Versions, &entity.0, &mut |name, row| {
+            if let Some((_, number)) = split_key(name) {
+                each(number, open_row(key, entity, number, row, &mut plain));
+            }
+            true
+        })?;
         zeroize::Zeroize::zeroize(&mut plain);
         Ok(())
     }
@@ -186,15 +211,9 @@ impl Vault {
         entity: &EntityId,
         number: u64,
     ) -> Result<Option<VersionRecord>, StoreError> {
-        let Some(sealed) = self.core.db.get(Table::Versions, &row_key(entity, number))? else {
-            return Ok(None);
-        };
-        let what = format!("the record of version {number} of a file");
-        let plain = crate::keys::open(key, &version_aad(entity, number), &sealed)
-            .map_err(StoreError::tampered(what.clone()))?;
-        let plain = zeroize::Zeroizing::new(plain);
-        VersionRecord::decode(&plain)
-            .map(Some)
-            .map_err(StoreError::malformed(what))
+        let row = self.core.db.get(Table::Versions, &row_key(entity, number))?;
+        let mut plain = zeroize::Zeroizing::new(Vec::new());
+        row.map(|row| open_row(key, entity, number, &row, &mut plain))
+            .transpose()
     }
 }

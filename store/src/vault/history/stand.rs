@@ -2,15 +2,17 @@
 //! files still need.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::core::StoreError;
 use crate::db::Table;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
-use crate::keys::Key;
+use crate::keys::{ChunkId, Key};
 use crate::record::{BaseRef, InodeRecord, VersionRecord};
 use crate::tree::Kind;
 use crate::vault::Vault;
+use crate::vault::inode::Inode;
 
 /// As of one instant: whoever has it made holds the committer.
 #[derive(Default)]
@@ -23,6 +25,8 @@ pub(in crate::vault) struct Stand {
     pub(in crate::vault) events: HashSet<EventRef>,
     /// Payloads that its bytes stand on: batch, and where in it.
     pub(in crate::vault) bodies: HashSet<(u64, u32)>,
+    /// Manifests of files that are open and have no name.
+    pub(in crate::vault) open: HashSet<ChunkId>,
 }
 
 /// Called with each inode that has a row: its number, key and record.
@@ -59,6 +63,13 @@ impl Vault {
             true
         })?;
         let mut standing = Stand::default();
+        let resident: HashMap<Ino, Arc<Inode>> = self
+            .inodes
+            .lock()
+            .all()
+            .into_iter()
+            .map(|inode| (inode.ino, inode))
+            .collect();
         for ino in inos {
             let (key, record) = match self.read_record(ino) {
                 Ok(Some(found)) => found,
@@ -69,7 +80,8 @@ impl Vault {
             each(ino, &key, &record)?;
             standing.note(record.base, record.published);
             if record.meta.kind != Kind::Folder {
-                if record.meta.nlink > 0 {
+                // The row of one that lost its last name while it is open is as it was before.
+                if record.meta.nlink > 0 && !resident.contains_key(&ino) {
                     standing.named.insert(record.entity);
                 }
                 let key = match record.entity_key {
@@ -80,13 +92,14 @@ impl Vault {
             }
         }
         // One that is open may have no row any more, and one that came back none yet.
-        let resident = self.inodes.lock().all();
-        for inode in resident {
+        for inode in resident.values() {
             let state = inode.state.read();
             let Some(content) = &state.content else { continue };
             standing.note(content.durable().base, state.published);
-            if state.meta.nlink > 0 {
-                standing.named.insert(state.binding.entity());
+            match (state.meta.nlink, content.durable().base) {
+                (0, BaseRef::Manifest(root)) => drop(standing.open.insert(root.id)),
+                (0, _) => {}
+                _ => drop(standing.named.insert(state.binding.entity())),
             }
             if state.published.is_some() {
                 let key = || state.binding.key(inode.key()).duplicate();

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
+use super::removed::{GoneRow, RemovedNames};
 use super::stand::Stand;
 use super::{Retention, Thinned};
 use crate::codec::{Reader, Writer};
@@ -104,6 +105,53 @@ impl Vault {
         }
     }
 
+    /// Lets go of history though the retention would keep it, since there is no room: what was
+    /// removed first, the oldest before the newer, then versions by harsher and harsher rules,
+    /// until `want` bytes of it are gone. Returns whether there is more.
+    pub(in crate::vault) fn thin_sooner(&self, want: u64) -> Result<bool, StoreError> {
+        let _history = self.history.lock();
+        let _committer = self.committer.lock();
+        let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
+        let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
+        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let mut batch = Batch::new();
+        let (mut thinned, mut more) = (Thinned::default(), false);
+        let names = self.removed_names()?;
+        let mut rows = self.gone_rows()?.0;
+        rows.sort_by_key(|row| row.record.when);
+        for row in rows {
+            more = gone() >= want;
+            if more {
+                break;
+            }
+            self.let_removed_go(&mut batch, &stand, &names, &row, &mut thinned)?;
+        }
+        for (all_days, daily_days) in [(7, 30), (1, 7), (0, 0)] {
+            more |= gone() >= want;
+            if more {
+                break;
+            }
+            let retention = Retention {
+                all_days,
+                daily_days,
+                ..self.retention()
+            };
+            for (entity, key) in stand
+                .keys
+                .iter()
+                .filter(|(entity, _)| stand.named.contains(*entity))
+            {
+                self.thin_entity(&mut batch, &retention, now, &stand, (entity, key), &mut thinned)?;
+            }
+            // The next rule looks at what this one left.
+            self.core.db.apply(&std::mem::take(&mut batch))?;
+        }
+        self.core.db.apply(&batch)?;
+        let early = thinned.versions + thinned.removed;
+        self.early.fetch_add(early, Ordering::Relaxed);
+        Ok(more)
+    }
+
     fn thin_entity(
         &self,
         batch: &mut Batch,
@@ -148,23 +196,36 @@ impl Vault {
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
         let mut destroyed = HashSet::new();
+        let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
             if now.sec.saturating_sub(row.record.when.sec) < limit {
                 continue;
             }
-            batch.delete(Table::Removed, row.node.0);
-            thinned.removed += 1;
-            let Some(entity) = row.record.entity.filter(|e| !standing.named.contains(e)) else {
-                continue;
-            };
-            // Its last name: the entity goes with it.
-            if let Some(key) = &row.record.key {
-                let key = Key::take(&mut key.clone());
-                thinned.versions += self.destroy(batch, entity, &key, false)?.versions;
-                destroyed.insert(entity);
-            }
+            destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);
         }
         Ok(destroyed)
+    }
+
+    /// One thing that was removed can be brought back no more; returns its entity, if that goes
+    /// with it.
+    fn let_removed_go(
+        &self,
+        batch: &mut Batch,
+        standing: &Stand,
+        names: &RemovedNames,
+        row: &GoneRow,
+        thinned: &mut Thinned,
+    ) -> Result<Option<EntityId>, StoreError> {
+        batch.delete(Table::Removed, row.node.0);
+        thinned.removed += 1;
+        let nameless = row.record.entity.filter(|e| !standing.named.contains(e));
+        // Its last name's row has the key: the entity goes with it.
+        let (Some(entity), Some(key)) = (nameless, &row.record.key) else {
+            return Ok(None);
+        };
+        let key = Key::take(&mut key.clone());
+        thinned.versions += self.destroy(batch, names, entity, &key, false)?.versions;
+        Ok(Some(entity))
     }
 }

@@ -99,9 +99,8 @@ impl Vault {
         let is_version =
             state.fresh && state.writers == 0 && state.marks.text && state.meta.kind == Kind::File;
         let size = state.size();
-        // Before the others know of it, an empty file is nothing.
-        let is_empty = size == 0 && state.published.is_none() && state.drafts.is_empty();
-        if !is_version || is_empty || size > TEXT_MAX as u64 || state.is_scratch() {
+        // An empty one is about to be filled.
+        if !is_version || size == 0 || size > TEXT_MAX as u64 || state.is_scratch() {
             return;
         }
         self.capture_now(inode, state);

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::hot::Hot;
 use super::shelf::DocumentError;
@@ -25,6 +26,9 @@ use crate::vault::{Problem, Vault};
 
 /// The longest change that an event carries, with all that can be beside it.
 const CHANGE_MAX: usize = EVENT_MAX - XATTRS_MAX - (64 << 10);
+
+/// How long an empty file that nobody has opened yet is not a version.
+const FILLED: Duration = Duration::from_secs(2);
 
 /// How a version is told; whether it was made from what the file was before; what the file shows
 /// then.
@@ -395,8 +399,11 @@ impl Vault {
         if is_kept || state.writers > 0 || !state.untold || !state.marks.text {
             return;
         }
-        if state.size() > TEXT_MAX as u64 {
-            return;
+        let is_new = state
+            .made
+            .is_some_and(|(at, _)| !state.opened && at.elapsed() < FILLED);
+        if state.size() > TEXT_MAX as u64 || (state.size() == 0 && is_new) {
+            return; // in the latter case it is about to be filled
         }
         match state.fresh {
             true => self.capture_now(inode, state),

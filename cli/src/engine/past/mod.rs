@@ -1,0 +1,84 @@
+//! History: what is asked of versions and of what was removed, answered by the open vault.
+//!
+//! Guarantees that nothing which is there is overwritten but by a version of the same file, and
+//! then what it was stays one of its versions; and that what is destroyed is what was asked for,
+//! named one by one. The mount hears of every change.
+//!
+//! Parts, each importing only those above it: `find` (which file a path means), `versions`,
+//! `announce`, `places` (where something is to lie), `restore`, `revive` (what was removed),
+//! `forget` (purge and collection).
+
+mod announce;
+mod find;
+mod forget;
+mod places;
+mod restore;
+mod revive;
+mod versions;
+
+use super::{Mount, Vault};
+use crate::answers::history::Gone;
+use crate::failure::Failure;
+use crate::secret::Secret;
+use crate::wire::history::{Past, Retention};
+use coffer_store::vault::Retention as Kept;
+use serde::Serialize;
+
+/// Answers one question; what holds bytes of a file goes as a secret. `mount` hears of changes, if
+/// the vault is mounted.
+///
+/// # Errors
+/// `Failed` for what is not there; else as the vault says.
+pub(crate) fn past(
+    vault: &Vault,
+    mount: Option<&Mount>,
+    asked: &Past,
+) -> Result<(serde_json::Value, Option<Secret>), Failure> {
+    let store = vault.store();
+    match asked {
+        Past::List { of, newest } => plain(versions::list(store, of, *newest)?),
+        Past::Read {
+            of,
+            number,
+            offset,
+            len,
+        } => {
+            let bytes = versions::read(store, of, *number, *offset, *len)?;
+            Ok((serde_json::Value::Null, Some(Secret::new(bytes))))
+        }
+        Past::Restore { of, to } => {
+            let restored = restore::restore(store, mount, of, to.as_ref())?;
+            // What is said to be back is back after a crash, too.
+            vault.commit()?;
+            plain(restored)
+        }
+        Past::Trash { under } => {
+            let removed = find::removed(store, under.as_ref().map(|path| path.0.as_path()))?;
+            plain(removed.iter().map(versions::gone).collect::<Vec<Gone>>())
+        }
+        Past::Weigh { path } => plain(forget::weigh(store, &path.0)?),
+        Past::Purge { of } => plain(forget::purge(vault, of)?),
+        Past::Gc => plain(forget::collect(vault)?),
+        Past::Retention { set } => {
+            if let Some(set) = set {
+                store.set_retention(Kept {
+                    all_days: set.all_days,
+                    daily_days: set.daily_days,
+                    removed_days: set.removed_days,
+                })?;
+                vault.commit()?;
+            }
+            let kept = store.retention();
+            plain(Retention {
+                all_days: kept.all_days,
+                daily_days: kept.daily_days,
+                removed_days: kept.removed_days,
+            })
+        }
+    }
+}
+
+fn plain(answer: impl Serialize) -> Result<(serde_json::Value, Option<Secret>), Failure> {
+    let answer = serde_json::to_value(answer).expect("answers are plain data");
+    Ok((answer, None))
+}

@@ -1,0 +1,175 @@
+//! A version brought back: in its file's place, or under another name.
+
+use super::super::Mount;
+use super::super::transfer::parts;
+use super::announce::Announce;
+use super::find::{Found, Target, find, stamp};
+use super::places::{place, taken};
+use super::revive;
+use super::versions::{is_unsaved, lost};
+use crate::answers::history::Restored;
+use crate::failure::Failure;
+use crate::wire::WirePath;
+use crate::wire::history::Named;
+use coffer_fs::types::{Kind, ROOT};
+use coffer_store::record::Meta;
+use coffer_store::vault::{Subject, Vault, VersionInfo};
+use std::path::Path;
+
+/// Bytes that are copied at a time.
+const STEP: usize = 1 << 20;
+
+/// Brings back what is named, at its own path or another.
+///
+/// # Errors
+/// `Failed` if there is nothing of it, or something lies where it is to go.
+pub(super) fn restore(
+    store: &Vault,
+    mount: Option<&Mount>,
+    of: &Named,
+    to: Option<&WirePath>,
+) -> Result<Restored, Failure> {
+    let target = find(store, of)?;
+    let announce = Announce(mount);
+    let path = to.map_or(target.path.as_path(), |to| to.0.as_path());
+    let restored = match (&target.found, to) {
+        (Found::Gone(_), _) => revive::revive(store, &target, path, &announce),
+        (Found::Live(ino, _), None) => in_place(store, &target, *ino, &announce),
+        (Found::Live(ino, _), Some(_)) => elsewhere(store, &target, *ino, path, &announce),
+    };
+    // Also of what was done before something failed.
+    announce.settle();
+    restored
+}
+
+/// The version that is meant of a file that is there: the one that was named, else the newest kept
+/// one before the present.
+fn chosen<'a>(
+    target: &Target,
+    versions: &'a [VersionInfo],
+    unsaved: bool,
+) -> Result<&'a VersionInfo, Failure> {
+    if let Some(moment) = target.moment {
+        return target.pick(moment, versions);
+    }
+    let before = match (unsaved, versions) {
+        (false, [before @ .., _]) => before,
+        _ => versions,
+    };
+    before.iter().rev().find(|version| version.held).ok_or_else(|| {
+        Failure::failed(format!(
+            "{} has no version before the present one; “coffer log {0}” lists those that it has.",
+            target.shown()
+        ))
+    })
+}
+
+fn in_place(store: &Vault, target: &Target, ino: u64, announce: &Announce<'_>) -> Result<Restored, Failure> {
+    let (subject, _, versions) = target.file(store)?;
+    if is_unsaved(store, subject, &versions)? {
+        return Err(Failure::failed(format!(
+            "{} is being written to, and what it holds now is no version yet, so it would be lost; close it first, or bring the version back beside it with --to.",
+            target.shown()
+        )));
+    }
+    let version = chosen(target, &versions, false)?;
+    let mut restored = Restored {
+        path: WirePath(target.path.clone()),
+        version: Some(version.number),
+        recorded: Some(stamp(version.recorded)),
+        before: None,
+        unchanged: false,
+        made: false,
+        files: 1,
+        folders: 0,
+        left: Vec::new(),
+        earlier: 0,
+    };
+    if versions.last().is_some_and(|last| last.number == version.number) {
+        restored.unchanged = true;
+        return Ok(restored);
+    }
+    store.restore_version(ino, version.number).map_err(lost)?;
+    let (folder, name) = lies(store, &target.path)?;
+    announce.content(folder, &name, ino);
+    // What it was until now is the version before the one that this made.
+    let after = store.versions(subject)?;
+    restored.before = after.iter().rev().nth(1).map(|version| version.number);
+    Ok(restored)
+}
+
+/// The folder and the name of a path that is there.
+fn lies(store: &Vault, path: &Path) -> Result<(u64, Vec<u8>), Failure> {
+    let parts = parts(path)?;
+    let Some((name, above)) = parts.split_last() else {
+        return Err(Failure::failed("The vault's root is no file."));
+    };
+    let mut folder = ROOT;
+    for part in above {
+        folder = store.lookup(folder, part)?;
+    }
+    Ok((folder, name.clone()))
+}
+
+/// A file of its own, with a version's bytes.
+fn elsewhere(
+    store: &Vault,
+    target: &Target,
+    ino: u64,
+    path: &Path,
+    announce: &Announce<'_>,
+) -> Result<Restored, Failure> {
+    let (subject, _, versions) = target.file(store)?;
+    let unsaved = is_unsaved(store, subject, &versions)?;
+    let version = chosen(target, &versions, unsaved)?;
+    let (place, folders) = place(store, path, announce)?;
+    let like = store.stat(ino)?.meta;
+    let made = copy(store, subject, version, like, &place)?.ok_or_else(|| taken(path))?;
+    announce.made(place.folder, &place.name, made);
+    Ok(Restored {
+        path: WirePath(path.to_owned()),
+        version: Some(version.number),
+        recorded: Some(stamp(version.recorded)),
+        before: None,
+        unchanged: false,
+        made: true,
+        files: 1,
+        folders,
+        left: Vec::new(),
+        earlier: 0,
+    })
+}
+
+/// The new file; none if the place was taken meanwhile.
+fn copy(
+    store: &Vault,
+    subject: Subject,
+    version: &VersionInfo,
+    like: Meta,
+    place: &super::places::Place,
+) -> Result<Option<u64>, Failure> {
+    let old = store.open_version(subject, version.number).map_err(lost)?;
+    let meta = Meta {
+        kind: version.kind,
+        perm: version.perm,
+        mtime: version.modified,
+        ..like
+    };
+    let mut made = store.incoming(meta)?;
+    let mut bytes = Vec::with_capacity(STEP);
+    for offset in (0..version.size).step_by(STEP) {
+        bytes.clear();
+        old.read(store, offset, STEP, &mut bytes)?;
+        // What is all zeros becomes a hole again.
+        if version.kind != Kind::File || bytes.iter().any(|byte| *byte != 0) {
+            made.write(offset, &bytes)?;
+        }
+    }
+    if version.kind == Kind::File {
+        made.set_size(version.size)?;
+    }
+    match made.place(place.at()) {
+        Err(error) if error.errno() == libc::EEXIST => Ok(None),
+        placed => Ok(Some(placed?.0)),
+    }
+}
