@@ -4,6 +4,9 @@
 mod texts_support;
 
 use coffer_store::event::Form::{Blob, Text};
+use coffer_store::ids::ROOT;
+use coffer_store::record::Time;
+use coffer_store::vault::{At, Subject};
 use texts_support::*;
 
 /// Guards the way of a save: the first version has the bytes, those after it are changes, each
@@ -163,4 +166,74 @@ fn attributes_are_versions_too() {
     bench.check();
     let bench = bench.again();
     assert_eq!(bench.version("note.md", 3), b"one\ntwo\n");
+}
+
+/// Guards retention and purge: what a version that is kept was made from is kept, and a text whose
+/// past was destroyed begins anew.
+#[test]
+fn a_text_needs_its_past_or_begins_anew() {
+    let bench = Bench::new();
+    for i in 0..20 {
+        bench.save(VIM, "note.md", format!("secretly {i}\nthe rest\n"));
+        bench.tell();
+    }
+    let year = 365 * 86_400;
+    let mut now = Time::now();
+    now.sec += year;
+    bench.vault.thin(now).unwrap();
+    bench.check();
+    let bench = bench.again();
+    for version in bench.versions("note.md").iter().filter(|version| version.held) {
+        bench.version("note.md", version.number);
+    }
+    assert_eq!(bench.text("note.md"), "secretly 19\nthe rest\n");
+    bench.save(VIM, "note.md", "the present\n");
+    bench.tell();
+    let purged = bench.vault.purge(Subject::File(bench.ino("note.md"))).unwrap();
+    assert!(purged.versions >= 20, "{purged:?}");
+    assert_eq!(bench.versions("note.md").len(), 1);
+    assert_eq!(bench.forms("note.md"), [Text]);
+    assert_eq!(bench.text("note.md"), "the present\n");
+    for i in 0..5 {
+        bench.save(VIM, "note.md", format!("the present {i}\n"));
+        bench.tell();
+    }
+    assert_eq!(bench.versions("note.md").len(), 6);
+    bench.check();
+    let bench = bench.again();
+    assert_eq!(bench.text("note.md"), "the present 4\n");
+    bench.check();
+}
+
+/// Guards an older version that is restored: it is a version more, made from the present one.
+#[test]
+fn a_restored_version_is_one_more() {
+    let bench = Bench::new();
+    for text in ["one\n", "one\ntwo\n", "one\ntwo\nthree\n"] {
+        bench.save(VIM, "note.md", text);
+        bench.tell();
+    }
+    bench.vault.restore_version(bench.ino("note.md"), 2).unwrap();
+    bench.tell();
+    assert_eq!(bench.text("note.md"), "one\ntwo\n");
+    assert_eq!(bench.forms("note.md"), [Text; 4]);
+    assert_eq!(bench.version("note.md", 4), b"one\ntwo\n");
+    bench.vault.remove(ROOT, b"note.md", false).unwrap();
+    bench.tell();
+    let bench = bench.again();
+    let removed = bench.vault.removed().unwrap();
+    let at = At {
+        folder: ROOT,
+        name: b"back.md",
+        replace: false,
+        keep_times: false,
+    };
+    bench.vault.bring_back(removed[0].node, None, at).unwrap();
+    bench.tell();
+    assert_eq!(bench.text("back.md"), "one\ntwo\n");
+    bench.save(VIM, "back.md", "one\ntwo\nfour\n");
+    bench.tell();
+    assert_eq!(bench.text("back.md"), "one\ntwo\nfour\n");
+    assert!(bench.forms("back.md").iter().all(|form| *form == Text));
+    bench.check();
 }

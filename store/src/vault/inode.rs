@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) published: Option<EventRef>,
     /// The others of a text's newest events, if what it shows is a merge of several.
     pub(crate) beside: Vec<EventRef>,
+    /// Its text is to begin anew with the next version.
+    pub(crate) anew: bool,
     /// Open handles.
     pub(crate) opens: u32,
     /// Of those, handles that may write.
@@ -133,6 +135,7 @@ impl Inode {
                 untold_row: false,
                 published: None,
                 beside: Vec::new(),
+                anew: false,
                 opens: 0,
                 writers: 0,
                 saving_since: None,
@@ -175,6 +178,7 @@ impl Inode {
                 untold_row: untold,
                 published: record.published,
                 beside: record.beside,
+                anew: false,
                 opens: 0,
                 writers: 0,
                 saving_since: None,

@@ -428,8 +428,12 @@ impl<'a> Publishing<'a> {
             return false; // damaged, found by `check`
         };
         let is_inline = matches!(body, Body::Inline(_));
+        let form = match &body {
+            Body::Inline(bytes) => form_of(seen.marks.text, seen.meta.kind, bytes),
+            _ => item.form,
+        };
         let version = Version {
-            form: item.form,
+            form,
             body,
             ..version_of(&seen.meta, seen.durable.size)
         };

@@ -220,21 +220,22 @@ impl Vault {
                 }
                 item.merged = item.merged.map(|_| content.changes());
             }
-        } else if may_tell && !content.is_settled() {
-            content.load(owner)?;
-            item.form = Form::Blob;
+        } else if may_tell {
+            // What is small is looked at where its bytes are at hand.
             let size = content.size();
-            let is_text_name = state.marks.text && state.meta.kind == Kind::File;
-            if is_text_name && size > INLINE_MAX && size <= TEXT_MAX as u64 {
+            item.form = Form::Blob;
+            if state.marks.text && size > INLINE_MAX && size <= TEXT_MAX as u64 {
                 let mut bytes = Vec::with_capacity(size as usize);
+                content.load(owner)?;
                 content.read(owner, 0, size as usize, &mut bytes)?;
-                item.form = form_of(true, Kind::File, &bytes);
+                item.form = form_of(true, state.meta.kind, &bytes);
             }
+        }
+        let is_whole = matches!(item.telling, Telling::Whole);
+        if may_tell && is_whole && !content.is_settled() {
+            content.load(owner)?;
             match content.settle(owner, SETTLE_STEP)? {
-                Settled::Body(bytes) => {
-                    item.form = form_of(is_text_name, state.meta.kind, &bytes);
-                    item.body = Some(bytes);
-                }
+                Settled::Body(bytes) => item.body = Some(bytes),
                 Settled::Pieces => {}
                 Settled::More => item.publish = false,
             }

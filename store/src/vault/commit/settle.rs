@@ -55,6 +55,7 @@ impl Vault {
                         || state.meta_dirty
                         || content.is_some_and(|c| plan.is_some_and(|p| c.changes() != p.changes));
                     state.untold_row = false;
+                    state.anew = false;
                     plan.map(|plan| Plan {
                         durable: now.durable,
                         changes: plan.changes,

@@ -72,12 +72,17 @@ impl Vault {
 
     fn purge_past(&self, of: Subject) -> Result<Purged, OpError> {
         self.writable()?;
+        if let Subject::File(ino) = of {
+            self.begin_anew(ino)?;
+        }
         let whose = self.whose(of)?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();
         let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let versions = self.forget(&mut batch, &stand, whose.entity, &whose.key)?;
+        batch.delete(Table::Documents, whose.entity.0);
+        self.texts.discard(&whose.entity);
         self.apply_purge(batch, versions > 0)?;
         Ok(Purged { files: 0, versions })
     }
@@ -142,10 +147,10 @@ impl Vault {
         self.each_version(key, &entity, &mut |number, record| {
             rows.extend(record.ok().map(|record| (number, record)));
         })?;
-        let last = rows.last().map_or(0, |(number, _)| *number);
+        let go = standing.to_let_go(&rows, |_, _| false);
         let mut gone = 0;
         for (number, record) in rows {
-            if !standing.may_go(&record, number == last) || record.kept == Kept::Key {
+            if !go.contains(&number) || record.kept == Kept::Key {
                 continue;
             }
             gone += u64::from(record.kept == Kept::All);

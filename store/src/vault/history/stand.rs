@@ -34,8 +34,9 @@ pub(in crate::vault) type EachInode<'a> =
     &'a mut dyn FnMut(Ino, &Key, &InodeRecord) -> Result<(), StoreError>;
 
 impl Stand {
-    fn note(&mut self, base: BaseRef, published: Option<EventRef>) {
+    fn note(&mut self, base: BaseRef, published: Option<EventRef>, beside: &[EventRef]) {
         self.events.extend(published);
+        self.events.extend(beside);
         if let BaseRef::Body {
             batch, offset, at, ..
         } = base
@@ -48,8 +49,31 @@ impl Stand {
     /// Whether a version's bytes may be let go of. Everything that lets go asks here. Never of one
     /// that a file shows, open and nameless ones too; nor the last of all, which says where the
     /// numbers stand.
-    pub(super) fn may_go(&self, record: &VersionRecord, is_last: bool) -> bool {
+    fn may_go(&self, record: &VersionRecord, is_last: bool) -> bool {
         !is_last && !self.events.contains(&record.at)
+    }
+
+    /// Of an entity's rows, in order, the versions whose bytes may be let go of, where `wanted` says
+    /// which are to stay in any case. A text stays from its beginning on up to the last version of
+    /// it that stays: its versions are made from each other.
+    pub(super) fn to_let_go(
+        &self,
+        rows: &[(u64, VersionRecord)],
+        wanted: impl Fn(u64, &VersionRecord) -> bool,
+    ) -> HashSet<u64> {
+        let last = rows.last().map_or(0, |(number, _)| *number);
+        let mut needed: HashSet<EventRef> = HashSet::new();
+        let mut go = HashSet::new();
+        for (number, record) in rows.iter().rev() {
+            let is_needed = needed.contains(&record.at);
+            let stays = is_needed || wanted(*number, record) || !self.may_go(record, *number == last);
+            if !stays {
+                go.insert(*number);
+            } else if record.is_change() {
+                needed.extend(&record.parents);
+            }
+        }
+        go
     }
 }
 
@@ -78,7 +102,7 @@ impl Vault {
                 Err(_) => continue,
             };
             each(ino, &key, &record)?;
-            standing.note(record.base, record.published);
+            standing.note(record.base, record.published, &record.beside);
             if record.meta.kind != Kind::Folder {
                 // The row of one that lost its last name while it is open is as it was before.
                 if record.meta.nlink > 0 && !resident.contains_key(&ino) {
@@ -95,7 +119,7 @@ impl Vault {
         for inode in resident.values() {
             let state = inode.state.read();
             let Some(content) = &state.content else { continue };
-            standing.note(content.durable().base, state.published);
+            standing.note(content.durable().base, state.published, &state.beside);
             match (state.meta.nlink, content.durable().base) {
                 (0, BaseRef::Manifest(root)) => drop(standing.open.insert(root.id)),
                 (0, _) => {}

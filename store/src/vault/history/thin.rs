@@ -165,9 +165,6 @@ impl Vault {
         self.each_version(key, entity, &mut |number, record| {
             rows.extend(record.ok().map(|record| (number, record)));
         })?;
-        let Some(last) = rows.last().map(|(number, _)| *number) else {
-            return Ok(());
-        };
         let mut kept: HashMap<Stretch, u64> = HashMap::new();
         let held = || rows.iter().filter(|(_, record)| record.kept == Kept::All);
         for (number, record) in held() {
@@ -175,10 +172,12 @@ impl Vault {
                 kept.insert(stretch, *number); // numbers ascend
             }
         }
+        let go = standing.to_let_go(&rows, |number, record| {
+            let stretch = stretch(retention, record.recorded, now);
+            stretch.is_none_or(|stretch| kept.get(&stretch) == Some(&number))
+        });
         for (number, record) in held() {
-            let goes = stretch(retention, record.recorded, now)
-                .is_some_and(|stretch| kept.get(&stretch) != Some(number));
-            if goes && standing.may_go(record, *number == last) {
+            if go.contains(number) {
                 self.let_version_go(batch, key, entity, *number, record.clone(), Kept::Listed);
                 thinned.versions += 1;
             }

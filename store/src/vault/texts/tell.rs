@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::{Merge, Ready, Texts, ToldAs};
 use crate::event::{Body, EventRef, Form};
+use crate::ids::{EntityId, Ino};
 use crate::record::Kind;
 use crate::text::{ChangeHash, Heads, TEXT_MAX};
-use crate::vault::Vault;
+use crate::vault::commit::Scope;
 use crate::vault::inode::State;
 use crate::vault::saves::Draft;
+use crate::vault::{OpError, Vault};
 
 /// How the present state of a file is told.
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ impl Texts {
     }
 
     /// A transaction has told this.
-    pub(in crate::vault) fn told(&self, entity: crate::ids::EntityId, told: Vec<ToldText>) {
+    pub(in crate::vault) fn told(&self, entity: EntityId, told: Vec<ToldText>) {
         let mut ready = self.ready.lock();
         for told in &told {
             match told {
@@ -152,6 +154,31 @@ impl Texts {
 }
 
 impl Vault {
+    /// Tells the present state of a text with its bytes, so that it needs nothing of its past.
+    pub(in crate::vault) fn begin_anew(&self, ino: Ino) -> Result<(), OpError> {
+        let inode = self.get(ino)?;
+        self.commit_all(Scope::Timer)?;
+        let Some(at) = inode.state.read().published else {
+            return Ok(());
+        };
+        let (entity, key) = {
+            let state = inode.state.read();
+            (state.binding.entity(), state.binding.key(inode.key()).duplicate())
+        };
+        let mut is_change = false;
+        self.each_version(&key, &entity, &mut |_, row| {
+            is_change |= row.is_ok_and(|row| row.at == at && row.is_change());
+        })?;
+        if is_change {
+            let mut state = inode.state.write();
+            (state.anew, state.untold, state.meta_dirty) = (true, true, true);
+            drop(state);
+            self.mark_dirty(ino);
+            self.commit_all(Scope::Timer)?;
+        }
+        Ok(())
+    }
+
     /// How a file's present state is told.
     pub(in crate::vault) fn telling(&self, state: &State) -> Telling {
         if state.meta.kind != Kind::File {
@@ -160,6 +187,7 @@ impl Vault {
         let fits = state.marks.text && state.size() <= TEXT_MAX as u64;
         let ready = |draft: &Draft| self.texts.ready(draft.serial);
         match state.drafts.last() {
+            None if state.anew => Telling::Whole,
             None if fits && state.published.is_some() => Telling::Later,
             None => Telling::Whole,
             // The first version of all begins the text, or is no text.

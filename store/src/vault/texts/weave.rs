@@ -86,6 +86,7 @@ impl Vault {
             && state.meta.nlink > 0
             && (!state.drafts.is_empty()
                 || (state.marks.text
+                    && !state.anew
                     && state.untold
                     && state.writers == 0
                     && state.size() <= TEXT_MAX as u64))
