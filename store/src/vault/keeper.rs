@@ -198,11 +198,14 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         // The commit itself looks at the database only, and fails from then on.
         let _ = vault.all_there();
         let before = vault.untold.lock().len();
-        let committing = Instant::now();
+        let weaving = Instant::now();
         vault.weave_safely();
+        let woven = weaving.elapsed();
+        let committing = Instant::now();
         let result = vault.commit_with(&mut vault.committer.lock(), Scope::Timer);
         // Where saves follow each other closely, telling takes a small part of the time.
-        tell_from = Instant::now() + (committing.elapsed() * TELL_PART).clamp(TELL_REST, TICK);
+        let rest = (committing.elapsed() * TELL_PART).clamp(TELL_REST, TICK);
+        tell_from = Instant::now() + rest.max(2 * woven);
         signals.room.notify_all();
         match result {
             Ok(()) if !due && vault.untold.lock().len() == before && !vault.is_settling() => {

@@ -15,6 +15,7 @@
 mod forks;
 mod out;
 mod told;
+mod woven;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;

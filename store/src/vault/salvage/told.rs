@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::forks::Forks;
 use super::out::{Attributes, BringError, Out};
+use super::woven::Past;
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
 use crate::chunk::{Packs, Place};
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
@@ -32,9 +33,9 @@ use crate::vault::secrets::Secrets;
 /// Where a version is told: its Lamport time and event, and the sealed payload's place in
 /// a batch: first byte and length.
 #[derive(Clone, Copy)]
-struct Newest {
-    lamport: u64,
-    at: EventRef,
+pub(super) struct Newest {
+    pub(super) lamport: u64,
+    pub(super) at: EventRef,
     generation: u32,
     batch: Place,
     from: u32,
@@ -56,6 +57,8 @@ struct Versions {
     sure: Option<Newest>,
     /// The newest of the others.
     doubtful: Option<Newest>,
+    /// All that are sure.
+    past: Past,
 }
 
 /// What is told of a node last.
@@ -227,6 +230,9 @@ impl Told {
                     len,
                 };
                 let versions = self.versions.entry(entity).or_default();
+                if sure {
+                    versions.past.push((newest, event.replaces));
+                }
                 let slot = match sure {
                     true => &mut versions.sure,
                     false => &mut versions.doubtful,
@@ -328,7 +334,15 @@ impl Told {
         });
         let mut newer_lost = false;
         for newest in found {
-            if let Some(version) = self.version(&key, &entity, &newest) {
+            if let Some(mut version) = self.version(&key, &entity, &newest) {
+                if matches!(version.body, Body::Change { .. } | Body::Same) {
+                    let Some(woven) = self.woven(&key, &entity, &versions.past, newest.at) else {
+                        newer_lost = true;
+                        continue;
+                    };
+                    newer_lost |= !woven.is_whole;
+                    (version.size, version.body) = (woven.bytes.len() as u64, Body::Inline(woven.bytes));
+                }
                 let (size, at) = self.write_version(&version, to, out)?;
                 return Ok(Restored {
                     size,
@@ -342,7 +356,7 @@ impl Told {
         Err(lost("its content"))
     }
 
-    fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
+    pub(super) fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
         let mut sealed = vec![0; newest.len as usize];
         self.packs.read(newest.batch, newest.from, &mut sealed).ok()?;
         let plain = open(key, &content_aad(entity, newest.at, newest.generation), &sealed).ok()?;
@@ -372,6 +386,7 @@ impl Told {
         let write = |file: &fs::File| match &version.body {
             Body::Inline(bytes) => file.write_all_at(bytes, 0).map_err(BringError::Dest),
             Body::Manifest(root) => self.each_piece(root, &mut |at, piece| file.write_all_at(piece, at)),
+            // Made to bytes by whoever calls this.
             Body::Change { .. } | Body::Same => Err(BringError::Vault("its text is not there".into())),
         };
         let at = out.fill(to, version.size, &attributes, write)?;
@@ -379,7 +394,7 @@ impl Told {
     }
 
     /// Calls `each` with every chunk's offset and bytes, in order; holes are passed over.
-    fn each_piece(
+    pub(super) fn each_piece(
         &self,
         root: &ManifestRef,
         each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
