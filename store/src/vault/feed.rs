@@ -13,6 +13,9 @@ use crate::ids::{Ino, NodeNo};
 pub struct Changes {
     /// Inodes whose content or attributes changed.
     pub inodes: Vec<Ino>,
+    /// Of these, files that show other bytes than somebody wrote through the vault: a merge, or what
+    /// another device made. Whoever keeps their bytes must forget them.
+    pub merged: Vec<Ino>,
     /// Inodes that are gone.
     pub gone: Vec<Ino>,
     /// Nodes that were made, moved or removed.
@@ -23,22 +26,39 @@ pub struct Changes {
 
 /// The subscribers.
 #[derive(Default)]
-pub(crate) struct Feed(Mutex<Vec<Sender<Changes>>>);
+pub(crate) struct Feed {
+    subscribers: Mutex<Vec<Sender<Changes>>>,
+    /// Files that came to show other bytes, since they were told.
+    merged: Mutex<Vec<Ino>>,
+}
 
 impl Feed {
     pub(crate) fn subscribe(&self) -> Receiver<Changes> {
         let (sender, receiver) = channel();
-        self.0.lock().push(sender);
+        self.subscribers.lock().push(sender);
         receiver
     }
 
+    /// A file shows other bytes; the next transaction says so.
+    pub(super) fn merged(&self, ino: Ino) {
+        self.merged.lock().push(ino);
+    }
+
     pub(super) fn tell(&self, work: &Work, told: &ToldNow) {
-        let mut subscribers = self.0.lock();
+        let mut merged = std::mem::take(&mut *self.merged.lock());
+        merged.extend(
+            work.items
+                .iter()
+                .filter(|(_, item)| item.merged.is_some())
+                .map(|(ino, _)| *ino),
+        );
+        let mut subscribers = self.subscribers.lock();
         if subscribers.is_empty() {
             return;
         }
         let changes = Changes {
             inodes: work.items.keys().copied().collect(),
+            merged,
             gone: work.dead.iter().map(|d| d.ino).collect(),
             nodes: work.nodes.iter().map(|(no, _)| *no).collect(),
             events: (told.first, told.count),

@@ -42,6 +42,7 @@ mod salvage;
 mod saves;
 pub(crate) mod secrets;
 mod status;
+mod take_in;
 mod texts;
 
 use std::collections::HashSet;
@@ -70,6 +71,7 @@ pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
 pub use saves::Process;
 pub use status::Status;
+pub use take_in::{Carried, TakeInError, TakenIn};
 
 use crate::core::{Core, StoreError};
 use crate::db::Table;

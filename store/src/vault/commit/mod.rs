@@ -25,7 +25,7 @@ use crate::core::StoreError;
 use crate::ids::Ino;
 pub(crate) use work::Dead;
 pub(super) use work::{Item, Scope, Seen, Work};
-pub(crate) use write::{pending_gone, pending_left};
+pub(crate) use write::{pending_gone, pending_inode, pending_left};
 
 /// So many changed files at a sync are stored and told in one go: small ones then come with their
 /// events, where they stay, instead of going through the log first. For a few, as when an

@@ -122,7 +122,7 @@ impl Vault {
     }
 
     /// The file that shows this entity under a name, if one does.
-    pub(super) fn living(&self, entity: EntityId) -> Result<Option<Ino>, StoreError> {
+    pub(in crate::vault) fn living(&self, entity: EntityId) -> Result<Option<Ino>, StoreError> {
         let resident = self.inodes.lock().all();
         for inode in resident {
             let state = inode.state.read();

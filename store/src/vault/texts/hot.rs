@@ -176,10 +176,9 @@ impl Hot {
                 number,
             } => {
                 self.untold.remove(draft);
-                if *number > self.upto {
-                    if *number != self.upto + 1 || !heads.as_slice().iter().all(|c| self.doc.has(c)) {
-                        return false;
-                    }
+                // What else was told before it comes from the rows.
+                let is_next = *number == self.upto + 1;
+                if is_next && heads.as_slice().iter().all(|change| self.doc.has(change)) {
                     self.tell(*at, heads.clone(), parents, *number, true);
                 }
                 true

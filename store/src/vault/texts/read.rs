@@ -6,11 +6,12 @@ use super::hot::Hot;
 use super::shelf::DocumentError;
 use crate::core::StoreError;
 use crate::event::{Body, EventRef};
-use crate::ids::EntityId;
+use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
 use crate::record::VersionRecord;
 use crate::text::{ChangeHash, Heads};
 use crate::vault::Vault;
+use crate::vault::take_in::Newest;
 
 /// What names a version, as its event and those before it say.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,56 @@ impl Vault {
             _ => Err(StoreError::Tampered {
                 what: "a version of a text".into(),
             }),
+        }
+    }
+
+    /// What a text comes to show with all its versions, if it shows these now. None if that is the
+    /// same, if it is no text, or if the merge is to be kept apart.
+    pub(in crate::vault) fn newest_text(
+        &self,
+        (entity, key): (EntityId, &Key),
+        ino: Ino,
+        at: EventRef,
+        beside: &[EventRef],
+    ) -> Result<Option<Newest>, StoreError> {
+        let shown = [&[at], beside].concat();
+        let newest = self.with_document((entity, key), (at, None), |hot| {
+            if hot.union(&shown).is_none() {
+                self.learn(hot, entity, &shown)?;
+            }
+            let (Some(stand), newest) = (hot.union(&shown), hot.newest()?) else {
+                return Ok(None);
+            };
+            let mut events: Vec<EventRef> = Vec::new();
+            for change in newest.as_slice() {
+                match hot.event(change) {
+                    Some(event) => events.push(event),
+                    None => return Ok(None), // it has what is not told yet: its commit shows it
+                }
+            }
+            if stand == newest {
+                return Ok(None);
+            }
+            let text = hot.doc.text()?;
+            let before = [hot.doc.text_at(&stand)?];
+            let (one, rest) = (events[0], events.split_off(1));
+            if !rest.is_empty() && !self.may_show(ino, hot, &newest, &before[0], &text)? {
+                return Ok(None);
+            }
+            Ok(Some(Newest {
+                bytes: text.into_bytes(),
+                at: one,
+                mtime: None,
+                beside: rest,
+            }))
+        });
+        match newest {
+            Ok(newest) => Ok(newest.flatten()),
+            Err(DocumentError::Store(e)) => Err(e),
+            Err(e) => {
+                self.note_unwoven(ino, &e);
+                Ok(None)
+            }
         }
     }
 

@@ -154,6 +154,7 @@ impl Vault {
         let slot = self.texts.slot(entity);
         let mut slot = slot.lock();
         self.catch_up(entity, &mut slot);
+        self.go_on(entity, key, &mut slot);
         let has = |hot: &Hot| hot.names(&at).is_some() || change.is_some_and(|change| hot.doc.has(&change));
         if !slot.as_ref().is_some_and(has) {
             if slot.as_ref().is_some_and(|hot| !hot.untold.is_empty()) {
@@ -243,24 +244,44 @@ impl Vault {
         else {
             return Ok(None);
         };
+        match self.extend(entity, key, &mut hot) {
+            Ok(true) => Ok(Some(hot)),
+            Ok(false) | Err(DocumentError::Text(_) | DocumentError::Refused(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Lets the document in memory take in what was told since; it goes if that cannot be.
+    fn go_on(&self, entity: EntityId, key: &Key, slot: &mut Option<Hot>) {
+        if let Some(hot) = slot
+            && !matches!(self.extend(entity, key, hot), Ok(true))
+        {
+            *slot = None;
+            self.texts.ready.lock().retain(|_, ready| ready.entity != entity);
+        }
+    }
+
+    /// Takes in the versions that were told since; false if they do not go on from it.
+    fn extend(&self, entity: EntityId, key: &Key, hot: &mut Hot) -> Result<bool, DocumentError> {
         let last = last_number(&self.core.db, &entity)?;
         if hot.upto > last {
-            return Ok(None);
+            return Ok(false);
         }
         let mut steps = Vec::new();
         for number in hot.upto + 1..=last {
             let Some(row) = self.version_row(key, &entity, number)? else {
-                return Ok(None);
+                return Ok(false);
             };
             let known = |at: &EventRef, steps: &[Step]| {
                 hot.names(at).is_some() || steps.iter().any(|step: &Step| step.at == *at)
             };
             if !row.is_change() || !row.parents.iter().all(|at| known(at, &steps)) {
-                return Ok(None);
+                return Ok(false);
             }
             steps.push(self.step(key, entity, hot.genesis, number, &row)?);
         }
-        Ok(hot.take(steps).ok().map(|()| hot))
+        hot.take(steps)?;
+        Ok(true)
     }
 
     /// What a version adds to its document.
@@ -301,7 +322,7 @@ impl Vault {
     }
 
     fn is_own(&self, at: EventRef) -> bool {
-        self.secrets.chains.contains(&at.chain)
+        self.secrets.chain() == at.chain
     }
 
     /// Puts documents in order: those that are due are stored, and what there is no room for goes.

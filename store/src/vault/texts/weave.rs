@@ -168,7 +168,7 @@ impl Vault {
         self.texts.rows.lock().insert(entity, Vec::new());
     }
 
-    fn note_unwoven(&self, ino: Ino, error: &DocumentError) {
+    pub(super) fn note_unwoven(&self, ino: Ino, error: &DocumentError) {
         let what = format!(
             "the past of the text in file number {ino} cannot be used, {error}: this version of it is kept whole"
         );
@@ -247,7 +247,7 @@ impl Vault {
             };
             self.texts.born.lock().extend(born);
             let shows = match is_last && its != newest {
-                true => self.merged(file.ino, hot, &its, &newest, new)?,
+                true => self.merged(file.ino, hot, &newest, new)?,
                 false => None,
             };
             Ok((told_as, on_stand, shows))
@@ -357,32 +357,38 @@ impl Vault {
         &self,
         ino: Ino,
         hot: &mut Hot,
-        its: &Heads,
         newest: &Heads,
         new: &str,
     ) -> Result<Option<Merge>, DocumentError> {
         let text = hot.doc.text()?;
-        if text.len() > TEXT_MAX {
-            return Ok(None);
-        }
-        let others: Heads = newest
-            .as_slice()
-            .iter()
-            .filter(|change| !its.as_slice().contains(change))
-            .copied()
-            .collect();
-        let before = match others.as_slice() {
-            [] => String::new(),
-            _ => hot.doc.text_at(&others)?,
-        };
-        let name = self.name_of(ino).unwrap_or_default();
-        if !still_whole(&name, &[new, &before], &text) {
+        let is_one = newest.as_slice().len() == 1;
+        if !is_one && !self.may_show(ino, hot, newest, new, &text)? {
             return Ok(None);
         }
         Ok(Some(Merge {
             text: Arc::new(text.into_bytes()),
             heads: newest.clone(),
         }))
+    }
+
+    /// Whether a merge is shown: it is a text still, and as whole as what it was made of.
+    pub(super) fn may_show(
+        &self,
+        ino: Ino,
+        hot: &Hot,
+        newest: &Heads,
+        new: &str,
+        text: &str,
+    ) -> Result<bool, DocumentError> {
+        if text.len() > TEXT_MAX {
+            return Ok(false);
+        }
+        let mut before = vec![new.to_owned()];
+        for change in newest.as_slice() {
+            before.push(hot.doc.text_at(&[*change].into_iter().collect())?);
+        }
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        Ok(still_whole(&self.name_of(ino).unwrap_or_default(), &before, text))
     }
 
     /// One of a file's names.
