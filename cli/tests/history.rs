@@ -560,14 +560,19 @@ fn retention_is_a_setting_of_the_vault() {
     stage.open(&["settings", "retention-removed", "7"]).gives(0);
     stage.mount();
     // One a month is kept, and the present one always.
+    for text in ["one", "two", "three", "four"] {
+        save(&stage, "Notes/a.bin", text);
+    }
     let let_go = stage.run(&["gc", "--json"]).gives(0).json();
     assert_eq!(let_go["versions"], 3, "{let_go}");
+    let held = |path: &str| -> Vec<Value> {
+        let all = versions(&stage, path).into_iter();
+        all.filter(|version| version["held"] == true).collect()
+    };
+    assert_eq!(numbers(&held("Notes/a.bin")), [4]);
+    // A text's versions are made from each other: all of them are needed.
+    assert_eq!(numbers(&held("Notes/a.md")), [4, 3, 2, 1]);
     assert_eq!(bytes(&stage, &["show", "mnt/Notes/a.md"]), b"four\n");
-    let left: Vec<Value> = versions(&stage, "Notes/a.md")
-        .into_iter()
-        .filter(|version| version["held"] == true)
-        .collect();
-    assert_eq!(numbers(&left), [4]);
     assert_eq!(
         stage.run(&["settings", "retention-removed"]).gives(0).out.trim(),
         "7"

@@ -14,7 +14,9 @@ use crate::db::{ChangeOf, Table};
 use crate::event::{self, BatchRow, Event, NodeState, Version};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
-use crate::record::{ChunkRef, ChunkRow, GoneRecord, InodeRecord, LogRecord, NodeRecord, VersionRecord};
+use crate::record::{
+    ChunkRef, ChunkRow, DocumentRecord, GoneRecord, InodeRecord, LogRecord, NodeRecord, VersionRecord,
+};
 use crate::vault::heads::local_aad;
 use crate::vault::kept::Kept;
 use crate::vault::key_file::KeyFile;
@@ -26,7 +28,7 @@ use crate::vault::{gone_aad, inode_aad, node_aad, removed_aad, version_aad};
 pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Every format of stored bytes that is decoded whole, by name.
-pub const FORMATS: [(&str, Again); 19] = [
+pub const FORMATS: [(&str, Again); 20] = [
     ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
     ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
     ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
@@ -34,6 +36,7 @@ pub const FORMATS: [(&str, Again); 19] = [
     ("chunk", |b| Some(ChunkRow::decode(b).ok()?.encode())),
     ("batch", |b| Some(BatchRow::decode(b).ok()?.encode())),
     ("history", |b| Some(VersionRecord::decode(b).ok()?.encode())),
+    ("document", |b| Some(DocumentRecord::decode(b).ok()?.encode())),
     ("removed", |b| Some(GoneRecord::decode(b).ok()?.encode())),
     ("event", |b| Some(Event::decode(b).ok()?.encode())),
     ("version", |b| Some(Version::decode(b).ok()?.encode())),

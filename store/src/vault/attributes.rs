@@ -86,6 +86,9 @@ impl Vault {
         let state_ref = &mut *state;
         if let Some(size) = change.size {
             self.capture(&inode, state_ref);
+            if state_ref.writers == 0 {
+                state_ref.writer = 0; // nobody knows who
+            }
             let shrinks = size < state_ref.size();
             let Some(content) = state_ref
                 .content

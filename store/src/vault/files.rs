@@ -45,7 +45,7 @@ impl Vault {
             self.capture(&inode, state);
             state.writers += 1;
             state.program = self.drafts.program(who);
-            state.writer = who;
+            state.writer = self.drafts.process(who);
         }
         state.opens += 1;
         let is_first = state.made.is_some() && !std::mem::replace(&mut state.opened, true);
@@ -60,7 +60,7 @@ impl Vault {
                         false => Stand::Told([&[published], &state.beside[..]].concat()),
                     };
                     let entity = state.binding.entity();
-                    self.texts.show(entity, who, stand);
+                    self.texts.show(entity, self.drafts.process(who), stand);
                 }
             }
         }

@@ -15,8 +15,8 @@ use coffer_store::event::{
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
 use coffer_store::record::{
-    BaseRef, BodyRef, ChunkRow, GoneRecord, InodeRecord, Kept, LogRecord, ManifestRef, Marks, Meta,
-    NodeRecord, Time, VersionRecord, Xattrs,
+    BaseRef, BodyRef, ChunkRow, DocumentRecord, GoneRecord, InodeRecord, Kept, LogRecord, ManifestRef, Marks,
+    Meta, NodeRecord, Time, VersionRecord, Xattrs,
 };
 use coffer_store::testing;
 use coffer_store::tree::{Kind, Told};
@@ -243,6 +243,17 @@ pub fn versions() -> Vec<(&'static str, Version)> {
         ("older", older),
         ("same", same),
     ]
+}
+
+/// A text's document, with three bytes where the document itself would be.
+pub fn document() -> DocumentRecord {
+    DocumentRecord {
+        genesis: at(3),
+        upto: 0x0102_0304,
+        heads: vec![(at(17), vec![up(0x40)]), (at(18), vec![up(0x50), up(0x60)])],
+        recent: vec![(true, vec![up(0x40)]), (false, vec![up(0x50), up(0x60)])],
+        bytes: vec![1, 2, 3],
+    }
 }
 
 pub fn states() -> Vec<(&'static str, NodeState)> {
@@ -486,6 +497,7 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
     version_rows()
         .iter()
         .for_each(|(name, x)| add("history", name, x.encode()));
+    add("document", "row", document().encode());
     removals()
         .iter()
         .for_each(|(name, x)| add("removed", name, x.encode()));

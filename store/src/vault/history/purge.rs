@@ -72,9 +72,10 @@ impl Vault {
 
     fn purge_past(&self, of: Subject) -> Result<Purged, OpError> {
         self.writable()?;
-        if let Subject::File(ino) = of {
-            self.begin_anew(ino)?;
-        }
+        let begun = match of {
+            Subject::File(ino) => self.begin_anew(ino)?,
+            Subject::Removed(_) => false,
+        };
         let whose = self.whose(of)?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();
@@ -84,6 +85,8 @@ impl Vault {
         batch.delete(Table::Documents, whose.entity.0);
         self.texts.discard(&whose.entity);
         self.apply_purge(batch, versions > 0)?;
+        // The present version was told once more, and is there.
+        let versions = versions.saturating_sub(u64::from(begun));
         Ok(Purged { files: 0, versions })
     }
 

@@ -46,12 +46,15 @@ pub(in crate::vault) struct Draft {
     pub(in crate::vault) from: (Ino, u64),
 }
 
+/// What is known of a thread's process: its own number, and its name.
+type Program = (Process, Arc<str>);
+
 /// What is counted of all drafts.
 #[derive(Default)]
 pub(crate) struct Drafts {
     serial: AtomicU64,
     bytes: AtomicU64,
-    programs: parking_lot::Mutex<HashMap<Process, (Instant, Arc<str>)>>,
+    programs: parking_lot::Mutex<HashMap<Process, (Instant, Program)>>,
 }
 
 impl Drafts {
@@ -62,25 +65,36 @@ impl Drafts {
 
     /// The name of the process that a thread belongs to.
     pub(in crate::vault) fn program(&self, who: Process) -> Option<Arc<str>> {
+        let (_, name) = self.look_up(who)?;
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// The process that a thread belongs to, by the number that all its threads have in common; the
+    /// thread's own where that cannot be known any more.
+    pub(in crate::vault) fn process(&self, who: Process) -> Process {
+        self.look_up(who).map_or(who, |(process, _)| process)
+    }
+
+    fn look_up(&self, who: Process) -> Option<Program> {
         if who == 0 {
             return None;
         }
         let mut programs = self.programs.lock();
-        if let Some((at, name)) = programs.get(&who)
+        if let Some((at, program)) = programs.get(&who)
             && at.elapsed() < NAMED
         {
-            return Some(name.clone());
+            return Some(program.clone());
         }
-        let name = read_name(who)?;
+        let program = read_program(who)?;
         if programs.len() >= 64 {
             programs.retain(|_, (at, _)| at.elapsed() < NAMED);
         }
-        programs.insert(who, (Instant::now(), name.clone()));
-        Some(name)
+        programs.insert(who, (Instant::now(), program.clone()));
+        Some(program)
     }
 }
 
-fn read_name(who: Process) -> Option<Arc<str>> {
+fn read_program(who: Process) -> Option<Program> {
     let status = std::fs::read_to_string(format!("/proc/{who}/status")).ok()?;
     let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim();
     let name = std::fs::read(format!("/proc/{process}/comm")).ok()?;
@@ -89,7 +103,7 @@ fn read_name(who: Process) -> Option<Arc<str>> {
     while name.len() > PROGRAM_MAX {
         name.pop();
     }
-    (!name.is_empty()).then(|| name.into())
+    Some((process.parse().ok()?, name.into()))
 }
 
 impl Vault {
@@ -150,7 +164,10 @@ impl Vault {
             program: state.program.clone(),
             is_text,
             fresh: std::mem::replace(&mut state.fresh, false),
-            who: if state.writer != 0 { state.writer } else { maker },
+            who: match state.writer {
+                0 => self.drafts.process(maker),
+                writer => writer,
+            },
             order: self.texts.order(),
             size: state.size(),
             from: (ino, state.content.as_ref().map_or(0, |content| content.changes())),

@@ -229,13 +229,10 @@ impl Hot {
     }
 
     /// The versions that somebody may have of whom nothing is known: what was shown since
-    /// something came from elsewhere, and before that; only the newest if nothing did.
+    /// something came from elsewhere, and before that; none if nothing did.
     pub(super) fn lately(&self) -> Vec<Heads> {
         let first = self.recent.iter().position(|(own, _)| !own);
-        let from = match first {
-            Some(first) => first.saturating_sub(1),
-            None => self.recent.len().saturating_sub(1),
-        };
+        let from = first.map_or(self.recent.len(), |first| first.saturating_sub(1));
         self.recent
             .iter()
             .skip(from)

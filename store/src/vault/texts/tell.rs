@@ -154,12 +154,13 @@ impl Texts {
 }
 
 impl Vault {
-    /// Tells the present state of a text with its bytes, so that it needs nothing of its past.
-    pub(in crate::vault) fn begin_anew(&self, ino: Ino) -> Result<(), OpError> {
+    /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
+    /// if that is so already.
+    pub(in crate::vault) fn begin_anew(&self, ino: Ino) -> Result<bool, OpError> {
         let inode = self.get(ino)?;
         self.commit_all(Scope::Timer)?;
         let Some(at) = inode.state.read().published else {
-            return Ok(());
+            return Ok(false);
         };
         let (entity, key) = {
             let state = inode.state.read();
@@ -176,7 +177,7 @@ impl Vault {
             self.mark_dirty(ino);
             self.commit_all(Scope::Timer)?;
         }
-        Ok(())
+        Ok(is_change)
     }
 
     /// How a file's present state is told.
