@@ -151,11 +151,14 @@ fn a_version_arrives_while_an_editor_holds_the_note() {
     }
 }
 
+/// A note's name and text, and what each of the two replaces in it by what.
+type Case<'a> = (&'a str, &'a str, [(&'a str, &'a str); 2]);
+
 /// Guards line endings, emoji, letters with accents, scripts from right to left, front matter and
 /// contacts, edited on both sides.
 #[test]
 fn what_people_write_comes_together_whole() {
-    let cases: [(&str, &str, [(&str, &str); 2]); 6] = [
+    let cases: [Case<'_>; 6] = [
         (
             "crlf.txt",
             "one\r\ntwo\r\nthree\r\n",
@@ -408,8 +411,7 @@ fn play(patches: &[Patch], states: &[String], seed: u64) {
             editors[e].load(bench, seed);
         }
     }
-    for e in 0..2 {
-        let editor = &editors[e];
+    for (e, editor) in editors.iter().enumerate() {
         let bench = if apart && e == 1 { &pair.two } else { &pair.one };
         bench.save(editor.who, "note.md", editor.buffer());
         bench.vault.commit().unwrap();
@@ -426,7 +428,7 @@ fn play(patches: &[Patch], states: &[String], seed: u64) {
         whole,
         "seed {seed}, apart {apart}, rename {rename}"
     );
-    if seed % 10 == 0 {
+    if seed.is_multiple_of(10) {
         pair.check();
     }
 }
