@@ -120,6 +120,8 @@ impl Vault {
         self.drop_drafts(&mut state.drafts);
         state.drafts = drafts;
         state.fresh = true;
+        // Whoever saves it is editing it: what is put beside it now belongs to that.
+        state.found = Some(std::time::Instant::now());
         state.binding.bind(new.key(), entity, key);
         state.published = published;
         (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
