@@ -2,24 +2,14 @@
 //! save of a note is one version of the same note, and nothing that an editor puts beside it is told.
 
 use coffer_tests::command::run;
-use coffer_tests::editors::{Desk, Note, Terminal};
+use coffer_tests::editors::{BEGIN, Desk, Note, Terminal, line};
 use coffer_tests::settings::pick;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What a note begins with: some lines, so that an edit is a part of it.
-const BEGIN: &str = "# A note\n\nIt begins with a few lines.\nHere is one more.\n";
-
-/// The line that the edit of this number adds.
-fn line(number: usize) -> String {
-    format!("Line {number}, as it was typed in.")
-}
-
-/// Saves of what is edited in one go.
-fn edits() -> usize {
-    100
-}
+/// Saves in each way.
+const EDITS: usize = 100;
 
 /// The size of a file; 0 while it has no name.
 fn size(path: &Path) -> u64 {
@@ -40,7 +30,9 @@ fn vim(desk: &Desk, settings: &str, more: &[&str], name: &str) -> Command {
     let mut command = Command::new("vim");
     command
         .args(["-u", "NONE", "-i", "NONE", "-N", "-c"])
-        .arg(format!("set backupskip= undofile undodir=. directory=. backupdir=. swapfile updatecount=1 {settings}"))
+        .arg(format!(
+            "set backupskip= undofile undodir=. directory=. backupdir=. swapfile updatecount=1 {settings}"
+        ))
         .args(more)
         .arg(name)
         .current_dir(desk.folder())
@@ -69,13 +61,22 @@ fn vim_each_time(backupcopy: &str) {
     let Some(desk) = Desk::new(&["vim"]) else {
         return;
     };
-    for (way, (_, backup)) in VIM_WAYS.iter().filter(|(copy, _)| *copy == backupcopy).enumerate() {
+    for (way, (_, backup)) in VIM_WAYS
+        .iter()
+        .filter(|(copy, _)| *copy == backupcopy)
+        .enumerate()
+    {
         let mut note = desk.note(&format!("note-{way}.md"), BEGIN);
-        for number in 1..=edits() {
+        for number in 1..=EDITS {
             let text = note.text() + &line(number) + "\n";
             let add = format!("$put ='{}'", line(number));
             let settings = format!("backupcopy={backupcopy} {backup}");
-            let mut edit = vim(&desk, &settings, &["-es", "-c", &add, "-c", "wq"], note.name());
+            let mut edit = vim(
+                &desk,
+                &settings,
+                &["-es", "-V1", "-c", &add, "-c", "wq"],
+                note.name(),
+            );
             run(&mut edit, b"").ok();
             note.saved(&text);
             if number % 10 == 0 {
@@ -122,7 +123,7 @@ fn vim_at_a_terminal() {
         let mut vim = Terminal::start(&mut vim(&desk, &settings, &[], note.name()));
         let swap = desk.folder().join(format!(".{}.swp", note.name()));
         vim.until("there is a swap file", || swap.exists());
-        for number in 1..=edits() {
+        for number in 1..=EDITS {
             type_in_vim(&mut vim, &mut note, number);
             if number % 10 == 0 {
                 note.told();
@@ -152,8 +153,7 @@ fn vim_recovers_after_a_kill() {
             let mut killed = Terminal::start(&mut vim(&desk, &settings, &[], note.name()));
             type_in_vim(&mut killed, &mut note, number);
             let text = note.text() + &line(number + 1) + "\n";
-            let told = desk.folder().join(format!("told-{way}-{number}"));
-            let told = desk.vault.scratch().join(told.file_name().expect("it has one"));
+            let told = desk.vault.scratch().join(format!("told-{way}-{number}"));
             killed.keys(&format!(
                 "Go{}\x1b:preserve | call writefile([], '{}')\r",
                 line(number + 1),
@@ -179,7 +179,10 @@ fn vim_recovers_after_a_kill() {
 const EMACS_WAYS: [(&str, &str); 4] = [
     ("renamed", "make-backup-files t backup-by-copying nil"),
     ("copied", "make-backup-files t backup-by-copying t"),
-    ("numbered", "make-backup-files t backup-by-copying nil version-control t delete-old-versions t kept-new-versions 3"),
+    (
+        "numbered",
+        "make-backup-files t backup-by-copying nil version-control t delete-old-versions t kept-new-versions 3",
+    ),
     ("none", "make-backup-files nil"),
 ];
 
@@ -237,7 +240,7 @@ fn emacs_at_a_terminal() {
         let mut note = desk.note(&format!("{way}.md"), BEGIN);
         let mut emacs = Terminal::start(&mut emacs(&desk, settings, &[], note.name()));
         let (lock, draft) = (format!(".#{}", note.name()), format!("#{}#", note.name()));
-        for number in 1..=edits() {
+        for number in 1..=EDITS {
             let text = note.text() + &line(number) + "\n";
             emacs.keys(&format!("\x1b>{}", line(number)));
             if number % 20 == 1 {
@@ -267,7 +270,11 @@ fn nano_at_a_terminal() {
     let Some(desk) = Desk::new(&["nano"]) else {
         return;
     };
-    for (way, settings) in [("plain", &[][..]), ("backup", &["--backup"]), ("locked", &["--locking"])] {
+    for (way, settings) in [
+        ("plain", &[][..]),
+        ("backup", &["--backup"]),
+        ("locked", &["--locking"]),
+    ] {
         let mut note = desk.note(&format!("{way}.md"), BEGIN);
         let mut command = Command::new("nano");
         command.args(["--ignorercfiles"]).args(settings);
@@ -277,7 +284,7 @@ fn nano_at_a_terminal() {
         if way == "locked" {
             nano.until("it locks the note", || swap.exists());
         }
-        for number in 1..=edits() {
+        for number in 1..=EDITS {
             let text = note.text() + &line(number) + "\n";
             nano.keys(&format!("\x1b/{}\x13", line(number)));
             nano.until("the note is saved", || size(&note.path()) == text.len() as u64);

@@ -83,8 +83,8 @@ impl Vault {
         if state.writers == 0 {
             state.saving_since = None;
         }
-        let saved =
-            write && state.writers == 0 && state.fresh && state.published.is_some() && state.marks.text;
+        let waits = state.fresh || !state.drafts.is_empty();
+        let saved = write && state.writers == 0 && waits && state.published.is_some() && state.marks.text;
         let idle = state.opens == 0;
         if idle && let Some(content) = state.content.as_mut() {
             content.unload(&self.core);

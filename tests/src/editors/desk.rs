@@ -72,7 +72,11 @@ impl Desk {
             if told == wanted {
                 return;
             }
-            assert!(told < wanted, "{told} events, and not {wanted}: {}", self.account());
+            assert!(
+                told < wanted,
+                "{told} events, and not {wanted}: {}",
+                self.account()
+            );
             assert!(
                 std::time::Instant::now() < end,
                 "{told} events in a minute, and not {wanted}: {}",

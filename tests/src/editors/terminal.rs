@@ -33,7 +33,11 @@ impl Terminal {
         };
         rustix::termios::tcsetwinsize(&program, size).expect("it is a terminal");
         let end = || Stdio::from(program.try_clone().expect("descriptors are left"));
-        command.env("TERM", "linux").stdin(end()).stdout(end()).stderr(end());
+        command
+            .env("TERM", "linux")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end());
         let fd = program.as_raw_fd();
         // SAFETY: both are system calls that a forked child may make.
         unsafe {
