@@ -49,7 +49,6 @@ fn rsync_into_the_vault() {
     for (way, how) in [
         ("whole", &["-a"][..]),
         ("differences", &["-a", "--no-whole-file"]),
-        ("times", &["-t", "--delay-updates"]),
         ("backup", &["-a", "--backup"]),
         ("inplace", &["-a", "--inplace"]),
         ("inplace-differences", &["-a", "--inplace", "--no-whole-file"]),

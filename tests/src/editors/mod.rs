@@ -33,6 +33,8 @@ pub enum Pace {
 #[track_caller]
 pub fn edited(desk: &Desk, name: &str, pace: Pace, mut save: impl FnMut(&str, &str, &str)) {
     let mut note = desk.note(name, BEGIN);
+    // As every editor does.
+    assert_eq!(std::fs::read_to_string(note.path()).expect("it is there"), BEGIN);
     for number in 1..=100 {
         let text = note.text() + &line(number) + "\n";
         save(name, &line(number), &text);
