@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) opens: u32,
     /// Of those, handles that may write.
     pub(crate) writers: u32,
+    /// Those of them that were closed, though their release is still to come: it comes late.
+    pub(crate) closing: Vec<u64>,
     /// When it was cut while open: a save may be under way.
     pub(crate) saving_since: Option<Instant>,
     /// The content changed since the others were last told of it, or it was last kept as a draft.
@@ -72,6 +74,11 @@ impl State {
 
     pub(crate) fn content_dirty(&self) -> bool {
         self.content.as_ref().is_some_and(|c| c.is_dirty())
+    }
+
+    /// Whether nobody has it open to write: what it is now was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.writers as usize <= self.closing.len()
     }
 
     /// Whether memory holds nothing that the database does not.
@@ -129,6 +136,7 @@ impl Inode {
                 published: None,
                 opens: 0,
                 writers: 0,
+                closing: Vec::new(),
                 saving_since: None,
                 fresh: false,
                 drafts: Vec::new(),
@@ -169,6 +177,7 @@ impl Inode {
                 published: record.published,
                 opens: 0,
                 writers: 0,
+                closing: Vec::new(),
                 saving_since: None,
                 fresh: untold,
                 drafts: Vec::new(),
