@@ -73,11 +73,14 @@ impl Vault {
     }
 
     /// Whether each time that a file is closed it is a version, or may become one: it has a text's
-    /// name, or that of what an editor puts beside one.
+    /// name and was there before it was opened, or has the name of what an editor puts beside one.
     pub fn is_saved_by_closing(&self, ino: Ino) -> bool {
         let Ok(inode) = self.get(ino) else { return false };
-        let marks = inode.state.read().marks;
-        marks.text || marks.scratch
+        let state = inode.state.read();
+        // Of a new file the first version comes in time all the same: where many are made, as on
+        // unpacking, each request counts.
+        let is_new = state.published.is_none() && state.found.is_none();
+        state.marks.scratch || (state.marks.text && !is_new)
     }
 
     /// A descriptor of this handle, which may write, is being closed. Its release comes when the
