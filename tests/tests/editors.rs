@@ -162,7 +162,7 @@ fn vim_recovers_after_a_kill() {
             killed.until("the swap file is written", || told.exists());
             killed.kill();
             let swap = format!(".{}.swp", note.name());
-            assert_eq!(names(desk.folder(), &swap), [swap.clone()]);
+            assert_eq!(names(desk.folder(), &swap), std::slice::from_ref(&swap));
             let add = ["-es", "-r", "-c", "wq"];
             // It says by its exit code what it thinks of an old swap file.
             run(&mut vim(&desk, &settings, &add, note.name()), b"");
