@@ -176,7 +176,7 @@ fn git_checkout() {
 }
 
 /// A repository in the vault: its notes keep their versions, and what git keeps for itself is no
-/// text, whatever it is called. What git removed is what it made and removed for good.
+/// text, whatever it is called. Beside its folder nothing was removed.
 #[test]
 fn git_in_the_vault() {
     let Some(desk) = Desk::new(&["git"]) else { return };
@@ -221,8 +221,8 @@ fn git_in_the_vault() {
             assert!(log(kept).iter().all(|v| v["form"] == "blob"), "{when}: {kept}");
         }
         let removed = desk.removed();
-        let temporary = |path: &&String| path.ends_with(".lock") || path.contains("tmp_");
-        let strays: Vec<&String> = removed.iter().filter(temporary).collect();
+        // A lock of git's own that is there when a commit comes is a file like others.
+        let strays: Vec<&String> = removed.iter().filter(|path| !path.contains("/.git/")).collect();
         assert!(strays.is_empty(), "{when}: {strays:?}");
     };
     look("now");
