@@ -266,7 +266,13 @@ impl Vault {
         }
         // Its new name may not be one of a text.
         self.capture(&inode, &mut state);
-        tree.insert(parent, name, ino, state.meta.kind, NodeId::random())?;
+        let node = tree.insert(parent, name, ino, state.meta.kind, NodeId::random())?;
+        let is_backup = original(name)
+            .and_then(|of| tree.lookup(parent, of).ok())
+            .is_some_and(|(_, of)| of.ino == ino);
+        if is_backup {
+            self.left.lock().hold(node);
+        }
         let was_single = state.meta.nlink == 1;
         state.meta.nlink += 1;
         state.meta.ctime = now;
