@@ -8,6 +8,10 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Where a program sets a time or a mode after it has closed a file, and the save was told in that
+/// very moment, the attribute is told by itself: a version with the same bytes. So many may be.
+const SPARE: u64 = 5;
+
 /// A folder in a mounted vault, where one note after the other is edited.
 #[derive(Debug)]
 pub struct Desk {
@@ -69,7 +73,7 @@ impl Desk {
         let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             let told = self.events();
-            if told == wanted {
+            if told >= wanted && told <= wanted + SPARE {
                 return;
             }
             assert!(
@@ -155,32 +159,49 @@ impl Desk {
 
     #[track_caller]
     fn assert_as_it_should_be(&self, removed: &[&str], when: &str) {
-        for (name, saved) in self.notes.borrow().iter() {
-            self.assert_versions(name, saved, when);
-        }
+        let notes = self.notes.borrow();
+        let again: u64 = notes
+            .iter()
+            .map(|(name, saved)| self.assert_versions(name, saved, when))
+            .sum();
+        assert!(
+            again <= SPARE,
+            "{again} versions {when} are as the one before: {}",
+            self.account()
+        );
         assert_eq!(self.removed(), removed, "{when}");
-        assert_eq!(self.events(), self.events.get(), "{when}: {}", self.account());
+        let wanted = self.events.get() + again;
+        assert_eq!(self.events(), wanted, "{when}: {}", self.account());
     }
 
     #[track_caller]
-    fn assert_versions(&self, name: &str, saved: &[Vec<u8>], when: &str) {
+    fn assert_versions(&self, name: &str, saved: &[Vec<u8>], when: &str) -> u64 {
         let path = self.folder.join(name);
         let now = fs::read(&path).unwrap_or_else(|error| panic!("{name} {when}: {error}"));
         assert_eq!(Some(&now), saved.last(), "{name} {when}");
         let versions = self.log(name);
         let numbers: Vec<u64> = versions.iter().filter_map(|v| v["number"].as_u64()).collect();
-        let wanted: Vec<u64> = (1..=saved.len() as u64).collect();
+        let wanted: Vec<u64> = (1..=numbers.len() as u64).collect();
         assert_eq!(numbers, wanted, "{name} {when}: {}", self.account());
-        for (number, text) in wanted.iter().zip(saved) {
-            let version = format!("{}@{number}", path.display());
-            let shown = self.vault.coffer(&args!["show", &version]).ok();
+        let mut shown: Vec<Vec<u8>> = numbers
+            .iter()
+            .map(|number| {
+                let version = format!("{}@{number}", path.display());
+                self.vault.coffer(&args!["show", &version]).ok().stdout
+            })
+            .collect();
+        shown.dedup();
+        for (number, (is, text)) in shown.iter().zip(saved).enumerate() {
             assert!(
-                shown.stdout == *text,
-                "{name}@{number} {when} is {:?}, and not {:?}",
-                shown.text(),
+                is == text,
+                "{name}@{} {when} is {:?}, and not {:?}",
+                number + 1,
+                String::from_utf8_lossy(is),
                 String::from_utf8_lossy(text)
             );
         }
+        assert_eq!(shown.len(), saved.len(), "{name} {when}: {}", self.account());
+        (numbers.len() - shown.len()) as u64
     }
 }
 
