@@ -17,6 +17,9 @@ use crate::record::{InodeRecord, Marks, Meta};
 /// How long after it was last opened a file counts as being edited.
 const EDITED: Duration = Duration::from_secs(600);
 
+/// How long a file that was made and not yet opened may be about to be.
+const BEGUN: Duration = Duration::from_secs(1);
+
 /// One POSIX file.
 pub(crate) struct Inode {
     pub(crate) ino: Ino,
@@ -74,6 +77,13 @@ impl State {
 
     pub(crate) fn content_dirty(&self) -> bool {
         self.content.as_ref().is_some_and(|c| c.is_dirty())
+    }
+
+    /// Whether a save has just made it anew under a known name, and is about to open it: it is empty,
+    /// and no version yet.
+    pub(crate) fn is_begun(&self) -> bool {
+        let made = self.made.is_some_and(|(at, _)| at.elapsed() < BEGUN);
+        made && !self.opened && self.published.is_some() && self.size() == 0
     }
 
     /// Whether nobody has it open to write: what it is now was closed.
