@@ -327,6 +327,29 @@ fn real_files_with_such_names_are_told() {
     assert_eq!(again.events() - before, 10, "known by its row");
 }
 
+/// A program renames its new file over the old one before it has closed it, and goes on writing: what
+/// it wrote is committed with the name. It was held back as an unfinished save, for half a minute, so
+/// that a power cut left the name with less than it had, or with nothing.
+#[test]
+fn a_file_that_takes_over_while_it_is_open_is_committed_as_it_is() {
+    for written_before in ["", "its first half"] {
+        let bench = Bench::new();
+        let entity = bench.known("a", "the old text");
+        let vault = &bench.vault;
+        let ino = vault.make_by(editor(), ROOT, b"b", meta(), b"").unwrap();
+        vault.open_by(editor(), ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), written_before.as_bytes(), false).unwrap();
+        bench.rename(editor(), "b", "a");
+        let at = written_before.len() as u64;
+        vault.write(ino, Some(at), b", and the rest", false).unwrap();
+        bench.tell();
+        let after = bench.crashed();
+        assert_eq!(after.text("a"), format!("{written_before}, and the rest"));
+        assert_eq!(after.entity("a"), entity);
+        after.check();
+    }
+}
+
 /// Guards against a version that replaces the wrong one: a commit tells of the old file's last
 /// state while the new one is put in its place.
 #[test]

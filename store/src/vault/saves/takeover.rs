@@ -153,9 +153,6 @@ impl Vault {
         state.binding.bind(new.key(), entity, key);
         state.published = published;
         (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
-        if state.writers > 0 || state.opens > 0 {
-            state.saving_since.get_or_insert_with(std::time::Instant::now);
-        }
         let at_rest = state.writers == 0;
         drop(state);
         self.mark_dirty(new.ino);
