@@ -404,8 +404,14 @@ fn a_removed_file_comes_back() {
     fs::remove_file(&path).unwrap();
     stage.run(&["restore", "mnt/Notes/a.md@2"]).gives(0);
     assert_eq!(fs::read(&path).unwrap(), b"one two\n");
-    // Beside another that took its place.
+    // What is made there at once is a save of it.
     fs::remove_file(&path).unwrap();
+    save(&stage, "Notes/a.md", "one two\n");
+    assert!(lines(&stage.run(&["trash", "--json"]).gives(0)).is_empty());
+    // Beside another that took its place, when the removal is not of this moment any more.
+    fs::remove_file(&path).unwrap();
+    stage.run(&["lock"]).gives(0);
+    stage.mount();
     save(&stage, "Notes/a.md", "another\n");
     stage.run(&["restore", "--removed", "mnt/Notes/a.md"]).gives(1);
     stage

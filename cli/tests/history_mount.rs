@@ -240,9 +240,11 @@ fn removed_files_are_under_their_old_path() {
     assert_eq!(fs::read(plan.join(&found[0])).unwrap(), b"plan\n");
     assert!(names(&history(&stage, "Notes")).contains(&"trip".to_owned()));
     assert_eq!(names(&history(&stage, "Notes/trip")), ["plan.md"]);
-    // One after another at the same path.
+    // One after another at the same path; what is made there at once would be a save of it.
     let path = stage.mnt().join("Notes/a.md");
     fs::remove_file(&path).unwrap();
+    stage.run(&["lock"]).gives(0);
+    stage.mount();
     save(&stage, "Notes/a.md", "a new beginning\n");
     let dir = history(&stage, "Notes/a.md");
     let found = grows_to(&dir, 2);

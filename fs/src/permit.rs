@@ -294,6 +294,14 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.inner.write(ino, handle, offset, data, kill_suid)
     }
 
+    fn wants_flush(&self, ino: Ino, handle: Handle) -> bool {
+        self.inner.wants_flush(ino, handle)
+    }
+
+    fn flush(&self, ino: Ino, handle: Handle) {
+        self.inner.flush(ino, handle);
+    }
+
     fn release(&self, ino: Ino, handle: Handle) {
         self.inner.release(ino, handle);
     }

@@ -270,6 +270,12 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Writes all of `data`; `kill_suid` says to clear set-id bits. What is refused is refused
     /// now: close(2) is not told of, and reports nothing.
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32>;
+    /// Whether [`FileSystem::flush`] is to be called when a descriptor of this handle is closed.
+    fn wants_flush(&self, _ino: Ino, _handle: Handle) -> bool {
+        false
+    }
+    /// A descriptor of this handle is being closed: close(2) waits for it. There may be others.
+    fn flush(&self, _ino: Ino, _handle: Handle) {}
     /// The handle's last descriptor is gone.
     fn release(&self, ino: Ino, handle: Handle);
     /// Makes the file (or folder) durable, then answers: at once or from another thread.

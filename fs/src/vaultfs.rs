@@ -331,8 +331,18 @@ impl FileSystem for CofferFs {
         Ok(data.len() as u32)
     }
 
+    fn wants_flush(&self, ino: Ino, handle: Handle) -> bool {
+        handle & WRITES != 0 && self.vault.is_saved_by_closing(ino)
+    }
+
+    fn flush(&self, ino: Ino, handle: Handle) {
+        if handle & WRITES != 0 {
+            self.vault.close_handle(ino, handle);
+        }
+    }
+
     fn release(&self, ino: Ino, handle: Handle) {
-        self.vault.release(ino, handle & WRITES != 0);
+        self.vault.release_handle(ino, handle & WRITES != 0, handle);
     }
 
     fn fsync(&self, ino: Ino, done: Done<()>) {

@@ -327,6 +327,29 @@ fn real_files_with_such_names_are_told() {
     assert_eq!(again.events() - before, 10, "known by its row");
 }
 
+/// A program renames its new file over the old one before it has closed it, and goes on writing: what
+/// it wrote is committed with the name. It was held back as an unfinished save, for half a minute, so
+/// that a power cut left the name with less than it had, or with nothing.
+#[test]
+fn a_file_that_takes_over_while_it_is_open_is_committed_as_it_is() {
+    for written_before in ["", "its first half"] {
+        let bench = Bench::new();
+        let entity = bench.known("a", "the old text");
+        let vault = &bench.vault;
+        let ino = vault.make_by(editor(), ROOT, b"b", meta(), b"").unwrap();
+        vault.open_by(editor(), ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), written_before.as_bytes(), false).unwrap();
+        bench.rename(editor(), "b", "a");
+        let at = written_before.len() as u64;
+        vault.write(ino, Some(at), b", and the rest", false).unwrap();
+        bench.tell();
+        let after = bench.crashed();
+        assert_eq!(after.text("a"), format!("{written_before}, and the rest"));
+        assert_eq!(after.entity("a"), entity);
+        after.check();
+    }
+}
+
 /// Guards against a version that replaces the wrong one: a commit tells of the old file's last
 /// state while the new one is put in its place.
 #[test]
@@ -410,5 +433,128 @@ fn a_new_text_has_its_first_versions() {
     let crashed = bench.crashed();
     assert_eq!(crashed.text("note.md"), "text 9");
     assert_eq!(bench.events() - before, 11, "ten versions and a name");
+    bench.check();
+}
+
+/// Guards who reads while it is told: a text that was synced lies in the log, which the commit that
+/// tells of it removes; a reader that closes in the middle of that must not make memory forget it.
+#[test]
+fn a_reader_never_fails_while_it_is_told() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let bench = Bench::new();
+    bench.known("note.md", "first");
+    let ino = bench.ino("note.md");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    bench.vault.open_by(OTHER, ino, false, false, false).unwrap();
+                    let mut out = Vec::new();
+                    let read = bench.vault.read(ino, 0, 100, &mut out);
+                    bench.vault.release(ino, false);
+                    if read.is_err() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    read.unwrap();
+                }
+            });
+        }
+        for turn in 0..2000 {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            bench.vault.open_by(editor(), ino, true, true, false).unwrap();
+            let text = format!("text {turn}");
+            bench.vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+            bench.vault.sync(ino).unwrap();
+            bench.vault.release(ino, true);
+            bench.tell();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    bench.check();
+}
+
+/// Guards against a version that is told twice: some editors open what they have just saved once
+/// more to write, and write nothing; a commit may come while they have it open.
+#[test]
+fn opened_once_more_and_not_written_is_no_version() {
+    let bench = Bench::new();
+    bench.known("note.md", "first");
+    let before = bench.events();
+    for turn in 0..10 {
+        in_place(&bench, &format!("text {turn}"));
+        let ino = bench.ino("note.md");
+        bench.vault.open_by(editor(), ino, true, false, false).unwrap();
+        bench.tell();
+        bench.vault.release(ino, true);
+        bench.tell();
+        assert_eq!(bench.events() - before, turn + 1);
+    }
+    bench.check();
+}
+
+/// Guards backups by a hard link, as GLib and perl make them: the name keeps the entity, and the
+/// second name, of which nobody was told, is the backup.
+#[test]
+fn a_backup_by_a_link_is_a_backup() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "first");
+    let before = bench.events();
+    for turn in 0..10 {
+        bench.write_new(editor(), "drawn", &format!("text {turn}"));
+        if turn > 0 {
+            bench.remove(editor(), "note.md~");
+        }
+        let ino = bench.ino("note.md");
+        bench.vault.link_by(editor(), ino, ROOT, b"note.md~").unwrap();
+        bench.rename(editor(), "drawn", "note.md");
+        if turn % 3 == 0 {
+            bench.tell();
+        }
+        assert_eq!(bench.entity("note.md"), entity);
+        assert_ne!(bench.entity("note.md~"), entity);
+    }
+    bench.tell();
+    assert_eq!(bench.events() - before, 10);
+    assert_eq!(
+        (bench.text("note.md"), bench.text("note.md~")),
+        ("text 9".into(), "text 8".into())
+    );
+    bench.check();
+}
+
+/// Guards bursts: the kernel tells late that a handle is gone, but that it was closed before the
+/// next open; so each is a version still. One that writes on meanwhile makes none.
+#[test]
+fn a_late_release_loses_no_version() {
+    let bench = Bench::new();
+    bench.known("note.md", "first");
+    let (ino, before) = (bench.ino("note.md"), bench.events());
+    for turn in 0..10_u64 {
+        bench.vault.open_by(editor(), ino, true, true, false).unwrap();
+        if turn > 0 {
+            bench.vault.release_handle(ino, true, turn - 1);
+        }
+        let text = format!("text {turn}");
+        bench.vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+        bench.vault.close_handle(ino, turn);
+    }
+    bench.vault.release_handle(ino, true, 9);
+    bench.tell();
+    assert_eq!(bench.events() - before, 10);
+    bench.vault.open_by(editor(), ino, true, false, false).unwrap();
+    for turn in 0..10 {
+        bench.vault.open_by(OTHER, ino, true, false, false).unwrap();
+        bench
+            .vault
+            .write(ino, Some(0), format!("{turn}").as_bytes(), false)
+            .unwrap();
+        bench.vault.release(ino, true);
+    }
+    bench.vault.release(ino, true);
+    bench.tell();
+    assert_eq!(bench.events() - before, 11, "never closed by all");
     bench.check();
 }

@@ -25,3 +25,5 @@ pub mod load;
 pub mod tree;
 
 pub mod vault;
+
+pub mod editors;

@@ -93,7 +93,10 @@ impl<F: FileSystem> Adapter<F> {
     /// How the kernel is to treat a handle that has just been opened.
     pub(super) fn open_flags(&self, ino: Ino, handle: Handle, mode: OpenMode, flags: i32) -> FopenFlags {
         let mut answer = FopenFlags::FOPEN_KEEP_CACHE;
-        if !mode.write {
+        // A mapping's pages are written out on closing only where that is told; who may not read
+        // has none.
+        let may_map = mode.write && mode.read;
+        if !may_map && !self.fs.wants_flush(ino, handle) {
             answer |= FopenFlags::FOPEN_NOFLUSH;
         }
         // O_DIRECT is left to the kernel, which invalidates after such a write, too. Where each

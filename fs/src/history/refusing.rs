@@ -143,6 +143,16 @@ impl FileSystem for WithHistory {
         self.inner.write(ino, handle, offset, data, kill_suid)
     }
 
+    fn wants_flush(&self, ino: Ino, handle: Handle) -> bool {
+        !Nodes::covers(ino) && self.inner.wants_flush(ino, handle)
+    }
+
+    fn flush(&self, ino: Ino, handle: Handle) {
+        if !Nodes::covers(ino) {
+            self.inner.flush(ino, handle);
+        }
+    }
+
     fn release(&self, ino: Ino, handle: Handle) {
         if Nodes::covers(ino) {
             self.opened.lock().remove(&handle);

@@ -100,6 +100,8 @@ pub(crate) struct Content {
     durable: Durable,
     /// What the transaction that is being made will leave; continued if it takes more.
     planned: Option<Plan>,
+    /// A transaction under way takes its body from memory and removes the log.
+    going: bool,
     /// The base's last chunk may end where the file ends, not at a boundary of the content.
     open_end: bool,
     /// Counts changes, so that a caller sees whether there were any.
@@ -134,6 +136,7 @@ impl Content {
             unloaded: durable.base != BaseRef::Empty || durable.log_first != durable.log_next,
             durable,
             planned: None,
+            going: false,
             open_end: true,
             relog_at: 0,
             changes: 0,
@@ -235,7 +238,7 @@ impl Content {
 
     /// Forgets what can be read again, if nothing would be lost by it.
     pub(crate) fn unload(&mut self, core: &Core) {
-        if self.unloaded || self.is_dirty() {
+        if self.unloaded || self.is_dirty() || self.going {
             return;
         }
         let fresh = Content::stored(self.durable);

@@ -152,7 +152,9 @@ impl Content {
     }
 
     /// What the next transaction makes of a small file whose bytes go with its event.
-    pub(crate) fn plan_body(&self) -> Plan {
+    pub(crate) fn plan_body(&mut self) -> Plan {
+        // It removes the log: until memory knows, what it holds can be read nowhere else.
+        self.going = true;
         let durable = Durable {
             size: self.size,
             allocated: self.size,
@@ -302,6 +304,7 @@ impl Content {
     pub(crate) fn done(&mut self, plan: &Plan, owner: Owner<'_>) {
         self.durable = plan.durable;
         self.planned = None;
+        self.going = false;
         self.persisted = plan.changes;
         // A body that was just stored, or a whole file that nobody has open, need not stay in memory.
         if !self.is_dirty() && matches!(plan.durable.base, BaseRef::Body { .. }) {
@@ -319,6 +322,7 @@ impl Content {
     /// The transaction failed: everything is to be logged anew.
     pub(crate) fn undone(&mut self) {
         self.planned = None;
+        self.going = false;
         if self.is_dirty() {
             self.relog = true;
         }

@@ -18,6 +18,8 @@ mod journal;
 mod library;
 mod sums;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -67,6 +69,8 @@ pub struct Db {
     closed: AtomicBool,
     /// Held while a batch is applied.
     hashing: Mutex<Option<Hashing>>,
+    /// The row of sums as it was last written: whoever opens the file anew must find it. A leaf.
+    stands: Mutex<Option<Vec<u8>>>,
     /// Locked last, and only with `inner`.
     journal: Mutex<Journal>,
 }
@@ -99,6 +103,7 @@ impl Db {
             inner: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
             hashing: Mutex::new(None),
+            stands: Mutex::new(None),
         })
     }
 
@@ -133,6 +138,7 @@ impl Db {
             inner: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
             hashing: Mutex::new(None),
+            stands: Mutex::new(None),
         };
         // Every table must be there: a file without one is not a whole vault.
         for table in Table::ALL {
@@ -156,6 +162,9 @@ impl Db {
                 .ok_or_else(|| DbError::Damaged("the sum over all records is missing or altered".into()))?
         };
         *self.hashing.lock() = Some(Hashing { key, sums });
+        if !fresh {
+            *self.stands.lock() = Some(sums.encode(&key));
+        }
         Ok(())
     }
 
@@ -298,11 +307,16 @@ impl Db {
         self.with(|db| {
             let mark = self.file.mark();
             let journal = &mut *self.journal.lock();
-            let sums = key.as_ref().zip(sums.as_mut());
-            guarded(|| write(db, batch, sums, journal, quickly)).inspect_err(|_| {
+            let kept = key.as_ref().zip(sums.as_mut());
+            guarded(|| write(db, batch, kept, journal, quickly)).inspect_err(|_| {
                 journal.rest();
                 self.file.fail(mark);
-            })
+            })?;
+            *self.stands.lock() = key
+                .as_ref()
+                .zip(sums.as_ref())
+                .map(|(key, sums)| sums.encode(key));
+            Ok(())
         })?;
         if let (Some(h), Some(sums)) = (hashing.as_mut(), sums) {
             h.sums = sums;
@@ -338,7 +352,7 @@ impl Db {
         }
         let mut guard = self.inner.write();
         if guard.is_none() && !self.closed.load(Ordering::SeqCst) {
-            *guard = Some(open(&self.file, &mut self.journal.lock())?);
+            *guard = Some(self.open_again()?);
         }
         let Some(db) = guard.as_mut() else { return Ok(()) };
         match guarded(|| Ok(db.check_integrity()?)) {
@@ -389,6 +403,27 @@ impl Db {
         Ok(sums)
     }
 
+    /// Opens the file once more. Where its last transaction is damaged, the library goes back to the
+    /// one before: that is not the database which is in use.
+    fn open_again(&self) -> Result<Database, DbError> {
+        let db = open(&self.file, &mut self.journal.lock())?;
+        let found = guarded(|| {
+            let tx = db.begin_read()?;
+            let rows = tx.open_table(Table::Meta.definition())?;
+            Ok(rows.get(SUMS)?.map(|row| row.value().to_vec()))
+        });
+        let stands = self.stands.lock().clone();
+        let result = match (found, stands) {
+            (Err(e), _) => Err(e),
+            (Ok(found), Some(stands)) if found.as_ref() != Some(&stands) => {
+                Err(DbError::Damaged("its last changes are".into()))
+            }
+            _ => return Ok(db),
+        };
+        forget(&mut Some(db), result.as_ref().err());
+        result
+    }
+
     fn with<T>(&self, call: impl FnOnce(&Database) -> Result<T, DbError>) -> Result<T, DbError> {
         let mut guard = self.inner.read();
         if guard.is_none() {
@@ -398,7 +433,7 @@ impl Db {
                 return Err(DbError::Closed);
             }
             if slot.is_none() {
-                *slot = Some(open(&self.file, &mut self.journal.lock())?);
+                *slot = Some(self.open_again()?);
             }
             guard = RwLockWriteGuard::downgrade(slot);
         }

@@ -116,6 +116,7 @@ impl Vault {
             }
         }
         let m = &mut state.meta;
+        let before = (m.perm, m.mtime);
         if let Some(uid) = change.uid {
             m.uid = uid;
         }
@@ -136,7 +137,8 @@ impl Vault {
         }
         m.ctime = now;
         (state.meta_dirty, state.times_only) = (true, false);
-        if change.size.is_some() || change.perm.is_some() || change.mtime.is_some() {
+        // Editors set the mode that a file has already: that is no version.
+        if change.size.is_some() || before != (state.meta.perm, state.meta.mtime) {
             state.untold = true;
         }
         state.fresh |= change.size.is_some();

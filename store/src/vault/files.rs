@@ -83,10 +83,37 @@ impl Vault {
         Ok(())
     }
 
-    /// A handle was closed for the last time.
-    pub fn release(&self, ino: Ino, write: bool) {
+    /// Whether each time that a file is closed it is a version, or may become one: it has a text's
+    /// name and was there before it was opened, or has the name of what an editor puts beside one.
+    pub fn is_saved_by_closing(&self, ino: Ino) -> bool {
+        let Ok(inode) = self.get(ino) else { return false };
+        let state = inode.state.read();
+        // Of a new file the first version comes in time all the same: where many are made, as on
+        // unpacking, each request counts.
+        let is_new = state.published.is_none() && state.found.is_none();
+        state.marks.scratch || (state.marks.text && !is_new)
+    }
+
+    /// A descriptor of this handle, which may write, is being closed. Its release comes when the
+    /// kernel gets to it, perhaps after the next open: what was written is a version from now on.
+    pub fn close_handle(&self, ino: Ino, handle: u64) {
         let Ok(inode) = self.get(ino) else { return };
         let mut state = inode.state.write();
+        if !state.closing.contains(&handle) && state.closing.len() < state.writers as usize {
+            state.closing.push(handle);
+        }
+    }
+
+    /// A handle was closed for the last time.
+    pub fn release(&self, ino: Ino, write: bool) {
+        self.release_handle(ino, write, 0);
+    }
+
+    /// As [`Vault::release`], of a handle that [`Vault::close_handle`] may have been told of.
+    pub fn release_handle(&self, ino: Ino, write: bool, handle: u64) {
+        let Ok(inode) = self.get(ino) else { return };
+        let mut state = inode.state.write();
+        state.closing.retain(|closing| *closing != handle);
         state.opens = state.opens.saturating_sub(1);
         if write {
             state.writers = state.writers.saturating_sub(1);
@@ -94,8 +121,8 @@ impl Vault {
         if state.writers == 0 {
             state.saving_since = None;
         }
-        let saved =
-            write && state.writers == 0 && state.fresh && state.published.is_some() && state.marks.text;
+        let waits = state.fresh || !state.drafts.is_empty();
+        let saved = write && state.writers == 0 && waits && state.published.is_some() && state.marks.text;
         let idle = state.opens == 0;
         if idle && let Some(content) = state.content.as_mut() {
             content.unload(&self.core);

@@ -17,6 +17,9 @@ use crate::record::{InodeRecord, Marks, Meta};
 /// How long after it was last opened a file counts as being edited.
 const EDITED: Duration = Duration::from_secs(600);
 
+/// How long a file that was made and not yet opened may be about to be.
+const BEGUN: Duration = Duration::from_secs(1);
+
 /// One POSIX file.
 pub(crate) struct Inode {
     pub(crate) ino: Ino,
@@ -53,6 +56,8 @@ pub(crate) struct State {
     pub(crate) opens: u32,
     /// Of those, handles that may write.
     pub(crate) writers: u32,
+    /// Those of them that were closed, though their release is still to come: it comes late.
+    pub(crate) closing: Vec<u64>,
     /// When it was cut while open: a save may be under way.
     pub(crate) saving_since: Option<Instant>,
     /// The content changed since the others were last told of it, or it was last kept as a draft.
@@ -78,6 +83,18 @@ impl State {
 
     pub(crate) fn content_dirty(&self) -> bool {
         self.content.as_ref().is_some_and(|c| c.is_dirty())
+    }
+
+    /// Whether a save has just made it anew under a known name, and is about to open it: it is empty,
+    /// and no version yet.
+    pub(crate) fn is_begun(&self) -> bool {
+        let made = self.made.is_some_and(|(at, _)| at.elapsed() < BEGUN);
+        made && !self.opened && self.published.is_some() && self.size() == 0
+    }
+
+    /// Whether nobody has it open to write: what it is now was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.writers as usize <= self.closing.len()
     }
 
     /// Whether memory holds nothing that the database does not.
@@ -138,6 +155,7 @@ impl Inode {
                 anew: false,
                 opens: 0,
                 writers: 0,
+                closing: Vec::new(),
                 saving_since: None,
                 fresh: false,
                 drafts: Vec::new(),
@@ -181,6 +199,7 @@ impl Inode {
                 anew: false,
                 opens: 0,
                 writers: 0,
+                closing: Vec::new(),
                 saving_since: None,
                 fresh: untold,
                 drafts: Vec::new(),

@@ -156,7 +156,9 @@ impl Vault {
             }
             let is_backup = original(to.1) == Some(from.1);
             match &target {
-                Some(target) if !no_replace && !is_backup && self.is_save(&moved, target, who) => {
+                Some(target)
+                    if !no_replace && !is_backup && self.is_save_over(&tree, &moved, target, to, who) =>
+                {
                     self.save_over(&mut tree, from, to, (&moved, target), now)?;
                     self.mark(&tree, &moved, to.0, to.1, who);
                 }
@@ -262,7 +264,15 @@ impl Vault {
         if state.meta.nlink >= LINKS_MAX {
             return Err(OpError::Errno(libc::EMLINK));
         }
-        tree.insert(parent, name, ino, state.meta.kind, NodeId::random())?;
+        // Its new name may not be one of a text.
+        self.capture(&inode, &mut state);
+        let node = tree.insert(parent, name, ino, state.meta.kind, NodeId::random())?;
+        let is_backup = original(name)
+            .and_then(|of| tree.lookup(parent, of).ok())
+            .is_some_and(|(_, of)| of.ino == ino);
+        if is_backup {
+            self.left.lock().hold(node);
+        }
         let was_single = state.meta.nlink == 1;
         state.meta.nlink += 1;
         state.meta.ctime = now;
@@ -293,7 +303,9 @@ impl Vault {
         self.left.lock().take(to.0, to.1);
         // They may know it under the name that it had until now.
         self.note_gone(tree, &moved.state.read(), moved, &gone, (from.0, true), now);
-        self.take_over(moved, target, false);
+        let is_backup = target.state.read().meta.nlink > 1;
+        self.take_over(moved, target, is_backup);
+        target.state.write().marks.scratch |= is_backup;
         self.lose_name(target, now);
         Ok(())
     }

@@ -269,10 +269,11 @@ impl<'a> Publishing<'a> {
         let Some(seen) = item.seen.as_ref().filter(|seen| !seen.drafts.is_empty()) else {
             return;
         };
-        // The last may be what the file still is: then it is told as its present state.
-        let over = match seen.present_draft() {
-            Some(_) => &seen.drafts[..seen.drafts.len() - 1],
-            None => &seen.drafts[..],
+        // The last may be what the file still is: then it is told as its present state, once whoever
+        // has it open to write has closed it. Some open it once more and write nothing.
+        let over = match seen.present_draft().is_some() {
+            true => &seen.drafts[..seen.drafts.len() - 1],
+            false => &seen.drafts[..],
         };
         if seen.meta.nlink == 0 || over.is_empty() {
             return;

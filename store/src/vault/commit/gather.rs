@@ -150,7 +150,7 @@ impl Vault {
         // What is to be chunked first is not what a sync should wait for.
         let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
         let quick = is_small || !work.is_sync();
-        let stays = state.meta.kind.is_local() || state.is_scratch();
+        let stays = state.meta.kind.is_local() || state.is_scratch() || state.is_begun();
         let may_tell = resting && quick && state.untold && !stays;
         item.telling = match may_tell {
             true => self.telling(state),

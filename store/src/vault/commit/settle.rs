@@ -37,6 +37,9 @@ impl Vault {
             let present = now.filter(|now| now.present);
             state.fresh |= item.publish && present.is_none();
             if item.is_unwritten(told) {
+                if let Some(content) = state.content.as_mut() {
+                    content.undone();
+                }
                 state.meta_dirty = true;
                 drop(guard);
                 self.mark_dirty(*ino);

@@ -111,7 +111,7 @@ impl Vault {
     /// was told of.
     pub(in crate::vault) fn capture(&self, inode: &Inode, state: &mut State) {
         let is_version =
-            state.fresh && state.writers == 0 && state.marks.text && state.meta.kind == Kind::File;
+            state.fresh && state.is_closed() && state.marks.text && state.meta.kind == Kind::File;
         let size = state.size();
         // An empty one is about to be filled.
         if !is_version || size == 0 || size > TEXT_MAX as u64 || state.is_scratch() {

@@ -76,6 +76,8 @@ pub(crate) struct LeftNames {
     order: VecDeque<Place>,
     /// Moved nodes that have a row which says so.
     rows: HashSet<NodeNo>,
+    /// Nodes that may be a backup's, until when.
+    backups: VecDeque<(NodeNo, Instant)>,
 }
 
 impl LeftNames {
@@ -131,16 +133,27 @@ impl LeftNames {
     pub(in crate::vault) fn clear(&mut self) {
         self.names.clear();
         self.order.clear();
+        self.backups.clear();
+    }
+
+    /// A file was given one more name, as some back it up before they save: that is held, too.
+    pub(in crate::vault) fn hold(&mut self, node: NodeNo) {
+        self.backups.push_back((node, Instant::now() + GRACE));
+        if self.backups.len() > HELD_MAX {
+            self.backups.pop_front();
+        }
     }
 
     /// Lets go of what was held long enough; returns the nodes that are held still.
     pub(in crate::vault) fn held(&mut self) -> HashSet<NodeNo> {
-        if self.names.is_empty() {
+        if self.names.is_empty() && self.backups.is_empty() {
             return HashSet::new();
         }
         let now = Instant::now();
         self.names.retain(|_, left| left.until > now);
-        self.names.values().map(|left| left.node).collect()
+        self.backups.retain(|(_, until)| *until > now);
+        let backups = self.backups.iter().map(|(node, _)| *node);
+        self.names.values().map(|left| left.node).chain(backups).collect()
     }
 
     /// Rows that a transaction is to write (their bytes, plain) and to remove.

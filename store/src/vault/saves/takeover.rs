@@ -87,6 +87,34 @@ impl Vault {
         old.may_yield() && new.is_new(who) && !loses
     }
 
+    /// The same for what has this name, of which its editor may just have made a backup by giving
+    /// it a second name, that nobody was told of.
+    pub(in crate::vault) fn is_save_over(
+        &self,
+        tree: &Tree,
+        new: &Inode,
+        old: &Inode,
+        (folder, name): (Ino, &[u8]),
+        who: Process,
+    ) -> bool {
+        if self.is_save(new, old, who) {
+            return true;
+        }
+        let may_be = {
+            let (old, new) = (old.state.read(), new.state.read());
+            let linked = old.meta.kind == Kind::File && old.meta.nlink == 2;
+            linked && new.is_new(who) && !(new.published.is_some() && old.published.is_none())
+        };
+        let is_backup = |entry: &Entry| {
+            entry.ino == old.ino && entry.told == Told::Never && original(&entry.name) == Some(name)
+        };
+        may_be
+            && new.ino != old.ino
+            && tree
+                .folder(folder)
+                .is_some_and(|folder| folder.entries.values().any(is_backup))
+    }
+
     /// `new` stands for `old`'s entity from now on; `old` keeps none if it is going, else it gets
     /// one of its own. The tree is locked.
     pub(in crate::vault) fn take_over(&self, new: &Inode, old: &Inode, old_stays: bool) {
@@ -127,12 +155,11 @@ impl Vault {
         self.drop_drafts(&mut state.drafts);
         state.drafts = drafts;
         state.fresh = true;
+        // Whoever saves it is editing it: what is put beside it now belongs to that.
+        state.found = Some(std::time::Instant::now());
         state.binding.bind(new.key(), entity, key);
         (state.published, state.beside) = (published, beside);
         (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
-        if state.writers > 0 || state.opens > 0 {
-            state.saving_since.get_or_insert_with(std::time::Instant::now);
-        }
         let at_rest = state.writers == 0;
         drop(state);
         self.mark_dirty(new.ino);
