@@ -233,7 +233,7 @@ impl<'a> Publishing<'a> {
             };
             let recorded = Some(draft.recorded);
             at = Some(
-                self.version(item, seen, at, version, (recorded, draft.program.clone()))
+                self.version(item, seen, at, version, (recorded, draft.program.clone(), false))
                     .0,
             );
         }
@@ -290,9 +290,10 @@ impl<'a> Publishing<'a> {
         let by = match seen.present_draft() {
             Some(draft) => {
                 told.drafts.push(draft.serial);
-                (Some(draft.recorded), draft.program.clone())
+                (Some(draft.recorded), draft.program.clone(), false)
             }
-            None => (None, seen.program.clone()),
+            // What has nothing new but its attributes is no version by itself.
+            None => (None, seen.program.clone(), !seen.fresh && before.is_some()),
         };
         let (at, batch, offset, len) = self.version(item, seen, before, version, by);
         let durable = &mut told.durable;
@@ -343,7 +344,7 @@ impl<'a> Publishing<'a> {
         seen: &Seen,
         before: Option<EventRef>,
         version: Version,
-        (recorded, program): (Option<Time>, Option<Arc<str>>),
+        (recorded, program, same): (Option<Time>, Option<Arc<str>>, bool),
     ) -> (EventRef, u64, u32, u32) {
         let entity = seen.binding.entity();
         let key = seen.binding.key(item.inode.key());
@@ -385,6 +386,7 @@ impl<'a> Publishing<'a> {
             parents,
             recorded,
             program,
+            same,
         };
         self.versions.note(self.vault, key, entity, &version, told_at);
         (at, batch, offset, len)
