@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::record::Time;
 use coffer_store::tree::Kind;
-use coffer_store::vault::{Retention, Subject, Vault};
+use coffer_store::vault::{Change, Retention, Subject, Vault};
 use history_support::*;
 
 const DAY: i64 = 86_400;
@@ -120,6 +120,73 @@ fn versions_go_as_they_grow_old() {
     drop(vault);
     let vault = open(&disk);
     assert_eq!(held(&vault, of), [6]);
+    check(&vault);
+}
+
+/// A mode or a time that changes alone is told, but is no version: the one before has it. It was a
+/// version by itself, so that `rsync -a`, which sets times after closing, made two of one save.
+#[test]
+fn attributes_alone_are_no_version() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    let of = |vault: &Vault| Subject::File(vault.lookup(TOP, b"file").unwrap());
+    let ino = make(&vault, TOP, "file");
+    let touch = |vault: &Vault, perm: u16, sec: i64| {
+        let change = Change {
+            perm: Some(perm),
+            mtime: Some(Time { sec, nsec: 0 }),
+            ..Change::default()
+        };
+        vault.change(ino, change).unwrap();
+        vault.commit().unwrap();
+    };
+    for (i, len) in [10, 100_000, 20].into_iter().enumerate() {
+        save_version(&vault, ino, &vec![i as u8; len]);
+        touch(&vault, 0o600, 1000 + i as i64);
+        touch(&vault, 0o640, 2000 + i as i64);
+    }
+    let as_it_should_be = |vault: &Vault| {
+        let all = versions(vault, of(vault));
+        let all = &all[all.len() - 3..];
+        let seen: Vec<_> = all
+            .iter()
+            .map(|v| (v.events.len(), v.perm, v.modified.sec, v.size))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (3, 0o640, 2000, 10),
+                (3, 0o640, 2001, 100_000),
+                (3, 0o640, 2002, 20)
+            ]
+        );
+        for (a, b) in all.iter().zip(&all[1..]) {
+            assert_eq!((b.number, b.parents.as_slice()), (a.number + 1, &a.events[2..]));
+        }
+        for (i, version) in all.iter().enumerate() {
+            let bytes = read_version(vault, of(vault), version.number).unwrap();
+            assert_eq!(bytes, vec![i as u8; bytes.len()]);
+        }
+        check(vault);
+    };
+    as_it_should_be(&vault);
+    vault.close().unwrap();
+    drop(vault);
+    let vault = open(&disk);
+    as_it_should_be(&vault);
+    // What it was before is one state less, and the number goes on.
+    vault.thin(days_from_now(4000)).unwrap();
+    vault.collect().unwrap();
+    let left = versions(&vault, of(&vault));
+    let held: Vec<_> = left
+        .iter()
+        .filter(|v| v.held)
+        .map(|v| (v.number, v.perm))
+        .collect();
+    assert_eq!(held, [(left.last().unwrap().number, 0o640)]);
+    save_version(&vault, vault.lookup(TOP, b"file").unwrap(), b"more");
+    let after = versions(&vault, of(&vault));
+    assert_eq!(after.last().unwrap().number, left.last().unwrap().number + 1);
     check(&vault);
 }
 

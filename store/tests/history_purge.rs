@@ -30,7 +30,10 @@ impl Needles {
 }
 
 fn events_of(vault: &Vault, of: Subject) -> Vec<EventRef> {
-    versions(vault, of).iter().map(|v| v.at).collect()
+    versions(vault, of)
+        .iter()
+        .flat_map(|v| v.events.clone())
+        .collect()
 }
 
 /// Others' files, which must stay: their bytes lie in the same batches and packs.

@@ -52,7 +52,7 @@ fn a_hundred_saves_read_back() {
                 assert!(found == *bytes, "version {}", info.number);
             }
             for (before, after) in listed.iter().zip(&listed[1..]) {
-                assert_eq!(after.parents, [before.at]);
+                assert_eq!(after.parents, [before.events[0]]);
                 assert_eq!(after.number, before.number + 1);
             }
             assert!(read(vault, ino) == contents[99]);
@@ -118,7 +118,7 @@ fn what_was_saved_just_now_is_listed() {
     let two = versions(&vault, of).pop().unwrap();
     assert_eq!(
         (two.number, two.parents.as_slice()),
-        (one.number + 1, &[one.at][..])
+        (one.number + 1, &one.events[..])
     );
     assert_eq!(read_version(&vault, of, two.number).unwrap(), b"two");
     assert_eq!(read_version(&vault, of, 99), Err(libc::ENOENT));

@@ -338,7 +338,9 @@ fn a_file_that_takes_over_while_it_is_open_is_committed_as_it_is() {
         let vault = &bench.vault;
         let ino = vault.make_by(editor(), ROOT, b"b", meta(), b"").unwrap();
         vault.open_by(editor(), ino, true, false, false).unwrap();
-        vault.write(ino, Some(0), written_before.as_bytes(), false).unwrap();
+        vault
+            .write(ino, Some(0), written_before.as_bytes(), false)
+            .unwrap();
         bench.rename(editor(), "b", "a");
         let at = written_before.len() as u64;
         vault.write(ino, Some(at), b", and the rest", false).unwrap();
@@ -374,6 +376,37 @@ fn a_file_taken_over_while_it_is_told_follows_on() {
     bench.tell();
     assert_eq!(bench.entity("note.md"), entity);
     assert_eq!(bench.text("note.md"), "text 399");
+    bench.check();
+}
+
+/// A backup was told, now and then, by a commit that came between the moment in which the old file got
+/// an entity of its own and the one in which it was known to be a backup: found by vim at a terminal.
+#[test]
+fn a_backup_is_told_in_no_moment() {
+    let bench = Bench::new();
+    bench.known("note.md", "first");
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let teller = {
+        let (vault, stop) = (bench.vault.clone(), stop.clone());
+        std::thread::spawn(move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                vault.tick().unwrap();
+            }
+        })
+    };
+    for turn in 0..3000 {
+        let save = [by_backup, by_backup_that_stays][turn % 2];
+        save(&bench, &format!("text {turn}"));
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    teller.join().unwrap();
+    bench.tell();
+    let removed = bench.vault.removed().unwrap();
+    let removed: Vec<_> = removed
+        .iter()
+        .map(|gone| String::from_utf8_lossy(&gone.path))
+        .collect();
+    assert!(removed.is_empty(), "{removed:?}");
     bench.check();
 }
 

@@ -46,17 +46,12 @@ fn rsync_into_the_vault() {
         return;
     };
     let source = desk.vault.scratch();
-    // Without times: where it sets them after closing, and the save was told in that very moment, the
-    // time alone is told once more.
     for (way, how) in [
-        ("whole", &["-a", "--no-times"][..]),
-        ("differences", &["-a", "--no-times", "--no-whole-file"]),
-        ("backup", &["-a", "--no-times", "--backup"]),
-        ("inplace", &["-a", "--no-times", "--inplace"]),
-        (
-            "inplace-differences",
-            &["-a", "--no-times", "--inplace", "--no-whole-file"],
-        ),
+        ("whole", &["-a"][..]),
+        ("differences", &["-a", "--no-whole-file"]),
+        ("backup", &["-a", "--backup"]),
+        ("inplace", &["-a", "--inplace"]),
+        ("inplace-differences", &["-a", "--inplace", "--no-whole-file"]),
     ] {
         edited(&desk, &format!("{way}.md"), Pace::Burst, |name, _, text| {
             fs::write(source.join(name), text).expect("there is room");

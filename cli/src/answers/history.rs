@@ -28,6 +28,9 @@ pub(crate) struct Version {
     pub held: bool,
     /// The versions that it was made from; more than one: a merge.
     pub parents: Vec<u64>,
+    /// How many events tell of it, as far as they are kept: one, and one for each time that only its
+    /// attributes changed.
+    pub events: u64,
 }
 
 /// A file's versions.

@@ -120,6 +120,7 @@ mod tests {
             program: None,
             held: true,
             parents: Vec::new(),
+            events: 1,
         }
     }
 

@@ -205,10 +205,24 @@ impl Db {
         prefix: &[u8],
         each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), DbError> {
+        self.scan_from(table, prefix, prefix, each)
+    }
+
+    /// The same, from a key on.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub fn scan_from(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        each: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), DbError> {
         self.with(|db| {
             let tx = db.begin_read()?;
             let rows = tx.open_table(table.definition())?;
-            for row in rows.range(prefix..)? {
+            for row in rows.range(from..)? {
                 let (key, value) = row?;
                 if !key.value().starts_with(prefix) || !each(key.value(), value.value()) {
                     break;

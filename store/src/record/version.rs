@@ -37,6 +37,8 @@ pub enum BodyRef {
 /// A version's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRecord {
+    /// Which version of its file it is; what changes attributes alone has the number of the one before.
+    pub number: u64,
     /// What is kept of it.
     pub kept: Kept,
     /// The batch that its event lies in.
@@ -89,7 +91,7 @@ impl VersionRecord {
     /// The record's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION).u8(self.kept as u8);
+        w.u8(VERSION).u64(self.number).u8(self.kept as u8);
         w.u64(self.batch).u32(self.offset).u32(self.len);
         w.raw(&self.at.chain.0).u64(self.at.seq);
         w.u32(self.generation)
@@ -125,6 +127,7 @@ impl VersionRecord {
         if r.u8()? != VERSION {
             return Err(Malformed("the record of a version of an unknown version"));
         }
+        let number = r.u64()?;
         let kept = match r.u8()? {
             0 => Kept::All,
             1 => Kept::Listed,
@@ -167,6 +170,7 @@ impl VersionRecord {
             return Err(CONTRADICTS);
         }
         Ok(VersionRecord {
+            number,
             kept,
             batch,
             offset,

@@ -304,8 +304,8 @@ impl Vault {
         // They may know it under the name that it had until now.
         self.note_gone(tree, &moved.state.read(), moved, &gone, (from.0, true), now);
         let is_backup = target.state.read().meta.nlink > 1;
-        self.take_over(moved, target, is_backup);
         target.state.write().marks.scratch |= is_backup;
+        self.take_over(moved, target, is_backup);
         self.lose_name(target, now);
         Ok(())
     }

@@ -307,7 +307,7 @@ impl<'a> Publishing<'a> {
                 ..version_of(&draft.meta, draft.bytes.len() as u64)
             };
             let parents = told.stand();
-            let by = (Some(draft.recorded), draft.program.clone());
+            let by = (Some(draft.recorded), draft.program.clone(), false);
             let now = self.version(item, seen, parents, version, by);
             told.is(now.at, Vec::new());
             told.texts.push(ToldText::Other);
@@ -338,7 +338,7 @@ impl<'a> Publishing<'a> {
                 body,
                 ..version_of(meta, size)
             };
-            let by = (Some(draft.recorded), draft.program.clone());
+            let by = (Some(draft.recorded), draft.program.clone(), !draft.fresh);
             let now = self.version(item, seen, parents.clone(), version, by);
             let heads = ready.heads();
             if let [change] = heads.as_slice() {
@@ -442,9 +442,10 @@ impl<'a> Publishing<'a> {
             Some(draft) => {
                 told.drafts.push(draft.serial);
                 told.texts.push(ToldText::Passed(draft.serial));
-                (Some(draft.recorded), draft.program.clone())
+                (Some(draft.recorded), draft.program.clone(), false)
             }
-            None => (None, seen.program.clone()),
+            // What has nothing new but its attributes is no version by itself.
+            None => (None, seen.program.clone(), !seen.fresh && told.at.is_some()),
         };
         let now = self.version(item, seen, told.stand(), version, by);
         let durable = &mut told.durable;
@@ -495,7 +496,7 @@ impl<'a> Publishing<'a> {
         seen: &Seen,
         parents: Vec<EventRef>,
         version: Version,
-        (recorded, program): (Option<Time>, Option<Arc<str>>),
+        (recorded, program, same): (Option<Time>, Option<Arc<str>>, bool),
     ) -> ToldVersion {
         let entity = seen.binding.entity();
         let key = seen.binding.key(item.inode.key());
@@ -524,6 +525,7 @@ impl<'a> Publishing<'a> {
             parents,
             recorded,
             program,
+            same,
         };
         let number = self.versions.note(self.vault, key, entity, &version, told_at);
         ToldVersion {

@@ -18,7 +18,7 @@ use super::history::{NewVersions, ToldAt};
 use super::{OpError, Vault};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::event::{BatchRow, EventKind, EventRef, Unverified, VerifyError, Version, Walk, content_aad};
+use crate::event::{BatchRow, Body, EventKind, EventRef, Unverified, VerifyError, Version, Walk, content_aad};
 use crate::ids::{ChainId, EntityId, Ino};
 use crate::keys::{Key, VerifyingKey, open};
 use crate::record::{Kind, Time, kind};
@@ -144,6 +144,7 @@ impl Vault {
                     parents: head.replaces.clone(),
                     recorded: Some(version.mtime),
                     program: None,
+                    same: matches!(version.body, Body::Same),
                 };
                 versions.note(self, key, entity, &version, told);
                 if !taken.entities.contains(&entity) {

@@ -384,6 +384,7 @@ pub fn batch_with_holes() -> (Vec<u8>, BatchRow) {
 /// One or more records of versions.
 pub fn version_rows() -> Vec<(&'static str, VersionRecord)> {
     let inline = VersionRecord {
+        number: 0x5152,
         kept: Kept::All,
         batch: 0x0102_0304_0506_0708,
         offset: 0x1112_1314,

@@ -22,7 +22,7 @@ pub(super) fn list(store: &Vault, of: &Named, newest: Option<u64>) -> Result<His
     let (subject, gone, versions) = target.file(store)?;
     let numbers: HashMap<EventRef, u64> = versions
         .iter()
-        .map(|version| (version.at, version.number))
+        .flat_map(|version| version.events.iter().map(|at| (*at, version.number)))
         .collect();
     let chosen: Vec<&VersionInfo> = match target.moment {
         Some(moment) => vec![target.pick(moment, &versions)?],
@@ -97,6 +97,7 @@ fn answer(version: &VersionInfo, numbers: &HashMap<EventRef, u64>) -> Version {
         program: version.program.clone(),
         held: version.held,
         parents: version.parents.iter().filter_map(known).collect(),
+        events: version.events.len() as u64,
     }
 }
 

@@ -35,7 +35,7 @@ impl Vault {
                 self.texts.told(entity, now.texts.clone());
             }
             let present = now.filter(|now| now.present);
-            state.fresh |= item.publish && present.is_none();
+            state.fresh |= item.publish && seen.fresh && present.is_none();
             if item.is_unwritten(told) {
                 if let Some(content) = state.content.as_mut() {
                     content.undone();
@@ -175,9 +175,9 @@ impl Vault {
         let mut dirty = work.drained.clone();
         for (ino, item) in &work.items {
             let mut state = item.inode.state.write();
-            if item.seen.is_some() {
+            if let Some(seen) = &item.seen {
                 (state.meta_dirty, state.times_only) = (true, false);
-                state.fresh |= item.publish;
+                state.fresh |= item.publish && seen.fresh;
             }
             if item.plan.is_some()
                 && let Some(content) = state.content.as_mut()

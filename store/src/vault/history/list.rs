@@ -16,6 +16,15 @@ pub(super) struct Whose {
     pub(super) key: Key,
 }
 
+impl VersionInfo {
+    /// Its attributes changed.
+    fn go_on(&mut self, record: &VersionRecord) {
+        self.events.push(record.at);
+        (self.modified, self.perm) = (record.modified, record.perm);
+        self.held |= record.kept == Kept::All;
+    }
+}
+
 impl Vault {
     /// All versions of a file, the oldest first, those saved just now included. What is being
     /// written while it is asked for is none yet.
@@ -35,10 +44,15 @@ impl Vault {
     }
 
     fn versions_of(&self, whose: &Whose) -> Result<Vec<VersionInfo>, OpError> {
-        let mut found = Vec::new();
+        let mut found: Vec<VersionInfo> = Vec::new();
         let mut failed = None;
-        self.each_version(&whose.key, &whose.entity, &mut |number, record| match record {
-            Ok(record) if record.kept != Kept::Key => found.push(self.describe(number, record)),
+        self.each_version(&whose.key, &whose.entity, &mut |_, record| match record {
+            Ok(record) if record.kept != Kept::Key => {
+                match found.last_mut().filter(|last| last.number == record.number) {
+                    Some(last) => last.go_on(&record),
+                    None => found.push(self.describe(record)),
+                }
+            }
             Ok(_) => {}
             // `check` names it; it keeps nobody from all others.
             Err(e) => failed = Some(e),
@@ -50,10 +64,10 @@ impl Vault {
     }
 
     /// What of a version is shown.
-    pub(super) fn describe(&self, number: u64, record: VersionRecord) -> VersionInfo {
+    pub(super) fn describe(&self, record: VersionRecord) -> VersionInfo {
         VersionInfo {
-            number,
-            at: record.at,
+            number: record.number,
+            events: vec![record.at],
             recorded: record.recorded,
             modified: record.modified,
             size: record.size,

@@ -29,7 +29,7 @@ pub use read::OldVersion;
 pub(super) use read::Reading;
 pub(crate) use removed::removed_aad;
 pub(crate) use rows::version_aad;
-pub(super) use rows::{NewVersions, ToldAt, last_number, split_key};
+pub(super) use rows::{NewVersions, ToldAt, last_serial, split_key};
 pub(super) use settings::{Setting, Settings};
 pub(super) use stand::Stand;
 
@@ -39,8 +39,8 @@ pub struct VersionInfo {
     /// Counted from 1 for each file, in the order in which this device learnt of them; never given
     /// anew, so that numbers have gaps once versions were thinned.
     pub number: u64,
-    /// Its event.
-    pub at: EventRef,
+    /// Its events, as far as they are kept: the one that told it, and each that changed attributes alone after it.
+    pub events: Vec<EventRef>,
     /// The versions that it was made from; more than one: a merge.
     pub parents: Vec<EventRef>,
     /// When its device recorded it. Shown, and decides nothing.

@@ -104,7 +104,7 @@ impl Vault {
         // Its chunks may have gone between the row and here: then it is gone by now.
         self.held_version(&reading.key, &reading.entity, number)?;
         Ok(OldVersion {
-            info: self.describe(number, record),
+            info: self.describe(record),
             reading,
         })
     }
@@ -147,8 +147,10 @@ impl Vault {
         entity: &EntityId,
         number: u64,
     ) -> Result<VersionRecord, OpError> {
-        let record = self.version_row(key, entity, number)?;
-        let record = record.filter(|record| record.kept != Kept::Key);
+        let found = self.numbered(key, entity, number)?;
+        let record = found
+            .map(|(_, record)| record)
+            .filter(|record| record.kept != Kept::Key);
         let record = record.ok_or(TreeError::NotFound)?;
         match record.kept {
             Kept::All => Ok(record),

@@ -1,7 +1,7 @@
 //! What was removed: the rows that say where it was and keep its key, and what can be listed of
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Removed;
 use crate::core::StoreError;
@@ -188,11 +188,11 @@ impl Vault {
             let (Some(key), false) = (keys.get(&entity), versions.contains_key(&entity)) else {
                 continue;
             };
-            let mut held = 0;
+            let mut held = HashSet::new();
             self.each_version(key, &entity, &mut |_, record| {
-                held += u64::from(record.is_ok_and(|record| record.kept == Kept::All));
+                held.extend(record.ok().filter(|r| r.kept == Kept::All).map(|r| r.number));
             })?;
-            versions.insert(entity, held);
+            versions.insert(entity, held.len() as u64);
         }
         let tree = self.tree.read();
         let paths = Paths::new(&tree, &rows);

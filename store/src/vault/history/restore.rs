@@ -86,9 +86,9 @@ impl Vault {
             None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
         };
         let (mut last, mut last_held) = (None, None);
-        self.each_version(&key, &entity, &mut |number, record| {
+        self.each_version(&key, &entity, &mut |_, record| {
             if let Ok(record) = record {
-                last_held = (record.kept == Kept::All).then_some(number).or(last_held);
+                last_held = (record.kept == Kept::All).then_some(record.number).or(last_held);
                 last = Some(record.at);
             }
         })?;
@@ -110,6 +110,7 @@ impl Vault {
             let owner = inode.owner(&self.core, &state.binding);
             let content = state.content.as_mut().ok_or(OpError::Errno(libc::EINVAL))?;
             content.become_whole(owner, &bytes.pieces, &bytes.inline)?;
+            state.fresh = true;
         }
         Ok(file.place(at)?.0)
     }

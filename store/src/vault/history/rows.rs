@@ -1,10 +1,12 @@
-//! The table of versions: entity ‖ number → what is kept of one, sealed under the entity's key.
+//! The table of versions: entity ‖ serial → what is kept of one, sealed under the entity's key.
 //!
 //! Before the sealed record a byte says whether chunks are held by it: the collection opens no
 //! other rows. It is bound into the seal.
 //!
-//! A row is written in the transaction that stores its event. Numbers ascend and are never given
-//! anew: the last row of an entity is its present version's, and stays.
+//! A row is written in the transaction that stores its event. Serials ascend and are never given
+//! anew: the last row of an entity is its present version's, and stays. The versions that people
+//! see are counted by a number in the row: an event that changes attributes alone has a row, and in
+//! it the number of the version before it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,26 +20,26 @@ use crate::record::{BodyRef, Kept, PROGRAM_MAX, Time, VersionRecord, kind};
 use crate::vault::Vault;
 
 /// A row's key.
-pub(in crate::vault) fn row_key(entity: &EntityId, number: u64) -> [u8; 24] {
+pub(in crate::vault) fn row_key(entity: &EntityId, serial: u64) -> [u8; 24] {
     let mut key = [0; 24];
     key[..16].copy_from_slice(&entity.0);
-    key[16..].copy_from_slice(&number.to_be_bytes());
+    key[16..].copy_from_slice(&serial.to_be_bytes());
     key
 }
 
 /// What a row's key names.
 pub(in crate::vault) fn split_key(key: &[u8]) -> Option<(EntityId, u64)> {
-    let (entity, number) = key.split_first_chunk::<16>()?;
-    Some((EntityId(*entity), u64::from_be_bytes(number.try_into().ok()?)))
+    let (entity, serial) = key.split_first_chunk::<16>()?;
+    Some((EntityId(*entity), u64::from_be_bytes(serial.try_into().ok()?)))
 }
 
 /// Associated data of a version's row.
-pub(crate) fn version_aad(entity: &EntityId, number: u64, holds_chunks: bool) -> Aad {
+pub(crate) fn version_aad(entity: &EntityId, serial: u64, holds_chunks: bool) -> Aad {
     Aad {
         kind: kind::VERSION,
         id: entity.0,
         chain: [0; 16],
-        version: number,
+        version: serial,
         generation: u32::from(holds_chunks),
     }
 }
@@ -51,26 +53,40 @@ pub(in crate::vault) fn holds_chunks(row: &[u8]) -> bool {
 pub(in crate::vault) fn open_row(
     key: &Key,
     entity: &EntityId,
-    number: u64,
+    serial: u64,
     row: &[u8],
     plain: &mut Vec<u8>,
 ) -> Result<VersionRecord, StoreError> {
-    let what = || format!("the record of version {number} of a file");
+    let what = || format!("the record of version {serial} of a file");
     plain.clear();
     let sealed = match row.split_first() {
         Some((0 | 1, sealed)) => sealed,
         _ => return Err(StoreError::Tampered { what: what() }),
     };
-    let aad = version_aad(entity, number, holds_chunks(row));
+    let aad = version_aad(entity, serial, holds_chunks(row));
     open_into(key, &aad, sealed, plain).map_err(StoreError::tampered(what()))?;
     VersionRecord::decode(plain).map_err(StoreError::malformed(what()))
 }
 
-/// The number of an entity's last version; 0 if there is none.
-pub(in crate::vault) fn last_number(db: &Db, entity: &EntityId) -> Result<u64, StoreError> {
+/// The serial of an entity's last version; 0 if there is none.
+pub(in crate::vault) fn last_serial(db: &Db, entity: &EntityId) -> Result<u64, StoreError> {
     let last = db.last(Table::Versions, &entity.0)?;
-    let number = last.and_then(|(key, _)| split_key(&key));
-    Ok(number.map_or(0, |(_, number)| number))
+    let serial = last.and_then(|(key, _)| split_key(&key));
+    Ok(serial.map_or(0, |(_, serial)| serial))
+}
+
+/// Serial and number of an entity's last version; 0 if there is none.
+fn last_of(db: &Db, key: &Key, entity: &EntityId) -> Result<(u64, u64), StoreError> {
+    let Some((name, row)) = db.last(Table::Versions, &entity.0)? else {
+        return Ok((0, 0));
+    };
+    let Some((_, serial)) = split_key(&name) else {
+        return Ok((0, 0));
+    };
+    let mut plain = zeroize::Zeroizing::new(Vec::new());
+    // Of a row that does not open it is known at least that no number is above its serial.
+    let record = open_row(key, entity, serial, &row, &mut plain);
+    Ok((serial, record.map_or(serial, |record| record.number)))
 }
 
 /// Where a version was told.
@@ -86,20 +102,22 @@ pub(in crate::vault) struct ToldAt {
     /// When it was recorded, if not now.
     pub(in crate::vault) recorded: Option<Time>,
     pub(in crate::vault) program: Option<Arc<str>>,
+    /// Only attributes changed.
+    pub(in crate::vault) same: bool,
 }
 
 /// The versions that one commit tells.
 #[derive(Default)]
 pub(in crate::vault) struct NewVersions {
-    /// The last number that this commit has given, of each entity.
-    last: HashMap<EntityId, u64>,
+    /// The last serial and number that this commit has given, of each entity.
+    last: HashMap<EntityId, (u64, u64)>,
     rows: Vec<([u8; 24], Vec<u8>)>,
     recorded: Option<Time>,
     failed: Option<StoreError>,
 }
 
 impl NewVersions {
-    /// Notes a version, under the next number, which it returns.
+    /// Notes a version, under the next serial, which it returns.
     pub(in crate::vault) fn note(
         &mut self,
         vault: &Vault,
@@ -112,18 +130,19 @@ impl NewVersions {
         let before = match self.last.get(&entity) {
             Some(last) => Ok(*last),
             // Nobody has told of it before: there is nothing to be looked up.
-            None if creates => Ok(0),
-            None => last_number(&vault.core.db, &entity),
+            None if creates => Ok((0, 0)),
+            None => last_of(&vault.core.db, key, &entity),
         };
-        let number = match before {
-            Ok(before) => before + 1,
+        let (serial, number) = match before {
+            Ok((serial, number)) => (serial + 1, number + u64::from(!told.same || number == 0)),
             Err(e) => {
                 self.failed.get_or_insert(e);
                 return 0;
             }
         };
-        self.last.insert(entity, number);
+        self.last.insert(entity, (serial, number));
         let record = VersionRecord {
+            number,
             kept: Kept::All,
             batch: told.batch,
             offset: told.offset,
@@ -151,9 +170,9 @@ impl NewVersions {
                 Body::Change { .. } | Body::Same => BodyRef::Other,
             },
         };
-        let sealed = seal_row(key, &entity, number, &record);
-        self.rows.push((row_key(&entity, number), sealed));
-        number
+        let sealed = seal_row(key, &entity, serial, &record);
+        self.rows.push((row_key(&entity, serial), sealed));
+        serial
     }
 
     /// The rows of all of them.
@@ -171,12 +190,12 @@ impl NewVersions {
 pub(in crate::vault) fn seal_row(
     key: &Key,
     entity: &EntityId,
-    number: u64,
+    serial: u64,
     record: &VersionRecord,
 ) -> Vec<u8> {
     let holds = record.kept == Kept::All && matches!(record.body, BodyRef::Manifest(_));
     let mut plain = record.encode();
-    let sealed = seal(key, &version_aad(entity, number, holds), &plain);
+    let sealed = seal(key, &version_aad(entity, serial, holds), &plain);
     zeroize::Zeroize::zeroize(&mut plain);
     let mut row = Vec::with_capacity(1 + sealed.len());
     row.push(u8::from(holds));
@@ -185,7 +204,7 @@ pub(in crate::vault) fn seal_row(
 }
 
 impl Vault {
-    /// Calls `each` with all rows of an entity, the oldest first: number, and what it says or why
+    /// Calls `each` with all rows of an entity, the oldest first: serial, and what it says or why
     /// that is not known.
     pub(in crate::vault) fn each_version(
         &self,
@@ -195,8 +214,8 @@ impl Vault {
     ) -> Result<(), StoreError> {
         let mut plain = Vec::new();
         self.core.db.scan(Table::Versions, &entity.0, &mut |name, row| {
-            if let Some((_, number)) = split_key(name) {
-                each(number, open_row(key, entity, number, row, &mut plain));
+            if let Some((_, serial)) = split_key(name) {
+                each(serial, open_row(key, entity, serial, row, &mut plain));
             }
             true
         })?;
@@ -204,16 +223,59 @@ impl Vault {
         Ok(())
     }
 
-    /// One of them.
+    /// One of them, by its serial.
     pub(in crate::vault) fn version_row(
         &self,
         key: &Key,
         entity: &EntityId,
-        number: u64,
+        serial: u64,
     ) -> Result<Option<VersionRecord>, StoreError> {
-        let row = self.core.db.get(Table::Versions, &row_key(entity, number))?;
+        let row = self.core.db.get(Table::Versions, &row_key(entity, serial))?;
         let mut plain = zeroize::Zeroizing::new(Vec::new());
-        row.map(|row| open_row(key, entity, number, &row, &mut plain))
+        row.map(|row| open_row(key, entity, serial, &row, &mut plain))
             .transpose()
+    }
+
+    /// The row that a version is read from, by its number, and its serial: of those with its number the
+    /// last that is held, else the last.
+    pub(in crate::vault) fn numbered(
+        &self,
+        key: &Key,
+        entity: &EntityId,
+        number: u64,
+    ) -> Result<Option<(u64, VersionRecord)>, StoreError> {
+        let mut found: Option<(u64, VersionRecord)> = None;
+        let mut failed = None;
+        let mut plain = zeroize::Zeroizing::new(Vec::new());
+        self.core.db.scan_from(
+            Table::Versions,
+            &entity.0,
+            &row_key(entity, number),
+            &mut |name, row| {
+                let Some((_, serial)) = split_key(name) else {
+                    return true;
+                };
+                match open_row(key, entity, serial, row, &mut plain) {
+                    Ok(record) if record.number == number => {
+                        let better = record.kept == Kept::All
+                            || found.as_ref().is_none_or(|(_, old)| old.kept != Kept::All);
+                        if better {
+                            found = Some((serial, record));
+                        }
+                        true
+                    }
+                    Ok(record) => record.number < number,
+                    Err(e) => {
+                        // Which it was is not known: it may be that one.
+                        failed.get_or_insert(e);
+                        true
+                    }
+                }
+            },
+        )?;
+        match (found, failed) {
+            (None, Some(e)) => Err(e),
+            (found, _) => Ok(found),
+        }
     }
 }

@@ -290,8 +290,9 @@ impl Vault {
                 };
                 tree.reidentify(at, left.node, fresh);
                 self.be_known(tree, folder, node, left.known);
-                self.take_over(inode, &old, true);
+                // First: once it has an entity of its own, a commit may look at it.
                 old.state.write().marks.scratch = backup;
+                self.take_over(inode, &old, true);
             }
             How::Removed {
                 entity,

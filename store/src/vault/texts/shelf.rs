@@ -19,7 +19,7 @@ use crate::keys::{Aad, Key, open, seal};
 use crate::record::{DocumentRecord, Kept, VersionRecord, kind};
 use crate::text::{Change, ChangeHash, Maker, Refused, TextError};
 use crate::vault::Vault;
-use crate::vault::history::last_number;
+use crate::vault::history::last_serial;
 
 /// Bytes that documents may take together.
 const BYTES_MAX: usize = 96 << 20;
@@ -263,7 +263,7 @@ impl Vault {
 
     /// Takes in the versions that were told since; false if they do not go on from it.
     fn extend(&self, entity: EntityId, key: &Key, hot: &mut Hot) -> Result<bool, DocumentError> {
-        let last = last_number(&self.core.db, &entity)?;
+        let last = last_serial(&self.core.db, &entity)?;
         if hot.upto > last {
             return Ok(false);
         }
