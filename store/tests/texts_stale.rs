@@ -40,7 +40,7 @@ fn a_stale_buffer_is_merged() {
     assert_eq!(bench.forms("note.md"), [Text; 3]);
     // What was saved is the version; the merge is named by both.
     assert_eq!(bench.version("note.md", 3), garlic(NOTE).as_bytes());
-    assert_eq!(versions[2].parents, [versions[0].at]);
+    assert_eq!(versions[2].parents, [versions[0].events[0]]);
     bench.check();
     let bench = bench.again();
     assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
@@ -52,7 +52,7 @@ fn a_stale_buffer_is_merged() {
     assert_eq!(after.len(), 4);
     let mut parents = after[3].parents.clone();
     parents.sort_unstable();
-    let mut both = [versions[1].at, versions[2].at];
+    let mut both = [versions[1].events[0], versions[2].events[0]];
     both.sort_unstable();
     assert_eq!(parents, both);
     assert_eq!(
