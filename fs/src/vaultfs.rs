@@ -272,11 +272,11 @@ impl FileSystem for CofferFs {
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
         self.touch();
-        self.vault
-            .open_by(who.pid, ino, mode.write, mode.truncate, who.uid != 0)
-            .map_err(errno)?;
-        let handle = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
-        Ok(if mode.write { handle | WRITES } else { handle })
+        let number = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
+        let handle = if mode.write { number | WRITES } else { number };
+        let how = (mode.write, mode.truncate, who.uid != 0);
+        self.vault.open_handle(who.pid, ino, how, handle).map_err(errno)?;
+        Ok(handle)
     }
 
     fn create(

@@ -138,8 +138,8 @@ pub fn secrets(
     secrets.encode().to_vec()
 }
 
-/// The note of a removal that is not told yet, and the version that was seen.
-pub fn gone(id: NodeId, saw: Option<EventRef>) -> Vec<u8> {
+/// The note of a removal that is not told yet, and the versions that were seen.
+pub fn gone(id: NodeId, saw: Vec<EventRef>) -> Vec<u8> {
     GoneNode { id, saw }.encode()
 }
 

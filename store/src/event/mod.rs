@@ -154,7 +154,9 @@ impl Head {
         let (space, chain, seq) = (SpaceId(r.array()?), ChainId(r.array()?), r.u64()?);
         let (lamport, prev, subject, generation) = (r.u64()?, r.array()?, r.array()?, r.u32()?);
         let count = r.u16()?;
-        if count > REPLACES_MAX || seq == 0 {
+        // Only what creates an entity replaces nothing of it.
+        let lacks = kind == EventKind::Version && count == 0;
+        if count > REPLACES_MAX || seq == 0 || lacks {
             return Err(CONTRADICTS);
         }
         let replaces = (0..count)

@@ -6,10 +6,7 @@ use super::VERSION;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EventRef};
 
-/// A version of a text, as its document names it: the newest of its changes.
-pub(crate) type Names = Vec<[u8; 32]>;
-
-/// Most changes that name one version, and most versions that are listed.
+/// Most states that are listed, and most versions that name one.
 const MOST: usize = 1024;
 
 /// A text's document, as it is stored on this device.
@@ -19,28 +16,25 @@ pub struct DocumentRecord {
     pub genesis: EventRef,
     /// The number of the last version that it has.
     pub upto: u64,
-    /// Its newest versions.
-    pub heads: Vec<(EventRef, Names)>,
-    /// What the file showed lately, the newest last, and whether this device made it.
-    pub recent: Vec<(bool, Names)>,
+    /// What the file showed lately, the newest last: the versions that each state was the merge of.
+    pub recent: Vec<Vec<EventRef>>,
     /// The document.
     pub bytes: Vec<u8>,
 }
+
+const CONTRADICTS: Malformed = Malformed("the record of a text's document contradicts itself");
 
 impl DocumentRecord {
     /// The record's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION).raw(&self.genesis.chain.0).u64(self.genesis.seq);
-        w.u64(self.upto).u16(self.heads.len() as u16);
-        for (at, names) in &self.heads {
-            w.raw(&at.chain.0).u64(at.seq);
-            put_names(&mut w, names);
-        }
-        w.u16(self.recent.len() as u16);
-        for (own, names) in &self.recent {
-            w.u8(u8::from(*own));
-            put_names(&mut w, names);
+        w.u64(self.upto).u16(self.recent.len() as u16);
+        for state in &self.recent {
+            w.u16(state.len() as u16);
+            for at in state {
+                w.raw(&at.chain.0).u64(at.seq);
+            }
         }
         w.raw(&self.bytes);
         w.0
@@ -57,47 +51,26 @@ impl DocumentRecord {
         }
         let genesis = event(&mut r)?;
         let upto = r.u64()?;
-        let count = r.u16()?;
-        let mut heads = Vec::new();
-        for _ in 0..count {
-            heads.push((event(&mut r)?, names(&mut r)?));
+        let count = usize::from(r.u16()?);
+        if count > MOST {
+            return Err(CONTRADICTS);
         }
-        let count = r.u16()?;
-        let mut recent = Vec::new();
-        for _ in 0..count {
-            let own = match r.u8()? {
-                0 => false,
-                1 => true,
-                _ => return Err(Malformed("the record of a text's document contradicts itself")),
-            };
-            recent.push((own, names(&mut r)?));
-        }
-        if heads.len().max(recent.len()) > MOST {
-            return Err(Malformed("the record of a text's document contradicts itself"));
-        }
+        let recent = (0..count).map(|_| state(&mut r)).collect::<Result<_, _>>()?;
         Ok(DocumentRecord {
             genesis,
             upto,
-            heads,
             recent,
             bytes: r.rest().to_vec(),
         })
     }
 }
 
-fn put_names(w: &mut Writer, names: &Names) {
-    w.u16(names.len() as u16);
-    for name in names {
-        w.raw(name);
-    }
-}
-
-fn names(r: &mut Reader<'_>) -> Result<Names, Malformed> {
+fn state(r: &mut Reader<'_>) -> Result<Vec<EventRef>, Malformed> {
     let count = usize::from(r.u16()?);
     if count == 0 || count > MOST {
-        return Err(Malformed("the record of a text's document contradicts itself"));
+        return Err(CONTRADICTS);
     }
-    (0..count).map(|_| r.array()).collect()
+    (0..count).map(|_| event(r)).collect()
 }
 
 fn event(r: &mut Reader<'_>) -> Result<EventRef, Malformed> {

@@ -6,6 +6,9 @@ use super::node::{NAME_MAX, valid_name};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId};
 
+/// Most versions that a file can show the merge of.
+const SAW_MAX: u16 = 1024;
+
 /// A node that is gone, that other devices knew of.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GoneRecord {
@@ -17,8 +20,8 @@ pub struct GoneRecord {
     pub entity: Option<EntityId>,
     /// The entity's key, if this was its last name.
     pub key: Option<[u8; 32]>,
-    /// The newest version that whoever removed it saw.
-    pub saw: Option<EventRef>,
+    /// The newest versions that whoever removed it saw: what it showed.
+    pub saw: Vec<EventRef>,
     /// When.
     pub when: Time,
     /// Bytes.
@@ -59,10 +62,10 @@ impl GoneRecord {
             Some(key) => w.u8(1).raw(key),
             None => w.u8(0),
         };
-        match &self.saw {
-            Some(at) => w.u8(1).raw(&at.chain.0).u64(at.seq),
-            None => w.u8(0),
-        };
+        w.u16(self.saw.len() as u16);
+        for at in &self.saw {
+            w.raw(&at.chain.0).u64(at.seq);
+        }
         put_time(&mut w, self.when);
         w.u64(self.size).u16(self.perm).bytes(&self.name);
         w.0
@@ -89,14 +92,17 @@ impl GoneRecord {
             1 => Some(r.array()?),
             _ => return Err(CONTRADICTS),
         };
-        let saw = match r.u8()? {
-            0 => None,
-            1 => Some(EventRef {
+        let count = r.u16()?;
+        if count > SAW_MAX {
+            return Err(CONTRADICTS);
+        }
+        let saw = (0..count).map(|_| {
+            Ok(EventRef {
                 chain: ChainId(r.array()?),
                 seq: r.u64()?,
-            }),
-            _ => return Err(CONTRADICTS),
-        };
+            })
+        });
+        let saw = saw.collect::<Result<_, Malformed>>()?;
         let when = get_time(&mut r)?;
         let (size, perm) = (r.u64()?, r.u16()?);
         let name = r.bytes(NAME_MAX)?.to_vec();

@@ -30,8 +30,10 @@ pub enum BodyRef {
     Inline,
     /// In chunks.
     Manifest(ManifestRef),
-    /// Nowhere, or known from its event alone.
+    /// Nowhere: its event says how it goes on from those before it, or it is not kept.
     Other,
+    /// The same, by a change of this name.
+    Change([u8; 32]),
 }
 
 /// A version's row.
@@ -55,6 +57,8 @@ pub struct VersionRecord {
     pub lamport: u64,
     /// The event brought the entity's key.
     pub creates: bool,
+    /// It came from another device, since this store is one of its own.
+    pub foreign: bool,
     /// The versions that it was made from.
     pub parents: Vec<EventRef>,
     /// When its device recorded it.
@@ -80,12 +84,13 @@ const CONTRADICTS: Malformed = Malformed("the record of a version contradicts it
 impl VersionRecord {
     /// Whether it is a text that goes on from those before it: then its bytes are nowhere.
     pub fn is_change(&self) -> bool {
-        self.form == 2 && self.body == BodyRef::Other && self.kept == Kept::All
+        let goes_on = matches!(self.body, BodyRef::Other | BodyRef::Change(_));
+        self.form == 2 && goes_on && self.kept == Kept::All
     }
 
     /// Whether a text begins with it.
     pub fn is_genesis(&self) -> bool {
-        self.form == 2 && self.body != BodyRef::Other && self.kept == Kept::All
+        self.form == 2 && !self.is_change() && self.kept == Kept::All
     }
 
     /// The record's bytes.
@@ -96,7 +101,7 @@ impl VersionRecord {
         w.raw(&self.at.chain.0).u64(self.at.seq);
         w.u32(self.generation)
             .u64(self.lamport)
-            .u8(u8::from(self.creates));
+            .u8(u8::from(self.creates) | (u8::from(self.foreign) << 1));
         w.u16(self.parents.len() as u16);
         for parent in &self.parents {
             w.raw(&parent.chain.0).u64(parent.seq);
@@ -114,6 +119,7 @@ impl VersionRecord {
                 &mut w
             }
             BodyRef::Other => w.u8(2),
+            BodyRef::Change(name) => w.u8(3).raw(name),
         };
         w.0
     }
@@ -137,9 +143,8 @@ impl VersionRecord {
         let (batch, offset, len) = (r.u64()?, r.u32()?, r.u32()?);
         let at = event_ref(&mut r)?;
         let (generation, lamport) = (r.u32()?, r.u64()?);
-        let creates = match r.u8()? {
-            0 => false,
-            1 => true,
+        let (creates, foreign) = match r.u8()? {
+            bits @ 0..=3 => (bits & 1 != 0, bits & 2 != 0),
             _ => return Err(CONTRADICTS),
         };
         let count = r.u16()?;
@@ -161,12 +166,14 @@ impl VersionRecord {
             0 => BodyRef::Inline,
             1 => BodyRef::Manifest(get_manifest(&mut r)?),
             2 => BodyRef::Other,
+            3 => BodyRef::Change(r.array()?),
             _ => return Err(Malformed("a body of an unknown kind")),
         };
         r.end()?;
         let kept_for_key = kept == Kept::All || (creates && body == BodyRef::Other);
         let is_file = matches!(kind, Kind::File | Kind::Symlink) && (1..=2).contains(&form);
-        if !kept_for_key || !is_file || size > i64::MAX as u64 {
+        let lawful = !matches!(body, BodyRef::Change(_)) || (form == 2 && kind == Kind::File);
+        if !kept_for_key || !is_file || !lawful || size > i64::MAX as u64 {
             return Err(CONTRADICTS);
         }
         Ok(VersionRecord {
@@ -179,6 +186,7 @@ impl VersionRecord {
             generation,
             lamport,
             creates,
+            foreign,
             parents,
             recorded,
             modified,

@@ -91,5 +91,9 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
     };
     vault.size_packs();
     vault.load_history()?;
+    {
+        let untold = vault.untold.lock();
+        untold.behind.iter().for_each(|ino| vault.texts.may_show(*ino));
+    }
     Ok(Arc::new(vault))
 }

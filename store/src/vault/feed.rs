@@ -28,8 +28,6 @@ pub struct Changes {
 #[derive(Default)]
 pub(crate) struct Feed {
     subscribers: Mutex<Vec<Sender<Changes>>>,
-    /// Files that came to show other bytes, since they were told.
-    merged: Mutex<Vec<Ino>>,
 }
 
 impl Feed {
@@ -39,31 +37,34 @@ impl Feed {
         receiver
     }
 
-    /// A file shows other bytes; the next transaction says so.
+    /// A file shows other bytes from now on. Nobody waits for the transaction: whoever reads what is
+    /// cached meanwhile has what the file does not show any more.
     pub(super) fn merged(&self, ino: Ino) {
-        self.merged.lock().push(ino);
+        self.send(&Changes {
+            inodes: vec![ino],
+            merged: vec![ino],
+            ..Changes::default()
+        });
+    }
+
+    fn send(&self, changes: &Changes) {
+        // Who has gone away is forgotten.
+        self.subscribers
+            .lock()
+            .retain(|s| s.send(changes.clone()).is_ok());
     }
 
     pub(super) fn tell(&self, work: &Work, told: &ToldNow) {
-        let mut merged = std::mem::take(&mut *self.merged.lock());
-        merged.extend(
-            work.items
-                .iter()
-                .filter(|(_, item)| item.merged.is_some())
-                .map(|(ino, _)| *ino),
-        );
-        let mut subscribers = self.subscribers.lock();
-        if subscribers.is_empty() {
+        if self.subscribers.lock().is_empty() {
             return;
         }
         let changes = Changes {
             inodes: work.items.keys().copied().collect(),
-            merged,
+            merged: Vec::new(),
             gone: work.dead.iter().map(|d| d.ino).collect(),
             nodes: work.nodes.iter().map(|(no, _)| *no).collect(),
             events: (told.first, told.count),
         };
-        // Who has gone away is forgotten.
-        subscribers.retain(|s| s.send(changes.clone()).is_ok());
+        self.send(&changes);
     }
 }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::attributes::kill_suid;
 use super::saves::Process;
-use super::texts::Stand;
 use super::{OpError, Vault};
 use crate::content::{self, INLINE_MAX};
 use crate::ids::Ino;
@@ -35,6 +34,21 @@ impl Vault {
         truncate: bool,
         suid: bool,
     ) -> Result<(), OpError> {
+        self.open_handle(who, ino, (write, truncate, suid), 0)
+    }
+
+    /// As [`Vault::open_by`] (write, truncate, suid), by a handle whose end
+    /// [`Vault::release_handle`] will say.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn open_handle(
+        &self,
+        who: Process,
+        ino: Ino,
+        (write, truncate, suid): (bool, bool, bool),
+        handle: u64,
+    ) -> Result<(), OpError> {
         if write || truncate {
             self.writable()?;
         }
@@ -51,16 +65,14 @@ impl Vault {
         let is_first = state.made.is_some() && !std::mem::replace(&mut state.opened, true);
         if !is_first && state.meta.kind == Kind::File {
             state.found = Some(Instant::now());
-            if let Some(published) = state.published {
+            if state.published.is_some() {
                 self.editors.lock().note(who);
                 if who != 0 && state.marks.text && !truncate {
-                    let content = state.content.as_ref();
-                    let stand = match state.untold {
-                        true => Stand::Coming(ino, content.map_or(0, |content| content.changes())),
-                        false => Stand::Told([&[published], &state.beside[..]].concat()),
-                    };
+                    // What was closed is a version, and has a name from now on.
+                    self.capture(&inode, state);
+                    let stand = self.stand_of(ino, state);
                     let entity = state.binding.entity();
-                    self.texts.show(entity, self.drafts.process(who), stand);
+                    self.texts.show(entity, self.drafts.process(who), stand, handle);
                 }
             }
         }
@@ -102,6 +114,7 @@ impl Vault {
         if !state.closing.contains(&handle) && state.closing.len() < state.writers as usize {
             state.closing.push(handle);
         }
+        self.texts.closed(state.binding.entity(), handle);
     }
 
     /// A handle was closed for the last time.
@@ -121,7 +134,11 @@ impl Vault {
         if state.writers == 0 {
             state.saving_since = None;
         }
-        let waits = state.fresh || !state.drafts.is_empty();
+        self.texts.closed(state.binding.entity(), handle);
+        let waits = state.fresh || !state.drafts.is_empty() || state.behind > 0;
+        if state.behind > 0 && state.is_at_rest() {
+            self.texts.may_show(ino);
+        }
         let saved = write && state.writers == 0 && waits && state.published.is_some() && state.marks.text;
         let idle = state.opens == 0;
         if idle && let Some(content) = state.content.as_mut() {

@@ -20,6 +20,27 @@ const EDITED: Duration = Duration::from_secs(600);
 /// How long a file that was made and not yet opened may be about to be.
 const BEGUN: Duration = Duration::from_secs(1);
 
+/// What a file's note in the database says.
+pub(crate) mod pending {
+    /// The other devices have not been told what it is.
+    pub(crate) const UNTOLD: u8 = 1;
+    /// There are newer versions than what it shows.
+    pub(crate) const BEHIND: u8 = 2;
+    /// What they have not been told is content, not only attributes.
+    pub(crate) const FRESH: u8 = 4;
+    /// All of it.
+    pub(crate) const ALL: u8 = 7;
+}
+
+/// The same, and what else is known of a file that was read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Note {
+    pub(crate) row: u8,
+    pub(crate) untold: bool,
+    pub(crate) fresh: bool,
+    pub(crate) behind: bool,
+}
+
 /// One POSIX file.
 pub(crate) struct Inode {
     pub(crate) ino: Ino,
@@ -44,12 +65,18 @@ pub(crate) struct State {
     pub(crate) times_only: bool,
     /// The other devices have not been told.
     pub(crate) untold: bool,
-    /// The database notes that they have not.
-    pub(crate) untold_row: bool,
+    /// What the database's note of it says: see [`pending`].
+    pub(crate) pending: u8,
     /// The event that told them last.
     pub(crate) published: Option<EventRef>,
     /// The others of a text's newest events, if what it shows is a merge of several.
     pub(crate) beside: Vec<EventRef>,
+    /// How often newer versions came than what it shows, since it showed the newest.
+    pub(crate) behind: u32,
+    /// It has come to show what no transaction has stored yet: what named it before.
+    pub(crate) was_named: Option<Vec<EventRef>>,
+    /// Its content was put there as a version of what it was before, whoever had what.
+    pub(crate) on_present: bool,
     /// Its text is to begin anew with the next version.
     pub(crate) anew: bool,
     /// Open handles.
@@ -90,6 +117,16 @@ impl State {
     pub(crate) fn is_begun(&self) -> bool {
         let made = self.made.is_some_and(|(at, _)| at.elapsed() < BEGUN);
         made && !self.opened && self.published.is_some() && self.size() == 0
+    }
+
+    /// What names the version that it was when it was told last, or shows.
+    pub(crate) fn named_by(&self) -> Vec<EventRef> {
+        self.published.iter().chain(&self.beside).copied().collect()
+    }
+
+    /// Whether it is just what names it, and nobody is about to change it.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.writers == 0 && !self.untold && !self.fresh && self.drafts.is_empty() && self.meta.nlink > 0
     }
 
     /// Whether nobody has it open to write: what it is now was closed.
@@ -149,9 +186,12 @@ impl Inode {
                 meta_dirty: true,
                 times_only: false,
                 untold: true,
-                untold_row: false,
+                pending: 0,
                 published: None,
                 beside: Vec::new(),
+                behind: 0,
+                was_named: None,
+                on_present: false,
                 anew: false,
                 opens: 0,
                 writers: 0,
@@ -168,7 +208,7 @@ impl Inode {
         }
     }
 
-    pub(crate) fn loaded(ino: Ino, key: Key, record: InodeRecord, untold: bool, with_content: bool) -> Inode {
+    pub(crate) fn loaded(ino: Ino, key: Key, record: InodeRecord, note: Note, with_content: bool) -> Inode {
         let durable = Durable {
             size: record.size,
             allocated: record.allocated,
@@ -192,16 +232,19 @@ impl Inode {
                 stored: true,
                 meta_dirty: false,
                 times_only: false,
-                untold,
-                untold_row: untold,
+                untold: note.untold,
+                pending: note.row,
                 published: record.published,
                 beside: record.beside,
+                behind: u32::from(note.behind),
+                was_named: None,
+                on_present: false,
                 anew: false,
                 opens: 0,
                 writers: 0,
                 closing: Vec::new(),
                 saving_since: None,
-                fresh: untold,
+                fresh: note.fresh,
                 drafts: Vec::new(),
                 program: None,
                 writer: 0,
@@ -216,17 +259,15 @@ impl Inode {
         self.key.get_or_init(Key::random)
     }
 
-    /// A new file of an entity that was there before: `published` told it last.
-    pub(crate) fn again(
-        ino: Ino,
-        entity: EntityId,
-        key: Key,
-        meta: Meta,
-        published: Option<EventRef>,
-    ) -> Inode {
+    /// A new file of an entity that was there before: this is what named it last.
+    pub(crate) fn again(ino: Ino, entity: EntityId, key: Key, meta: Meta, named_by: &[EventRef]) -> Inode {
         let mut inode = Inode::new(ino, entity, meta, true);
         inode.key = OnceLock::from(key);
-        inode.state.get_mut().published = published;
+        let state = inode.state.get_mut();
+        state.published = named_by.first().copied();
+        state.beside = named_by.get(1..).unwrap_or_default().to_vec();
+        // More may have come since it went.
+        state.behind = 1;
         inode
     }
 

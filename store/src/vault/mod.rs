@@ -80,9 +80,9 @@ use crate::keys::{Aad, Header, Key, MasterKey, open as open_sealed};
 use crate::record::{InodeRecord, kind};
 use crate::text::TextNames;
 use crate::tree::{Kind, Tree, TreeError};
-use commit::{Committer, Dead};
+use commit::{Committer, Dead, pending_inode};
 use feed::Feed;
-use inode::Inode;
+use inode::{Inode, Note, pending};
 use keeper::Signals;
 use map::Map;
 use publish::Untold;
@@ -347,9 +347,24 @@ impl Vault {
         let Some((key, record)) = self.read_record(ino)? else {
             return Ok(None);
         };
-        let untold = self.untold.lock().inodes.contains(&ino);
+        let (untold, behind) = {
+            let all = self.untold.lock();
+            (all.inodes.contains(&ino), all.behind.contains(&ino))
+        };
+        let row = match untold || behind {
+            true => self.core.db.get(Table::Pending, &pending_inode(ino))?,
+            false => None,
+        };
+        let row = row.and_then(|row| row.first().copied()).unwrap_or(0);
+        let note = Note {
+            row,
+            untold,
+            // What has no note was never told at all.
+            fresh: untold && (row & pending::UNTOLD == 0 || row & pending::FRESH != 0),
+            behind,
+        };
         let with_content = matches!(record.meta.kind, Kind::File | Kind::Symlink);
-        Ok(Some(Inode::loaded(ino, key, record, untold, with_content)))
+        Ok(Some(Inode::loaded(ino, key, record, note, with_content)))
     }
 
     /// An inode's key and row.
@@ -397,17 +412,18 @@ impl Vault {
         if self.inodes.lock().is_held(inode.ino) {
             return;
         }
-        let mut state = inode.state.write();
+        let mut guard = inode.state.write();
+        let state = &mut *guard;
         if state.meta.nlink > 0 || state.opens > 0 {
             return;
         }
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
-        self.drop_drafts(&mut state.drafts);
+        self.drop_drafts(&state.binding.entity(), &mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
-        let noted = state.untold_row || state.published.is_some();
-        drop(state);
+        let noted = state.pending != 0 || state.published.is_some();
+        drop(guard);
         let mut dead = self.dead.lock();
         if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {
             dead.push(Dead {
@@ -420,7 +436,10 @@ impl Vault {
             // Perhaps this one was in the way.
             self.owes.store(true, Ordering::Relaxed);
         }
-        self.untold.lock().inodes.remove(&inode.ino);
+        let mut untold = self.untold.lock();
+        untold.inodes.remove(&inode.ino);
+        untold.behind.remove(&inode.ino);
+        drop(untold);
         self.signals.changed();
     }
 }

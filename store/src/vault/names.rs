@@ -325,7 +325,7 @@ impl Vault {
         if gone.told != Told::Never {
             let gone_node = GoneNode {
                 id: gone.id,
-                saw: state.published,
+                saw: state.named_by(),
             };
             untold.gone.insert(gone.node, gone_node);
         }
@@ -382,7 +382,7 @@ impl Vault {
             let how = How::Removed {
                 entity: state.binding.entity(),
                 key: state.binding.key(inode.key()).duplicate(),
-                published: state.published,
+                named_by: state.named_by(),
             };
             let left = Left::new(gone.node, known, Some(who), how);
             self.left.lock().put(at.0, at.1, left);

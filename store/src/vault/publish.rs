@@ -12,7 +12,7 @@ use super::commit::{Item, Seen, Work, pending_gone, pending_left};
 use super::history::{NewVersions, Setting, ToldAt};
 use super::saves;
 use super::secrets::Counters;
-use super::texts::{Ready, Telling, ToldText, form_of};
+use super::texts::{Name, Ready, Telling, ToldText, form_of};
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::content::{Durable, INLINE_MAX, delete_log};
@@ -25,25 +25,26 @@ use crate::event::{
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, labels, seal};
 use crate::record::{BaseRef, GoneRecord, Meta, NodeRecord, Time, kind};
-use crate::text::ChangeHash;
 use crate::tree::{DirtyNode, Kind, Told};
 
-/// A node that is gone, and the version that whoever removed it saw.
-#[derive(Clone, Copy, Debug)]
+/// Most versions that a file can show the merge of.
+const SAW_MAX: u16 = 1024;
+
+/// A node that is gone, and the versions that whoever removed it saw.
+#[derive(Clone, Debug)]
 pub(crate) struct GoneNode {
     pub(crate) id: NodeId,
-    pub(crate) saw: Option<EventRef>,
+    pub(crate) saw: Vec<EventRef>,
 }
 
 impl GoneNode {
-    /// The note's bytes: version, node, and after a tag the version that was seen.
+    /// The note's bytes: version, node, and the versions that were seen.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(0).raw(&self.id.0);
-        match &self.saw {
-            Some(saw) => w.u8(1).raw(&saw.chain.0).u64(saw.seq),
-            None => w.u8(0),
-        };
+        w.u8(0).raw(&self.id.0).u16(self.saw.len() as u16);
+        for saw in &self.saw {
+            w.raw(&saw.chain.0).u64(saw.seq);
+        }
         w.0
     }
 
@@ -57,14 +58,17 @@ impl GoneNode {
             return Err(Malformed("the note of a removal of an unknown version"));
         }
         let id = NodeId(r.array()?);
-        let saw = match r.u8()? {
-            0 => None,
-            1 => Some(EventRef {
+        let count = r.u16()?;
+        if count > SAW_MAX {
+            return Err(Malformed("the note of a removal contradicts itself"));
+        }
+        let saw = (0..count).map(|_| {
+            Ok(EventRef {
                 chain: ChainId(r.array()?),
                 seq: r.u64()?,
-            }),
-            _ => return Err(Malformed("the note of a removal contradicts itself")),
-        };
+            })
+        });
+        let saw = saw.collect::<Result<_, Malformed>>()?;
         r.end()?;
         Ok(GoneNode { id, saw })
     }
@@ -74,6 +78,8 @@ impl GoneNode {
 #[derive(Default)]
 pub(crate) struct Untold {
     pub(crate) inodes: HashSet<Ino>,
+    /// Files that are to show newer versions; nothing of that is to be told.
+    pub(crate) behind: HashSet<Ino>,
     /// Nodes, with the folder that they are in.
     pub(crate) nodes: HashMap<NodeNo, Ino>,
     pub(crate) gone: HashMap<NodeNo, GoneNode>,
@@ -107,6 +113,8 @@ pub(super) struct ToldEntity {
     pub(super) drafts: Vec<u64>,
     /// What its text's document is to hear of.
     pub(super) texts: Vec<ToldText>,
+    /// There are newer versions than what the file shows.
+    pub(super) behind: bool,
 }
 
 impl ToldEntity {
@@ -119,6 +127,7 @@ impl ToldEntity {
             beside: seen.beside.clone(),
             drafts: Vec::new(),
             texts: Vec::new(),
+            behind: false,
         }
     }
 
@@ -128,7 +137,7 @@ impl ToldEntity {
     }
 
     /// What names what it shows.
-    fn stand(&self) -> Vec<EventRef> {
+    pub(super) fn stand(&self) -> Vec<EventRef> {
         self.at.iter().chain(&self.beside).copied().collect()
     }
 }
@@ -183,8 +192,8 @@ pub(super) struct Publishing<'a> {
     told: ToldNow,
     stale: Vec<(Ino, Durable)>,
     versions: NewVersions,
-    /// Which events the changes are that it tells.
-    changes: HashMap<ChangeHash, EventRef>,
+    /// Which versions the drafts are that it tells.
+    drafts: HashMap<u64, Vec<EventRef>>,
 }
 
 impl<'a> Publishing<'a> {
@@ -203,7 +212,7 @@ impl<'a> Publishing<'a> {
             },
             stale: Vec::new(),
             versions: NewVersions::default(),
-            changes: HashMap::new(),
+            drafts: HashMap::new(),
         }
     }
 
@@ -279,26 +288,26 @@ impl<'a> Publishing<'a> {
             return;
         }
         let mut told = ToldEntity::before(seen);
-        for draft in over {
-            let ready = match told.at {
+        for (draft, ready) in over.iter().zip(&seen.ready) {
+            let ready = match (told.at, ready) {
                 // The first of all begins a text; how the next is told depends on its event.
-                None => None,
-                Some(_) => match self.vault.texts.ready(draft.serial) {
-                    Some(ready) => Some(ready),
-                    None => break,
-                },
+                (None, _) => None,
+                (Some(_), None) => break,
+                (_, ready) => ready.as_deref(),
             };
-            if let Some(ready) = ready.as_ref().filter(|ready| !ready.is_whole()) {
+            if let Some(ready) = ready.filter(|ready| !ready.is_whole()) {
                 if !self.woven(item, seen, &mut told, (draft, ready), (&draft.meta, draft.size)) {
                     break;
                 }
                 continue;
             }
             told.drafts.push(draft.serial);
-            let is_whole = draft.is_text && draft.fresh && draft.bytes.len() as u64 <= INLINE_MAX;
+            told.behind = false;
+            let is_whole = draft.is_text && draft.bytes.len() as u64 <= INLINE_MAX;
             if !is_whole {
                 // Its bytes are not kept, or too many for an event: it is no version of its own.
-                told.texts.push(ToldText::Passed(draft.serial));
+                let (draft, is) = (draft.serial, Vec::new());
+                told.texts.push(ToldText::Passed { draft, is });
                 continue;
             }
             let version = Version {
@@ -310,7 +319,7 @@ impl<'a> Publishing<'a> {
             let by = (Some(draft.recorded), draft.program.clone(), false);
             let now = self.version(item, seen, parents, version, by);
             told.is(now.at, Vec::new());
-            told.texts.push(ToldText::Other);
+            self.whole_draft(&mut told, draft.serial, now.at);
         }
         if !told.drafts.is_empty() {
             self.told.entities.insert(item.inode.ino, told);
@@ -327,52 +336,65 @@ impl<'a> Publishing<'a> {
         (draft, ready): (&saves::Draft, &Ready),
         (meta, size): (&Meta, u64),
     ) -> bool {
-        if let Some(body) = ready.body() {
-            let parents = match ready.is_on_stand() {
-                true => Some(told.stand()),
-                false => self.events_of(ready.on()),
-            };
-            let Some(parents) = parents else { return false };
-            let version = Version {
-                form: Form::Text,
-                body,
-                ..version_of(meta, size)
-            };
-            let by = (Some(draft.recorded), draft.program.clone(), !draft.fresh);
-            let now = self.version(item, seen, parents.clone(), version, by);
-            let heads = ready.heads();
-            if let [change] = heads.as_slice() {
-                self.changes.insert(*change, now.at);
+        let Some(names) = self.versions_of(ready.names()) else {
+            return false;
+        };
+        let is = match ready.body() {
+            Some(body) => {
+                let version = Version {
+                    form: Form::Text,
+                    body,
+                    ..version_of(meta, size)
+                };
+                let by = (Some(draft.recorded), draft.program.clone(), false);
+                let now = self.version(item, seen, names.clone(), version, by);
+                told.texts.push(ToldText::Version {
+                    draft: draft.serial,
+                    at: now.at,
+                    parents: names,
+                    heads: ready.heads().clone(),
+                    number: now.number,
+                });
+                vec![now.at]
             }
-            told.is(now.at, Vec::new());
-            told.texts.push(ToldText::Version {
-                draft: draft.serial,
-                at: now.at,
-                parents,
-                heads,
-                number: now.number,
-            });
-        } else {
-            told.texts.push(ToldText::Passed(draft.serial));
-        }
+            None => {
+                let (draft, is) = (draft.serial, names.clone());
+                told.texts.push(ToldText::Passed { draft, is });
+                names
+            }
+        };
+        let Some((at, beside)) = is.split_first() else {
+            return false;
+        };
+        told.is(*at, beside.to_vec());
+        told.behind = ready.is_behind();
         told.drafts.push(draft.serial);
+        self.drafts.insert(draft.serial, is);
         true
     }
 
-    /// The events of changes, those told by this commit included.
-    fn events_of(&self, changes: &[ChangeHash]) -> Option<Vec<EventRef>> {
-        let mut events = Vec::new();
-        for change in changes {
-            let now = self.changes.get(change).copied();
-            let event = match now {
-                Some(event) => event,
-                None => *self.vault.texts.events_of(&[*change])?.first()?,
+    /// A draft was told with its bytes.
+    fn whole_draft(&mut self, told: &mut ToldEntity, draft: u64, at: EventRef) {
+        told.texts.push(ToldText::Passed { draft, is: vec![at] });
+        told.texts.push(ToldText::Other(at));
+        self.drafts.insert(draft, vec![at]);
+    }
+
+    /// The versions that these name, those told by this commit included; each once.
+    fn versions_of(&self, names: &[Name]) -> Option<Vec<EventRef>> {
+        let mut versions = Vec::new();
+        for name in names {
+            let is: &[EventRef] = match name {
+                Name::Told(at) => std::slice::from_ref(at),
+                Name::Draft(serial) => self.drafts.get(serial)?,
             };
-            if !events.contains(&event) {
-                events.push(event);
+            for at in is {
+                if !versions.contains(at) {
+                    versions.push(*at);
+                }
             }
         }
-        Some(events)
+        Some(versions)
     }
 
     /// Tells an entity's (or a folder's own) present state.
@@ -403,27 +425,25 @@ impl<'a> Publishing<'a> {
         if rest > usize::from(last.is_some()) {
             return false; // what it was before comes first
         }
-        if let Telling::Woven(serial, ready) = &item.telling {
-            let Some(draft) = last.filter(|draft| draft.serial == *serial) else {
-                return false;
-            };
-            // Its own size, if it shows a merge.
-            let size = match ready.shows() {
-                Some(_) => draft.size,
-                None => seen.durable.size,
-            };
-            if !self.woven(item, seen, told, (draft, ready), (&seen.meta, size)) {
-                return false;
+        match (item.telling, last) {
+            (Telling::Later, _) => return false,
+            (Telling::Woven, Some(draft)) => {
+                let ready = seen.ready.last().and_then(Option::as_deref);
+                let of = (&seen.meta, seen.durable.size);
+                // Or made anew since, as something else.
+                return ready
+                    .filter(|ready| !ready.is_whole())
+                    .is_some_and(|ready| self.woven(item, seen, told, (draft, ready), of));
             }
-            if item.merged.is_some()
-                && let Some(mut events) = ready.shown().and_then(|shown| self.events_of(shown.as_slice()))
-            {
-                let own = told.at.filter(|at| events.contains(at));
-                told.at = own.or(events.first().copied());
-                events.retain(|at| Some(*at) != told.at);
-                told.beside = events;
+            (Telling::Woven, None) => return false,
+            (Telling::Attributes, _) => {
+                if seen.fresh || last.is_some() {
+                    return false; // changed since
+                }
+                self.attributes(item, seen, told);
+                return true;
             }
-            return true;
+            (Telling::Whole, _) => {}
         }
         let Some(body) = self.body(item, seen) else {
             return false; // damaged, found by `check`
@@ -439,11 +459,7 @@ impl<'a> Publishing<'a> {
             ..version_of(&seen.meta, seen.durable.size)
         };
         let by = match last {
-            Some(draft) => {
-                told.drafts.push(draft.serial);
-                told.texts.push(ToldText::Passed(draft.serial));
-                (Some(draft.recorded), draft.program.clone(), false)
-            }
+            Some(draft) => (Some(draft.recorded), draft.program.clone(), false),
             // What has nothing new but its attributes is no version by itself.
             None => (None, seen.program.clone(), !seen.fresh && told.at.is_some()),
         };
@@ -470,8 +486,27 @@ impl<'a> Publishing<'a> {
             };
         }
         told.is(now.at, Vec::new());
-        told.texts.push(ToldText::Other);
+        told.behind = false;
+        match last {
+            Some(draft) => {
+                told.drafts.push(draft.serial);
+                self.whole_draft(told, draft.serial, now.at);
+            }
+            None => told.texts.push(ToldText::Other(now.at)),
+        }
         true
+    }
+
+    /// Tells new attributes of a text: the version has the same bytes, and needs none.
+    fn attributes(&mut self, item: &Item, seen: &Seen, told: &mut ToldEntity) {
+        let version = Version {
+            form: Form::Text,
+            body: Body::Same,
+            ..version_of(&seen.meta, seen.durable.size)
+        };
+        let now = self.version(item, seen, told.stand(), version, (None, None, true));
+        told.is(now.at, Vec::new());
+        told.texts.push(ToldText::Same);
     }
 
     /// The bytes of the present state; none if they cannot be read.
@@ -526,6 +561,7 @@ impl<'a> Publishing<'a> {
             recorded,
             program,
             same,
+            foreign: false,
         };
         let number = self.versions.note(self.vault, key, entity, &version, told_at);
         ToldVersion {
@@ -570,7 +606,7 @@ impl<'a> Publishing<'a> {
             let aad = event::gone_aad(&gone.id, self.next(), self.vault.secrets.epoch);
             let sealed = seal(self.tree_key(), &aad, &w.0);
             let draft = Draft {
-                replaces: gone.saw.into_iter().collect(),
+                replaces: gone.saw.clone(),
                 wrapped: None,
                 sealed,
             };
@@ -605,7 +641,8 @@ impl<'a> Publishing<'a> {
         // As it was at the commit's instant: it may have been bound to another entity since.
         let rebound = self.vault.rebound.lock().was(record.ino);
         let (entity, published) = rebound.unwrap_or((state.binding.entity(), state.published));
-        let known = self.told.entities.contains_key(&record.ino) || published.is_some();
+        let told = self.told.entities.get(&record.ino);
+        let known = told.is_some_and(|told| told.at.is_some()) || published.is_some();
         if record.kind != Kind::Folder && !known {
             return false;
         }

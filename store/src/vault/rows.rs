@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::history::removed_aad;
+use super::inode::pending;
 use super::publish::{GoneNode, Untold};
 use super::saves::LeftNames;
 use super::saves::left::{How, Left, LeftRow};
@@ -53,7 +54,17 @@ pub(super) fn read_untold(
             .map(u64::from_be_bytes);
         match (key.first(), number) {
             (Some(2), Some(ino)) => {
-                untold.inodes.insert(ino);
+                let note = value.first().copied().unwrap_or(0);
+                if value.len() != 1 || note == 0 || note > pending::ALL {
+                    met.push(Problem::new(None, "a note of what is to be told is damaged"));
+                }
+                // What cannot be read says all: it does no harm.
+                if note & pending::UNTOLD != 0 || note & pending::BEHIND == 0 {
+                    untold.inodes.insert(ino);
+                }
+                if note & pending::BEHIND != 0 {
+                    untold.behind.insert(ino);
+                }
             }
             (Some(1), Some(no)) => match read_gone(local, no, value) {
                 Some(gone) => {
@@ -63,7 +74,7 @@ pub(super) fn read_untold(
                 None => met.push(Problem::new(None, "the note of a removal was altered or damaged")),
             },
             // What is to be let go of is nothing to be told: see `history`.
-            (Some(3..=5), _) => {}
+            (Some(3..=5 | 7), _) => {}
             (Some(6), Some(no)) => match read_row(local, no, value) {
                 Some(row) => left.push((no, row)),
                 None => met.push(Problem::new(None, "the note of a name was altered or damaged")),
@@ -121,7 +132,7 @@ pub(super) fn read_left(
             let how = How::Removed {
                 entity,
                 key: Key::take(&mut key),
-                published: record.saw,
+                named_by: record.saw.clone(),
             };
             // They know it by this name, or will before they hear of anything else.
             let known = Known {

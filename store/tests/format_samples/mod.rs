@@ -250,8 +250,7 @@ pub fn document() -> DocumentRecord {
     DocumentRecord {
         genesis: at(3),
         upto: 0x0102_0304,
-        heads: vec![(at(17), vec![up(0x40)]), (at(18), vec![up(0x50), up(0x60)])],
-        recent: vec![(true, vec![up(0x40)]), (false, vec![up(0x50), up(0x60)])],
+        recent: vec![vec![at(17)], vec![at(17), at(18)]],
         bytes: vec![1, 2, 3],
     }
 }
@@ -393,6 +392,7 @@ pub fn version_rows() -> Vec<(&'static str, VersionRecord)> {
         generation: 3,
         lamport: 0x3132,
         creates: false,
+        foreign: false,
         parents: vec![at(7), at(8)],
         recorded: Time {
             sec: 1_700_000_000,
@@ -427,7 +427,17 @@ pub fn version_rows() -> Vec<(&'static str, VersionRecord)> {
         kind: Kind::Symlink,
         ..manifest.clone()
     };
-    vec![("inline", inline), ("manifest", manifest), ("key", key)]
+    let change = VersionRecord {
+        foreign: true,
+        body: BodyRef::Change(up(0x60)),
+        ..inline.clone()
+    };
+    vec![
+        ("inline", inline),
+        ("manifest", manifest),
+        ("key", key),
+        ("change", change),
+    ]
 }
 
 /// Records of what was removed.
@@ -437,7 +447,7 @@ pub fn removals() -> Vec<(&'static str, GoneRecord)> {
         kind: Kind::File,
         entity: Some(EntityId(up(0xe0))),
         key: Some(up(0x20)),
-        saw: Some(at(4)),
+        saw: vec![at(4), at(5)],
         when: Time {
             sec: 1_700_000_000,
             nsec: 5,
@@ -450,7 +460,7 @@ pub fn removals() -> Vec<(&'static str, GoneRecord)> {
         kind: Kind::Folder,
         entity: None,
         key: None,
-        saw: None,
+        saw: vec![],
         name: vec![0xff; 255],
         ..file.clone()
     };
@@ -530,8 +540,12 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
     add("journal", "changes", record[56..].to_vec());
     add("journal-file", "record", record);
     add("kept", "row", testing::kept(&[(2, 0x0102), (7, 0)]));
-    add("gone", "seen", testing::gone(NodeId(up(0xd0)), Some(at(4))));
-    add("gone", "unseen", testing::gone(NodeId(up(0xd0)), None));
+    add(
+        "gone",
+        "seen",
+        testing::gone(NodeId(up(0xd0)), vec![at(4), at(5)]),
+    );
+    add("gone", "unseen", testing::gone(NodeId(up(0xd0)), vec![]));
     let header = Header::decode(&line(KEYS, "header/recovery")).unwrap();
     add("header", "recovery", header.encode());
     add(

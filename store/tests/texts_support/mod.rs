@@ -125,6 +125,14 @@ impl Bench {
         self.vault.rename_by(who, from, to, false).unwrap();
     }
 
+    pub fn chmod(&self, name: &str, perm: u16) {
+        let change = coffer_store::vault::Change {
+            perm: Some(perm),
+            ..Default::default()
+        };
+        self.vault.change(self.ino(name), change).unwrap();
+    }
+
     pub fn versions(&self, name: &str) -> Vec<VersionInfo> {
         self.vault.versions(Subject::File(self.ino(name))).unwrap()
     }

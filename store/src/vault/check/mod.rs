@@ -14,7 +14,7 @@ mod report;
 
 use std::collections::{HashMap, HashSet};
 
-use super::inode::Inode;
+use super::inode::{Inode, Note};
 use super::{Vault, inode_aad};
 use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
@@ -238,7 +238,7 @@ impl Vault {
             return Ok(());
         }
         // One of our own, that nobody else sees.
-        let inode = Inode::loaded(ino, key, record.clone(), false, true);
+        let inode = Inode::loaded(ino, key, record.clone(), Note::default(), true);
         let mut guard = inode.state.write();
         let state = &mut *guard;
         let owner = inode.owner(&self.core, &state.binding);

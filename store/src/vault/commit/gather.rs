@@ -8,7 +8,6 @@ use crate::content::{INLINE_MAX, Settled};
 use crate::core::StoreError;
 use crate::event::Form;
 use crate::ids::Ino;
-use crate::record::Time;
 use crate::text::TEXT_MAX;
 use crate::tree::Kind;
 use crate::vault::Vault;
@@ -68,7 +67,7 @@ impl Vault {
             }
             {
                 let mut untold = self.untold.lock();
-                work.gone = untold.gone.iter().map(|(no, gone)| (*no, *gone)).collect();
+                work.gone = untold.gone.iter().map(|(no, gone)| (*no, gone.clone())).collect();
                 work.undone = std::mem::take(&mut untold.undone);
                 work.removed = untold.removed.clone();
                 work.revived = untold.revived.iter().copied().collect();
@@ -79,7 +78,7 @@ impl Vault {
                 work.settings = self.settings.lock().untold();
             }
             for item in work.items.values_mut() {
-                item.see();
+                item.see(&self.texts);
             }
             return Ok(());
         }
@@ -141,7 +140,7 @@ impl Vault {
             publish: false,
             telling: Telling::Later,
             form: Form::Blob,
-            merged: None,
+            logged_name: Vec::new(),
             seen: None,
             left: false,
         });
@@ -153,7 +152,7 @@ impl Vault {
         let stays = state.meta.kind.is_local() || state.is_scratch() || state.is_begun();
         let may_tell = resting && quick && state.untold && !stays;
         item.telling = match may_tell {
-            true => self.telling(state),
+            true => self.telling(state.binding.key(inode.key()), state)?,
             false => Telling::Later,
         };
         let may_tell = !matches!(item.telling, Telling::Later);
@@ -202,23 +201,16 @@ impl Vault {
             item.leave();
             return Ok(());
         }
-        if let (true, Telling::Woven(_, ready)) = (may_tell, &item.telling) {
-            if let Some(text) = ready.shows()
-                && item.merged != Some(content.changes())
-            {
-                // Nobody writes to it, and nobody has since the merge was made.
-                content.become_whole(owner, &[], text)?;
-                let now = Time::now();
-                (state.meta.mtime, state.meta.ctime) = (now, now);
-                item.merged = Some(content.changes());
-            }
-            // What is small lies in the log, what is large in chunks.
+        let is_text = matches!(item.telling, Telling::Woven | Telling::Attributes);
+        let resting = state.writers == 0 && work.tells && state.marks.text;
+        if (may_tell && is_text) || (resting && !state.untold) {
+            // Of a text, what is small lies in the log, what is large in chunks; also once it shows a
+            // merge, which is told of nobody.
             if content.size() > INLINE_MAX && !content.is_settled() {
                 content.load(owner)?;
                 if matches!(content.settle(owner, SETTLE_STEP)?, Settled::More) {
                     item.publish = false;
                 }
-                item.merged = item.merged.map(|_| content.changes());
             }
         } else if may_tell {
             // What is small is looked at where its bytes are at hand.
@@ -243,7 +235,10 @@ impl Vault {
         // A body is stored with its event: nothing else of it needs to be.
         item.plan = Some(match &item.body {
             Some(_) => content.plan_body(),
-            None => *item.logged.insert(content.persist(owner, &mut work.batch)?),
+            None => {
+                item.logged_name = state.published.iter().chain(&state.beside).copied().collect();
+                *item.logged.insert(content.persist(owner, &mut work.batch)?)
+            }
         });
         Ok(())
     }

@@ -31,8 +31,9 @@ pub(crate) use write::{pending_gone, pending_inode, pending_left};
 /// events, where they stay, instead of going through the log first. For a few, as when an
 /// editor saves, that would take a sync of a pack on top.
 const MANY: usize = 64;
-/// What a file that was saved again and again before its first event can take.
-const ROUNDS: usize = 8;
+/// Steps that one call takes at most, until nothing is left to be told: each does what it can in a
+/// moment.
+const ROUNDS: usize = 100_000;
 
 /// When a sync was asked for, among all of them.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +117,8 @@ impl Vault {
         self.weave_safely();
         self.commit_with(&mut self.committer.lock(), scope)?;
         for _ in 0..ROUNDS {
-            if !self.awaits_weaving() || !self.weave_safely() {
+            let more = self.awaits_weaving() && self.weave_safely();
+            if !more && !self.show_behind() {
                 break;
             }
             self.commit_with(&mut self.committer.lock(), scope)?;

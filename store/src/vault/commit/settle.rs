@@ -26,13 +26,16 @@ impl Vault {
                     state.published = now.at;
                     state.beside.clone_from(&now.beside);
                     self.told_drafts(&mut state.drafts, &now.drafts);
+                    if now.behind {
+                        self.be_behind(*ino, state);
+                    }
                 }
                 if !same || state.meta.nlink == 0 {
                     late.push((*ino, entity, now));
                 }
             }
             if let Some(now) = now {
-                self.texts.told(entity, now.texts.clone());
+                self.texts.told(entity, *ino, now.texts.clone());
             }
             let present = now.filter(|now| now.present);
             state.fresh |= item.publish && seen.fresh && present.is_none();
@@ -46,6 +49,12 @@ impl Vault {
                 continue;
             }
             state.stored = true;
+            state.pending = seen.note(now);
+            if !item.left && state.was_named.is_some() {
+                // Of what it came to show since the commit's instant nothing is stored.
+                let named_by = state.named_by();
+                state.was_named = (named_by != seen.row_name).then(|| seen.row_name.clone());
+            }
             let plan = match present {
                 Some(now) => {
                     if same {
@@ -57,19 +66,20 @@ impl Vault {
                     state.untold &= !same
                         || state.meta_dirty
                         || content.is_some_and(|c| plan.is_some_and(|p| c.changes() != p.changes));
-                    state.untold_row = false;
                     state.anew = false;
                     plan.map(|plan| Plan {
                         durable: now.durable,
                         changes: plan.changes,
                     })
                 }
-                None => {
-                    let published = now.map_or(seen.published, |now| now.at);
-                    state.untold_row = seen.needs_row(published);
-                    item.plan
-                }
+                None => item.plan,
             };
+            if same && state.behind > 0 {
+                self.untold.lock().behind.insert(*ino);
+                if state.is_at_rest() {
+                    self.texts.may_show(*ino);
+                }
+            }
             let owner = item.inode.owner(&self.core, &state.binding);
             if let (Some(content), Some(plan)) = (state.content.as_mut(), &plan) {
                 content.done(plan, owner);
@@ -87,7 +97,7 @@ impl Vault {
             }
         }
         for (ino, entity, now) in late {
-            self.told_late(ino, entity, now.at, &now.drafts);
+            self.told_late(ino, entity, now);
         }
         let mut untold = self.untold.lock();
         for (ino, yes) in still {
@@ -131,7 +141,8 @@ impl Vault {
             for (no, record) in &told.nodes {
                 if !tree.set_told(*no, record) {
                     // It was removed while it was being told: that is to be told too.
-                    let saw = told.entities.get(&record.ino).and_then(|now| now.at);
+                    let saw = told.entities.get(&record.ino).map(|now| now.stand());
+                    let saw = saw.unwrap_or_default();
                     let gone = GoneNode { id: record.id, saw };
                     let spare = tree.spare();
                     self.untold.lock().gone.insert(spare, gone);

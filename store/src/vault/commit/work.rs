@@ -11,10 +11,10 @@ use crate::ids::{EntityId, Ino, NodeId, NodeNo};
 use crate::record::{GoneRecord, Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
 use crate::vault::history::Setting;
-use crate::vault::inode::Inode;
-use crate::vault::publish::{GoneNode, ToldNow};
+use crate::vault::inode::{Inode, pending};
+use crate::vault::publish::{GoneNode, ToldEntity, ToldNow};
 use crate::vault::saves::Draft;
-use crate::vault::texts::Telling;
+use crate::vault::texts::{Ready, Telling, Texts};
 
 /// How much a commit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub(in crate::vault) struct Item {
     pub(in crate::vault) telling: Telling,
     /// Of a version that is told with its bytes: how it merges.
     pub(in crate::vault) form: Form,
-    /// It shows a merge from now on: the count of its content's changes by then.
-    pub(in crate::vault) merged: Option<u64>,
+    /// What named it when `logged` was made.
+    pub(super) logged_name: Vec<EventRef>,
     /// Taken with the tree.
     pub(in crate::vault) seen: Option<Seen>,
     /// The content is left for a later commit.
@@ -58,10 +58,17 @@ pub(in crate::vault) struct Seen {
     pub(in crate::vault) stored: bool,
     pub(in crate::vault) published: Option<EventRef>,
     pub(in crate::vault) beside: Vec<EventRef>,
+    /// What names the content that the row gets: another, if that is left at what it was.
+    pub(super) row_name: Vec<EventRef>,
     pub(in crate::vault) untold: bool,
-    pub(in crate::vault) untold_row: bool,
+    /// What the database's note of it says.
+    pub(in crate::vault) pending: u8,
+    /// It shows older versions than there are.
+    pub(in crate::vault) behind: bool,
     /// Versions that are over, to be told before the present one.
     pub(in crate::vault) drafts: Vec<Draft>,
+    /// How each of them is told, if that is known.
+    pub(in crate::vault) ready: Vec<Option<Arc<Ready>>>,
     /// The content changed since the last version.
     pub(in crate::vault) fresh: bool,
     pub(in crate::vault) program: Option<Arc<str>>,
@@ -73,11 +80,27 @@ impl Seen {
         self.drafts.last().filter(|_| !self.fresh)
     }
 
-    /// Whether the database must note that the other devices have not been told. What they
-    /// never heard of is found by its names, which say so; and a folder is told by its name.
-    pub(super) fn needs_row(&self, published: Option<EventRef>) -> bool {
-        let known = published.is_some() && self.meta.kind != Kind::Folder;
-        self.untold && known && !self.meta.kind.is_local()
+    /// What the database must note: whether the other devices have not been told, and of content, and
+    /// whether it is behind. What they never heard of is found by its names, which say so; and a
+    /// folder is told by its name.
+    pub(super) fn note(&self, now: Option<&ToldEntity>) -> u8 {
+        let published = now.map_or(self.published, |now| now.at);
+        if published.is_none() || self.meta.kind == Kind::Folder || self.meta.kind.is_local() {
+            return 0;
+        }
+        let is_told = now.is_some_and(|now| now.present);
+        let drafts = self.drafts.len() - now.map_or(0, |now| now.drafts.len());
+        let mut note = 0;
+        if self.untold && !is_told {
+            note |= pending::UNTOLD;
+            if self.fresh || drafts > 0 {
+                note |= pending::FRESH;
+            }
+        }
+        if self.behind || now.is_some_and(|now| now.behind) {
+            note |= pending::BEHIND;
+        }
+        note
     }
 }
 
@@ -108,7 +131,7 @@ impl Item {
     }
 
     /// Takes attributes at the commit's instant. The tree is locked.
-    pub(super) fn see(&mut self) {
+    pub(super) fn see(&mut self, texts: &Texts) {
         let mut state = self.inode.state.write();
         state.meta_dirty = false;
         let durable = match (&self.plan, &state.content) {
@@ -116,7 +139,14 @@ impl Item {
             (None, Some(content)) => content.durable(),
             (None, None) => Durable::default(),
         };
+        let row_name = match (self.left, self.logged.is_some()) {
+            (false, _) => state.named_by(),
+            (true, true) => self.logged_name.clone(),
+            (true, false) => state.was_named.clone().unwrap_or_else(|| state.named_by()),
+        };
         self.seen = Some(Seen {
+            row_name,
+            ready: texts.ready_of(&state.drafts),
             meta: state.meta.clone(),
             binding: state.binding.duplicate(),
             marks: state.marks,
@@ -125,7 +155,8 @@ impl Item {
             published: state.published,
             beside: state.beside.clone(),
             untold: state.untold,
-            untold_row: state.untold_row,
+            pending: state.pending,
+            behind: state.behind > 0,
             drafts: state.drafts.clone(),
             fresh: state.fresh,
             program: state.program.clone(),

@@ -6,7 +6,7 @@ use super::Committer;
 use super::work::{Item, Work};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::ids::{Ino, NodeNo, number};
+use crate::ids::{EventRef, Ino, NodeNo, number};
 use crate::keys::{ChunkId, seal};
 use crate::record::{ChunkRow, kind};
 use crate::tree::DirtyNode;
@@ -109,11 +109,16 @@ impl Vault {
             return;
         }
         let now = told.entities.get(&ino);
-        let (durable, published, beside) = match now {
-            Some(now) => (now.durable, now.at, now.beside.clone()),
-            None => (seen.durable, seen.published, seen.beside.clone()),
+        let split = |named: &[EventRef]| {
+            let beside = named.get(1..).unwrap_or_default().to_vec();
+            (named.first().copied(), beside)
         };
-        let named_by = (published, beside);
+        // One whose content is left at what it was is named as that is.
+        let (durable, named_by) = match now {
+            Some(now) if now.present || !item.left => (now.durable, (now.at, now.beside.clone())),
+            Some(now) => (now.durable, split(&seen.row_name)),
+            None => (seen.durable, split(&seen.row_name)),
+        };
         let record = record(&seen.binding, seen.marks, seen.meta.clone(), durable, named_by);
         let mut plain = record.encode();
         batch.put(
@@ -129,11 +134,12 @@ impl Vault {
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
         }
-        let untold = seen.needs_row(published) && !now.is_some_and(|now| now.present);
-        match (untold, seen.untold_row) {
-            (true, false) => batch.put(Table::Pending, pending_inode(ino), Vec::new()),
-            (false, true) => batch.delete(Table::Pending, pending_inode(ino)),
-            _ => {}
+        let note = seen.note(now);
+        if note != seen.pending {
+            match note {
+                0 => batch.delete(Table::Pending, pending_inode(ino)),
+                _ => batch.put(Table::Pending, pending_inode(ino), vec![note]),
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) use debts::{note_pack, pack_note};
 pub use read::OldVersion;
 pub(super) use read::Reading;
 pub(crate) use removed::removed_aad;
+pub(super) use restore::Bytes;
 pub(crate) use rows::version_aad;
 pub(super) use rows::{NewVersions, ToldAt, last_serial, split_key};
 pub(super) use settings::{Setting, Settings};

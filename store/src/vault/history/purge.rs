@@ -16,11 +16,15 @@ use super::{Purged, Subject};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::Let;
-use crate::ids::{EntityId, NodeId};
+use crate::ids::{EntityId, Ino, NodeId};
 use crate::keys::Key;
 use crate::record::{BodyRef, Kept, Time, VersionRecord};
 use crate::tree::TreeError;
+use crate::vault::commit::Scope;
 use crate::vault::{OpError, Vault};
+
+/// How often a purge is begun again, if somebody saves meanwhile.
+const TRIES: usize = 3;
 
 impl Vault {
     /// Destroys the history and keys of a removed file; or all versions but the present one of a
@@ -72,22 +76,65 @@ impl Vault {
 
     fn purge_past(&self, of: Subject) -> Result<Purged, OpError> {
         self.writable()?;
-        let begun = match of {
-            Subject::File(ino) => self.begin_anew(ino)?,
-            Subject::Removed(_) => false,
+        let mut begun = 0;
+        for _ in 0..TRIES {
+            if let Subject::File(ino) = of {
+                begun += u64::from(self.begin_anew(ino)?);
+            }
+            let whose = self.whose(of)?;
+            let _history = self.history.lock();
+            let _committer = self.committer.lock();
+            if let Subject::File(ino) = of
+                && self.needs_past(ino)?
+            {
+                continue; // somebody has saved meanwhile
+            }
+            let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+            let mut batch = Batch::new();
+            let versions = self.forget(&mut batch, &stand, whose.entity, &whose.key)?;
+            batch.delete(Table::Documents, whose.entity.0);
+            self.texts.discard(&whose.entity);
+            self.apply_purge(batch, versions > 0)?;
+            // The present version was told once more, and is there.
+            let versions = versions.saturating_sub(begun);
+            return Ok(Purged { files: 0, versions });
+        }
+        Err(OpError::Errno(libc::EBUSY))
+    }
+
+    /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
+    /// if that is so already.
+    fn begin_anew(&self, ino: Ino) -> Result<bool, OpError> {
+        self.commit_all(Scope::Timer)?;
+        if !self.needs_past(ino)? {
+            return Ok(false);
+        }
+        let inode = self.get(ino)?;
+        {
+            let mut state = inode.state.write();
+            (state.anew, state.untold, state.meta_dirty) = (true, true, true);
+        }
+        self.mark_dirty(ino);
+        self.commit_all(Scope::Timer)?;
+        // It was not told if somebody has it open to write.
+        inode.state.write().anew = false;
+        Ok(!self.needs_past(ino)?)
+    }
+
+    /// Whether what a file shows is a change of what was before it.
+    fn needs_past(&self, ino: Ino) -> Result<bool, OpError> {
+        let inode = self.get(ino)?;
+        let (entity, key, named_by) = {
+            let state = inode.state.read();
+            let key = state.binding.key(inode.key()).duplicate();
+            (state.binding.entity(), key, state.named_by())
         };
-        let whose = self.whose(of)?;
-        let _history = self.history.lock();
-        let _committer = self.committer.lock();
-        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
-        let mut batch = Batch::new();
-        let versions = self.forget(&mut batch, &stand, whose.entity, &whose.key)?;
-        batch.delete(Table::Documents, whose.entity.0);
-        self.texts.discard(&whose.entity);
-        self.apply_purge(batch, versions > 0)?;
-        // The present version was told once more, and is there.
-        let versions = versions.saturating_sub(u64::from(begun));
-        Ok(Purged { files: 0, versions })
+        for at in named_by {
+            if self.row_of(&key, &entity, at)?.is_some_and(|row| row.is_change()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Applies what a purge changes; `urgent`: something is to go from the packs.
@@ -135,6 +182,7 @@ impl Vault {
             batch.delete(Table::Removed, node.0);
         }
         batch.delete(Table::Documents, entity.0);
+        self.texts.discard(&entity);
         Ok(purged)
     }
 

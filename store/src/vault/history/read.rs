@@ -182,7 +182,7 @@ fn base_of(record: &VersionRecord, entity: EntityId) -> BaseRef {
     match record.body {
         _ if record.size == 0 => BaseRef::Empty,
         BodyRef::Manifest(root) => BaseRef::Manifest(root),
-        BodyRef::Inline | BodyRef::Other => BaseRef::Body {
+        BodyRef::Inline | BodyRef::Other | BodyRef::Change(_) => BaseRef::Body {
             batch: record.batch,
             offset: record.offset,
             len: record.len,

@@ -54,7 +54,7 @@ impl Vault {
             kind: gone.kind,
             entity: (!folder).then(|| state.binding.entity()),
             key: (last && !folder).then(|| *key.expose()),
-            saw: state.published,
+            saw: state.named_by(),
             when,
             size: state.size(),
             perm: state.meta.perm,
@@ -108,7 +108,7 @@ impl Vault {
     }
 
     /// An entity's key, wherever it is kept.
-    pub(super) fn key_of(&self, entity: EntityId) -> Result<Option<Key>, StoreError> {
+    pub(in crate::vault) fn key_of(&self, entity: EntityId) -> Result<Option<Key>, StoreError> {
         if let Some(ino) = self.living(entity)? {
             let inode = self.resident(ino)?;
             return Ok(inode.map(|inode| inode.state.read().binding.key(inode.key()).duplicate()));
@@ -216,7 +216,7 @@ impl Vault {
     }
 
     /// Notes what is amiss, once.
-    pub(super) fn note_problem(&self, problem: Problem) {
+    pub(in crate::vault) fn note_problem(&self, problem: Problem) {
         let mut met = self.met.lock();
         if met.len() < 1000 && !met.contains(&problem) {
             met.push(problem);

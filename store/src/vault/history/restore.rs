@@ -14,9 +14,9 @@ use crate::vault::inode::Inode;
 use crate::vault::{At, OpError, Vault};
 
 /// A version's bytes as a content takes them over: by reference where they lie in chunks.
-struct Bytes {
-    pieces: Vec<(u64, Data)>,
-    inline: Vec<u8>,
+pub(in crate::vault) struct Bytes {
+    pub(in crate::vault) pieces: Vec<(u64, Data)>,
+    pub(in crate::vault) inline: Vec<u8>,
 }
 
 impl Vault {
@@ -50,7 +50,8 @@ impl Vault {
         (meta.mtime, meta.ctime) = (now, now);
         (state.meta_dirty, state.times_only) = (true, false);
         (state.untold, state.fresh) = (true, true);
-        state.program = None;
+        // It is made from what is there, whoever had what.
+        (state.on_present, state.program) = (true, None);
         drop(guard);
         self.mark_dirty(ino);
         Ok(())
@@ -92,13 +93,25 @@ impl Vault {
                 last = Some(record.at);
             }
         })?;
+        // What it showed when it went; more may have come since.
+        let mut named_by = gone.record.saw.clone();
+        if named_by.is_empty() {
+            named_by.extend(last);
+        }
+        let merge = match (number, named_by.len() > 1) {
+            (None, true) => self.text_of(&key, entity, &named_by)?,
+            _ => None,
+        };
         let number = number.or(last_held).ok_or(TreeError::NotFound)?;
         let record = self.held_version(&key, &entity, number)?;
         let version = self.version_payload(&key, entity, &record)?;
-        let bytes = self.bytes_of((&key, entity), &record, &version)?;
+        let mut bytes = self.bytes_of((&key, entity), &record, &version)?;
+        if let Some(inline) = merge {
+            (bytes.pieces, bytes.inline) = (Vec::new(), inline);
+        }
         let meta = self.meta_back(&version, at.folder)?;
         let inode = match living {
-            None => Inode::again(self.next_ino(), entity, key, meta, last),
+            None => Inode::again(self.next_ino(), entity, key, meta, &named_by),
             Some(_) => Inode::new(self.next_ino(), EntityId::random(), meta, true),
         };
         let revives = living.is_none().then_some(node);
@@ -110,7 +123,7 @@ impl Vault {
             let owner = inode.owner(&self.core, &state.binding);
             let content = state.content.as_mut().ok_or(OpError::Errno(libc::EINVAL))?;
             content.become_whole(owner, &bytes.pieces, &bytes.inline)?;
-            state.fresh = true;
+            (state.fresh, state.on_present) = (true, true);
         }
         Ok(file.place(at)?.0)
     }
@@ -155,7 +168,20 @@ impl Vault {
         })
     }
 
-    fn bytes_of(
+    /// Whether all chunks are here.
+    pub(in crate::vault) fn has_all(&self, bytes: &Bytes) -> Result<bool, StoreError> {
+        for (_, data) in &bytes.pieces {
+            if let Data::Chunk(chunk) = data
+                && self.core.chunk_row(&chunk.id)?.is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A version's bytes, as a content takes them over.
+    pub(in crate::vault) fn bytes_of(
         &self,
         (key, entity): (&Key, EntityId),
         record: &VersionRecord,

@@ -17,6 +17,7 @@ use crate::event::{Body, EventRef, Version};
 use crate::ids::EntityId;
 use crate::keys::{Aad, Key, open_into, seal};
 use crate::record::{BodyRef, Kept, PROGRAM_MAX, Time, VersionRecord, kind};
+use crate::text::ChangeHash;
 use crate::vault::Vault;
 
 /// A row's key.
@@ -104,6 +105,8 @@ pub(in crate::vault) struct ToldAt {
     pub(in crate::vault) program: Option<Arc<str>>,
     /// Only attributes changed.
     pub(in crate::vault) same: bool,
+    /// It came from another device.
+    pub(in crate::vault) foreign: bool,
 }
 
 /// The versions that one commit tells.
@@ -151,6 +154,7 @@ impl NewVersions {
             generation: told.generation,
             lamport: told.lamport,
             creates,
+            foreign: told.foreign,
             parents: told.parents,
             recorded: told
                 .recorded
@@ -167,7 +171,8 @@ impl NewVersions {
             body: match &version.body {
                 Body::Inline(_) => BodyRef::Inline,
                 Body::Manifest(root) => BodyRef::Manifest(*root),
-                Body::Change { .. } | Body::Same => BodyRef::Other,
+                Body::Change { bytes, .. } => BodyRef::Change(ChangeHash::of(bytes).0),
+                Body::Same => BodyRef::Other,
             },
         };
         let sealed = seal_row(key, &entity, serial, &record);
@@ -221,6 +226,25 @@ impl Vault {
         })?;
         zeroize::Zeroize::zeroize(&mut plain);
         Ok(())
+    }
+
+    /// The row of one of an entity's versions, by its event.
+    pub(in crate::vault) fn row_of(
+        &self,
+        key: &Key,
+        entity: &EntityId,
+        at: EventRef,
+    ) -> Result<Option<VersionRecord>, StoreError> {
+        // Mostly it is the last.
+        let last = self.version_row(key, entity, last_serial(&self.core.db, entity)?)?;
+        if last.as_ref().is_some_and(|row| row.at == at) {
+            return Ok(last);
+        }
+        let mut found = None;
+        self.each_version(key, entity, &mut |_, row| {
+            found = row.ok().filter(|row| row.at == at).or(found.take());
+        })?;
+        Ok(found)
     }
 
     /// One of them, by its serial.

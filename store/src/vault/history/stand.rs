@@ -53,6 +53,16 @@ impl Stand {
         !is_last && !self.events.contains(&record.at)
     }
 
+    /// Of an entity's rows, the newest of all: no version replaces them. A file that shows another
+    /// may not show one of them, and yet it is what somebody wrote last.
+    pub(super) fn newest(rows: &[(u64, VersionRecord)]) -> HashSet<EventRef> {
+        let mut newest: HashSet<EventRef> = rows.iter().map(|(_, record)| record.at).collect();
+        for parent in rows.iter().flat_map(|(_, record)| &record.parents) {
+            newest.remove(parent);
+        }
+        newest
+    }
+
     /// Of an entity's rows, in order, the versions whose bytes may be let go of, where `wanted` says
     /// which are to stay in any case. A text stays from its beginning on up to the last version of
     /// it that stays: its versions are made from each other.

@@ -7,12 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use super::removed::{GoneRow, RemovedNames};
+use super::rows::{row_key, seal_row};
 use super::stand::Stand;
 use super::{Retention, Thinned};
 use crate::codec::{Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::ids::EntityId;
+use crate::ids::{EntityId, EventRef};
 use crate::keys::{Key, open, seal};
 use crate::record::{Kept, Time, VersionRecord, get_time, put_time};
 use crate::vault::Vault;
@@ -52,6 +53,20 @@ fn month(day: i64) -> i64 {
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     (era * 400 + year) * 12 + (5 * of_year + 2) / 153
+}
+
+/// Versions, with what those of them replaced that are gone in their place.
+fn without(gone: &HashMap<EventRef, Vec<EventRef>>, versions: &[EventRef]) -> Vec<EventRef> {
+    let mut all = Vec::new();
+    for at in versions {
+        let instead = gone.get(at).map_or(std::slice::from_ref(at), Vec::as_slice);
+        for at in instead {
+            if !all.contains(at) {
+                all.push(*at);
+            }
+        }
+    }
+    all
 }
 
 impl Vault {
@@ -172,15 +187,45 @@ impl Vault {
                 kept.insert(stretch, *number); // numbers ascend
             }
         }
+        let newest = Stand::newest(&rows);
         let go = standing.to_let_go(&rows, |number, record| {
             let stretch = stretch(retention, record.recorded, now);
-            stretch.is_none_or(|stretch| kept.get(&stretch) == Some(&number))
+            let is_kept = stretch.is_none_or(|stretch| kept.get(&stretch) == Some(&number));
+            is_kept || newest.contains(&record.at)
         });
+        let mut gone: HashMap<EventRef, Vec<EventRef>> = HashMap::new();
         for (number, record) in held() {
             if go.contains(number) {
                 self.let_version_go(batch, key, entity, *number, record.clone(), Kept::Listed);
                 thinned.versions += 1;
+                if !record.creates {
+                    gone.insert(record.at, without(&gone, &record.parents));
+                }
             }
+        }
+        for (number, record) in rows.iter().filter(|(number, _)| !go.contains(number)) {
+            if record.parents.iter().any(|at| gone.contains_key(at)) {
+                // That it replaces what those replaced must not be forgotten with them.
+                let parents = without(&gone, &record.parents);
+                let row = VersionRecord {
+                    parents,
+                    ..record.clone()
+                };
+                batch.put(
+                    Table::Versions,
+                    row_key(entity, *number),
+                    seal_row(key, entity, *number, &row),
+                );
+            }
+        }
+        let is_text = |record: &VersionRecord| record.is_change() || record.is_genesis();
+        if !rows
+            .iter()
+            .any(|(number, record)| !go.contains(number) && is_text(record))
+            && self.core.db.get(Table::Documents, &entity.0)?.is_some()
+        {
+            batch.delete(Table::Documents, entity.0);
+            self.texts.discard(entity);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Process;
-use crate::ids::Ino;
+use crate::ids::EntityId;
 use crate::record::{Kind, Meta, PROGRAM_MAX, Time};
 use crate::text::TEXT_MAX;
 use crate::vault::Vault;
@@ -35,15 +35,13 @@ pub(in crate::vault) struct Draft {
     pub(in crate::vault) program: Option<Arc<str>>,
     /// Its bytes are text; they are kept only then.
     pub(in crate::vault) is_text: bool,
-    /// The content changed with it, and not only attributes: else it has no bytes either.
-    pub(in crate::vault) fresh: bool,
+    /// It was made from what the file was before, whoever had what: a version was put back.
+    pub(in crate::vault) on_present: bool,
     /// Who saved it, and when among all that was shown and saved.
     pub(in crate::vault) who: Process,
     pub(in crate::vault) order: u64,
     /// Bytes.
     pub(in crate::vault) size: u64,
-    /// Of which file, and of which count of its changes, it is the content.
-    pub(in crate::vault) from: (Ino, u64),
 }
 
 /// What is known of a thread's process: its own number, and its name.
@@ -135,50 +133,53 @@ impl Vault {
         let read = content
             .load(owner)
             .and_then(|()| content.read(owner, 0, size as usize, &mut bytes));
-        // What cannot be read is found by whoever wants it.
-        if read.is_err() {
+        if let Err(error) = read {
+            // It is about to be changed, perhaps: nobody else would find it.
+            if error.is_damage() {
+                self.note_damage(inode.ino, &error);
+            }
             return;
         }
         let is_text = std::str::from_utf8(&bytes).is_ok();
         if !is_text {
             bytes = Vec::new();
         }
-        self.push_draft(inode.ino, state, bytes, is_text, Time::now());
-    }
-
-    pub(in crate::vault) fn push_draft(
-        &self,
-        ino: Ino,
-        state: &mut State,
-        bytes: Vec<u8>,
-        is_text: bool,
-        recorded: Time,
-    ) {
         self.drafts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let maker = state.made.map_or(0, |(_, maker)| maker);
+        let on_present = std::mem::replace(&mut state.on_present, false);
+        let who = match state.writer {
+            _ if on_present => 0,
+            0 => self.drafts.process(maker),
+            writer => writer,
+        };
+        let (serial, order) = (
+            self.drafts.serial.fetch_add(1, Ordering::Relaxed),
+            self.texts.order(),
+        );
         state.drafts.push(Draft {
-            serial: self.drafts.serial.fetch_add(1, Ordering::Relaxed),
+            serial,
             meta: state.meta.clone(),
             bytes: Arc::new(bytes),
-            recorded,
+            recorded: Time::now(),
             program: state.program.clone(),
             is_text,
-            fresh: std::mem::replace(&mut state.fresh, false),
-            who: match state.writer {
-                0 => self.drafts.process(maker),
-                writer => writer,
-            },
-            order: self.texts.order(),
-            size: state.size(),
-            from: (ino, state.content.as_ref().map_or(0, |content| content.changes())),
+            on_present,
+            who,
+            order,
+            size,
         });
+        state.fresh = false;
+        if state.published.is_some() {
+            let entity = state.binding.entity();
+            self.texts.saved(entity, (who, order), inode.ino, serial);
+        }
     }
 
-    /// Gives up drafts.
-    pub(in crate::vault) fn drop_drafts(&self, drafts: &mut Vec<Draft>) {
+    /// Gives up drafts of an entity.
+    pub(in crate::vault) fn drop_drafts(&self, entity: &EntityId, drafts: &mut Vec<Draft>) {
         for draft in drafts.drain(..) {
             self.drafts.forget(&draft);
-            self.texts.given_up(draft.serial);
+            self.texts.given_up(entity, draft.serial);
         }
     }
 }

@@ -36,8 +36,8 @@ pub(in crate::vault) enum How {
         entity: EntityId,
         /// Its key.
         key: Key,
-        /// The event that told of it last.
-        published: Option<EventRef>,
+        /// The versions that it showed.
+        named_by: Vec<EventRef>,
     },
 }
 
@@ -117,14 +117,12 @@ impl LeftNames {
     }
 
     /// An event has told of an entity that was removed meanwhile.
-    pub(in crate::vault) fn told_late(&mut self, of: EntityId, at: Option<EventRef>) {
+    pub(in crate::vault) fn told_late(&mut self, of: EntityId, at: &[EventRef]) {
         for left in self.names.values_mut() {
-            if let How::Removed {
-                entity, published, ..
-            } = &mut left.how
+            if let How::Removed { entity, named_by, .. } = &mut left.how
                 && *entity == of
             {
-                *published = at;
+                *named_by = at.to_vec();
             }
         }
     }

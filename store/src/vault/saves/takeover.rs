@@ -18,10 +18,18 @@ use crate::keys::Key;
 use crate::tree::{Entry, Kind, Known, Told, Tree};
 use crate::vault::Vault;
 use crate::vault::inode::{Inode, State};
-use crate::vault::publish::GoneNode;
+use crate::vault::publish::{GoneNode, ToldEntity};
 
 /// How long a file that a process made is that process's new one.
 const MOMENTS: Duration = Duration::from_secs(60);
+
+/// What goes with an entity to the file that takes it over.
+struct Past {
+    published: Option<EventRef>,
+    beside: Vec<EventRef>,
+    behind: u32,
+    drafts: Vec<Draft>,
+}
 
 /// Files that stand for another entity since the last commit's instant.
 #[derive(Default)]
@@ -118,50 +126,54 @@ impl Vault {
     /// `new` stands for `old`'s entity from now on; `old` keeps none if it is going, else it gets
     /// one of its own. The tree is locked.
     pub(in crate::vault) fn take_over(&self, new: &Inode, old: &Inode, old_stays: bool) {
-        let (entity, key, named_by, drafts) = {
+        let (entity, key, past) = {
             let mut state = old.state.write();
             let state = &mut *state;
             self.capture(old, state);
             let drafts = std::mem::take(&mut state.drafts);
             let entity = state.binding.entity();
             let key = state.binding.key(old.key()).duplicate();
-            let named_by = (state.published, std::mem::take(&mut state.beside));
+            let past = Past {
+                published: state.published,
+                beside: std::mem::take(&mut state.beside),
+                behind: std::mem::take(&mut state.behind),
+                drafts,
+            };
+            self.untold.lock().behind.remove(&old.ino);
             self.rebound.lock().heirs.insert(old.ino, new.ino);
             if old_stays {
                 self.remember(old.ino, state);
                 state.binding.bind(old.key(), EntityId::random(), Key::random());
-                state.published = None;
+                (state.published, state.was_named) = (None, None);
                 (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
             }
-            (entity, key, named_by, drafts)
+            (entity, key, past)
         };
         if old_stays {
             self.mark_dirty(old.ino);
         }
-        self.give(new, entity, key, named_by, drafts);
+        self.give(new, entity, key, past);
     }
 
-    fn give(
-        &self,
-        new: &Inode,
-        entity: EntityId,
-        key: Key,
-        (published, beside): (Option<EventRef>, Vec<EventRef>),
-        drafts: Vec<Draft>,
-    ) {
-        let mut state = new.state.write();
-        self.remember(new.ino, &state);
+    fn give(&self, new: &Inode, entity: EntityId, key: Key, past: Past) {
+        let mut guard = new.state.write();
+        let state = &mut *guard;
+        self.remember(new.ino, state);
         // What it was before it had this name is no version of what it stands for now.
-        self.drop_drafts(&mut state.drafts);
-        state.drafts = drafts;
+        self.drop_drafts(&state.binding.entity(), &mut state.drafts);
+        state.drafts = past.drafts;
         state.fresh = true;
         // Whoever saves it is editing it: what is put beside it now belongs to that.
         state.found = Some(std::time::Instant::now());
         state.binding.bind(new.key(), entity, key);
-        (state.published, state.beside) = (published, beside);
+        (state.published, state.beside) = (past.published, past.beside);
+        (state.behind, state.was_named) = (past.behind, None);
+        if state.behind > 0 {
+            self.untold.lock().behind.insert(new.ino);
+        }
         (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
         let at_rest = state.writers == 0;
-        drop(state);
+        drop(guard);
         self.mark_dirty(new.ino);
         if at_rest {
             self.signals.tell();
@@ -176,33 +188,31 @@ impl Vault {
 
     /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
     /// by now or stands for another. Whoever has the entity learns of the event.
-    pub(in crate::vault) fn told_late(
-        &self,
-        ino: Ino,
-        entity: EntityId,
-        at: Option<EventRef>,
-        drafts: &[u64],
-    ) {
+    pub(in crate::vault) fn told_late(&self, ino: Ino, entity: EntityId, told: &ToldEntity) {
+        let named_by = told.stand();
         let heir = self.rebound.lock().heir(ino);
         let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
         if let Some(heir) = heir {
             let mut state = heir.state.write();
             if state.binding.entity() == entity {
-                (state.published, state.beside) = (at, Vec::new());
-                self.told_drafts(&mut state.drafts, drafts);
+                (state.published, state.beside) = (told.at, told.beside.clone());
+                self.told_drafts(&mut state.drafts, &told.drafts);
+                if told.behind {
+                    self.be_behind(heir.ino, &mut state);
+                }
                 state.meta_dirty = true;
                 drop(state);
                 self.mark_dirty(heir.ino);
             }
         }
-        self.left.lock().told_late(entity, at);
+        self.left.lock().told_late(entity, &named_by);
         let mut untold = self.untold.lock();
         let untold = &mut *untold;
         let removed = untold.removed.iter_mut();
         for (node, record) in removed.filter(|(_, record)| record.entity == Some(entity)) {
-            record.saw = at;
+            record.saw.clone_from(&named_by);
             for gone in untold.gone.values_mut().filter(|gone| gone.id == *node) {
-                gone.saw = at;
+                gone.saw.clone_from(&named_by);
             }
         }
     }
@@ -297,7 +307,7 @@ impl Vault {
             How::Removed {
                 entity,
                 key,
-                published,
+                named_by,
             } => {
                 let mut untold = self.untold.lock();
                 if untold.gone.remove(&left.node).is_none() {
@@ -308,7 +318,14 @@ impl Vault {
                 untold.revived.insert(left.known.id);
                 drop(untold);
                 self.be_known(tree, folder, node, left.known);
-                self.give(inode, entity, key, (published, Vec::new()), Vec::new());
+                let past = Past {
+                    published: named_by.first().copied(),
+                    beside: named_by.get(1..).unwrap_or_default().to_vec(),
+                    // Others may have written since.
+                    behind: 1,
+                    drafts: Vec::new(),
+                };
+                self.give(inode, entity, key, past);
             }
         }
     }
@@ -320,7 +337,7 @@ impl Vault {
         {
             let gone = GoneNode {
                 id: was.id,
-                saw: None,
+                saw: Vec::new(),
             };
             self.untold.lock().gone.insert(tree.spare(), gone);
         }

@@ -1,15 +1,13 @@
-//! One text's document in memory, and what is known of its versions.
+//! One text's document in memory, and the names of all its versions.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
-use super::ToldText;
+use super::lately::Lately;
+use super::tell::ToldText;
 use crate::event::EventRef;
 use crate::keys::Key;
-use crate::record::DocumentRecord;
+use crate::record::{BodyRef, DocumentRecord, VersionRecord};
 use crate::text::{Change, ChangeHash, Document, Heads, TextError};
-
-/// So many of the versions that the file showed last are remembered.
-const RECENT: usize = 8;
 
 /// See the module.
 pub(super) struct Hot {
@@ -17,13 +15,15 @@ pub(super) struct Hot {
     /// The entity's key.
     pub(super) key: Key,
     pub(super) genesis: EventRef,
-    /// The number of the last version that it has.
+    /// The number of its first version's row.
+    first: u64,
+    /// The number of the last row that it has seen.
     pub(super) upto: u64,
     /// The newest of its versions that are told.
-    pub(super) heads: Vec<EventRef>,
-    /// What names its versions, as far as that was needed.
+    heads: Vec<EventRef>,
+    /// What names each version.
     names: HashMap<EventRef, Heads>,
-    /// Which events its changes are, likewise.
+    /// Which event each change is.
     events: HashMap<ChangeHash, EventRef>,
     /// Changes that are not told, by their drafts' serials.
     pub(super) untold: HashSet<u64>,
@@ -31,8 +31,9 @@ pub(super) struct Hot {
     pub(super) since: usize,
     /// Bytes of the text, about.
     pub(super) len: usize,
-    /// What the file showed lately, the newest last; and whether this device made it.
-    recent: VecDeque<(bool, Heads)>,
+    lately: Lately,
+    /// Versions that came from other devices.
+    foreign: HashSet<EventRef>,
 }
 
 /// A version to be taken in.
@@ -42,70 +43,84 @@ pub(super) struct Step {
     pub(super) parents: Vec<EventRef>,
     /// None: the same text.
     pub(super) change: Option<Change>,
-    /// This device made it.
-    pub(super) own: bool,
+    /// The batch that told it.
+    pub(super) batch: u64,
+    /// It came from another device.
+    pub(super) foreign: bool,
 }
 
 impl Hot {
     /// Of a text that has one version.
     pub(super) fn begin(
         key: Key,
-        genesis: EventRef,
-        number: u64,
-        own: bool,
+        (genesis, number): (EventRef, u64),
+        foreign: bool,
         text: &str,
     ) -> Result<Hot, TextError> {
         let doc = Document::genesis(genesis, text)?;
-        let first: Heads = [doc.first()].into_iter().collect();
-        let mut hot = Hot {
-            events: [(doc.first(), genesis)].into_iter().collect(),
-            names: [(genesis, first.clone())].into_iter().collect(),
-            heads: vec![genesis],
-            recent: VecDeque::new(),
-            doc,
-            key,
-            genesis,
-            upto: number,
-            untold: HashSet::new(),
-            since: 1,
-            len: text.len(),
-        };
-        hot.show(own, first);
+        let mut hot = Hot::new(doc, key, (genesis, number), foreign, text.len());
+        hot.show(vec![genesis]);
         Ok(hot)
     }
 
-    /// Of a stored document.
-    pub(super) fn load(key: Key, record: DocumentRecord) -> Result<Hot, TextError> {
-        let doc = Document::load(record.genesis, &record.bytes)?;
-        let heads_of = |names: Vec<[u8; 32]>| -> Heads { names.into_iter().map(ChangeHash).collect() };
-        let mut hot = Hot {
-            names: HashMap::new(),
-            events: HashMap::new(),
-            heads: record.heads.iter().map(|(at, _)| *at).collect(),
-            recent: record
-                .recent
-                .into_iter()
-                .map(|(own, names)| (own, heads_of(names)))
-                .collect(),
+    fn new(doc: Document, key: Key, (genesis, number): (EventRef, u64), foreign: bool, len: usize) -> Hot {
+        let first = doc.first();
+        Hot {
+            events: [(first, genesis)].into_iter().collect(),
+            names: [(genesis, [first].into_iter().collect())].into_iter().collect(),
+            heads: vec![genesis],
             doc,
             key,
-            genesis: record.genesis,
-            upto: record.upto,
+            genesis,
+            first: number,
+            upto: number,
             untold: HashSet::new(),
             since: 0,
-            len: record.bytes.len(),
-        };
-        let first: Heads = [hot.doc.first()].into_iter().collect();
-        hot.know(record.genesis, first);
-        for (at, names) in record.heads {
-            hot.know(at, heads_of(names));
+            len,
+            lately: Lately::default(),
+            foreign: foreign.then_some(genesis).into_iter().collect(),
         }
-        let known = |hot: &Hot, heads: &Heads| heads.as_slice().iter().all(|change| hot.doc.has(change));
-        let all = hot.heads.iter().all(|at| known(&hot, &hot.names[at]));
-        if !all || !hot.recent.iter().all(|(_, heads)| known(&hot, heads)) {
+    }
+
+    /// Of a stored document; `rows` are the versions of the text after its first, which has the
+    /// number `first`, as far as the document has them.
+    pub(super) fn load<'a>(
+        key: Key,
+        (record, first): (DocumentRecord, u64),
+        foreign: bool,
+        rows: impl Iterator<Item = &'a VersionRecord>,
+    ) -> Result<Hot, TextError> {
+        let doc = Document::load(record.genesis, &record.bytes)?;
+        let mut hot = Hot::new(doc, key, (record.genesis, first), foreign, record.bytes.len());
+        hot.upto = record.upto;
+        for row in rows {
+            let heads = match row.body {
+                BodyRef::Change(name) => [ChangeHash(name)].into_iter().collect(),
+                _ => hot.union(&row.parents).ok_or(TextError::Damaged)?,
+            };
+            hot.know(row.at, heads, &row.parents)?;
+            if row.foreign {
+                hot.foreign.insert(row.at);
+            }
+        }
+        // It has nothing that was told nowhere.
+        let newest = hot.doc.heads()?;
+        if !newest
+            .as_slice()
+            .iter()
+            .all(|change| hot.events.contains_key(change))
+        {
             return Err(TextError::Damaged);
         }
+        for state in record.recent {
+            hot.show(state);
+        }
         Ok(hot)
+    }
+
+    /// The place of its first version among all of the entity: it tells which of two texts is newer.
+    pub(super) fn began(&self) -> u64 {
+        self.first
     }
 
     /// As it is stored; none while it has changes that may never be told.
@@ -113,59 +128,66 @@ impl Hot {
         if !self.untold.is_empty() {
             return None;
         }
-        let names = |heads: &Heads| heads.as_slice().iter().map(|change| change.0).collect();
-        let heads = self.heads.iter();
         Some(DocumentRecord {
             genesis: self.genesis,
             upto: self.upto,
-            heads: heads
-                .map(|at| Some((*at, names(self.names.get(at)?))))
-                .collect::<Option<_>>()?,
-            recent: self
-                .recent
-                .iter()
-                .map(|(own, heads)| (*own, names(heads)))
-                .collect(),
+            recent: self.lately.all().cloned().collect(),
             bytes: self.doc.save().ok()?,
         })
     }
 
-    /// Takes in versions, in the order of their numbers.
-    pub(super) fn take(&mut self, steps: Vec<Step>) -> Result<(), TextError> {
+    /// Takes in versions, in the order of their numbers; `showing`: the file has shown what each
+    /// batch brought, as far as anybody knows.
+    pub(super) fn take(&mut self, steps: Vec<Step>, showing: bool) -> Result<(), TextError> {
         let changes: Vec<Change> = steps.iter().filter_map(|step| step.change.clone()).collect();
         self.doc.apply(&changes)?;
-        for step in steps {
+        let mut steps = steps.into_iter().peekable();
+        while let Some(step) = steps.next() {
             let heads = match &step.change {
                 Some(change) => [change.hash()].into_iter().collect(),
                 None => self.union(&step.parents).ok_or(TextError::NoVersion)?,
             };
-            self.tell(step.at, heads, &step.parents, step.number, step.own);
+            self.know(step.at, heads, &step.parents)?;
+            self.upto = self.upto.max(step.number);
+            self.since += 1;
+            let is_last = steps.peek().is_none_or(|next| next.batch != step.batch);
+            if step.foreign {
+                self.foreign.insert(step.at);
+            } else {
+                self.show(vec![step.at]);
+            }
+            if showing && is_last {
+                self.show(self.heads.clone());
+            }
         }
         Ok(())
     }
 
-    /// A version is told.
-    fn tell(&mut self, at: EventRef, heads: Heads, parents: &[EventRef], number: u64, own: bool) {
+    /// A version is told, and has this name.
+    fn know(&mut self, at: EventRef, heads: Heads, parents: &[EventRef]) -> Result<(), TextError> {
+        if !heads.as_slice().iter().all(|change| self.doc.has(change)) {
+            return Err(TextError::Damaged);
+        }
         self.heads.retain(|head| !parents.contains(head) && *head != at);
         self.heads.push(at);
-        self.upto = self.upto.max(number);
-        self.since += 1;
         if let [one] = heads.as_slice() {
-            self.events.insert(*one, at);
+            self.events.entry(*one).or_insert(at);
         }
-        self.know(at, heads);
-        let shown = self.union(&self.heads.clone());
-        if let Some(shown) = shown {
-            self.show(own, shown);
-        }
+        self.names.insert(at, heads);
+        Ok(())
     }
 
-    /// What a commit has told of it. False: it can go on no further.
+    /// What happened to it in a commit, or to what its file shows. False: it can go on no further.
     pub(super) fn hear(&mut self, told: &ToldText) -> bool {
         match told {
-            ToldText::Other => false,
-            ToldText::Passed(draft) => {
+            ToldText::Other(_) => false,
+            ToldText::Same => true,
+            ToldText::Passed { draft, .. } => {
                 self.untold.remove(draft);
+                true
+            }
+            ToldText::Shows(state) => {
+                self.show(state.clone());
                 true
             }
             ToldText::Version {
@@ -177,39 +199,30 @@ impl Hot {
             } => {
                 self.untold.remove(draft);
                 // What else was told before it comes from the rows.
-                let is_next = *number == self.upto + 1;
-                if is_next && heads.as_slice().iter().all(|change| self.doc.has(change)) {
-                    self.tell(*at, heads.clone(), parents, *number, true);
+                if *number != self.upto + 1 {
+                    return true;
                 }
-                true
+                self.upto = *number;
+                self.since += 1;
+                let is_known = self.know(*at, heads.clone(), parents).is_ok();
+                self.show(vec![*at]);
+                is_known
             }
         }
     }
 
-    fn show(&mut self, own: bool, shown: Heads) {
-        if self.recent.back().is_some_and(|(_, last)| *last == shown) {
-            return;
-        }
-        if self.recent.len() >= RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((own, shown));
+    /// The file shows the merge of these. A merge came past whoever had the file open, too.
+    fn show(&mut self, state: Vec<EventRef>) {
+        let own = matches!(&state[..], [one] if !self.foreign.contains(one));
+        self.lately.push(state, own);
     }
 
-    /// What names a version.
-    pub(super) fn know(&mut self, at: EventRef, heads: Heads) {
-        if let [one] = heads.as_slice() {
-            self.events.entry(*one).or_insert(at);
-        }
-        self.names.insert(at, heads);
-    }
-
-    /// What names this version, if that is known.
+    /// What names this version, if it is one of this text.
     pub(super) fn names(&self, at: &EventRef) -> Option<&Heads> {
         self.names.get(at)
     }
 
-    /// What names the merge of these versions, if that is known.
+    /// What names the merge of these versions, if they are of this text.
     pub(super) fn union(&self, versions: &[EventRef]) -> Option<Heads> {
         let mut all = Vec::new();
         for at in versions {
@@ -218,26 +231,35 @@ impl Hot {
         (!all.is_empty()).then(|| all.into_iter().collect())
     }
 
-    /// Which event a change is.
-    pub(super) fn event(&self, change: &ChangeHash) -> Option<EventRef> {
-        self.events.get(change).copied()
-    }
-
-    /// What the file shows, as far as the document knows.
-    pub(super) fn newest(&self) -> Result<Heads, TextError> {
-        self.doc.heads()
-    }
-
-    /// The versions that somebody may have of whom nothing is known: what was shown since
-    /// something came from elsewhere, and before that; none if nothing did.
-    pub(super) fn lately(&self) -> Vec<Heads> {
-        let first = self.recent.iter().position(|(own, _)| !own);
-        let from = first.map_or(self.recent.len(), |first| first.saturating_sub(1));
-        self.recent
+    /// The versions that its newest changes are: each the last that is named so.
+    pub(super) fn newest(&self) -> Result<Option<Vec<EventRef>>, TextError> {
+        let newest = self.doc.heads()?;
+        let is_new = |change: &ChangeHash| newest.as_slice().binary_search(change).is_ok();
+        let (mut versions, mut covered) = (Vec::new(), HashSet::<ChangeHash>::new());
+        for at in &self.heads {
+            let heads = self.names.get(at).map_or(&[][..], Heads::as_slice);
+            if !heads.is_empty() && heads.iter().all(is_new) {
+                versions.push(*at);
+                covered.extend(heads);
+            }
+        }
+        for change in newest
+            .as_slice()
             .iter()
-            .skip(from)
-            .map(|(_, heads)| heads.clone())
-            .collect()
+            .filter(|change| !covered.contains(change))
+        {
+            match self.events.get(change) {
+                Some(at) => versions.push(*at),
+                None => return Ok(None), // what is not told yet
+            }
+        }
+        versions.sort_unstable();
+        Ok(Some(versions))
+    }
+
+    /// See [`Lately::since_others`].
+    pub(super) fn lately(&self) -> Vec<Vec<EventRef>> {
+        self.lately.since_others()
     }
 
     /// About how many bytes of memory it takes.

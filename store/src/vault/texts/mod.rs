@@ -2,38 +2,46 @@
 //!
 //! A save takes the way of every file. Behind it, in no lock that a writer or an fsync needs, the
 //! step ([`weave`]) turns each version of a text that is not told yet into a change at the version
-//! that its editor had; the next commit tells it. The documents are hot in memory for a while
-//! ([`shelf`]); each follows from the events of its text alone, and is built from them again
-//! whenever it is missing, damaged or has failed.
+//! that its editor had; the next commit tells what was saved, and never changes what a file shows.
+//! Where that leaves the newest versions other than what the file shows, it is *behind*, until
+//! [`show`] lets it show their merge. The documents are hot in memory for a while ([`shelf`]);
+//! each follows from the events of its text alone, and is built from them again whenever it is
+//! missing, damaged or has failed.
 //!
-//! Guarantees: what is not ready is told by a later commit, and a crash loses none of it, since the
-//! bytes are in the file. A change that was made is told, or its document is made anew without it.
-//! A text that its document fails at is told with its bytes, as a file whose versions are whole.
-//! It never changes what a file shows but to show a merge, and that only while nobody writes to it.
+//! Guarantees: a version has one name, its event; a draft has its serial until it is told. What is
+//! not ready is told by a later commit, and a crash loses none of it, since the bytes are in the
+//! file. A draft that is ready can always be told. A text that its document fails at is told with
+//! its bytes, as a file whose versions are whole. It never changes what a file shows but to show
+//! a merge, and that only while nobody writes to it and nothing of it is untold.
 //!
-//! Locks: those of the shelf and its slots are never waited for by whoever holds the committer, the
-//! tree or an inode; `ready`, `shown` and `news` are leaves.
+//! Locks: those of the slots are never waited for by whoever holds the committer, the tree or an
+//! inode; the shelf's own and all others here are leaves.
 //!
-//! Parts, each importing only those above it: `hot` (one document), `shelf` (all of them), `shown`
-//! (who was shown what), `weave` (the step), `tell` (what commits ask), `read` (old versions).
+//! Parts, each importing only those above it: `shown` (who was shown what), `tell` (what commits
+//! ask), `lately` (what a file showed), `hot` (one document), `shelf` (all of them), `base` (what
+//! an editor had), `weave` (the step), `read` (old versions), `show` (merges),
+//! `take` (what others send).
 
+mod base;
 mod hot;
+mod lately;
 mod read;
 mod shelf;
+mod show;
 mod shown;
+mod take;
 mod tell;
 mod weave;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::saves::Process;
 use crate::event::EventRef;
-use crate::ids::EntityId;
-use crate::text::{ChangeHash, Heads};
+use crate::ids::{EntityId, Ino};
+use crate::text::Heads;
 pub(super) use shown::Stand;
 pub(super) use tell::{Telling, ToldText, form_of};
 
@@ -44,65 +52,81 @@ pub(super) struct Texts {
     /// One at a time weaves.
     weaving: Mutex<()>,
     /// By the draft's serial: how it is told.
-    ready: Mutex<HashMap<u64, Arc<Ready>>>,
-    /// Which event a change became, until nothing waits for it.
-    born: Mutex<HashMap<ChangeHash, EventRef>>,
-    /// What commits have told since the documents looked.
+    ready: Mutex<tell::ReadyDrafts>,
+    /// What the documents in memory have not heard yet.
     news: Mutex<HashMap<EntityId, Vec<ToldText>>>,
     /// Documents to be stored with the next transaction.
     rows: Mutex<HashMap<EntityId, Vec<u8>>>,
     shown: Mutex<shown::Shown>,
+    /// One at a time takes in what others have told.
+    pub(super) taking: Mutex<()>,
+    /// Files that are behind, and at rest since somebody looked.
+    to_show: Mutex<HashSet<Ino>>,
     /// Orders what was shown and what was saved.
     order: AtomicU64,
 }
 
 impl Texts {
-    /// A file of this text was opened.
-    pub(super) fn show(&self, entity: EntityId, who: Process, stand: Stand) {
+    /// A process has opened a file of this text by this handle.
+    pub(super) fn show(&self, entity: EntityId, who: Process, stand: Stand, handle: u64) {
         let order = self.order();
-        self.shown.lock().note(entity, order, who, stand);
+        self.shown.lock().note(entity, order, who, stand, handle);
+    }
+
+    /// That handle is closed.
+    pub(super) fn closed(&self, entity: EntityId, handle: u64) {
+        if handle != 0 {
+            self.shown.lock().closed(&entity, handle);
+        }
+    }
+
+    /// A process has saved what is a draft now.
+    pub(super) fn saved(&self, entity: EntityId, (who, order): (Process, u64), ino: Ino, serial: u64) {
+        self.shown.lock().saved(entity, order, who, ino, serial);
     }
 
     /// The next place in the order of what was shown and saved.
     pub(super) fn order(&self) -> u64 {
         self.order.fetch_add(1, Ordering::Relaxed)
     }
+
+    /// A file that is behind is at rest, perhaps: it is looked at.
+    pub(super) fn may_show(&self, ino: Ino) {
+        self.to_show.lock().insert(ino);
+    }
+}
+
+/// What names a version: its event, or while it has none the draft that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Told(EventRef),
+    Draft(u64),
 }
 
 /// How a version is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ready {
     entity: EntityId,
     told_as: ToldAs,
-    /// It was made from what the file was before.
-    on_stand: bool,
-    /// What the file comes to show with it, if others have written meanwhile.
-    shows: Option<Merge>,
+    /// The changes that name what the file is with it.
+    heads: Heads,
+    /// Others have written meanwhile: with it the file is behind.
+    behind: bool,
 }
 
-/// See [`Ready`].
-#[derive(Debug)]
+/// See [`Ready`]. Drafts that are named come before it, and are of the same file.
+#[derive(Clone, Debug)]
 enum ToldAs {
     /// With its bytes.
     Whole,
-    /// As a change.
+    /// As a change of these versions.
     Change {
         serial: Option<u64>,
         bytes: Vec<u8>,
-        hash: ChangeHash,
-        /// The changes that name the version that it was made from.
-        on: Vec<ChangeHash>,
+        on: Vec<Name>,
     },
-    /// As the same text again.
-    Same { on: Vec<ChangeHash> },
-    /// Not at all: it says nothing that is not known.
-    Nothing,
-}
-
-/// What the file shows when it shows a merge.
-#[derive(Debug)]
-struct Merge {
-    text: Arc<Vec<u8>>,
-    /// The changes that name it.
-    heads: Heads,
+    /// As the same text as these again.
+    Same { on: Vec<Name> },
+    /// Not at all: it is what these are, and says nothing new.
+    Nothing { equal: Vec<Name> },
 }

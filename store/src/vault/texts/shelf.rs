@@ -4,20 +4,21 @@
 //! much has happened to it. A stored document is a cache, and never trusted: one that is damaged,
 //! or has what is told nowhere, is built anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::Texts;
 use super::hot::{Hot, Step};
-use super::{Texts, ToldText};
+use super::tell::ToldText;
 use crate::core::StoreError;
 use crate::db::Table;
 use crate::event::{Body, EventRef};
 use crate::ids::EntityId;
 use crate::keys::{Aad, Key, open, seal};
 use crate::record::{DocumentRecord, Kept, VersionRecord, kind};
-use crate::text::{Change, ChangeHash, Maker, Refused, TextError};
+use crate::text::{Change, Maker, Refused, TextError};
 use crate::vault::Vault;
 use crate::vault::history::last_serial;
 
@@ -60,6 +61,10 @@ impl Shelf {
         slot.clone()
     }
 
+    pub(super) fn has(&self, entity: &EntityId) -> bool {
+        self.slots.contains_key(entity)
+    }
+
     fn by_age(&self) -> Vec<(EntityId, Slot)> {
         let mut slots: Vec<_> = self.slots.iter().collect();
         slots.sort_unstable_by_key(|(_, (_, used))| *used);
@@ -94,7 +99,12 @@ fn lineage(rows: &[(u64, VersionRecord)], at: EventRef) -> Option<Lineage> {
         let before = row.parents.iter().filter_map(|parent| places.get(parent));
         genesis = *before.filter(|place| **place < genesis).min()?;
     }
-    let mut within: std::collections::HashSet<EventRef> = [rows[genesis].1.at].into_iter().collect();
+    Some(from_genesis(rows, genesis))
+}
+
+/// The same, of the text that begins with this row.
+fn from_genesis(rows: &[(u64, VersionRecord)], genesis: usize) -> Lineage {
+    let mut within: HashSet<EventRef> = [rows[genesis].1.at].into_iter().collect();
     let mut after = Vec::new();
     for (i, (_, row)) in rows.iter().enumerate().skip(genesis + 1) {
         if row.is_change() && row.parents.iter().any(|parent| within.contains(parent)) {
@@ -102,7 +112,7 @@ fn lineage(rows: &[(u64, VersionRecord)], at: EventRef) -> Option<Lineage> {
             after.push(i);
         }
     }
-    Some(Lineage { genesis, after })
+    Lineage { genesis, after }
 }
 
 /// Associated data of a stored document.
@@ -125,7 +135,8 @@ impl Texts {
     pub(in crate::vault) fn discard(&self, entity: &EntityId) {
         self.shelf.lock().slots.remove(entity);
         self.rows.lock().remove(entity);
-        self.ready.lock().retain(|_, ready| ready.entity != *entity);
+        self.news.lock().remove(entity);
+        self.ready.lock().take_back(entity);
     }
 
     /// They were not stored after all.
@@ -143,36 +154,35 @@ impl Texts {
 }
 
 impl Vault {
-    /// Does something with the document that a version belongs to, of which this may be a change.
-    /// None if that version is no text.
+    /// Does something with the document that a version belongs to. None if that version is no text.
     pub(super) fn with_document<T>(
         &self,
         (entity, key): (EntityId, &Key),
-        (at, change): (EventRef, Option<ChangeHash>),
+        at: EventRef,
         work: impl FnOnce(&mut Hot) -> Result<T, DocumentError>,
     ) -> Result<Option<T>, DocumentError> {
         let slot = self.texts.slot(entity);
         let mut slot = slot.lock();
         self.catch_up(entity, &mut slot);
         self.go_on(entity, key, &mut slot);
-        let has = |hot: &Hot| hot.names(&at).is_some() || change.is_some_and(|change| hot.doc.has(&change));
+        let has = |hot: &Hot| hot.names(&at).is_some();
         if !slot.as_ref().is_some_and(has) {
-            if slot.as_ref().is_some_and(|hot| !hot.untold.is_empty()) {
+            let mut built = self.build(entity, key, at)?.filter(has);
+            let is_kept = |hot: &Hot| {
                 // What is not told yet is not given up for an old version's sake.
-                return self.build(entity, key, at, &has)?.as_mut().map(work).transpose();
+                let is_older = built.as_ref().is_none_or(|new| new.began() < hot.began());
+                !hot.untold.is_empty() || is_older
+            };
+            if slot.as_ref().is_some_and(is_kept) {
+                return built.as_mut().map(work).transpose();
             }
-            let built = self.build(entity, key, at, &has)?;
-            match (&built, &*slot) {
-                (Some(new), Some(old)) if old.genesis != new.genesis && old.upto > new.upto => {}
-                (Some(_), _) => *slot = built,
-                (None, _) => return Ok(None),
-            }
+            *slot = built;
         }
         let Some(hot) = slot.as_mut() else { return Ok(None) };
         let done = work(hot);
         if matches!(done, Err(DocumentError::Text(TextError::Discarded))) {
             *slot = None;
-            self.texts.ready.lock().retain(|_, ready| ready.entity != entity);
+            self.texts.ready.lock().take_back(&entity);
         }
         done.map(Some)
     }
@@ -184,23 +194,12 @@ impl Vault {
             && !news.iter().all(|told| hot.hear(told))
         {
             *slot = None;
-            self.texts.ready.lock().retain(|_, ready| ready.entity != entity);
+            self.texts.ready.lock().take_back(&entity);
         }
     }
 
     /// The document that a version belongs to, from what is stored.
-    fn build(
-        &self,
-        entity: EntityId,
-        key: &Key,
-        at: EventRef,
-        has: &dyn Fn(&Hot) -> bool,
-    ) -> Result<Option<Hot>, DocumentError> {
-        if let Some(hot) = self.stored_document(entity, key)?
-            && has(&hot)
-        {
-            return Ok(Some(hot));
-        }
+    fn build(&self, entity: EntityId, key: &Key, at: EventRef) -> Result<Option<Hot>, DocumentError> {
         let mut rows = Vec::new();
         self.each_version(key, &entity, &mut |number, row| {
             // What of a row cannot be read is missed below, if it matters.
@@ -209,44 +208,68 @@ impl Vault {
         let Some(lineage) = lineage(&rows, at) else {
             return Ok(None);
         };
+        if let Some(hot) = self.stored_document(entity, key, &rows, &lineage)? {
+            return Ok(Some(hot));
+        }
         let (number, first) = &rows[lineage.genesis];
         let text = self.version_bytes(key, entity, first)?;
         let text = String::from_utf8(text).map_err(|_| TextError::NotText("its bytes are no text"))?;
-        let mut hot = Hot::begin(key.duplicate(), first.at, *number, self.is_own(first.at), &text)?;
-        let mut steps = Vec::with_capacity(lineage.after.len());
-        for place in lineage.after {
-            let (number, row) = &rows[place];
-            steps.push(self.step(key, entity, hot.genesis, *number, row)?);
-        }
-        hot.take(steps)?;
-        // What is no version of the document may stand between, or after.
-        hot.upto = rows.last().map_or(hot.upto, |(number, _)| *number);
+        let mut hot = Hot::begin(key.duplicate(), (first.at, *number), first.foreign, &text)?;
+        self.take_rows_of(entity, &mut hot, &rows, lineage.after)?;
         Ok(Some(hot))
     }
 
+    /// Lets a document take in these rows, all that come after what it has.
+    fn take_rows_of(
+        &self,
+        entity: EntityId,
+        hot: &mut Hot,
+        rows: &[(u64, VersionRecord)],
+        places: Vec<usize>,
+    ) -> Result<(), DocumentError> {
+        let mut steps = Vec::with_capacity(places.len());
+        for place in places {
+            let (number, row) = &rows[place];
+            steps.push(self.step(&hot.key, entity, hot.genesis, *number, row)?);
+        }
+        hot.take(steps, true)?;
+        // What is no version of the document may stand between, or after.
+        hot.upto = rows.last().map_or(hot.upto, |(number, _)| *number);
+        Ok(())
+    }
+
     /// The stored document, with what was told since. None if there is none, or none that is whole.
-    fn stored_document(&self, entity: EntityId, key: &Key) -> Result<Option<Hot>, DocumentError> {
-        let Some(sealed) = self
-            .core
-            .db
-            .get(Table::Documents, &entity.0)
-            .map_err(StoreError::Db)?
-        else {
+    fn stored_document(
+        &self,
+        entity: EntityId,
+        key: &Key,
+        rows: &[(u64, VersionRecord)],
+        lineage: &Lineage,
+    ) -> Result<Option<Hot>, DocumentError> {
+        let sealed = self.core.db.get(Table::Documents, &entity.0);
+        let Some(sealed) = sealed.map_err(StoreError::Db)? else {
             return Ok(None);
         };
         let Ok(plain) = open(key, &document_aad(&entity), &sealed) else {
             return Ok(None);
         };
         let plain = zeroize::Zeroizing::new(plain);
-        let Some(mut hot) = DocumentRecord::decode(&plain)
-            .ok()
-            .and_then(|record| Hot::load(key.duplicate(), record).ok())
-        else {
+        let record = DocumentRecord::decode(&plain).ok();
+        let of_it = |record: &DocumentRecord| record.genesis == rows[lineage.genesis].1.at;
+        let Some(record) = record.filter(of_it) else {
             return Ok(None);
         };
-        match self.extend(entity, key, &mut hot) {
-            Ok(true) => Ok(Some(hot)),
-            Ok(false) | Err(DocumentError::Text(_) | DocumentError::Refused(_)) => Ok(None),
+        let places = lineage.after.iter().copied();
+        let (had, new): (Vec<usize>, Vec<usize>) = places.partition(|place| rows[*place].0 <= record.upto);
+        let had = had.iter().map(|place| &rows[*place].1);
+        let (first, row) = &rows[lineage.genesis];
+        let record = (record, *first);
+        let Ok(mut hot) = Hot::load(key.duplicate(), record, row.foreign, had) else {
+            return Ok(None);
+        };
+        match self.take_rows_of(entity, &mut hot, rows, new) {
+            Ok(()) => Ok(Some(hot)),
+            Err(DocumentError::Text(_) | DocumentError::Refused(_)) => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -257,7 +280,7 @@ impl Vault {
             && !matches!(self.extend(entity, key, hot), Ok(true))
         {
             *slot = None;
-            self.texts.ready.lock().retain(|_, ready| ready.entity != entity);
+            self.texts.ready.lock().take_back(&entity);
         }
     }
 
@@ -267,20 +290,20 @@ impl Vault {
         if hot.upto > last {
             return Ok(false);
         }
-        let mut steps = Vec::new();
+        let mut steps: Vec<Step> = Vec::new();
         for number in hot.upto + 1..=last {
+            // One that was let go of nobody builds on.
             let Some(row) = self.version_row(key, &entity, number)? else {
-                return Ok(false);
+                continue;
             };
-            let known = |at: &EventRef, steps: &[Step]| {
-                hot.names(at).is_some() || steps.iter().any(|step: &Step| step.at == *at)
-            };
-            if !row.is_change() || !row.parents.iter().all(|at| known(at, &steps)) {
-                return Ok(false);
+            let is_known = |at: &EventRef| hot.names(at).is_some() || steps.iter().any(|step| step.at == *at);
+            // Else it is of another text, or of none.
+            if row.is_change() && row.parents.iter().any(is_known) {
+                steps.push(self.step(key, entity, hot.genesis, number, &row)?);
             }
-            steps.push(self.step(key, entity, hot.genesis, number, &row)?);
         }
-        hot.take(steps)?;
+        hot.take(steps, false)?;
+        hot.upto = last;
         Ok(true)
     }
 
@@ -317,12 +340,9 @@ impl Vault {
             at: row.at,
             parents: row.parents.clone(),
             change,
-            own: self.is_own(row.at),
+            batch: row.batch,
+            foreign: row.foreign,
         })
-    }
-
-    fn is_own(&self, at: EventRef) -> bool {
-        self.secrets.chain() == at.chain
     }
 
     /// Puts documents in order: those that are due are stored, and what there is no room for goes.
@@ -359,8 +379,12 @@ impl Vault {
         }
         let mut shelf = self.texts.shelf.lock();
         // Empty slots that nobody is about to fill.
-        shelf.slots.retain(|_, (slot, _)| {
-            Arc::strong_count(slot) > 1 || slot.try_lock().is_none_or(|hot| hot.is_some())
+        shelf.slots.retain(|entity, (slot, _)| {
+            let stays = Arc::strong_count(slot) > 1 || slot.try_lock().is_none_or(|hot| hot.is_some());
+            if !stays {
+                self.texts.news.lock().remove(entity);
+            }
+            stays
         });
     }
 

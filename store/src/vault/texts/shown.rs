@@ -2,13 +2,12 @@
 //!
 //! An open counts as a read, since a read may be served by the kernel's pages. A process is known
 //! by the thread that opened; where none is, nothing is noted. Bounded; what is forgotten makes an
-//! editor one of whom nothing is known.
+//! editor one of whom nothing is known. It never guesses: a showing that cannot be named is none.
 
 use std::collections::HashMap;
 
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
-use crate::text::Heads;
 use crate::vault::saves::{Process, same_process};
 
 /// So many texts are remembered.
@@ -21,81 +20,171 @@ const SHOWN: usize = 64;
 pub(in crate::vault) enum Stand {
     /// These versions.
     Told(Vec<EventRef>),
-    /// What is the file's next version: the inode, and the count of its content's changes.
-    Coming(Ino, u64),
-    /// A version that is not told yet.
-    Woven(Heads),
+    /// A version that is not told yet, by its draft's serial.
+    Draft(u64),
+    /// What the next draft of this inode is.
+    Next(Ino),
 }
 
-/// One showing.
+/// One showing, or one save.
 struct Showing {
     order: u64,
     who: Process,
     stand: Stand,
+    /// The process itself has saved this.
+    saved: bool,
+    /// Handles that are open since it was shown this.
+    handles: Vec<u64>,
 }
 
-/// See the module.
+/// What is known of a process.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// What it may have, the oldest first.
+    pub(super) stands: Vec<Stand>,
+    /// It has saved: before that it had nothing that it may still have.
+    pub(super) has_saved: bool,
+}
+
+/// See the module. Of each text in the order of time.
 #[derive(Default)]
 pub(super) struct Shown(HashMap<EntityId, Vec<Showing>>);
 
+fn is_there(who: Process) -> bool {
+    std::path::Path::new("/proc").join(who.to_string()).exists()
+}
+
 impl Shown {
-    /// A file was opened.
-    pub(super) fn note(&mut self, entity: EntityId, order: u64, who: Process, stand: Stand) {
-        if self.0.len() >= TEXTS && !self.0.contains_key(&entity) {
-            // Those that were looked at the longest time ago.
-            let mut ages: Vec<u64> = self
-                .0
-                .values()
-                .filter_map(|all| Some(all.last()?.order))
-                .collect();
-            ages.sort_unstable();
-            let limit = ages.get(ages.len() / 2).copied().unwrap_or(u64::MAX);
-            self.0
-                .retain(|_, all| all.last().is_some_and(|last| last.order > limit));
+    /// A file was opened by this handle; 0: nobody says when it is closed.
+    pub(super) fn note(&mut self, entity: EntityId, order: u64, who: Process, stand: Stand, handle: u64) {
+        let all = self.of(entity);
+        let again = |one: &Showing| one.who == who && one.stand == stand && !one.saved;
+        let mut handles = match all.iter().position(again) {
+            Some(place) => all.remove(place).handles,
+            None => Vec::new(),
+        };
+        if handle != 0 {
+            handles.push(handle);
         }
-        let all = self.0.entry(entity).or_default();
-        match all.iter_mut().find(|one| one.who == who && one.stand == stand) {
-            Some(one) => one.order = order,
-            None => {
-                if all.len() >= SHOWN {
-                    all.remove(0);
-                }
-                all.push(Showing { order, who, stand });
-            }
+        add(
+            all,
+            Showing {
+                order,
+                who,
+                stand,
+                saved: false,
+                handles,
+            },
+        );
+    }
+
+    /// A handle was closed.
+    pub(super) fn closed(&mut self, entity: &EntityId, handle: u64) {
+        for one in self.0.get_mut(entity).into_iter().flatten() {
+            one.handles.retain(|open| *open != handle);
         }
     }
 
-    /// What a process was shown of a text before `order`, the oldest first.
-    pub(super) fn to(&self, entity: &EntityId, who: Process, order: u64) -> Vec<Stand> {
+    /// What this inode is now is kept as a draft: a process has saved it, if one is known, and who
+    /// saw the file since the last one saw this.
+    pub(super) fn saved(&mut self, entity: EntityId, order: u64, who: Process, ino: Ino, serial: u64) {
+        let all = self.of(entity);
+        for one in all.iter_mut().filter(|one| one.stand == Stand::Next(ino)) {
+            one.stand = Stand::Draft(serial);
+        }
+        if who != 0 {
+            add(
+                all,
+                Showing {
+                    order,
+                    who,
+                    stand: Stand::Draft(serial),
+                    saved: true,
+                    handles: Vec::new(),
+                },
+            );
+        }
+    }
+
+    /// What a process may have had before `order`: what it saved last and was shown since; before
+    /// that only what it was shown by a handle that is open still, for there may be several editors
+    /// behind one process.
+    pub(super) fn to(&self, entity: &EntityId, who: Process, order: u64) -> Known {
         let all = self.0.get(entity).into_iter().flatten();
-        let mut to: Vec<&Showing> = all
+        let its: Vec<&Showing> = all
             .filter(|one| one.order < order && (one.who == who || same_process(one.who, who)))
             .collect();
-        to.sort_by_key(|one| one.order);
-        to.into_iter().map(|one| one.stand.clone()).collect()
+        let last = its.iter().rposition(|one| one.saved);
+        let since = its.iter().enumerate().filter(|(place, one)| {
+            let is_since = last.is_none_or(|last| *place >= last);
+            is_since || !one.handles.is_empty()
+        });
+        Known {
+            stands: since.map(|(_, one)| one.stand.clone()).collect(),
+            has_saved: last.is_some(),
+        }
     }
 
-    /// A version that a process saved, before `order`, has this name now: that is what it has from
-    /// then on, and what everybody was shown who saw the file as it was then.
-    pub(super) fn saved(
-        &mut self,
-        entity: EntityId,
-        (who, order): (Process, u64),
-        (ino, changes): (Ino, u64),
-        heads: &Heads,
-    ) {
-        let all = self.0.entry(entity).or_default();
-        if who != 0 {
-            all.retain(|one| one.order >= order || !(one.who == who || same_process(one.who, who)));
+    /// A draft is these versions now.
+    pub(super) fn told(&mut self, entity: &EntityId, serial: u64, versions: &[EventRef]) {
+        self.rename(entity, &Stand::Draft(serial), versions);
+        let Some(all) = self.0.get_mut(entity) else { return };
+        // What a process had before a save that is told is asked for no more.
+        let mut saved: HashMap<Process, u64> = HashMap::new();
+        for one in all
+            .iter()
+            .filter(|one| one.saved && matches!(one.stand, Stand::Told(_)))
+        {
+            saved.insert(one.who, one.order);
         }
-        for one in all.iter_mut() {
-            if matches!(one.stand, Stand::Coming(of, seen) if of == ino && seen <= changes) {
-                one.stand = Stand::Woven(heads.clone());
-            }
-        }
-        if who != 0 {
-            let stand = Stand::Woven(heads.clone());
-            all.push(Showing { order, who, stand });
+        all.retain(|one| {
+            let is_over = saved.get(&one.who).is_some_and(|order| one.order < *order);
+            !is_over || !one.handles.is_empty()
+        });
+    }
+
+    /// What this inode was is told, and never was a draft.
+    pub(super) fn told_whole(&mut self, entity: &EntityId, ino: Ino, version: EventRef) {
+        self.rename(entity, &Stand::Next(ino), &[version]);
+    }
+
+    /// A draft will never be told.
+    pub(super) fn given_up(&mut self, entity: &EntityId, serial: u64) {
+        if let Some(all) = self.0.get_mut(entity) {
+            all.retain(|one| one.stand != Stand::Draft(serial));
         }
     }
+
+    fn rename(&mut self, entity: &EntityId, was: &Stand, versions: &[EventRef]) {
+        for one in self.0.get_mut(entity).into_iter().flatten() {
+            if one.stand == *was {
+                one.stand = Stand::Told(versions.to_vec());
+            }
+        }
+    }
+
+    /// What is known of a text; if there are too many, those go that were looked at the longest time
+    /// ago.
+    fn of(&mut self, entity: EntityId) -> &mut Vec<Showing> {
+        if self.0.len() >= TEXTS && !self.0.contains_key(&entity) {
+            let last = |all: &Vec<Showing>| all.iter().map(|one| one.order).max().unwrap_or(0);
+            let mut ages: Vec<u64> = self.0.values().map(last).collect();
+            ages.sort_unstable();
+            let limit = ages.get(ages.len() / 2).copied().unwrap_or(u64::MAX);
+            self.0.retain(|_, all| last(all) > limit);
+        }
+        self.0.entry(entity).or_default()
+    }
+}
+
+/// Adds one, in its place; if there are too many, processes that are no more go first, then the oldest.
+fn add(all: &mut Vec<Showing>, one: Showing) {
+    if all.len() >= SHOWN {
+        all.retain(|one| is_there(one.who));
+    }
+    if all.len() >= SHOWN {
+        all.remove(0);
+    }
+    let place = all.partition_point(|other| other.order <= one.order);
+    all.insert(place, one);
 }

@@ -1,29 +1,33 @@
 //! What a commit asks about a text, and what it says of what it told.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Merge, Ready, Texts, ToldAs};
+use super::{Name, Ready, Texts, ToldAs};
+use crate::core::StoreError;
 use crate::event::{Body, EventRef, Form};
 use crate::ids::{EntityId, Ino};
+use crate::keys::Key;
 use crate::record::Kind;
-use crate::text::{ChangeHash, Heads, TEXT_MAX};
-use crate::vault::commit::Scope;
+use crate::text::{Heads, TEXT_MAX};
+use crate::vault::Vault;
 use crate::vault::inode::State;
 use crate::vault::saves::Draft;
-use crate::vault::{OpError, Vault};
 
 /// How the present state of a file is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::vault) enum Telling {
     /// With its bytes.
     Whole,
     /// Not by this commit: the step comes first.
     Later,
-    /// As its last draft is, of this serial.
-    Woven(u64, Arc<Ready>),
+    /// As its last draft is.
+    Woven,
+    /// As the same text: only attributes changed.
+    Attributes,
 }
 
-/// What a commit has told of an entity.
+/// What a commit has told of an entity, or let its file show.
 #[derive(Clone, Debug)]
 pub(in crate::vault) enum ToldText {
     /// A version of its text.
@@ -35,10 +39,42 @@ pub(in crate::vault) enum ToldText {
         heads: Heads,
         number: u64,
     },
-    /// A draft that was not told, since it says nothing.
-    Passed(u64),
+    /// A draft that is no version of its text: what it is instead, if anything is known of it.
+    Passed { draft: u64, is: Vec<EventRef> },
     /// A version with its bytes: the text begins anew, or ends.
-    Other,
+    Other(EventRef),
+    /// The same text with other attributes; it is known from its row.
+    Same,
+    /// The file shows the merge of these.
+    Shows(Vec<EventRef>),
+}
+
+/// How drafts are told, and how often anything of that was taken back.
+#[derive(Default)]
+pub(super) struct ReadyDrafts {
+    pub(super) by_serial: HashMap<u64, Arc<Ready>>,
+    pub(super) taken_back: u64,
+}
+
+impl ReadyDrafts {
+    /// Nothing is ready of an entity: its document is made anew without what was not told.
+    pub(super) fn take_back(&mut self, entity: &EntityId) {
+        self.by_serial.retain(|_, ready| ready.entity != *entity);
+        self.taken_back += 1;
+    }
+
+    /// A draft is these versions now.
+    fn told(&mut self, entity: &EntityId, serial: u64, versions: &[EventRef]) {
+        for ready in self
+            .by_serial
+            .values_mut()
+            .filter(|ready| ready.entity == *entity)
+        {
+            if ready.names().contains(&Name::Draft(serial)) {
+                Arc::make_mut(ready).rename(serial, versions);
+            }
+        }
+    }
 }
 
 /// The form of a version that is told with its bytes.
@@ -55,7 +91,7 @@ impl Ready {
         matches!(self.told_as, ToldAs::Whole)
     }
 
-    /// What the event says, unless it has the bytes.
+    /// What the event says; none if it has the bytes, or there is none.
     pub(in crate::vault) fn body(&self) -> Option<Body> {
         match &self.told_as {
             ToldAs::Change { serial, bytes, .. } => Some(Body::Change {
@@ -63,146 +99,154 @@ impl Ready {
                 bytes: bytes.clone(),
             }),
             ToldAs::Same { .. } => Some(Body::Same),
-            ToldAs::Whole | ToldAs::Nothing => None,
+            ToldAs::Whole | ToldAs::Nothing { .. } => None,
         }
     }
 
-    /// Whether it was made from what the file was before, however that is named.
-    pub(in crate::vault) fn is_on_stand(&self) -> bool {
-        self.on_stand
-    }
-
-    /// The changes that name what it was made from.
-    pub(in crate::vault) fn on(&self) -> &[ChangeHash] {
+    /// What it was made from; or what it is, if it says nothing.
+    pub(in crate::vault) fn names(&self) -> &[Name] {
         match &self.told_as {
             ToldAs::Change { on, .. } | ToldAs::Same { on } => on,
-            ToldAs::Whole | ToldAs::Nothing => &[],
+            ToldAs::Nothing { equal } => equal,
+            ToldAs::Whole => &[],
         }
     }
 
-    /// What names the version.
-    pub(in crate::vault) fn heads(&self) -> Heads {
-        match &self.told_as {
-            ToldAs::Change { hash, .. } => [*hash].into_iter().collect(),
-            _ => self.on().iter().copied().collect(),
+    /// The changes that name what the file is with it.
+    pub(in crate::vault) fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// Whether the newest versions are others than what the file shows with it.
+    pub(in crate::vault) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    fn rename(&mut self, serial: u64, versions: &[EventRef]) {
+        let (ToldAs::Change { on: names, .. }
+        | ToldAs::Same { on: names }
+        | ToldAs::Nothing { equal: names }) = &mut self.told_as
+        else {
+            return;
+        };
+        names.retain(|name| *name != Name::Draft(serial));
+        for at in versions {
+            if !names.contains(&Name::Told(*at)) {
+                names.push(Name::Told(*at));
+            }
         }
-    }
-
-    /// What the file shows with it, instead of what was saved.
-    pub(in crate::vault) fn shows(&self) -> Option<&Arc<Vec<u8>>> {
-        self.shows.as_ref().map(|Merge { text, .. }| text)
-    }
-
-    /// The changes that name what the file shows.
-    pub(in crate::vault) fn shown(&self) -> Option<&Heads> {
-        self.shows.as_ref().map(|merge| &merge.heads)
     }
 }
 
 impl Texts {
-    /// How a draft is told, if that is known.
-    pub(in crate::vault) fn ready(&self, draft: u64) -> Option<Arc<Ready>> {
-        self.ready.lock().get(&draft).cloned()
-    }
-
-    /// The events of these changes.
-    pub(in crate::vault) fn events_of(&self, changes: &[ChangeHash]) -> Option<Vec<EventRef>> {
-        let born = self.born.lock();
-        changes.iter().map(|change| born.get(change).copied()).collect()
-    }
-
-    /// A transaction has told this.
-    pub(in crate::vault) fn told(&self, entity: EntityId, told: Vec<ToldText>) {
-        let mut ready = self.ready.lock();
-        for told in &told {
-            match told {
-                ToldText::Version { draft, .. } | ToldText::Passed(draft) => ready.remove(draft),
-                ToldText::Other => None,
-            };
+    /// How these drafts are told, as far as that is known: as of one instant.
+    pub(in crate::vault) fn ready_of(&self, drafts: &[Draft]) -> Vec<Option<Arc<Ready>>> {
+        if drafts.is_empty() {
+            return Vec::new();
         }
-        let is_idle = ready.is_empty();
-        drop(ready);
-        let mut born = self.born.lock();
+        let ready = self.ready.lock();
+        let each = drafts.iter().map(|draft| ready.by_serial.get(&draft.serial));
+        each.map(|ready| ready.cloned()).collect()
+    }
+
+    /// A transaction has told this of the entity that this file had.
+    pub(in crate::vault) fn told(&self, entity: EntityId, ino: Ino, told: Vec<ToldText>) {
+        let mut broken = false;
         for told in &told {
-            if let ToldText::Version { at, heads, .. } = told
-                && let [change] = heads.as_slice()
-            {
-                born.insert(*change, *at);
+            let (serial, versions) = match told {
+                ToldText::Version { draft, at, heads, .. } => {
+                    let mut ready = self.ready.lock();
+                    // Has it been made anew since, what was made after it builds on another.
+                    let was = ready.by_serial.remove(draft);
+                    broken |= was.is_none_or(|was| was.heads != *heads);
+                    ready.told(&entity, *draft, &[*at]);
+                    (*draft, vec![*at])
+                }
+                ToldText::Passed { draft, is } => {
+                    let mut ready = self.ready.lock();
+                    ready.by_serial.remove(draft);
+                    ready.told(&entity, *draft, is);
+                    (*draft, is.clone())
+                }
+                ToldText::Other(at) => {
+                    self.shown.lock().told_whole(&entity, ino, *at);
+                    continue;
+                }
+                ToldText::Same | ToldText::Shows(_) => continue,
+            };
+            let mut shown = self.shown.lock();
+            match versions.is_empty() {
+                true => shown.given_up(&entity, serial),
+                false => shown.told(&entity, serial, &versions),
             }
         }
-        if is_idle && born.len() > 4096 {
-            born.clear();
+        if broken {
+            self.ready.lock().take_back(&entity);
         }
-        drop(born);
-        self.news.lock().entry(entity).or_default().extend(told);
+        self.tell_document(entity, told);
+    }
+
+    /// Lets the document hear, if it is in memory.
+    pub(super) fn tell_document(&self, entity: EntityId, told: Vec<ToldText>) {
+        let is_there = self.shelf.lock().has(&entity);
+        if is_there && !told.is_empty() {
+            self.news.lock().entry(entity).or_default().extend(told);
+        }
     }
 
     /// A draft is given up.
-    pub(in crate::vault) fn given_up(&self, draft: u64) {
-        let ready = self.ready.lock().remove(&draft);
+    pub(in crate::vault) fn given_up(&self, entity: &EntityId, draft: u64) {
+        self.shown.lock().given_up(entity, draft);
+        let ready = self.ready.lock().by_serial.remove(&draft);
         if let Some(ready) = ready
             && ready.body().is_some()
         {
             // The document has a change that is never told: it is made anew.
-            self.news
-                .lock()
-                .entry(ready.entity)
-                .or_default()
-                .push(ToldText::Other);
+            self.discard(&ready.entity);
         }
     }
 }
 
 impl Vault {
-    /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
-    /// if that is so already.
-    pub(in crate::vault) fn begin_anew(&self, ino: Ino) -> Result<bool, OpError> {
-        let inode = self.get(ino)?;
-        self.commit_all(Scope::Timer)?;
-        let Some(at) = inode.state.read().published else {
-            return Ok(false);
-        };
-        let (entity, key) = {
-            let state = inode.state.read();
-            (state.binding.entity(), state.binding.key(inode.key()).duplicate())
-        };
-        let mut is_change = false;
-        self.each_version(&key, &entity, &mut |_, row| {
-            is_change |= row.is_ok_and(|row| row.at == at && row.is_change());
-        })?;
-        if is_change {
-            let mut state = inode.state.write();
-            (state.anew, state.untold, state.meta_dirty) = (true, true, true);
-            drop(state);
-            self.mark_dirty(ino);
-            self.commit_all(Scope::Timer)?;
-        }
-        Ok(is_change)
-    }
-
     /// How a file's present state is told.
-    pub(in crate::vault) fn telling(&self, state: &State) -> Telling {
+    pub(in crate::vault) fn telling(&self, key: &Key, state: &State) -> Result<Telling, StoreError> {
         if state.meta.kind != Kind::File {
-            return Telling::Whole;
+            return Ok(Telling::Whole);
         }
         let fits = state.marks.text && state.size() <= TEXT_MAX as u64;
-        let ready = |draft: &Draft| self.texts.ready(draft.serial);
-        match state.drafts.last() {
-            None if state.anew => Telling::Whole,
-            None if fits && state.published.is_some() => Telling::Later,
-            None => Telling::Whole,
+        let ready = self.texts.ready_of(&state.drafts);
+        Ok(match (ready.last(), state.published) {
+            (None, None) => Telling::Whole,
+            (None, _) if state.anew => Telling::Whole,
+            (None, Some(at)) if !state.fresh => match self.is_text(key, &state.binding.entity(), at)? {
+                true => Telling::Attributes,
+                false => Telling::Whole,
+            },
+            (None, _) if fits => Telling::Later,
+            (None, _) => Telling::Whole,
             // The first version of all begins the text, or is no text.
-            Some(_) if state.published.is_none() && state.drafts.len() == 1 && !state.fresh => Telling::Whole,
-            Some(_) if state.published.is_none() => Telling::Later,
-            Some(last) if !state.fresh => match ready(last) {
+            (Some(_), None) if ready.len() == 1 && !state.fresh => Telling::Whole,
+            (Some(_), None) => Telling::Later,
+            (Some(last), _) if !state.fresh => match last {
                 Some(ready) if ready.is_whole() => Telling::Whole,
-                Some(ready) => Telling::Woven(last.serial, ready),
+                Some(_) => Telling::Woven,
                 None => Telling::Later,
             },
             // What is no text any more comes after all that was one.
-            Some(_) if !fits && state.drafts.iter().all(|draft| ready(draft).is_some()) => Telling::Whole,
-            Some(_) => Telling::Later,
-        }
+            (Some(_), _) if !fits && ready.iter().all(Option::is_some) => Telling::Whole,
+            (Some(_), _) => Telling::Later,
+        })
+    }
+
+    /// Whether this version of an entity is one of a text.
+    pub(in crate::vault) fn is_text(
+        &self,
+        key: &Key,
+        entity: &EntityId,
+        at: EventRef,
+    ) -> Result<bool, StoreError> {
+        let row = self.row_of(key, entity, at)?;
+        Ok(row.is_some_and(|row| row.is_change() || row.is_genesis()))
     }
 
     /// Whether the step can do something so that more is told.

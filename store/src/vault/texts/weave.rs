@@ -1,47 +1,67 @@
 //! The step: each version of a text that is not told becomes a change at the version that its
 //! editor had.
 //!
-//! Guarantees: it holds no lock while it works on a document that a writer or a commit waits for.
-//! Versions of one file are taken in their order, and none is passed over. Whatever fails in a
-//! document, the version is told all the same, with its bytes.
+//! Guarantees: it holds no lock while it works on a document that a writer or a commit waits for,
+//! and ends after a moment, so that commits go on. Versions of one file are taken in their order, and
+//! none is passed over; each is ready only if the file's past is what it was made from. Whatever
+//! fails in a document, the version is told all the same, with its bytes.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::hot::Hot;
 use super::shelf::DocumentError;
-use super::shown::Stand;
-use super::{Merge, Ready, ToldAs};
+use super::{Name, Ready, ToldAs};
 use crate::event::{EVENT_MAX, EventRef};
 use crate::ids::{EntityId, Ino};
 use crate::keys::{Key, random_bytes};
-use crate::record::{Kind, Time, XATTRS_MAX};
-use crate::text::{ChangeHash, Heads, TEXT_MAX, TextError, nearest, still_whole};
+use crate::record::{Kind, XATTRS_MAX};
+use crate::text::{Heads, TEXT_MAX, TextError};
 use crate::vault::inode::{Inode, State};
 use crate::vault::saves::Draft;
 use crate::vault::{Problem, Vault};
 
 /// The longest change that an event carries, with all that can be beside it.
 const CHANGE_MAX: usize = EVENT_MAX - XATTRS_MAX - (64 << 10);
-
 /// How long an empty file that nobody has opened yet is not a version.
 const FILLED: Duration = Duration::from_secs(2);
-
-/// How a version is told; whether it was made from what the file was before; what the file shows
-/// then.
-type Woven = (ToldAs, bool, Option<Merge>);
+/// How long one step takes, about.
+const STEP: Duration = Duration::from_millis(50);
+/// Bytes of saves that one step takes on, about: their documents stay in memory until they are told.
+const STEP_BYTES: u64 = 1 << 20;
+/// How often a file's versions are begun again in one step, if what they were made from has changed.
+const AGAIN: usize = 6;
 
 /// A file whose versions are to be told.
 struct File {
-    ino: Ino,
     entity: EntityId,
     key: Key,
-    published: EventRef,
-    beside: Vec<EventRef>,
+    /// The versions that name what it was when it was told last.
+    told: Vec<EventRef>,
     drafts: Vec<Draft>,
+}
+
+impl File {
+    /// Whether the file is still what it was, as far as the draft at this place is concerned.
+    fn is_still(&self, state: &State, place: usize) -> bool {
+        let serials = |drafts: &[Draft]| -> Vec<u64> { drafts.iter().map(|draft| draft.serial).collect() };
+        let now = state.drafts.get(..=place).map(serials);
+        state.binding.entity() == self.entity
+            && state.named_by() == self.told
+            && now.is_some_and(|now| now == serials(&self.drafts[..=place]))
+    }
+}
+
+/// What came of a file's drafts.
+enum Came {
+    /// All that can be ready is; whether anything is that was not.
+    Ready(bool),
+    /// What they were made from has changed.
+    Changed,
+    /// The document failed at this one.
+    Failed(u64, DocumentError),
 }
 
 impl Vault {
@@ -51,28 +71,46 @@ impl Vault {
             return false;
         }
         catch_unwind(AssertUnwindSafe(|| self.weave())).unwrap_or_else(|_| {
-            let mut met = self.met.lock();
-            let noted = Problem::new(None, "telling of texts met a fault of this program");
-            if !met.contains(&noted) {
-                met.push(noted);
-            }
+            self.note_problem(Problem::new(None, "telling of texts met a fault of this program"));
             false
         })
     }
 
-    /// Does what there is to do; returns whether something is ready that was not.
-    pub(in crate::vault) fn weave(&self) -> bool {
+    /// Does some of what there is to do; returns whether something is ready that was not.
+    fn weave(&self) -> bool {
         let _weaving = self.texts.weaving.lock();
         let mut inos: HashSet<Ino> = self.dirty.lock().iter().copied().collect();
         inos.extend(self.untold.lock().inodes.iter());
         let mut inos: Vec<Ino> = inos.into_iter().collect();
         inos.sort_unstable();
-        let mut done = false;
+        let (begun, mut bytes, mut done) = (Instant::now(), 0, false);
         for ino in inos {
+            if done && (begun.elapsed() > STEP || bytes > STEP_BYTES) {
+                break;
+            }
             // One that cannot be read is found, and noted, by the commit.
             let Ok(inode) = self.get(ino) else { continue };
-            if let Some(file) = self.to_weave(&inode) {
-                done |= self.weave_file(file);
+            let (mut failed, mut whole) = (None, None);
+            for _ in 0..AGAIN {
+                let Some(file) = self.to_weave(&inode) else { break };
+                match self.weave_file(&inode, &file, whole) {
+                    Came::Changed => self.texts.discard(&file.entity),
+                    // Once more, with a document made anew, from the first draft on; then as it is.
+                    Came::Failed(serial, error) => {
+                        self.texts.discard(&file.entity);
+                        self.forget_stored(file.entity);
+                        if failed == Some(serial) {
+                            self.note_unwoven(ino, &error);
+                            whole = failed;
+                        }
+                        failed = Some(serial);
+                    }
+                    Came::Ready(some) => {
+                        done |= some;
+                        bytes += file.drafts.iter().map(|draft| draft.size).max().unwrap_or(0);
+                        break;
+                    }
+                }
             }
         }
         self.tidy_shelf(false);
@@ -81,15 +119,18 @@ impl Vault {
 
     /// Whether a file's next version needs the step.
     pub(super) fn needs_weaving(&self, state: &State) -> bool {
+        let is_to_be_kept = || {
+            state.marks.text
+                && !state.anew
+                && state.untold
+                && state.fresh
+                && state.writers == 0
+                && state.size() <= TEXT_MAX as u64
+        };
         state.meta.kind == Kind::File
             && state.published.is_some()
             && state.meta.nlink > 0
-            && (!state.drafts.is_empty()
-                || (state.marks.text
-                    && !state.anew
-                    && state.untold
-                    && state.writers == 0
-                    && state.size() <= TEXT_MAX as u64))
+            && (!state.drafts.is_empty() || is_to_be_kept())
             && !state.is_scratch()
     }
 
@@ -104,62 +145,53 @@ impl Vault {
             return None;
         }
         self.capture_present(inode, state);
-        let published = state.published?;
-        let ready = self.texts.ready.lock();
-        if state.drafts.iter().all(|draft| ready.contains_key(&draft.serial)) {
+        if self.texts.ready_of(&state.drafts).iter().all(Option::is_some) {
             return None;
         }
-        drop(ready);
         Some(File {
-            ino: inode.ino,
             entity: state.binding.entity(),
             key: state.binding.key(inode.key()).duplicate(),
-            published,
-            beside: state.beside.clone(),
+            told: state.named_by(),
             drafts: state.drafts.clone(),
         })
     }
 
-    fn weave_file(&self, file: File) -> bool {
+    /// Makes the drafts ready, one after the other; `whole`: this one with its bytes.
+    fn weave_file(&self, inode: &Inode, file: &File, whole: Option<u64>) -> Came {
         let mut done = false;
-        for (i, draft) in file.drafts.iter().enumerate() {
-            let serial = draft.serial;
-            if let Some(ready) = self.texts.ready.lock().get(&serial) {
-                if matches!(ready.told_as, ToldAs::Whole) {
-                    return done; // what comes after it begins with its event
+        let taken_back = self.texts.ready.lock().taken_back;
+        for (place, draft) in file.drafts.iter().enumerate() {
+            let known = self.texts.ready.lock().by_serial.get(&draft.serial).cloned();
+            if let Some(ready) = known {
+                if ready.is_whole() {
+                    break; // what comes after it begins with its event
                 }
                 continue;
             }
-            let is_last = i + 1 == file.drafts.len();
-            let ready = match self.weave_draft(&file, draft, is_last) {
+            let woven = match whole == Some(draft.serial) {
+                true => Ok(ready_whole(file.entity)),
+                false => self.weave_draft(file, place),
+            };
+            let ready = match woven {
                 Ok(ready) => ready,
-                Err(DocumentError::Store(e)) if !e.is_damage() => return done,
-                // Once more, with a document made anew; then as it is.
-                Err(_) => {
-                    self.texts.discard(&file.entity);
-                    self.forget_stored(file.entity);
-                    self.weave_draft(&file, draft, is_last).unwrap_or_else(|e| {
-                        self.texts.discard(&file.entity);
-                        self.note_unwoven(file.ino, &e);
-                        (ToldAs::Whole, true, None)
-                    })
+                Err(DocumentError::Store(e)) if !e.is_damage() => break,
+                Err(error) => return Came::Failed(draft.serial, error),
+            };
+            let is_whole = ready.is_whole();
+            {
+                let state = inode.state.read();
+                let mut all = self.texts.ready.lock();
+                if all.taken_back != taken_back || !file.is_still(&state, place) {
+                    return Came::Changed;
                 }
-            };
-            let (told_as, on_stand, shows) = ready;
-            let whole = matches!(told_as, ToldAs::Whole);
-            let ready = Ready {
-                entity: file.entity,
-                told_as,
-                on_stand,
-                shows,
-            };
-            self.texts.ready.lock().insert(serial, Arc::new(ready));
+                all.by_serial.insert(draft.serial, Arc::new(ready));
+            }
             done = true;
-            if whole {
-                return done;
+            if is_whole {
+                break;
             }
         }
-        done
+        Came::Ready(done)
     }
 
     /// The stored document is not used again.
@@ -172,238 +204,87 @@ impl Vault {
         let what = format!(
             "the past of the text in file number {ino} cannot be used, {error}: this version of it is kept whole"
         );
-        let mut met = self.met.lock();
-        let problem = Problem::new(None, what);
-        if met.len() < 1000 && !met.contains(&problem) {
-            met.push(problem);
-        }
+        self.note_problem(Problem::new(None, what));
     }
 
-    fn weave_draft(&self, file: &File, draft: &Draft, is_last: bool) -> Result<Woven, DocumentError> {
-        let new = match std::str::from_utf8(&draft.bytes) {
-            Ok(new) if draft.is_text => new,
-            _ => return Ok((ToldAs::Whole, true, None)),
+    /// How the draft at this place is told.
+    fn weave_draft(&self, file: &File, place: usize) -> Result<Ready, DocumentError> {
+        let (entity, draft) = (file.entity, &file.drafts[place]);
+        let Some(new) = std::str::from_utf8(&draft.bytes).ok().filter(|_| draft.is_text) else {
+            return Ok(ready_whole(entity));
         };
-        let of = (file.entity, &file.key);
-        let woven = self.with_document(of, (file.published, None), |hot| {
-            let before = self.stand_before(file, hot);
-            let base = match draft.fresh {
-                true => self.base(file, draft, hot, new, &before)?,
-                false => before.clone(),
+        let Some(last) = file.told.first() else {
+            return Ok(ready_whole(entity));
+        };
+        let woven = self.with_document((entity, &file.key), *last, |hot| {
+            // What names it may be of another text.
+            let Some(before) = self.before(hot, &file.told, &file.drafts[..place]) else {
+                return Ok(ready_whole(entity));
             };
-            let on_stand = base == before;
-            let change = match draft.fresh {
-                true => hot.doc.edit(
-                    &base,
-                    new,
-                    self.secrets.chain(),
-                    u64::from_le_bytes(random_bytes()),
-                )?,
-                false => None,
-            };
+            let base = self.base((entity, draft), hot, new, &before)?;
+            let serial = u64::from_le_bytes(random_bytes());
+            let change = hot.doc.edit(&base.heads, new, self.secrets.chain(), serial)?;
             hot.len = new.len();
-            let newest = hot.newest()?;
-            let told_as = match change {
+            let newest = hot.doc.heads()?;
+            let (told_as, heads) = match change {
                 Some(change) if change.bytes().len() > CHANGE_MAX => {
                     return Err(TextError::NotText("its change is too large").into());
                 }
                 Some(change) => {
-                    hot.untold.insert(draft.serial);
-                    ToldAs::Change {
+                    let heads: Heads = [change.hash()].into_iter().collect();
+                    let told_as = ToldAs::Change {
                         serial: change.maker().serial,
                         bytes: change.bytes().to_vec(),
-                        hash: change.hash(),
-                        on: base.as_slice().to_vec(),
-                    }
+                        on: base.names,
+                    };
+                    (told_as, heads)
                 }
                 // Somebody saved again what is an older version by now: that says nothing.
-                None if base != newest && draft.fresh => ToldAs::Nothing,
-                None => {
-                    hot.untold.insert(draft.serial);
-                    ToldAs::Same {
-                        on: base.as_slice().to_vec(),
-                    }
-                }
+                None if base.heads != newest => (ToldAs::Nothing { equal: base.names }, base.heads),
+                None => (ToldAs::Same { on: base.names }, base.heads),
             };
-            let its: Heads = match &told_as {
-                ToldAs::Change { hash, .. } => [*hash].into_iter().collect(),
-                _ => base,
-            };
-            if draft.fresh {
-                let by = (draft.who, draft.order);
-                self.texts.shown.lock().saved(file.entity, by, draft.from, &its);
+            if !matches!(told_as, ToldAs::Nothing { .. }) {
+                hot.untold.insert(draft.serial);
             }
-            let born: Vec<(ChangeHash, EventRef)> = match &told_as {
-                ToldAs::Change { on, .. } | ToldAs::Same { on } => {
-                    let all = on.iter().chain(newest.as_slice());
-                    all.filter_map(|change| Some((*change, hot.event(change)?)))
-                        .collect()
-                }
-                _ => {
-                    let all = newest.as_slice().iter();
-                    all.filter_map(|change| Some((*change, hot.event(change)?)))
-                        .collect()
-                }
-            };
-            self.texts.born.lock().extend(born);
-            let shows = match is_last && its != newest {
-                true => self.merged(file.ino, hot, &newest, new)?,
-                false => None,
-            };
-            Ok((told_as, on_stand, shows))
+            Ok(Ready {
+                entity,
+                told_as,
+                behind: heads != newest,
+                heads,
+            })
         });
         match woven {
-            Ok(Some(woven)) => Ok(woven),
-            Ok(None) => Ok((ToldAs::Whole, true, None)),
-            Err(DocumentError::Text(TextError::NotText(_) | TextError::Full)) => {
-                self.texts.discard(&file.entity);
-                Ok((ToldAs::Whole, true, None))
-            }
+            Ok(Some(ready)) if is_resolved(&ready, &file.drafts[..place]) => Ok(ready),
+            Ok(Some(_)) => Err(TextError::Damaged.into()),
+            Ok(None) => Ok(ready_whole(entity)),
+            Err(DocumentError::Text(TextError::NotText(_) | TextError::Full)) => Ok(ready_whole(entity)),
             Err(e) => Err(e),
         }
     }
+}
 
-    /// What names the version that the file was before this one.
-    fn stand_before(&self, file: &File, hot: &Hot) -> Heads {
-        let mut told = vec![file.published];
-        told.extend_from_slice(&file.beside);
-        // Of those that are made and not told, the last.
-        let ready = self.texts.ready.lock();
-        let mut stand = hot.union(&told).or_else(|| hot.names(&file.published).cloned());
-        for draft in &file.drafts {
-            match ready.get(&draft.serial).map(|ready| &ready.told_as) {
-                Some(ToldAs::Change { hash, .. }) => stand = Some([*hash].into_iter().collect()),
-                Some(ToldAs::Nothing) | Some(ToldAs::Same { .. }) => {}
-                _ => break,
-            }
-        }
-        stand.unwrap_or_else(|| [hot.doc.first()].into_iter().collect())
+/// Whether all that it was made from has an event, or is a draft that comes before it.
+fn is_resolved(ready: &Ready, before: &[Draft]) -> bool {
+    let is_before = |serial: &u64| before.iter().any(|draft| draft.serial == *serial);
+    ready.names().iter().all(|name| match name {
+        Name::Told(_) => true,
+        Name::Draft(serial) => is_before(serial),
+    })
+}
+
+fn ready_whole(entity: EntityId) -> Ready {
+    Ready {
+        entity,
+        told_as: ToldAs::Whole,
+        heads: Heads::default(),
+        behind: false,
     }
+}
 
-    /// What names the version that the editor had who saved this.
-    fn base(
-        &self,
-        file: &File,
-        draft: &Draft,
-        hot: &mut Hot,
-        new: &str,
-        before: &Heads,
-    ) -> Result<Heads, DocumentError> {
-        let stands = match draft.who {
-            0 => Vec::new(),
-            who => self.texts.shown.lock().to(&file.entity, who, draft.order),
-        };
-        let mut shown: Vec<Heads> = Vec::new();
-        for stand in stands {
-            let heads = match stand {
-                Stand::Woven(heads) => Some(heads),
-                Stand::Told(versions) => self.named(file, hot, &versions)?,
-                Stand::Coming(..) => None,
-            };
-            // What the document does not have was not this text.
-            let known = heads.filter(|heads| heads.as_slice().iter().all(|change| hot.doc.has(change)));
-            if let Some(heads) = known {
-                shown.retain(|other| *other != heads);
-                shown.push(heads);
-            }
-        }
-        let is_known = !shown.is_empty();
-        if !is_known {
-            shown = hot.lately();
-            shown.retain(|other| other != before);
-            shown.push(before.clone());
-        }
-        if let [only] = shown.as_slice() {
-            return self.or_alike(hot, only.clone(), before);
-        }
-        let texts: Vec<String> = shown
-            .iter()
-            .map(|heads| hot.doc.text_at(heads))
-            .collect::<Result<_, _>>()?;
-        let candidates: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let place = nearest(&candidates, new).unwrap_or(shown.len() - 1);
-        if !is_known && candidates[place] == new {
-            // Somebody of whom nothing is known put an older version back, perhaps by copying it.
-            return Ok(before.clone());
-        }
-        self.or_alike(hot, shown.swap_remove(place), before)
-    }
-
-    /// A version, or what the file was before this one if that has the same text: then nobody's words
-    /// are in between.
-    fn or_alike(&self, hot: &Hot, base: Heads, before: &Heads) -> Result<Heads, DocumentError> {
-        let alike = base != *before && hot.doc.text_at(&base)? == hot.doc.text_at(before)?;
-        Ok(if alike { before.clone() } else { base })
-    }
-
-    /// What names the merge of versions; those that the document does not know by name are asked.
-    fn named(
-        &self,
-        file: &File,
-        hot: &mut Hot,
-        versions: &[EventRef],
-    ) -> Result<Option<Heads>, DocumentError> {
-        if let Some(heads) = hot.union(versions) {
-            return Ok(Some(heads));
-        }
-        let missing = versions.iter().filter(|at| hot.names(at).is_none());
-        let missing: Vec<EventRef> = missing.copied().collect();
-        self.learn(hot, file.entity, &missing)?;
-        Ok(hot.union(versions))
-    }
-
-    /// What the file comes to show, if what others wrote meanwhile goes together with `new`.
-    fn merged(
-        &self,
-        ino: Ino,
-        hot: &mut Hot,
-        newest: &Heads,
-        new: &str,
-    ) -> Result<Option<Merge>, DocumentError> {
-        let text = hot.doc.text()?;
-        let is_one = newest.as_slice().len() == 1;
-        if !is_one && !self.may_show(ino, hot, newest, new, &text)? {
-            return Ok(None);
-        }
-        Ok(Some(Merge {
-            text: Arc::new(text.into_bytes()),
-            heads: newest.clone(),
-        }))
-    }
-
-    /// Whether a merge is shown: it is a text still, and as whole as what it was made of.
-    pub(super) fn may_show(
-        &self,
-        ino: Ino,
-        hot: &Hot,
-        newest: &Heads,
-        new: &str,
-        text: &str,
-    ) -> Result<bool, DocumentError> {
-        if text.len() > TEXT_MAX {
-            return Ok(false);
-        }
-        let mut before = vec![new.to_owned()];
-        for change in newest.as_slice() {
-            before.push(hot.doc.text_at(&[*change].into_iter().collect())?);
-        }
-        let before: Vec<&str> = before.iter().map(String::as_str).collect();
-        Ok(still_whole(&self.name_of(ino).unwrap_or_default(), &before, text))
-    }
-
-    /// One of a file's names.
-    fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
-        let tree = self.tree.read();
-        let mut entries = tree.iter().flat_map(|(_, folder)| folder.entries.values());
-        entries
-            .find(|entry| entry.ino == ino)
-            .map(|entry| entry.name.to_vec())
-    }
-
+impl Vault {
     /// At rest, a file's present state is a version: kept as the last draft, unless it is.
     fn capture_present(&self, inode: &Inode, state: &mut State) {
-        let is_kept = !state.fresh && !state.drafts.is_empty();
-        if is_kept || state.writers > 0 || !state.untold || !state.marks.text {
+        if !state.fresh || state.writers > 0 || !state.untold || !state.marks.text {
             return;
         }
         let is_new = state
@@ -412,9 +293,6 @@ impl Vault {
         if state.size() > TEXT_MAX as u64 || (state.size() == 0 && is_new) {
             return; // in the latter case it is about to be filled
         }
-        match state.fresh {
-            true => self.capture_now(inode, state),
-            false => self.push_draft(inode.ino, state, Vec::new(), true, Time::now()),
-        }
+        self.capture_now(inode, state);
     }
 }

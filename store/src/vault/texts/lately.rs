@@ -1,0 +1,81 @@
+//! What a file showed lately: what somebody may have of whom nothing is known.
+//!
+//! A state is named by the versions that it was the merge of. The last few are kept, and always the
+//! one before the first that came from elsewhere: who has had the note open since then has that.
+
+use std::collections::VecDeque;
+
+use crate::event::EventRef;
+
+/// So many states are remembered.
+const MOST: usize = 8;
+
+/// States, the newest last; with each whether this device alone made it.
+#[derive(Default)]
+pub(super) struct Lately(VecDeque<(bool, Vec<EventRef>)>);
+
+impl Lately {
+    /// The file shows this.
+    pub(super) fn push(&mut self, mut state: Vec<EventRef>, own: bool) {
+        state.sort_unstable();
+        state.dedup();
+        if state.is_empty() || self.0.back().is_some_and(|(_, last)| *last == state) {
+            return;
+        }
+        self.0.push_back((own, state));
+        if self.0.len() > MOST {
+            let before = usize::from(self.first().is_some_and(|first| first <= 1));
+            self.0.remove(before);
+        }
+    }
+
+    /// The place of the first state that came from elsewhere.
+    fn first(&self) -> Option<usize> {
+        self.0.iter().position(|(own, _)| !own)
+    }
+
+    /// What was shown since something came from elsewhere, and before that, the oldest first; none if
+    /// nothing did.
+    pub(super) fn since_others(&self) -> Vec<Vec<EventRef>> {
+        let from = self.first().map_or(self.0.len(), |first| first.saturating_sub(1));
+        self.0.iter().skip(from).map(|(_, state)| state.clone()).collect()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Vec<EventRef>> {
+        self.0.iter().map(|(_, state)| state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ChainId;
+
+    fn at(seq: u64) -> Vec<EventRef> {
+        let chain = ChainId([1; 16]);
+        vec![EventRef { chain, seq }]
+    }
+
+    /// The state before the first of many foreign ones went when there were eight.
+    #[test]
+    fn what_was_before_others_came_stays() {
+        let mut lately = Lately::default();
+        for seq in 0..5 {
+            lately.push(at(seq), true);
+        }
+        for seq in 5..30 {
+            lately.push(at(seq), false);
+        }
+        let since = lately.since_others();
+        assert_eq!(since.len(), MOST);
+        assert_eq!(since[0], at(4));
+        assert_eq!(since[MOST - 1], at(29));
+        // Once all of those are over, it goes too.
+        for seq in 30..60 {
+            lately.push(at(seq), true);
+        }
+        assert!(lately.since_others().is_empty());
+        assert_eq!(lately.all().count(), MOST);
+    }
+}

@@ -1,0 +1,284 @@
+//! What a file shows comes to what is newest: a merge, or what another device made.
+//!
+//! Guarantees: only while nobody has the file open for writing and nothing of it is untold, under
+//! its lock, and only what was computed from what it shows by then; what names it changes in the
+//! same step. So whoever opens it, a commit that fails and a crash at any point find either what
+//! was saved or the merge, named as what it is. It makes no event, and a file stays *behind*, by a
+//! note in the database too, until it is done.
+
+use super::hot::Hot;
+use super::shelf::DocumentError;
+use super::{Stand, ToldText};
+use crate::core::StoreError;
+use crate::event::EventRef;
+use crate::ids::{EntityId, Ino};
+use crate::keys::Key;
+use crate::record::{Kept, Kind, Time, VersionRecord};
+use crate::text::{TEXT_MAX, still_whole};
+use crate::vault::Vault;
+use crate::vault::history::Bytes;
+use crate::vault::inode::{State, pending};
+
+/// So many versions in a row a file comes to show at once.
+const IN_A_ROW: usize = 16;
+
+/// What a file is to show.
+enum Newest {
+    /// What it shows.
+    Same,
+    /// It cannot be had now.
+    Later,
+    /// This, named so; the bytes, if they are others.
+    Other(Option<Bytes>, Vec<EventRef>),
+}
+
+impl Vault {
+    /// There are newer versions than what a file shows. Its inode is locked.
+    pub(in crate::vault) fn be_behind(&self, ino: Ino, state: &mut State) {
+        state.behind += 1;
+        self.untold.lock().behind.insert(ino);
+        self.texts.may_show(ino);
+    }
+
+    /// Lets files that are behind and at rest show what is newest; true if one does.
+    pub(in crate::vault) fn show_behind(&self) -> bool {
+        if self.writable().is_err() {
+            return false;
+        }
+        let mut shown = false;
+        let inos = std::mem::take(&mut *self.texts.to_show.lock());
+        for ino in inos {
+            for round in 1..=IN_A_ROW {
+                match self.show_newest(ino) {
+                    Ok(true) => {
+                        shown = true;
+                        if round == IN_A_ROW {
+                            self.texts.may_show(ino); // what there is more comes next time
+                        }
+                    }
+                    Ok(false) => break,
+                    Err(error) => {
+                        match error.is_damage() {
+                            true => self.note_damage(ino, &error),
+                            false => self.texts.may_show(ino),
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        shown
+    }
+
+    /// Lets a file show what is newest, if that is something else and may be; true if so.
+    fn show_newest(&self, ino: Ino) -> Result<bool, StoreError> {
+        let Some(inode) = self.resident(ino)? else {
+            self.untold.lock().behind.remove(&ino);
+            return Ok(false);
+        };
+        let (entity, key, named_by, behind) = {
+            let state = inode.state.read();
+            if state.behind == 0 || !state.is_at_rest() {
+                return Ok(false); // whoever lets it come to rest says so
+            }
+            let key = state.binding.key(inode.key()).duplicate();
+            (state.binding.entity(), key, state.named_by(), state.behind)
+        };
+        let newest = self.newest_of((entity, &key), ino, &named_by)?;
+        if matches!(newest, Newest::Later) {
+            return Ok(false);
+        }
+        let attributes = match &newest {
+            Newest::Other(_, versions) => self.attributes_of((entity, &key), versions)?,
+            _ => None,
+        };
+        {
+            // A commit sees it before or after: it holds the tree at its instant.
+            let _tree = self.tree.read();
+            let mut guard = inode.state.write();
+            let state = &mut *guard;
+            let is_same = state.binding.entity() == entity && state.named_by() == named_by;
+            if !is_same || !state.is_at_rest() {
+                return Ok(false);
+            }
+            let Newest::Other(bytes, versions) = &newest else {
+                if state.behind == behind {
+                    state.behind = 0;
+                    self.untold.lock().behind.remove(&ino);
+                }
+                let is_noted = state.pending & pending::BEHIND != 0;
+                state.meta_dirty |= is_noted;
+                drop(guard);
+                if is_noted {
+                    self.mark_dirty(ino);
+                }
+                return Ok(false);
+            };
+            let now = Time::now();
+            if let Some(bytes) = bytes {
+                let owner = inode.owner(&self.core, &state.binding);
+                let Some(content) = state.content.as_mut() else {
+                    return Ok(false);
+                };
+                content.become_whole(owner, &bytes.pieces, &bytes.inline)?;
+                state.meta.mtime = now;
+                state.was_named.get_or_insert(named_by);
+            }
+            if let Some((perm, xattrs, mtime)) = attributes {
+                (state.meta.perm, state.meta.xattrs) = (perm, xattrs);
+                state.meta.mtime = mtime.unwrap_or(state.meta.mtime);
+            }
+            (state.meta.ctime, state.meta_dirty, state.times_only) = (now, true, false);
+            state.published = versions.first().copied();
+            state.beside = versions.get(1..).unwrap_or_default().to_vec();
+            // It stays behind until it was looked at once more: others may have come since.
+        }
+        self.mark_dirty(ino);
+        let Newest::Other(bytes, versions) = newest else {
+            return Ok(false);
+        };
+        if bytes.is_some() {
+            self.feed.merged(ino);
+        }
+        self.texts.tell_document(entity, vec![ToldText::Shows(versions)]);
+        Ok(true)
+    }
+
+    /// What a file is to show that shows these versions.
+    fn newest_of(
+        &self,
+        (entity, key): (EntityId, &Key),
+        ino: Ino,
+        named_by: &[EventRef],
+    ) -> Result<Newest, StoreError> {
+        let Some(first) = named_by.first() else {
+            return Ok(Newest::Same);
+        };
+        let newest = self.with_document((entity, key), *first, |hot| self.newest_text(hot, ino, named_by));
+        match newest {
+            Ok(None | Some(Newest::Same)) => self.newest_whole((entity, key), named_by),
+            Ok(Some(newest)) => Ok(newest),
+            Err(DocumentError::Store(e)) if !e.is_damage() => Err(e),
+            Err(e) => {
+                self.note_unwoven(ino, &e);
+                Ok(Newest::Later)
+            }
+        }
+    }
+
+    /// The same of a text, as far as it goes on.
+    fn newest_text(&self, hot: &Hot, ino: Ino, named_by: &[EventRef]) -> Result<Newest, DocumentError> {
+        let Some(stand) = hot.union(named_by) else {
+            return Ok(Newest::Same);
+        };
+        let Some(versions) = hot.newest()? else {
+            return Ok(Newest::Later); // it has what is not told yet
+        };
+        let mut shown = named_by.to_vec();
+        shown.sort_unstable();
+        if versions == shown {
+            return Ok(Newest::Same);
+        }
+        let heads = hot.doc.heads()?;
+        if heads == stand {
+            return Ok(Newest::Other(None, versions));
+        }
+        let text = hot.doc.text()?;
+        if heads.as_slice().len() > 1 {
+            let mut before = vec![hot.doc.text_at(&stand)?];
+            for change in heads.as_slice() {
+                before.push(hot.doc.text_at(&[*change].into_iter().collect())?);
+            }
+            let before: Vec<&str> = before.iter().map(String::as_str).collect();
+            // Else both are kept: a merge that is no text any more, or not as whole as they were.
+            let name = self.name_of(ino).unwrap_or_default();
+            if text.len() > TEXT_MAX || !still_whole(&name, &before, &text) {
+                return Ok(Newest::Same);
+            }
+        }
+        let bytes = Bytes {
+            pieces: Vec::new(),
+            inline: text.into_bytes(),
+        };
+        Ok(Newest::Other(Some(bytes), versions))
+    }
+
+    /// The same of versions that have their bytes: one that replaces all that is shown.
+    fn newest_whole(
+        &self,
+        (entity, key): (EntityId, &Key),
+        named_by: &[EventRef],
+    ) -> Result<Newest, StoreError> {
+        let replaces = |row: &VersionRecord| {
+            let is_whole = row.kept == Kept::All && !row.is_change() && row.kind == Kind::File;
+            is_whole && named_by.iter().all(|at| row.parents.contains(at))
+        };
+        let mut found: Vec<VersionRecord> = Vec::new();
+        self.each_version(key, &entity, &mut |_, row| {
+            found.extend(row.ok().filter(replaces))
+        })?;
+        // Two that replace the same are both kept, and neither is shown.
+        let [row] = found.as_slice() else {
+            return Ok(Newest::Same);
+        };
+        let bytes = self
+            .version_payload(key, entity, row)
+            .and_then(|version| self.bytes_of((key, entity), row, &version));
+        match bytes {
+            Ok(bytes) if self.has_all(&bytes)? => Ok(Newest::Other(Some(bytes), vec![row.at])),
+            // Its chunks are elsewhere.
+            Ok(_) => Ok(Newest::Later),
+            Err(e) if e.is_damage() => Ok(Newest::Later),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Permissions, xattrs and, of one version alone, modification time: of the latest of these, which
+    /// is the same on every device.
+    #[allow(clippy::type_complexity)] // three attributes, used once
+    fn attributes_of(
+        &self,
+        (entity, key): (EntityId, &Key),
+        versions: &[EventRef],
+    ) -> Result<Option<(u16, Option<Box<crate::record::Xattrs>>, Option<Time>)>, StoreError> {
+        let mut latest: Option<VersionRecord> = None;
+        self.each_version(key, &entity, &mut |_, row| {
+            let Some(row) = row.ok().filter(|row| versions.contains(&row.at)) else {
+                return;
+            };
+            if latest
+                .as_ref()
+                .is_none_or(|old| (old.lamport, old.at) < (row.lamport, row.at))
+            {
+                latest = Some(row);
+            }
+        })?;
+        let Some(row) = latest else { return Ok(None) };
+        match self.version_payload(key, entity, &row) {
+            Ok(version) => {
+                let mtime = (versions.len() == 1).then_some(version.mtime);
+                Ok(Some((version.perm, version.xattrs, mtime)))
+            }
+            Err(e) if e.is_damage() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// One of a file's names.
+    fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
+        let tree = self.tree.read();
+        let mut entries = tree.iter().flat_map(|(_, folder)| folder.entries.values());
+        entries
+            .find(|entry| entry.ino == ino)
+            .map(|entry| entry.name.to_vec())
+    }
+
+    /// What a file shows to whom opens it now. Its inode is locked.
+    pub(in crate::vault) fn stand_of(&self, ino: Ino, state: &State) -> Stand {
+        match state.drafts.last() {
+            _ if state.fresh => Stand::Next(ino),
+            Some(draft) => Stand::Draft(draft.serial),
+            None => Stand::Told(state.named_by()),
+        }
+    }
+}
