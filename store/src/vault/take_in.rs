@@ -382,3 +382,6 @@ impl Vault {
         Ok(self.key_of(entity)?.map(|key| Whose { key }))
     }
 }
+
+#[cfg(test)]
+mod tests;

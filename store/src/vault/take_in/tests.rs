@@ -1,0 +1,285 @@
+//! What a hostile or broken device may send.
+
+use super::*;
+use crate::event::{Digest, Event, Form, hash};
+use crate::ids::ROOT;
+use crate::io::sim::SimDisk;
+use crate::keys::{SigningKey, labels, seal};
+use crate::record::{Kind, Time};
+use crate::text::{Change, Document, Heads};
+use crate::vault::tests::{file_meta, vault};
+use std::sync::Arc;
+
+const NOTE: &str = "one two three\n";
+
+/// A vault with a note, and a device that sends what it likes.
+struct Bed {
+    vault: Arc<Vault>,
+    entity: EntityId,
+    key: Key,
+    signing: SigningKey,
+    chain: ChainId,
+    /// The last event of its chain.
+    last: (u64, [u8; 32]),
+}
+
+/// What an event says: what it replaces, its Lamport time, its payload.
+type Says = (Vec<EventRef>, u64, Vec<u8>);
+
+impl Bed {
+    fn new() -> Bed {
+        let vault = vault(&SimDisk::new());
+        write(&vault, "note.md", NOTE);
+        vault.commit().unwrap();
+        let ino = vault.lookup(ROOT, b"note.md").unwrap();
+        let entity = vault.entity(ino).unwrap();
+        Bed {
+            key: vault.key_of(entity).unwrap().unwrap(),
+            vault,
+            entity,
+            signing: SigningKey::generate(),
+            chain: ChainId::random(),
+            last: (0, [0; 32]),
+        }
+    }
+
+    /// The newest version that is here.
+    fn at(&self) -> EventRef {
+        let mut at = None;
+        self.vault
+            .each_version(&self.key, &self.entity, &mut |_, row| at = Some(row.unwrap().at))
+            .unwrap();
+        at.unwrap()
+    }
+
+    fn next(&self, n: u64) -> EventRef {
+        EventRef {
+            chain: self.chain,
+            seq: self.last.0 + n,
+        }
+    }
+
+    /// A batch of its chain, which says this of the note.
+    fn batch(&self, says: &[Says]) -> Carried {
+        let secrets = &self.vault.secrets;
+        let (mut head_hash, mut bytes) = (self.last.1, crate::codec::Writer::new());
+        for (n, (replaces, lamport, plain)) in says.iter().enumerate() {
+            let at = self.next(1 + n as u64);
+            let sealed = seal(&self.key, &content_aad(&self.entity, at, secrets.epoch), plain);
+            let head = Head {
+                kind: EventKind::Version,
+                space: secrets.space,
+                at,
+                lamport: *lamport,
+                prev: head_hash,
+                subject: self.entity.0,
+                generation: secrets.epoch,
+                replaces: replaces.clone(),
+                sealed: Digest::of(&sealed),
+                wrapped: None,
+            };
+            head_hash = hash(&head.encode());
+            let event = Event {
+                head,
+                wrapped: None,
+                sealed: Some(sealed),
+            };
+            bytes.bytes(&event.encode());
+        }
+        let last = self.last.0 + says.len() as u64;
+        let signed = BatchRow::signed(self.chain, last, &head_hash);
+        let row = BatchRow {
+            place: crate::chunk::pack::Place {
+                pack: 1,
+                offset: 0,
+                len: bytes.0.len() as u32,
+            },
+            chain: self.chain,
+            first: self.last.0 + 1,
+            count: says.len() as u32,
+            prev: self.last.1,
+            head: head_hash,
+            signature: self.signing.sign(labels::SIGN_HEAD, &signed),
+            holes: Vec::new(),
+        };
+        Carried { row, bytes: bytes.0 }
+    }
+
+    fn take(&mut self, says: &[Says]) -> Result<TakenIn, TakeInError> {
+        let carried = self.batch(says);
+        let taken = self.vault.take_in(&self.signing.verifying(), &carried)?;
+        self.last = (self.last.0 + says.len() as u64, carried.row.head);
+        Ok(taken)
+    }
+
+    fn text(&self) -> String {
+        let ino = self.vault.lookup(ROOT, b"note.md").unwrap();
+        let mut out = Vec::new();
+        self.vault.read(ino, 0, 1 << 20, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// A change that goes on from the note's first version, or from these.
+    fn change(&self, document: &mut Document, base: &Heads, new: &str) -> Change {
+        document.edit(base, new, self.chain, 7).unwrap().unwrap()
+    }
+}
+
+fn write(vault: &Vault, name: &str, text: &str) {
+    let ino = match vault.lookup(ROOT, name.as_bytes()) {
+        Ok(ino) => ino,
+        Err(_) => vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap(),
+    };
+    vault.open(ino, true, true, false).unwrap();
+    vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+    vault.release(ino, true);
+}
+
+fn version(body: Body, size: u64) -> Version {
+    Version {
+        kind: Kind::File,
+        form: Form::Text,
+        perm: 0o640,
+        mtime: Time { sec: 77, nsec: 0 },
+        btime: Time { sec: 66, nsec: 0 },
+        size,
+        xattrs: None,
+        body,
+    }
+}
+
+fn changed(change: &Change, new: &str) -> Vec<u8> {
+    let body = Body::Change {
+        serial: change.maker().serial,
+        bytes: change.bytes().to_vec(),
+    };
+    version(body, new.len() as u64).encode()
+}
+
+/// A change that is none took its whole batch with it, or the text of the note.
+#[test]
+fn a_bad_change_is_set_aside_with_what_builds_on_it() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    let mut document = Document::genesis(first, NOTE).unwrap();
+    let base = document.heads().unwrap();
+    let good = bed.change(&mut document, &base, "one two three four\n");
+    let garbage = |byte| {
+        let bytes = vec![byte; 40];
+        version(Body::Change { serial: None, bytes }, 5).encode()
+    };
+    let (bad, child, unreadable) = (bed.next(1), bed.next(2), bed.next(4));
+    let taken = bed
+        .take(&[
+            (vec![first], 5, garbage(1)),
+            (vec![bad], 6, version(Body::Same, 5).encode()),
+            (vec![first], 7, changed(&good, "one two three four\n")),
+            (vec![first], 8, b"no version".to_vec()),
+        ])
+        .unwrap();
+    assert_eq!(taken.entities, [bed.entity]);
+    assert_eq!(taken.set_aside, [bad, child, unreadable]);
+    assert_eq!(bed.text(), "one two three four\n");
+    // Nor is what builds on it later, though everything is signed and in order.
+    let later = bed.next(1);
+    let taken = bed
+        .take(&[(vec![child], 9, version(Body::Same, 5).encode())])
+        .unwrap();
+    assert_eq!((taken.entities.len(), taken.set_aside), (0, vec![later]));
+    write(&bed.vault, "note.md", "one two three four five\n");
+    bed.vault.commit().unwrap();
+    assert_eq!(bed.text(), "one two three four five\n");
+    let options = crate::vault::CheckOptions { read_data: true };
+    let report = bed.vault.check(options, &mut |_| {}).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+/// Changes that build on each other came in one batch.
+#[test]
+fn a_chain_of_changes_is_taken_in_one_batch() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    let mut document = Document::genesis(first, NOTE).unwrap();
+    let (mut says, mut text, mut before) = (Vec::new(), NOTE.to_owned(), first);
+    for n in 0..20 {
+        let base = document.heads().unwrap();
+        text = format!("{}w{n}\n", text.trim_end_matches('\n').to_owned() + " ");
+        let change = bed.change(&mut document, &base, &text);
+        says.push((vec![before], 5 + n, changed(&change, &text)));
+        before = bed.next(1 + n);
+    }
+    let taken = bed.take(&says).unwrap();
+    assert!(taken.set_aside.is_empty(), "{taken:?}");
+    assert_eq!(bed.text(), text);
+}
+
+/// What was taken in showed none of its attributes.
+#[test]
+fn a_foreign_version_brings_its_attributes() {
+    let mut bed = Bed::new();
+    let (first, plain) = (bed.at(), version(Body::Same, NOTE.len() as u64).encode());
+    bed.take(&[(vec![first], 5, plain)]).unwrap();
+    let ino = bed.vault.lookup(ROOT, b"note.md").unwrap();
+    let stat = bed.vault.stat(ino).unwrap();
+    assert_eq!((stat.meta.perm, stat.meta.mtime.sec), (0o640, 77));
+    assert_eq!(bed.text(), NOTE);
+    // The next version replaces it.
+    let foreign = bed.at();
+    write(&bed.vault, "note.md", "something else\n");
+    bed.vault.commit().unwrap();
+    let of = crate::vault::Subject::File(ino);
+    assert_eq!(bed.vault.versions(of).unwrap().pop().unwrap().parents, [foreign]);
+}
+
+/// Versions of which what they were made from is not here came into history.
+#[test]
+fn what_it_builds_on_comes_first() {
+    let mut bed = Bed::new();
+    let elsewhere = EventRef {
+        chain: ChainId::random(),
+        seq: 1,
+    };
+    let plain = version(Body::Same, 5).encode();
+    for at in [elsewhere, bed.next(1), bed.next(2)] {
+        let taken = bed.take(&[(vec![at], 5, plain.clone())]);
+        assert!(matches!(taken, Err(TakeInError::TooEarly)), "{taken:?}");
+    }
+    // One that replaces nothing is no version.
+    let taken = bed.take(&[(vec![], 5, plain)]);
+    assert!(matches!(taken, Err(TakeInError::Verify(_))), "{taken:?}");
+    assert_eq!(bed.text(), NOTE);
+}
+
+/// A peer's clock at the end of all numbers made the next event's overflow.
+#[test]
+fn a_clock_far_ahead_is_refused() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    for lamport in [u64::MAX, u64::MAX - 1, 1 << 50] {
+        let plain = version(Body::Same, NOTE.len() as u64).encode();
+        let taken = bed.take(&[(vec![first], lamport, plain)]);
+        assert!(matches!(taken, Err(TakeInError::Clock)), "{taken:?}");
+    }
+    write(&bed.vault, "note.md", "still here\n");
+    bed.vault.commit().unwrap();
+    assert_eq!(bed.vault.told_after(0).unwrap().len(), 2);
+}
+
+/// What claims to be of this device, or stands where its device has told something else.
+#[test]
+fn own_chains_and_forks_are_refused() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    let plain = version(Body::Same, NOTE.len() as u64).encode();
+    let fork = bed.batch(&[(vec![first], 6, plain.clone())]);
+    bed.take(&[(vec![first], 5, plain.clone())]).unwrap();
+    let device = bed.signing.verifying();
+    let taken = bed.vault.take_in(&device, &fork);
+    assert!(matches!(taken, Err(TakeInError::Fork)), "{taken:?}");
+    bed.last.1 = [9; 32];
+    let taken = bed.take(&[(vec![first], 7, plain.clone())]);
+    assert!(matches!(taken, Err(TakeInError::Fork)), "{taken:?}");
+    bed.chain = bed.vault.secrets.chain();
+    let taken = bed.take(&[(vec![first], 7, plain)]);
+    assert!(matches!(taken, Err(TakeInError::Own)), "{taken:?}");
+}
