@@ -112,7 +112,10 @@ fn fails_at(between: Between, fault: Fault, sticky: bool, call: u64) {
             let was = [butter(NOTE), whole.clone()];
             assert!(was.contains(&text), "{case}, after a crash: {text}");
             found.check();
-            bench.vault.write(ino, Some(0), garlic(NOTE).as_bytes(), false).unwrap();
+            bench
+                .vault
+                .write(ino, Some(0), garlic(NOTE).as_bytes(), false)
+                .unwrap();
             bench.vault.release(ino, true);
         }
     }

@@ -213,6 +213,11 @@ impl Hot {
 
     /// The file shows the merge of these. A merge came past whoever had the file open, too.
     fn show(&mut self, state: Vec<EventRef>) {
+        // New attributes are no new state.
+        let heads = self.union(&state);
+        if heads.is_some() && self.lately.last().and_then(|last| self.union(last)) == heads {
+            return;
+        }
         let own = matches!(&state[..], [one] if !self.foreign.contains(one));
         self.lately.push(state, own);
     }

@@ -1,7 +1,8 @@
 //! What a file showed lately: what somebody may have of whom nothing is known.
 //!
-//! A state is named by the versions that it was the merge of. The last few are kept, and always the
-//! one before the first that came from elsewhere: who has had the note open since then has that.
+//! A state is named by the versions that it was the merge of. The last few are kept, and always two
+//! more: the one before the first that came from elsewhere, for who has had the note open since then
+//! has that; and the last that was saved here, for that is what who saved it has.
 
 use std::collections::VecDeque;
 
@@ -24,8 +25,10 @@ impl Lately {
         }
         self.0.push_back((own, state));
         if self.0.len() > MOST {
-            let before = usize::from(self.first().is_some_and(|first| first <= 1));
-            self.0.remove(before);
+            let before = self.first().is_some_and(|first| first <= 1).then_some(0);
+            let own = self.0.iter().rposition(|(own, _)| *own);
+            let goes = (0..self.0.len()).find(|place| Some(*place) != before && Some(*place) != own);
+            goes.map(|place| self.0.remove(place));
         }
     }
 
@@ -41,8 +44,13 @@ impl Lately {
         self.0.iter().skip(from).map(|(_, state)| state.clone()).collect()
     }
 
+    /// The newest.
+    pub(super) fn last(&self) -> Option<&Vec<EventRef>> {
+        self.all().next_back()
+    }
+
     /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Vec<EventRef>> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Vec<EventRef>> {
         self.0.iter().map(|(_, state)| state)
     }
 }
@@ -71,8 +79,15 @@ mod tests {
         assert_eq!(since.len(), MOST);
         assert_eq!(since[0], at(4));
         assert_eq!(since[MOST - 1], at(29));
+        // So does what was saved here last, whatever else comes.
+        lately.push(at(50), true);
+        for seq in 60..90 {
+            lately.push(at(seq), false);
+        }
+        let since = lately.since_others();
+        assert_eq!((since.len(), &since[0]), (MOST, &at(50)));
         // Once all of those are over, it goes too.
-        for seq in 30..60 {
+        for seq in 100..130 {
             lately.push(at(seq), true);
         }
         assert!(lately.since_others().is_empty());

@@ -345,6 +345,14 @@ impl Vault {
         })
     }
 
+    /// How many documents are in memory. For tests.
+    #[doc(hidden)]
+    pub fn hot_documents(&self) -> usize {
+        let shelf = self.texts.shelf.lock();
+        let slots = shelf.slots.values();
+        slots.filter(|(slot, _)| slot.lock().is_some()).count()
+    }
+
     /// Puts documents in order: those that are due are stored, and what there is no room for goes.
     pub(in crate::vault) fn tidy_shelf(&self, closing: bool) {
         let slots = self.texts.shelf.lock().by_age();

@@ -1,0 +1,316 @@
+//! The seams between saving, telling and showing: what an open noted, what only attributes change,
+//! what is put back, removed and destroyed.
+
+mod texts_support;
+
+use coffer_store::event::Form::Text;
+use coffer_store::ids::ROOT;
+use coffer_store::vault::{At, Identity, Process, Subject};
+use texts_support::*;
+
+const NOTE: &str = "# Garden\n\nPlant the garlic in October.\n\nBuy bread and milk.\n";
+
+fn garlic(text: &str) -> String {
+    text.replace("garlic in October", "garlic in late October")
+}
+
+fn butter(text: &str) -> String {
+    text.replace("bread and milk", "bread, butter and milk")
+}
+
+fn open_by_both() -> Bench {
+    let bench = Bench::new();
+    bench.save(1, "note.md", NOTE);
+    bench.tell();
+    bench.read(VIM, "note.md");
+    bench.read(EMACS, "note.md");
+    bench
+}
+
+/// Both wrote, and the merge is shown.
+fn merged() -> Bench {
+    let bench = open_by_both();
+    bench.save(EMACS, "note.md", butter(NOTE));
+    bench.tell();
+    bench.save(VIM, "note.md", garlic(NOTE));
+    bench.tell();
+    assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
+    bench
+}
+
+/// A new mode between was taken for content that was to come, and the next save for its author's.
+#[test]
+fn a_new_mode_between_changes_no_base() {
+    for told in [false, true] {
+        let bench = Bench::new();
+        bench.save(1, "note.md", NOTE);
+        bench.tell();
+        bench.chmod("note.md", 0o600);
+        bench.read(VIM, "note.md");
+        bench.read(EMACS, "note.md");
+        if told {
+            bench.tell();
+        }
+        bench.save(EMACS, "note.md", butter(NOTE));
+        bench.chmod("note.md", 0o640);
+        bench.tell();
+        bench.chmod("note.md", 0o644);
+        bench.save(VIM, "note.md", garlic(NOTE));
+        for _ in 0..3 {
+            bench.tell();
+            assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)), "told {told}");
+        }
+        assert_eq!(bench.vault.stat(bench.ino("note.md")).unwrap().meta.perm, 0o644);
+        bench.check();
+    }
+}
+
+/// An open while a save was to be told was taken to have shown the one after it.
+#[test]
+fn an_open_shows_what_was_there_then() {
+    let bench = open_by_both();
+    bench.save(EMACS, "note.md", butter(NOTE));
+    assert_eq!(bench.read(VIM, "note.md"), butter(NOTE));
+    bench.save(EMACS, "note.md", butter(NOTE) + "Two.\n");
+    bench.save(EMACS, "note.md", butter(NOTE) + "Two.\nThree.\n");
+    // With what it loaded, the last two have never been there.
+    bench.save(VIM, "note.md", garlic(&butter(NOTE)));
+    for _ in 0..3 {
+        bench.tell();
+        assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)) + "Two.\nThree.\n");
+    }
+    bench.check();
+}
+
+/// Readers that come and go made an editor forgotten that has the note open.
+#[test]
+fn readers_do_not_crowd_an_editor_out() {
+    let bench = Bench::new();
+    let editor: Process = std::process::id();
+    bench.save(1, "note.md", NOTE);
+    bench.tell();
+    bench.read(editor, "note.md");
+    bench.save(EMACS, "note.md", butter(NOTE));
+    bench.tell();
+    for reader in 0..100 {
+        bench.read(4_150_000 + reader, "note.md");
+    }
+    bench.save(editor, "note.md", garlic(NOTE));
+    bench.tell();
+    assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
+}
+
+/// A save by one of several editors behind one process made the others' buffers forgotten.
+#[test]
+fn what_an_open_handle_showed_is_remembered() {
+    let bench = Bench::new();
+    bench.save(1, "note.md", NOTE);
+    bench.tell();
+    let ino = bench.ino("note.md");
+    // A file server opens it for one of its users, and keeps it open.
+    let server = VIM;
+    bench
+        .vault
+        .open_handle(server, ino, (false, false, false), 11)
+        .unwrap();
+    bench.save(EMACS, "note.md", butter(NOTE));
+    bench.tell();
+    bench
+        .vault
+        .open_handle(server, ino, (false, false, false), 12)
+        .unwrap();
+    bench.save(server, "note.md", butter(NOTE) + "By the other user.\n");
+    bench.tell();
+    bench.save(server, "note.md", garlic(NOTE));
+    bench.tell();
+    let whole = garlic(&butter(NOTE)) + "By the other user.\n";
+    assert_eq!(bench.text("note.md"), whole);
+    bench.vault.release_handle(ino, false, 11);
+    bench.vault.release_handle(ino, false, 12);
+}
+
+/// A version that was restored came merged with what was there, and not as it was.
+#[test]
+fn a_restored_version_is_shown_as_it_was() {
+    let bench = merged();
+    for number in [1, 2, 3] {
+        let was = bench.version("note.md", number);
+        bench.vault.restore_version(bench.ino("note.md"), number).unwrap();
+        for _ in 0..3 {
+            bench.tell();
+            assert_eq!(bench.text("note.md").as_bytes(), was, "version {number}");
+        }
+    }
+    bench.check();
+    // Also past a process that would be taken for an editor with another version.
+    bench.read(EMACS, "note.md");
+    bench.vault.restore_version(bench.ino("note.md"), 2).unwrap();
+    bench.tell();
+    assert_eq!(bench.text("note.md"), butter(NOTE));
+    assert_eq!(bench.forms("note.md"), [Text; 7]);
+}
+
+/// What was removed while it showed a merge lost one side, and came back with what it had lost.
+#[test]
+fn what_showed_a_merge_comes_back() {
+    let at = |name| At {
+        folder: ROOT,
+        name,
+        replace: false,
+        keep_times: false,
+    };
+    for (number, text) in [
+        (None, garlic(&butter(NOTE))),
+        (Some(1), NOTE.to_owned()),
+        (Some(2), butter(NOTE)),
+    ] {
+        let bench = merged();
+        let versions = bench.versions("note.md");
+        bench.vault.remove(ROOT, b"note.md", false).unwrap();
+        bench.tell();
+        let bench = bench.again();
+        let node = bench.vault.removed().unwrap()[0].node;
+        bench.vault.bring_back(node, number, at(b"back.md")).unwrap();
+        for _ in 0..3 {
+            bench.tell();
+            assert_eq!(bench.text("back.md"), text, "{number:?}");
+        }
+        let last = bench.versions("back.md").pop().unwrap();
+        assert_eq!(last.parents.len(), 2, "{number:?}: {last:?}, of {versions:?}");
+        assert_eq!(bench.version("back.md", last.number), text.as_bytes());
+        bench.save(VIM, "back.md", text.clone() + "More.\n");
+        bench.tell();
+        assert_eq!(bench.text("back.md"), text + "More.\n");
+        bench.check();
+    }
+}
+
+/// A purge of a text that somebody writes said that it was done, and all was there.
+#[test]
+fn a_purge_does_what_it_says() {
+    let bench = merged();
+    let ino = bench.ino("note.md");
+    bench.vault.open_by(VIM, ino, true, false, false).unwrap();
+    bench.vault.write(ino, None, b"Being written.\n", false).unwrap();
+    let refused = bench.vault.purge(Subject::File(ino)).unwrap_err();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    assert_eq!(bench.versions("note.md").len(), 3);
+    bench.vault.release(ino, true);
+    bench.vault.purge(Subject::File(ino)).unwrap();
+    assert_eq!(bench.versions("note.md").len(), 1);
+    assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)) + "Being written.\n");
+    bench.save(VIM, "note.md", "after\n");
+    bench.tell();
+    assert_eq!(bench.text("note.md"), "after\n");
+    bench.check();
+    let bench = bench.again();
+    assert_eq!(
+        bench.version("note.md", bench.versions("note.md")[1].number),
+        b"after\n"
+    );
+}
+
+/// New modes of many notes built a document for each, in memory, in one step.
+#[test]
+fn attributes_need_no_documents() {
+    let count = if std::env::var_os("COFFER_LONG").is_some() {
+        50_000
+    } else {
+        2_000
+    };
+    let bench = Bench::new();
+    let names: Vec<String> = (0..count).map(|i| format!("{i}.md")).collect();
+    for name in &names {
+        bench.save(1, name, format!("{NOTE}{name}\n"));
+    }
+    bench.vault.commit().unwrap();
+    for name in &names {
+        bench.chmod(name, 0o600);
+    }
+    // Nor does a crash before they are told make content of them.
+    bench.vault.sync(bench.ino("1.md")).unwrap();
+    let bench = bench.crashed();
+    bench.vault.commit().unwrap();
+    assert_eq!(bench.vault.hot_documents(), 0);
+    for name in ["0.md", "1.md"] {
+        let versions = bench.versions(name);
+        assert_eq!((versions.len(), versions[0].perm), (1, 0o600));
+        assert_eq!(versions[0].events.len(), 2, "{name}");
+    }
+    bench.save(VIM, "1.md", "after\n");
+    bench.tell();
+    assert_eq!(bench.version("1.md", 2), b"after\n");
+}
+
+/// After a remount of a note with few versions (no document is stored) and with many.
+#[test]
+fn a_remount_changes_nothing() {
+    for versions in [1, 40] {
+        let one = Bench::new();
+        for i in (0..versions).rev() {
+            one.save(1, "note.md", format!("{NOTE}{}", "x\n".repeat(i)));
+            one.tell();
+        }
+        one.vault.commit().unwrap();
+        let two = Bench::on(one.disk.crash_all_kept(), Identity::NewDevice);
+        // Nine versions of another device come, one by one, while a buffer is open here.
+        let mut text = NOTE.to_owned();
+        let mut had = 0;
+        let carry = |one: &Bench, had: &mut u64| {
+            for carried in two.vault.told_after(*had).unwrap() {
+                one.vault.take_in(&two.vault.device(), &carried).unwrap();
+                *had = carried.row.last().unwrap();
+            }
+        };
+        one.read(VIM, "note.md");
+        for i in 0..9 {
+            text.push_str(&format!("Line {i} by two.\n"));
+            two.save(EMACS, "note.md", &text);
+            two.tell();
+            carry(&one, &mut had);
+            assert_eq!(one.text("note.md"), text);
+        }
+        for (case, who, rereads) in [
+            ("never seen", 4_100_007, false),
+            ("reads it before it saves", 4_100_008, true),
+        ] {
+            let disk = one.disk.crash_all_kept();
+            let here = Bench::on(disk, Identity::Same);
+            if rereads {
+                here.read(who, "note.md");
+            }
+            here.save(who, "note.md", garlic(NOTE));
+            for _ in 0..4 {
+                here.tell();
+                assert_eq!(here.text("note.md"), garlic(&text), "{versions} versions, {case}");
+            }
+            let before = here.versions("note.md").len();
+            // As `vim -r` does: it reads the file, and writes what it had recovered.
+            here.read(who, "note.md");
+            here.save(who, "note.md", garlic(NOTE) + "Recovered.\n");
+            for _ in 0..4 {
+                here.tell();
+                let whole = garlic(&text) + "Recovered.\n";
+                assert_eq!(
+                    sorted(&here.text("note.md")),
+                    sorted(&whole),
+                    "{versions} versions, {case}"
+                );
+            }
+            assert_eq!(here.versions("note.md").len(), before + 1);
+            here.check();
+        }
+        // Nor here, where it was never unlocked anew.
+        one.save(VIM, "note.md", garlic(NOTE));
+        one.tell();
+        assert_eq!(one.text("note.md"), garlic(&text));
+        one.check();
+    }
+}
+
+/// Lines, in order: two that were added at one place may stand in either.
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
