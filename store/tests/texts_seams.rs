@@ -314,3 +314,36 @@ fn sorted(text: &str) -> Vec<&str> {
     lines.sort_unstable();
     lines
 }
+
+/// Guards the keeper: what is behind comes to be shown by itself, once the last writer is gone.
+#[test]
+fn the_keeper_shows_what_is_behind() {
+    let disk = coffer_store::io::sim::SimDisk::new();
+    let made = coffer_store::vault::Vault::create_on(
+        std::sync::Arc::new(disk.clone()),
+        &password(),
+        coffer_store::keys::KdfParams::FLOOR,
+        false,
+        None,
+    );
+    // Its keeper goes on.
+    let bench = Bench {
+        disk,
+        vault: made.unwrap().0,
+    };
+    bench.save(1, "note.md", NOTE);
+    bench.vault.commit().unwrap();
+    bench.read(VIM, "note.md");
+    bench.read(EMACS, "note.md");
+    bench.save(EMACS, "note.md", butter(NOTE));
+    bench.save(VIM, "note.md", garlic(NOTE));
+    let ino = bench.ino("note.md");
+    bench.vault.open_by(EMACS, ino, true, false, false).unwrap();
+    bench.vault.commit().unwrap();
+    bench.vault.release(ino, true);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while bench.text("note.md") != garlic(&butter(NOTE)) {
+        assert!(std::time::Instant::now() < until, "it is never shown");
+        std::thread::yield_now();
+    }
+}

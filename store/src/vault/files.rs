@@ -135,8 +135,9 @@ impl Vault {
             state.saving_since = None;
         }
         self.texts.closed(state.binding.entity(), handle);
-        let waits = state.fresh || !state.drafts.is_empty() || state.behind > 0;
-        if state.behind > 0 && state.is_at_rest() {
+        let waits = state.fresh || !state.drafts.is_empty();
+        let may_show = state.behind > 0 && state.is_at_rest();
+        if may_show {
             self.texts.may_show(ino);
         }
         let saved = write && state.writers == 0 && waits && state.published.is_some() && state.marks.text;
@@ -151,7 +152,7 @@ impl Vault {
         } else if dirty {
             self.mark_dirty(ino);
         }
-        if saved {
+        if saved || may_show {
             self.signals.tell();
         }
     }

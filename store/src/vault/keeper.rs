@@ -191,7 +191,7 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         if begun >= tend_from && tend(&vault, quiet) {
             tend_from = Instant::now() + room::rest(begun);
         }
-        let backlog = quiet && vault.untold.lock().len() > 0;
+        let backlog = quiet && (vault.untold.lock().len() > 0 || vault.is_to_show());
         if !due && !backlog {
             continue;
         }
@@ -207,6 +207,9 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         let rest = (committing.elapsed() * TELL_PART).clamp(TELL_REST, TICK);
         tell_from = Instant::now() + rest.max(2 * woven);
         signals.room.notify_all();
+        if result.is_ok() {
+            vault.show_safely(); // the next commit stores it
+        }
         match result {
             Ok(()) if !due && vault.untold.lock().len() == before && !vault.is_settling() => {
                 // Nothing more can be told now: wait for the next change.

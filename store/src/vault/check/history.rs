@@ -10,10 +10,11 @@ use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::event::BatchRow;
+use crate::event::{BatchRow, Body};
 use crate::ids::EntityId;
 use crate::keys::Key;
 use crate::record::{BodyRef, ChunkRef, Kept, VersionRecord};
+use crate::text::ChangeHash;
 use crate::vault::Vault;
 use crate::vault::history::split_key;
 
@@ -107,7 +108,15 @@ impl Vault {
         }
         if options.read_data {
             let version = self.version_payload(key, entity, &record).map_err(say)?;
-            if version.size != record.size {
+            let name = match &version.body {
+                Body::Change { bytes, .. } => Some(ChangeHash::of(bytes).0),
+                _ => None,
+            };
+            let known = match record.body {
+                BodyRef::Change(name) => Some(name),
+                _ => None,
+            };
+            if version.size != record.size || name != known {
                 return Err("its event says something else than its record".into());
             }
             report.bytes += u64::from(record.len);

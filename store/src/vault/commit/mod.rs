@@ -118,7 +118,7 @@ impl Vault {
         self.commit_with(&mut self.committer.lock(), scope)?;
         for _ in 0..ROUNDS {
             let more = self.awaits_weaving() && self.weave_safely();
-            if !more && !self.show_behind() {
+            if !more && !self.show_safely() {
                 break;
             }
             self.commit_with(&mut self.committer.lock(), scope)?;

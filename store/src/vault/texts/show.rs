@@ -6,6 +6,8 @@
 //! was saved or the merge, named as what it is. It makes no event, and a file stays *behind*, by a
 //! note in the database too, until it is done.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::hot::Hot;
 use super::shelf::DocumentError;
 use super::{Stand, ToldText};
@@ -15,9 +17,9 @@ use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
 use crate::record::{Kept, Kind, Time, VersionRecord};
 use crate::text::{TEXT_MAX, still_whole};
-use crate::vault::Vault;
 use crate::vault::history::Bytes;
 use crate::vault::inode::{State, pending};
+use crate::vault::{Problem, Vault};
 
 /// So many versions in a row a file comes to show at once.
 const IN_A_ROW: usize = 16;
@@ -40,8 +42,24 @@ impl Vault {
         self.texts.may_show(ino);
     }
 
+    /// Whether there are files to be looked at.
+    pub(in crate::vault) fn is_to_show(&self) -> bool {
+        !self.texts.to_show.lock().is_empty()
+    }
+
+    /// As [`Vault::show_behind`]; a fault in there is noted, and ends nobody.
+    pub(in crate::vault) fn show_safely(&self) -> bool {
+        catch_unwind(AssertUnwindSafe(|| self.show_behind())).unwrap_or_else(|_| {
+            self.note_problem(Problem::new(
+                None,
+                "showing of merges met a fault of this program",
+            ));
+            false
+        })
+    }
+
     /// Lets files that are behind and at rest show what is newest; true if one does.
-    pub(in crate::vault) fn show_behind(&self) -> bool {
+    fn show_behind(&self) -> bool {
         if self.writable().is_err() {
             return false;
         }
