@@ -336,7 +336,9 @@ impl<'a> Publishing<'a> {
         (draft, ready): (&saves::Draft, &Ready),
         (meta, size): (&Meta, u64),
     ) -> bool {
-        let Some(names) = self.versions_of(ready.names()) else {
+        // What replaces nothing would be another file's beginning.
+        let names = self.versions_of(ready.names()).filter(|names| !names.is_empty());
+        let Some(names) = names else {
             return false;
         };
         let is = match ready.body() {
