@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Subject, Vault};
+use coffer_store::vault::{Change, CheckOptions, Identity, Process, Sealed, Subject, Vault};
 
 /// Two processes that are there: this one, and the one that is always.
 fn editor() -> Process {
@@ -590,4 +590,137 @@ fn a_late_release_loses_no_version() {
     bench.tell();
     assert_eq!(bench.events() - before, 11, "never closed by all");
     bench.check();
+}
+
+/// A file that was cut while it is open was held back though nothing whole of it was on disk: of a new
+/// one, a power cut left the name with nothing for half a minute.
+#[test]
+fn a_new_file_that_is_cut_while_open_is_committed() {
+    let bench = Bench::new();
+    let vault = &bench.vault;
+    let ino = vault.make_by(editor(), ROOT, b"new", meta(), b"").unwrap();
+    vault.open_by(editor(), ino, true, false, false).unwrap();
+    vault.write(ino, Some(0), b"too long by half", false).unwrap();
+    let size = Some(8);
+    vault
+        .change(
+            ino,
+            Change {
+                size,
+                ..Change::default()
+            },
+        )
+        .unwrap();
+    bench.tell();
+    assert_eq!(bench.crashed().text("new"), "too long");
+}
+
+/// A file that is being rewritten is renamed before it is closed: its old bytes were shown under the
+/// new name after a power cut, and the ones of that name were gone.
+#[test]
+fn what_is_renamed_while_it_is_rewritten_is_committed() {
+    for way in 0..3 {
+        let bench = Bench::new();
+        bench.known("draft", "of another day");
+        bench.known("note", "what it was");
+        let (vault, ino) = (&bench.vault, bench.ino("draft"));
+        vault.open_by(editor(), ino, true, true, false).unwrap();
+        vault.write(ino, Some(0), b"what it is", false).unwrap();
+        match way {
+            0 => bench.rename(editor(), "draft", "note"),
+            1 => vault
+                .exchange_by(editor(), (ROOT, b"draft"), (ROOT, b"note"))
+                .unwrap(),
+            _ => {
+                bench.remove(editor(), "note");
+                vault.link_by(editor(), ino, ROOT, b"note").unwrap();
+            }
+        }
+        bench.tell();
+        let after = bench.crashed();
+        assert_eq!(after.text("note"), "what it is", "{way}");
+        after.check();
+    }
+}
+
+/// A save was held back even after its own fsync, so that what followed waited for half a minute.
+#[test]
+fn a_save_that_was_synced_is_held_back_no_more() {
+    let bench = Bench::new();
+    bench.known("note", "what it was");
+    let (vault, ino) = (&bench.vault, bench.ino("note"));
+    vault.open_by(editor(), ino, true, true, false).unwrap();
+    vault.write(ino, Some(0), b"one", false).unwrap();
+    bench.tell();
+    assert_eq!(
+        bench.crashed().text("note"),
+        "what it was",
+        "half a save is no state"
+    );
+    vault.sync(ino).unwrap();
+    vault.write(ino, Some(3), b", two", false).unwrap();
+    bench.tell();
+    assert_eq!(bench.crashed().text("note"), "one, two");
+}
+
+/// What an editor left beside a note kept the vault committing for ten minutes, and made ten thousand
+/// commits of a lock.
+#[test]
+fn what_stays_local_costs_no_commit() {
+    let bench = Bench::new();
+    bench.known("note.md", "text");
+    let note = bench.ino("note.md");
+    bench.vault.open_by(editor(), note, true, false, false).unwrap();
+    bench.write_new(editor(), ".note.md.un~", &"undo ".repeat(2000));
+    let open = bench.write_new(editor(), "open", "written to for days");
+    bench.vault.open_by(editor(), open, true, false, false).unwrap();
+    bench.vault.write(open, Some(0), b"now", false).unwrap();
+    bench.tell();
+    let before = bench.disk.ops();
+    for _ in 0..10 {
+        bench.tell();
+    }
+    assert_eq!(bench.disk.ops(), before, "nothing has changed");
+    bench.vault.release(open, true);
+    bench.vault.release(note, true);
+    bench.tell();
+    let before = bench.disk.ops();
+    bench.vault.close().unwrap();
+    assert!(
+        bench.disk.ops() - before < 50,
+        "{} calls",
+        bench.disk.ops() - before
+    );
+}
+
+/// A note was removed and made anew while an event told of it: the new file did not learn of that
+/// event, so its next version was told beside it and not after it; and the living name was told to be
+/// gone.
+#[test]
+fn a_note_made_anew_while_it_is_told_follows_on() {
+    for save in [by_removal, by_backup, by_rename] {
+        let bench = Bench::new();
+        bench.known("note.md", "first");
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let teller = {
+            let (vault, stop) = (bench.vault.clone(), stop.clone());
+            std::thread::spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    vault.tick().unwrap();
+                }
+            })
+        };
+        for turn in 0..1500 {
+            save(&bench, &format!("text {turn}"));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        teller.join().unwrap();
+        bench.tell();
+        let of = Subject::File(bench.ino("note.md"));
+        let versions = bench.vault.versions(of).unwrap();
+        for (a, b) in versions.iter().zip(&versions[1..]) {
+            assert_eq!(b.parents, a.events[a.events.len() - 1..], "version {}", b.number);
+        }
+        bench.check();
+    }
 }

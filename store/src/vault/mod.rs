@@ -306,7 +306,7 @@ impl Vault {
             let inode = self.inodes.lock().get(ino);
             inode.is_some_and(|inode| {
                 let state = inode.state.read();
-                state.writers == 0 && state.content.as_ref().is_some_and(|c| !c.is_settled())
+                state.may_be_told() && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
         })
     }
@@ -400,7 +400,7 @@ impl Vault {
         }
         self.drop_drafts(&mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
-        let noted = state.untold_row || state.published.is_some();
+        let noted = state.untold_row || state.published.is_some() || state.binding.is_taken_over();
         drop(state);
         let mut dead = self.dead.lock();
         if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {

@@ -28,8 +28,8 @@ const MOMENTS: Duration = Duration::from_secs(60);
 pub(crate) struct Rebound {
     /// For which each stood then, and the event that had told of it.
     was: HashMap<Ino, (EntityId, Option<EventRef>)>,
-    /// Who took over from whom.
-    heirs: HashMap<Ino, Ino>,
+    /// Which file has taken over an entity since.
+    heirs: HashMap<EntityId, Ino>,
 }
 
 impl Rebound {
@@ -42,18 +42,6 @@ impl Rebound {
     pub(in crate::vault) fn clear(&mut self) {
         self.was.clear();
         self.heirs.clear();
-    }
-
-    /// Who has by now what this file had then, if that is another.
-    fn heir(&self, ino: Ino) -> Option<Ino> {
-        let mut heir = *self.heirs.get(&ino)?;
-        for _ in 0..self.heirs.len() {
-            match self.heirs.get(&heir) {
-                Some(next) => heir = *next,
-                None => break,
-            }
-        }
-        Some(heir)
     }
 }
 
@@ -126,7 +114,6 @@ impl Vault {
             let entity = state.binding.entity();
             let key = state.binding.key(old.key()).duplicate();
             let published = state.published;
-            self.rebound.lock().heirs.insert(old.ino, new.ino);
             if old_stays {
                 self.remember(old.ino, state);
                 state.binding.bind(old.key(), EntityId::random(), Key::random());
@@ -144,6 +131,7 @@ impl Vault {
     fn give(&self, new: &Inode, entity: EntityId, key: Key, published: Option<EventRef>, drafts: Vec<Draft>) {
         let mut state = new.state.write();
         self.remember(new.ino, &state);
+        self.rebound.lock().heirs.insert(entity, new.ino);
         // What it was before it had this name is no version of what it stands for now.
         self.drop_drafts(&mut state.drafts);
         state.drafts = drafts;
@@ -168,15 +156,10 @@ impl Vault {
     }
 
     /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
-    /// by now or stands for another. Whoever has the entity learns of the event.
-    pub(in crate::vault) fn told_late(
-        &self,
-        ino: Ino,
-        entity: EntityId,
-        at: Option<EventRef>,
-        drafts: &[u64],
-    ) {
-        let heir = self.rebound.lock().heir(ino);
+    /// by now or stands for another. Whoever has the entity learns of the event. The tree is locked:
+    /// nobody takes it over meanwhile.
+    pub(in crate::vault) fn told_late(&self, entity: EntityId, at: Option<EventRef>, drafts: &[u64]) {
+        let heir = self.rebound.lock().heirs.get(&entity).copied();
         let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
         if let Some(heir) = heir {
             let mut state = heir.state.write();
@@ -277,12 +260,8 @@ impl Vault {
                 if !(same || backup) || old.ino == inode.ino || !old.state.read().may_yield() {
                     return;
                 }
-                let fresh = Known {
-                    id: NodeId::random(),
-                    told: Told::Never,
-                };
-                tree.reidentify(at, left.node, fresh);
-                self.be_known(tree, folder, node, left.known);
+                let was = tree.come_back((folder, node), (at, left.node), left.known, NodeId::random());
+                self.was_known(tree, was);
                 // First: once it has an entity of its own, a commit may look at it.
                 old.state.write().marks.scratch = backup;
                 self.take_over(inode, &old, true);
@@ -300,17 +279,16 @@ impl Vault {
                 untold.removed.remove(&left.known.id);
                 untold.revived.insert(left.known.id);
                 drop(untold);
-                self.be_known(tree, folder, node, left.known);
+                let was = tree.come_back_removed((folder, node), left.node, left.known);
+                self.was_known(tree, was);
                 self.give(inode, entity, key, published, Vec::new());
             }
         }
     }
 
     /// An entry is another node from now on. The one that it was is gone, should they know of it.
-    fn be_known(&self, tree: &mut Tree, folder: Ino, node: NodeNo, known: Known) {
-        if let Some(was) = tree.reidentify(folder, node, known)
-            && was.told != Told::Never
-        {
+    fn was_known(&self, tree: &mut Tree, was: Option<Known>) {
+        if let Some(was) = was.filter(|was| was.told != Told::Never) {
             let gone = GoneNode {
                 id: was.id,
                 saw: None,
