@@ -140,7 +140,7 @@ impl Vault {
         let mut committer = self.committer.lock();
         self.commit_with(&mut committer, Scope::Timer)?;
         // What rows are lost cannot be known here, nor what they named: then nothing is dead.
-        if !self.met.lock().is_empty() || !self.core.db.verify()?.is_empty() {
+        if self.is_damaged() || !self.core.db.verify()?.is_empty() {
             return Err(StoreError::Missing {
                 what: "a part of the database".into(),
             });
