@@ -149,7 +149,10 @@ fn a_damaged_vault_gives_no_history() {
     be_refused(&vault, &mut rng);
     for _ in 0..5 {
         vault.tend();
-        assert!(vault.collect().is_err(), "nothing is given back of a damaged vault");
+        assert!(
+            vault.collect().is_err(),
+            "nothing is given back of a damaged vault"
+        );
     }
     assert_eq!(vault.removed().unwrap().len(), REMOVED - 1);
     assert_eq!(vault.status().unwrap().early, 0);
@@ -162,13 +165,7 @@ fn a_disk_that_fails_takes_no_history() {
     for errno in [libc::EIO, libc::ENOSPC] {
         let sim = SimDisk::new();
         let disk = NoPacks(sim.clone(), Arc::default());
-        let made = Vault::create_on(
-            Arc::new(disk.clone()),
-            &password(),
-            KdfParams::FLOOR,
-            false,
-            None,
-        );
+        let made = Vault::create_on(Arc::new(disk.clone()), &password(), KdfParams::FLOOR, false, None);
         let vault = made.unwrap().0;
         vault.stop_keeper();
         let mut rng = SplitMix64(2);

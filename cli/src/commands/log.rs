@@ -132,7 +132,10 @@ mod tests {
         let now = now.to_zoned(jiff::tz::TimeZone::UTC);
         let mut history = History {
             path: WirePath("Notes/a.md".into()),
-            whose: Whose::File(7),
+            whose: Whose::File {
+                entity: "5a".repeat(16),
+                seen: 7,
+            },
             removed: None,
             picked: false,
             total: 3,

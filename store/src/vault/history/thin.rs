@@ -67,7 +67,7 @@ impl Vault {
         let retention = self.retention();
         let _history = self.history.lock();
         let _committer = self.committer.lock();
-        let standing = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let mut thinned = Thinned::default();
         let removed = self.thin_removed(&mut batch, &retention, now, &standing, &mut thinned)?;
@@ -113,7 +113,7 @@ impl Vault {
         let _committer = self.committer.lock();
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
         let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
-        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
         let names = self.removed_names()?;
