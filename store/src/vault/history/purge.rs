@@ -85,7 +85,8 @@ impl Vault {
     /// Applies what a purge changes; `urgent`: something is to go from the packs.
     fn apply_purge(&self, mut batch: Batch, urgent: bool) -> Result<(), StoreError> {
         if urgent {
-            // What was let go of before lies in packs, perhaps with the same bytes in it.
+            // What was let go of before lies in packs, perhaps with the same bytes in it: so do states
+            // of files that never became versions.
             for (pack, surely) in self.debts()?.packs {
                 if !surely {
                     note_pack(&mut batch, pack, true);
@@ -94,6 +95,8 @@ impl Vault {
         }
         self.core.db.apply(&batch)?;
         if urgent {
+            // Those that were replaced a moment ago hold it, too.
+            self.replaced.lock().urge();
             self.owes.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -100,9 +100,14 @@ impl Vault {
         });
         // A last time that lies ahead is of a clock that was wrong.
         match last {
-            Some(last) if (0..DAY).contains(&now.sec.saturating_sub(last.sec)) => Ok(()),
-            _ => self.thin(now).map(drop),
+            Some(last) if (0..DAY).contains(&now.sec.saturating_sub(last.sec)) => return Ok(()),
+            _ => self.thin(now).map(drop)?,
         }
+        if self.owing.load(Ordering::Relaxed) {
+            // What was in the way of a purge may be over: a file that was open, say.
+            self.owes.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Lets go of history though the retention would keep it, since there is no room: what was
