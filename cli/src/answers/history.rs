@@ -75,8 +75,8 @@ pub(crate) struct Restored {
     pub folders: u64,
     /// What could not be, and why.
     pub left: Vec<Left>,
-    /// Things below it that were removed before it, and stay removed.
-    pub earlier: u64,
+    /// Things below it that were removed at another time, and stay removed.
+    pub apart: u64,
 }
 
 /// Something that was not brought back.

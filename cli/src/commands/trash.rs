@@ -4,6 +4,7 @@ use super::past::{Answering, To, agreed, here, locate, with};
 use crate::answers::history::{Freed, Gone, Weight};
 use crate::args::history::{Gc, Purge, Trash};
 use crate::failure::{Failure, Kind};
+use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{counted, size};
 use crate::when::{ago, local};
@@ -212,7 +213,7 @@ fn listed(removed: &[Gone], now: &Zoned) -> String {
                 } else {
                     counted(gone.versions, "version", "versions")
                 },
-                format!("{}{}", gone.path.0.display(), if folder { "/" } else { "" }),
+                format!("{}{}", gone.path.0.shown(), if folder { "/" } else { "" }),
             ]
         })
         .collect();

@@ -287,7 +287,9 @@ impl Vault {
         for reading in &open {
             let mut names = Vec::new();
             reading.content().names(&mut |id| names.push(id), &mut |_| {});
-            alive.chunks.extend(names.iter().filter(|id| !doomed.contains(*id)));
+            alive
+                .chunks
+                .extend(names.iter().filter(|id| !doomed.contains(*id)));
         }
         let resident = self.inodes.lock().all();
         for inode in resident {

@@ -3,6 +3,7 @@
 
 use super::super::transfer::parts;
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::history::{Moment, Named, Whose};
 use coffer_fs::types::{Kind, ROOT};
 use coffer_store::ids::{EntityId, NodeId};
@@ -111,11 +112,11 @@ pub(super) fn find(store: &Vault, named: &Named) -> Result<Target, Failure> {
     Err(Failure::failed(match named.removed {
         true => format!(
             "Nothing that was removed at {} is kept; “coffer trash” lists what is.",
-            path.display()
+            path.shown()
         ),
         false => format!(
             "There is no {} in the vault, and nothing that was removed there is kept; “coffer trash” lists what was removed.",
-            path.display()
+            path.shown()
         ),
     }))
 }
@@ -125,7 +126,7 @@ impl Target {
     pub(super) fn shown(&self) -> String {
         match self.path.as_os_str().is_empty() {
             true => "/".to_owned(),
-            false => self.path.display().to_string(),
+            false => self.path.shown(),
         }
     }
 
@@ -292,7 +293,10 @@ mod tests {
         let of = |entity: String| Whose::File { entity, seen: 7 };
         assert_eq!(
             subject(&of(file.to_string())).unwrap(),
-            Subject::Entity { entity: file, seen: 7 }
+            Subject::Entity {
+                entity: file,
+                seen: 7
+            }
         );
         assert_eq!(
             subject(&Whose::Removed(removed.to_string())).unwrap(),

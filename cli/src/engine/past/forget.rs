@@ -4,6 +4,7 @@ use super::super::Vault;
 use super::find::{live, of_file, removed, subject, whose};
 use crate::answers::history::{Freed, Weight};
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::history::Whose;
 use coffer_fs::types::Kind;
 use coffer_store::record::Time;
@@ -49,7 +50,7 @@ pub(super) fn weigh(store: &Store, path: &Path) -> Result<Weight, Failure> {
     if found.is_none() && weight.of.is_empty() {
         return Err(Failure::failed(format!(
             "There is no {} in the vault, and nothing that was removed there is kept.",
-            path.display()
+            path.shown()
         )));
     }
     Ok(weight)

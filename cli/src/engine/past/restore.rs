@@ -99,7 +99,7 @@ fn in_place(
         files: 1,
         folders: 0,
         left: Vec::new(),
-        earlier: 0,
+        apart: 0,
     };
     if versions.last().is_some_and(|last| last.number == version.number) {
         restored.unchanged = true;
@@ -157,7 +157,7 @@ fn elsewhere(
         files: 1,
         folders,
         left: Vec::new(),
-        earlier: 0,
+        apart: 0,
     })
 }
 

@@ -95,7 +95,7 @@ pub struct Removed {
     pub removed: Time,
     /// Bytes of its last version.
     pub size: u64,
-    /// How many versions are held.
+    /// How many versions are held, as far as they were counted.
     pub versions: u64,
 }
 

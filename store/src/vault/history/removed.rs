@@ -189,14 +189,20 @@ impl Vault {
     /// As [`StoreError`] says.
     pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
         self.tell_saved()?;
-        self.recorded_removed()
+        self.removed_of(true)
     }
 
-    /// The same, but only what is recorded already: for who must wait for no commit.
+    /// The same, but only what is recorded already: for who must wait for no commit. The versions of
+    /// what has another name are not counted, since its key is not beside it.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn recorded_removed(&self) -> Result<Vec<Removed>, StoreError> {
+        self.removed_of(false)
+    }
+
+    /// `all_counted`: those of files that have other names, too, which takes the committer.
+    fn removed_of(&self, all_counted: bool) -> Result<Vec<Removed>, StoreError> {
         let (rows, bad) = self.gone_rows()?;
         if bad > 0 {
             self.note_problem(Problem::new(
@@ -211,7 +217,7 @@ impl Vault {
             }
         }
         let keyless = |row: &GoneRow| row.record.entity.is_some_and(|e| !keys.contains_key(&e));
-        if rows.iter().any(keyless) {
+        if all_counted && rows.iter().any(keyless) {
             // Names of files that have others.
             let _committer = self.committer.lock();
             keys = self.stand(false, &mut |_, _, _| Ok(()))?.keys;
