@@ -304,3 +304,37 @@ impl<'a> Paths<'a> {
         parts.join(&b'/')
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, vault};
+
+    /// One removed hard link, whose row has no key, made every look into `.coffer` wait for the commit or
+    /// collection under way.
+    #[test]
+    fn what_is_recorded_waits_for_no_commit() {
+        let vault = vault(&SimDisk::new());
+        let ino = vault.make(ROOT, b"note", file_meta(), b"").unwrap();
+        vault.open(ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), b"text", false).unwrap();
+        vault.release(ino, true);
+        vault.link(ino, ROOT, b"again").unwrap();
+        vault.commit().unwrap();
+        vault.remove(ROOT, b"again", false).unwrap();
+        vault.commit().unwrap();
+        assert_eq!(vault.removed().unwrap()[0].versions, 1);
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            let held = vault.committer.lock();
+            scope.spawn(|| tell.send(vault.recorded_removed().unwrap().len()));
+            let found = told.recv_timeout(Duration::from_secs(10));
+            drop(held);
+            assert_eq!(found, Ok(1));
+        });
+    }
+}
