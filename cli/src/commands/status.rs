@@ -6,6 +6,7 @@ use crate::client::{self, Found};
 use crate::engine;
 use crate::failure::Failure;
 use crate::paths;
+use crate::shown::Shown;
 use crate::ui::{Ui, note, table};
 use crate::units::{counted, size, span};
 use crate::wire::{Op, WirePath};
@@ -53,7 +54,7 @@ pub(super) fn all(ui: &Ui) -> Result<(), Failure> {
             Ok(status) => open.push(status),
             Err(failure) => note(&format!(
                 "coffer: {}: {}",
-                found.card.vault.0.display(),
+                found.card.vault.0.shown(),
                 failure.message
             )),
         }

@@ -144,6 +144,8 @@ impl Vault {
             }
             Err(e) => {
                 self.core.note_failure(e);
+                // What was appended for it is appended anew.
+                self.core.strewn.lock().extend(self.core.packs.current());
                 self.give_back(&work);
             }
         }

@@ -33,7 +33,7 @@ impl Vault {
     pub fn purge(&self, of: Subject) -> Result<Purged, OpError> {
         match of {
             Subject::Removed(node) => self.purge_removed(&[node]),
-            Subject::File(_) => self.purge_past(of),
+            Subject::File(_) | Subject::Entity { .. } => self.purge_past(of),
         }
     }
 
@@ -47,7 +47,7 @@ impl Vault {
         self.tell_saved()?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();
-        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let names = self.removed_names()?;
         let mut batch = Batch::new();
         let mut purged = Purged::default();
@@ -75,7 +75,7 @@ impl Vault {
         let whose = self.whose(of)?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();
-        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let versions = self.forget(&mut batch, &stand, whose.entity, &whose.key)?;
         self.apply_purge(batch, versions > 0)?;
@@ -85,7 +85,8 @@ impl Vault {
     /// Applies what a purge changes; `urgent`: something is to go from the packs.
     fn apply_purge(&self, mut batch: Batch, urgent: bool) -> Result<(), StoreError> {
         if urgent {
-            // What was let go of before lies in packs, perhaps with the same bytes in it.
+            // What was let go of before lies in packs, perhaps with the same bytes in it: so do states
+            // of files that never became versions.
             for (pack, surely) in self.debts()?.packs {
                 if !surely {
                     note_pack(&mut batch, pack, true);
@@ -94,6 +95,8 @@ impl Vault {
         }
         self.core.db.apply(&batch)?;
         if urgent {
+            // Those that were replaced a moment ago hold it, too.
+            self.replaced.lock().urge();
             self.owes.store(true, Ordering::Relaxed);
         }
         Ok(())
