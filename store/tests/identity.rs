@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{Change, CheckOptions, Identity, Process, Sealed, Subject, Vault};
+use coffer_store::vault::{At, Change, CheckOptions, Identity, Process, Sealed, Subject, Vault};
 
 /// Two processes that are there: this one, and the one that is always.
 fn editor() -> Process {
@@ -723,4 +723,73 @@ fn a_note_made_anew_while_it_is_told_follows_on() {
         }
         bench.check();
     }
+}
+
+/// A note was purged, and made anew within the moment in which a removal may be a save: the new one
+/// took over what was destroyed, and nobody else could have read it.
+#[test]
+fn what_was_purged_is_taken_over_by_nobody() {
+    let bench = Bench::new();
+    let purged = bench.known("note.md", "secret");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    let gone = bench.vault.removed().unwrap();
+    bench.vault.purge(Subject::Removed(gone[0].node)).unwrap();
+    bench.write_new(editor(), "note.md", "new");
+    bench.tell();
+    assert_ne!(bench.entity("note.md"), purged);
+    let of = Subject::File(bench.ino("note.md"));
+    assert_eq!(bench.vault.versions(of).unwrap().len(), 1);
+    assert!(bench.vault.removed().unwrap().is_empty());
+    let after = bench.crashed();
+    assert_eq!(after.text("note.md"), "new");
+    after.check();
+}
+
+/// A note was brought back under another name, and made anew within that moment: two files stood for
+/// one entity.
+#[test]
+fn what_came_back_is_taken_over_by_nobody() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "text");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    let gone = bench.vault.removed().unwrap();
+    let place = At {
+        folder: ROOT,
+        name: b"back.md",
+        replace: false,
+        keep_times: false,
+    };
+    bench.vault.bring_back(gone[0].node, None, place).unwrap();
+    bench.write_new(editor(), "note.md", "new");
+    bench.tell();
+    assert_eq!(bench.entity("back.md"), entity);
+    assert_ne!(bench.entity("note.md"), entity);
+    assert_eq!(
+        (bench.text("back.md"), bench.text("note.md")),
+        ("text".into(), "new".into())
+    );
+    bench.check();
+}
+
+/// What was removed is let go of for want of room, or by age, in the middle of a save: the note keeps
+/// its history.
+#[test]
+fn what_a_save_has_removed_is_not_let_go_of() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "text");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    let later = Time {
+        sec: Time::now().sec + 400 * 86_400,
+        nsec: 0,
+    };
+    bench.vault.thin(later).unwrap();
+    bench.write_new(editor(), "note.md", "new");
+    bench.tell();
+    assert_eq!(bench.entity("note.md"), entity);
+    let of = Subject::File(bench.ino("note.md"));
+    assert_eq!(bench.vault.versions(of).unwrap().len(), 2);
+    bench.check();
 }

@@ -44,6 +44,8 @@ impl Vault {
     /// As [`Vault::purge`]; ENOENT if one of them is not there.
     pub fn purge_removed(&self, nodes: &[NodeId]) -> Result<Purged, OpError> {
         self.writable()?;
+        // What is destroyed must not come back by a save that is under way.
+        self.end_grace(nodes);
         self.tell_saved()?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();

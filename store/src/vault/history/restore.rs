@@ -73,7 +73,8 @@ impl Vault {
     /// [`Vault::open_version`].
     pub fn bring_back(&self, node: NodeId, number: Option<u64>, at: At<'_>) -> Result<Ino, OpError> {
         self.writable()?;
-        // Its removal is told before it comes back.
+        // Its removal is told before it comes back; and it comes back once, not by a save as well.
+        self.end_grace(&[node]);
         self.tell_saved()?;
         let _history = self.history.lock();
         let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;

@@ -12,7 +12,7 @@ use super::{Retention, Thinned};
 use crate::codec::{Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::ids::EntityId;
+use crate::ids::{EntityId, NodeId};
 use crate::keys::{Key, open, seal};
 use crate::record::{Kept, Time, VersionRecord, get_time, put_time};
 use crate::vault::Vault;
@@ -74,10 +74,12 @@ impl Vault {
         let retention = self.retention();
         let _history = self.history.lock();
         let _committer = self.committer.lock();
+        // Looked at first: what a save takes over after this, `stand` sees.
+        let held = self.left.lock().removed();
         let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let mut thinned = Thinned::default();
-        let removed = self.thin_removed(&mut batch, &retention, now, &standing, &mut thinned)?;
+        let removed = self.thin_removed(&mut batch, &retention, now, (&standing, &held), &mut thinned)?;
         for (entity, key) in &standing.keys {
             if !removed.contains(entity) {
                 self.thin_entity(
@@ -137,11 +139,14 @@ impl Vault {
         let _committer = self.committer.lock();
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
         let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
+        // Looked at first: what a save takes over after this, `stand` sees.
+        let held = self.left.lock().removed();
         let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
         let names = self.removed_names()?;
         let mut rows = self.gone_rows()?.0;
+        rows.retain(|row| !held.contains(&row.node));
         rows.sort_by_key(|row| row.record.when);
         for row in rows {
             more = gone() >= want;
@@ -216,14 +221,14 @@ impl Vault {
         batch: &mut Batch,
         retention: &Retention,
         now: Time,
-        standing: &Stand,
+        (standing, held): (&Stand, &HashSet<NodeId>),
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
         let mut destroyed = HashSet::new();
         let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
-            if now.sec.saturating_sub(row.record.when.sec) < limit {
+            if now.sec.saturating_sub(row.record.when.sec) < limit || held.contains(&row.node) {
                 continue;
             }
             destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);

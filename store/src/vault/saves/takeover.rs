@@ -194,6 +194,12 @@ impl Vault {
         });
     }
 
+    /// Nobody takes these removed names over any more; the next commit tells that they are gone.
+    pub(in crate::vault) fn end_grace(&self, nodes: &[NodeId]) {
+        let _tree = self.tree.write(); // not in the middle of a save
+        self.left.lock().forget(nodes);
+    }
+
     /// A known file has left a name, by a move. The tree is locked, and shows it at its new place.
     pub(in crate::vault) fn leave(
         &self,
