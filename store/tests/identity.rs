@@ -793,3 +793,36 @@ fn what_a_save_has_removed_is_not_let_go_of() {
     assert_eq!(bench.vault.versions(of).unwrap().len(), 2);
     bench.check();
 }
+
+/// Guards what `status` says of what stays here: an editor's files by name and neighbour, special files;
+/// nothing that is told, or will be.
+#[test]
+fn status_lists_what_stays_here() {
+    let bench = Bench::new();
+    bench.known("note.md", "text");
+    let local = || {
+        let status = bench.vault.status().unwrap();
+        let files = status.local.into_iter();
+        files
+            .map(|file| (String::from_utf8(file.path).unwrap(), file.special))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(local(), []);
+    let note = bench.ino("note.md");
+    bench.vault.open_by(editor(), note, true, false, false).unwrap();
+    bench.write_new(editor(), ".note.md.swp", "swap");
+    bench.write_new(editor(), "another~", "a real one");
+    bench.write_new(editor(), "new.md", "told at the next commit");
+    let pipe = Meta {
+        kind: Kind::Fifo,
+        ..meta()
+    };
+    bench.vault.make(ROOT, b"pipe", pipe, b"").unwrap();
+    let here = [(".note.md.swp".to_owned(), false), ("pipe".to_owned(), true)];
+    assert_eq!(local(), here);
+    bench.tell();
+    assert_eq!(local(), here);
+    bench.vault.release(note, true);
+    let names: Vec<_> = bench.crashed().vault.status().unwrap().local;
+    assert_eq!(names.len(), 2, "also after a crash");
+}

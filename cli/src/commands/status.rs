@@ -1,7 +1,7 @@
 //! `coffer status`.
 
 use super::{Reached, reach, understood};
-use crate::answers::{Contents, Mounted, Status};
+use crate::answers::{Contents, Local, Mounted, Status};
 use crate::client::{self, Found};
 use crate::engine;
 use crate::failure::Failure;
@@ -127,6 +127,17 @@ fn mounted(mount: &Mounted) -> String {
     text
 }
 
+/// The first of them, and how many more.
+fn named(files: &[&Local]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<String> = files.iter().take(SHOWN).map(|file| file.path.0.shown()).collect();
+    let text = first.join(", ");
+    match files.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     if !contents.device.is_empty() {
         row("Device", contents.device.clone());
@@ -169,6 +180,45 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
             }
         },
     );
+    let here: Vec<&Local> = contents
+        .local
+        .iter()
+        .filter(|local| local.why == "editor")
+        .collect();
+    if !here.is_empty() {
+        row(
+            "Stays here",
+            format!(
+                "{}: what editors keep beside what they edit, until it rests",
+                named(&here)
+            ),
+        );
+    }
+    let special: Vec<&Local> = contents
+        .local
+        .iter()
+        .filter(|local| local.why == "special")
+        .collect();
+    if !special.is_empty() {
+        row(
+            "Stays here",
+            format!(
+                "{}: special files mean something on one machine only",
+                named(&special)
+            ),
+        );
+    }
+    if contents.let_go_early > 0 {
+        let count = counted(
+            contents.let_go_early,
+            "version or removed file",
+            "versions and removed files",
+        );
+        row(
+            "Let go",
+            format!("{count} before their time, because the disk was full"),
+        );
+    }
     for aside in &contents.asides {
         row("Kept aside", format!("{}, {}", aside.name, size(aside.bytes)));
     }

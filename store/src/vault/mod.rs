@@ -67,7 +67,7 @@ pub use keyed::{Keyed, Standing};
 pub use open::{Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
-pub use saves::Process;
+pub use saves::{Local, Process};
 pub use status::Status;
 
 use crate::core::{Core, StoreError};
