@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{At, Change, CheckOptions, Identity, Process, Sealed, Subject, Vault};
+use coffer_store::vault::{At, Change, CheckOptions, Identity, Process, Retention, Sealed, Subject, Vault};
 
 /// Two processes that are there: this one, and the one that is always.
 fn editor() -> Process {
@@ -773,19 +773,20 @@ fn what_came_back_is_taken_over_by_nobody() {
     bench.check();
 }
 
-/// What was removed is let go of for want of room, or by age, in the middle of a save: the note keeps
-/// its history.
+/// What was removed is let go of by age in the middle of a save, where nothing is kept for a day: the
+/// note keeps its history.
 #[test]
 fn what_a_save_has_removed_is_not_let_go_of() {
     let bench = Bench::new();
     let entity = bench.known("note.md", "text");
     bench.remove(editor(), "note.md");
     bench.tell();
-    let later = Time {
-        sec: Time::now().sec + 400 * 86_400,
-        nsec: 0,
+    let retention = Retention {
+        removed_days: 0,
+        ..Retention::default()
     };
-    bench.vault.thin(later).unwrap();
+    bench.vault.set_retention(retention).unwrap();
+    bench.vault.thin(Time::now()).unwrap();
     bench.write_new(editor(), "note.md", "new");
     bench.tell();
     assert_eq!(bench.entity("note.md"), entity);

@@ -19,6 +19,8 @@ use crate::vault::Vault;
 use crate::vault::heads::local_aad;
 
 const DAY: i64 = 86_400;
+/// For so many seconds a name that was removed may be taken again by a save, at most.
+const SAVING: i64 = 120;
 /// How many days the daily thinning goes on at a time, at most.
 const STEP: i64 = 31;
 /// The row that says when versions were thinned last.
@@ -139,14 +141,15 @@ impl Vault {
         let _committer = self.committer.lock();
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
         let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
-        // Looked at first: what a save takes over after this, `stand` sees.
+        // Where there is no room, no save that may be under way keeps what it has removed: but of all that
+        // was removed that goes last.
         let held = self.left.lock().removed();
+        self.end_grace(&held.into_iter().collect::<Vec<_>>());
         let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
         let names = self.removed_names()?;
         let mut rows = self.gone_rows()?.0;
-        rows.retain(|row| !held.contains(&row.node));
         rows.sort_by_key(|row| row.record.when);
         for row in rows {
             more = gone() >= want;
@@ -228,7 +231,8 @@ impl Vault {
         let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
-            if now.sec.saturating_sub(row.record.when.sec) < limit || held.contains(&row.node) {
+            let age = now.sec.saturating_sub(row.record.when.sec);
+            if age < limit || (age < SAVING && held.contains(&row.node)) {
                 continue;
             }
             destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);
