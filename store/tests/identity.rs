@@ -827,3 +827,42 @@ fn status_lists_what_stays_here() {
     let names: Vec<_> = bench.crashed().vault.status().unwrap().local;
     assert_eq!(names.len(), 2, "also after a crash");
 }
+
+/// A name came back by a save and went again before a commit: the note that it is gone was taken back,
+/// so that after a crash nobody was ever told.
+#[test]
+fn a_name_that_goes_twice_is_told_to_be_gone() {
+    let bench = Bench::new();
+    bench.known("note.md", "text");
+    let before = bench.events();
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    bench.write_new(editor(), "note.md", "again");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    assert_eq!(bench.events(), before, "it may come back still");
+    let after = bench.crashed();
+    assert_eq!(after.vault.status().unwrap().untold, 1, "it is to be told still");
+    after.check();
+}
+
+/// A file with two names was purged by the one that went first: a save took over what was destroyed by
+/// the other.
+#[test]
+fn what_was_purged_by_one_name_is_taken_over_by_no_other() {
+    let bench = Bench::new();
+    let purged = bench.known("a.md", "text");
+    bench.vault.link(bench.ino("a.md"), ROOT, b"b.md").unwrap();
+    bench.tell();
+    bench.remove(editor(), "a.md");
+    bench.tell();
+    bench.remove(editor(), "b.md");
+    bench.tell();
+    let removed = bench.vault.removed().unwrap();
+    let a = removed.iter().find(|gone| gone.path == b"a.md").unwrap();
+    bench.vault.purge(Subject::Removed(a.node)).unwrap();
+    bench.write_new(editor(), "b.md", "new");
+    bench.tell();
+    assert_ne!(bench.entity("b.md"), purged);
+    bench.check();
+}

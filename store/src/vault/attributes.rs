@@ -99,7 +99,7 @@ impl Vault {
                 }));
             };
             let owner = inode.owner(&self.core, &state_ref.binding);
-            let had = content.durable().size > 0;
+            let had = content.is_on_disk();
             if size == 0 {
                 content.clear(owner);
             } else {

@@ -63,19 +63,29 @@ impl Vault {
             let _ = self.thin_daily();
         }
         let due = self.should_collect(quiet);
-        // What fails is tried again when more has been dropped.
-        if due && self.collect().is_ok() {
-            self.give_history();
+        if due {
+            match self.collect() {
+                Ok(_) => self.give_history(),
+                // What fails is tried again when more has been dropped, or while room is wanted.
+                Err(_) => self
+                    .unsearched
+                    .store(self.was_refused() && !self.is_damaged(), Relaxed),
+            }
         }
         due
     }
 
     /// Lets go of as much history as there is room missing, if something was refused for want of it,
     /// and if it can be given back: not of a vault that is damaged, which gives nothing back, nor while
-    /// packs are being copied. What frees nothing is not gone on with until more has been dropped.
+    /// packs are being copied. What old versions share with newer ones frees nothing: after such a round
+    /// it goes on a minute later, if writes are still refused.
     fn give_history(&self) {
         let missing = self.room_missing();
-        if !self.was_refused() || missing == 0 || self.is_damaged() || self.packs_pinned() {
+        if !self.was_refused() || missing == 0 || self.is_damaged() {
+            return;
+        }
+        if self.packs_pinned() {
+            self.unsearched.store(true, Relaxed); // once they are not
             return;
         }
         // History is kept for as long as there is room for it.
@@ -84,6 +94,7 @@ impl Vault {
         };
         let freed = self.collect().is_ok_and(|freed| freed.bytes > 0);
         self.unsearched.store(more && freed, Relaxed);
+        *self.fruitless.lock() = (more && !freed).then(Instant::now);
         self.core.dropped.store(0, Relaxed);
     }
 
@@ -152,7 +163,9 @@ impl Vault {
     /// something is to be destroyed.
     fn should_collect(&self, quiet: bool) -> bool {
         let dropped = self.core.dropped.load(Relaxed);
-        let unsearched = self.unsearched.load(Relaxed);
+        let again = |at: &Instant| at.elapsed() >= SHORT && self.was_refused();
+        let again = self.fruitless.lock().as_ref().is_some_and(again);
+        let unsearched = self.unsearched.load(Relaxed) || again;
         let owes = quiet && self.owes.load(Relaxed);
         let due = if owes {
             true
@@ -166,6 +179,7 @@ impl Vault {
         if due {
             self.core.dropped.store(0, Relaxed);
             self.unsearched.store(false, Relaxed);
+            *self.fruitless.lock() = None;
         }
         due
     }

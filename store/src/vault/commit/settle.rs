@@ -4,7 +4,7 @@ use super::work::Work;
 use crate::content::Plan;
 use crate::ids::{Ino, NodeNo};
 use crate::record::{GoneRecord, NodeRecord, Time};
-use crate::tree::{DirtyNode, Tree};
+use crate::tree::{DirtyNode, Kind, Tree};
 use crate::vault::Vault;
 use crate::vault::publish::{GoneNode, ToldNow};
 
@@ -26,9 +26,7 @@ impl Vault {
                     state.published = now.at;
                     self.told_drafts(&mut state.drafts, &now.drafts);
                 }
-                if !same || state.meta.nlink == 0 {
-                    late.push((entity, now));
-                }
+                late.push((entity, now, !same || state.meta.nlink == 0));
             }
             let present = now.filter(|now| now.present);
             state.fresh |= item.publish && seen.fresh && present.is_none();
@@ -92,9 +90,12 @@ impl Vault {
             }
         }
         if !late.is_empty() {
+            // Nobody is half-way through taking one over.
             let _tree = self.tree.read();
-            for (entity, now) in late {
-                self.told_late(entity, now.at, &now.drafts);
+            for (entity, now, gone) in late {
+                if gone || self.rebound.lock().has_heir(&entity) {
+                    self.told_late(entity, now.at, &now.drafts);
+                }
             }
         }
         let mut untold = self.untold.lock();
@@ -115,11 +116,11 @@ impl Vault {
                 untold.nodes.remove(no);
             }
         }
-        untold.gone_rows.extend(work.gone_rows.drain(..));
-        untold.gone_rows.extend(work.noted.iter().copied());
         for no in &work.undone {
             untold.gone_rows.remove(no);
         }
+        untold.gone_rows.extend(work.gone_rows.drain(..));
+        untold.gone_rows.extend(work.noted.iter().copied());
         for node in work.removed.keys() {
             untold.removed.remove(node);
         }
@@ -168,7 +169,8 @@ impl Vault {
             return;
         };
         let saw = told.entities.get(&record.ino).and_then(|now| now.at);
-        let (Some(parent), Some(saw)) = (tree.node_of(record.parent), saw.or(seen.published)) else {
+        let (folder, saw) = (record.kind == Kind::Folder, saw.or(seen.published));
+        let Some(parent) = tree.node_of(record.parent).filter(|_| folder || saw.is_some()) else {
             return;
         };
         let entity = seen.binding.entity();
@@ -178,9 +180,9 @@ impl Vault {
         let gone = GoneRecord {
             parent,
             kind: record.kind,
-            entity: Some(entity),
-            key: nameless.then(|| *key.expose()),
-            saw: Some(saw),
+            entity: (!folder).then_some(entity),
+            key: (nameless && !folder).then(|| *key.expose()),
+            saw,
             when: Time::now(),
             size: seen.durable.size,
             perm: seen.meta.perm,

@@ -80,7 +80,7 @@ impl Vault {
     }
 
     /// One row.
-    pub(super) fn gone_row(&self, node: NodeId) -> Result<Option<GoneRow>, StoreError> {
+    pub(in crate::vault) fn gone_row(&self, node: NodeId) -> Result<Option<GoneRow>, StoreError> {
         let sealed = self.core.db.get(Table::Removed, &node.0)?;
         sealed.map(|sealed| self.open_gone(node, &sealed)).transpose()
     }

@@ -114,9 +114,13 @@ impl LeftNames {
         removed.map(|left| left.known.id).collect()
     }
 
-    /// These are held no more: they are to go for good, or to come back another way.
-    pub(in crate::vault) fn forget(&mut self, nodes: &[NodeId]) {
-        self.names.retain(|_, left| !nodes.contains(&left.known.id));
+    /// These nodes, and removed names of these entities, are held no more: they are to go for good, or
+    /// to come back another way.
+    pub(in crate::vault) fn forget(&mut self, nodes: &[NodeId], entities: &[EntityId]) {
+        self.names.retain(|_, left| {
+            let of_it = matches!(&left.how, How::Removed { entity, .. } if entities.contains(entity));
+            !of_it && !nodes.contains(&left.known.id)
+        });
     }
 
     /// A node was moved once more.

@@ -38,6 +38,11 @@ impl Rebound {
         self.was.get(&ino).copied()
     }
 
+    /// Whether somebody has taken an entity over since.
+    pub(in crate::vault) fn has_heir(&self, entity: &EntityId) -> bool {
+        self.heirs.contains_key(entity)
+    }
+
     /// A commit's instant: it sees what is so now.
     pub(in crate::vault) fn clear(&mut self) {
         self.was.clear();
@@ -194,10 +199,17 @@ impl Vault {
         });
     }
 
-    /// Nobody takes these removed names over any more; the next commit tells that they are gone.
+    /// Nobody takes these removed names over any more, nor others of their files; the next commit tells that they are gone.
     pub(in crate::vault) fn end_grace(&self, nodes: &[NodeId]) {
+        let rows = nodes.iter().filter_map(|node| self.gone_row(*node).ok()?);
+        let mut entities: Vec<EntityId> = rows.filter_map(|row| row.record.entity).collect();
         let _tree = self.tree.write(); // not in the middle of a save
-        self.left.lock().forget(nodes);
+        {
+            let untold = self.untold.lock();
+            let removed = nodes.iter().filter_map(|node| untold.removed.get(node)?.entity);
+            entities.extend(removed);
+        }
+        self.left.lock().forget(nodes, &entities);
     }
 
     /// A known file has left a name, by a move. The tree is locked, and shows it at its new place.
