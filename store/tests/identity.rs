@@ -368,14 +368,44 @@ fn a_file_taken_over_while_it_is_told_follows_on() {
         })
     };
     for turn in 0..400 {
-        let (_, save) = SAVES[turn % SAVES.len()];
+        let (way, save) = SAVES[turn % SAVES.len()];
         save(&bench, &format!("text {turn}"));
+        assert_eq!(bench.entity("note.md"), entity, "{way} {turn}");
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     teller.join().unwrap();
     bench.tell();
     assert_eq!(bench.entity("note.md"), entity);
     assert_eq!(bench.text("note.md"), "text 399");
+    bench.check();
+}
+
+/// A commit that comes in the middle of a save tells of the program's new file, or of what it puts aside.
+/// The next save then brought a history of its own along, and the note's ended.
+#[test]
+fn a_save_whose_parts_are_told_is_a_save() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "first");
+    for turn in 0..6 {
+        bench.write_new(editor(), "drawn", &format!("text {turn}"));
+        bench.tell();
+        if turn % 3 == 1 {
+            bench.rename(editor(), "drawn", "note.md");
+        } else {
+            let (a, b) = ((ROOT, &b"drawn"[..]), (ROOT, &b"note.md"[..]));
+            bench.vault.exchange_by(editor(), a, b).unwrap();
+            bench.tell();
+            assert_ne!(bench.entity("drawn"), entity);
+            bench.remove(editor(), "drawn");
+        }
+        assert_eq!(bench.entity("note.md"), entity, "{turn}");
+        bench.tell();
+        let crashed = bench.crashed();
+        assert_eq!(crashed.entity("note.md"), entity, "{turn}");
+        assert_eq!(crashed.text("note.md"), format!("text {turn}"));
+    }
+    let of = Subject::File(bench.ino("note.md"));
+    assert_eq!(bench.vault.versions(of).unwrap().len(), 7);
     bench.check();
 }
 

@@ -209,23 +209,17 @@ impl Vault {
             if tree.lookup(a.0, a.1)?.1.ino != one.ino || tree.lookup(b.0, b.1)?.1.ino != two.ino {
                 continue; // another took its place: look again
             }
-            // Of the two, one may be new, and the other what it is a save of.
-            let is_save = |new: &Inode, old: &Inode| {
-                new.state.read().published.is_none()
-                    && old.state.read().published.is_some()
-                    && self.is_save(new, old, who)
-            };
-            let saved = match (is_save(&one, &two), is_save(&two, &one)) {
-                (true, false) => Some((&one, &two)),
-                (false, true) => Some((&two, &one)),
-                _ => None,
-            };
-            match saved {
-                Some((new, old)) => {
-                    tree.swap_files(a, b)?;
-                    self.take_over(new, old, true);
+            if self.is_save_by_swap(&one, &two, who) {
+                tree.swap_files(a, b)?;
+                self.swap_over(&one, &two);
+                for (folder, name) in [a, b] {
+                    let (node, entry) = tree.lookup(folder, name)?;
+                    if entry.told == Told::Never {
+                        self.left.lock().hold(node); // what was there before: it is removed in a moment
+                    }
                 }
-                None => tree.exchange(a, b)?,
+            } else {
+                tree.exchange(a, b)?;
             }
             for (inode, at) in [(&one, b), (&two, a)] {
                 self.left.lock().take(at.0, at.1);

@@ -51,15 +51,19 @@ impl Rebound {
 }
 
 impl State {
-    /// Whether it may take over another's entity, if this process moves it there.
+    /// Whether nobody was ever told of it, or this process made it a moment ago.
     fn is_new(&self, who: Process) -> bool {
         let made_by_it = || {
-            let own = !self.binding.is_taken_over();
-            own && self
-                .made
+            self.made
                 .is_some_and(|(at, maker)| at.elapsed() < MOMENTS && same_process(maker, who))
         };
         self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || made_by_it())
+    }
+
+    /// Whether it may take over the entity of a name that was left: a file that has taken one over
+    /// already brings that along.
+    fn is_new_and_own(&self, who: Process) -> bool {
+        self.is_new(who) && (self.published.is_none() || !self.binding.is_taken_over())
     }
 
     /// Whether its entity can go elsewhere: no other name stands for it.
@@ -78,6 +82,13 @@ impl Vault {
         // A known file over an unknown one: that is what is left of a backup.
         let loses = new.published.is_some() && old.published.is_none();
         old.may_yield() && new.is_new(who) && !loses
+    }
+
+    /// Whether swapping these two, by this process, is a save of one of them. The tree is locked.
+    pub(in crate::vault) fn is_save_by_swap(&self, one: &Inode, two: &Inode, who: Process) -> bool {
+        let (one, two) = (one.state.read(), two.state.read());
+        let known = one.published.is_some() || two.published.is_some();
+        known && one.may_yield() && two.may_yield() && (one.is_new(who) || two.is_new(who))
     }
 
     /// The same for what has this name, of which its editor may just have made a backup by giving
@@ -131,6 +142,24 @@ impl Vault {
             self.mark_dirty(old.ino);
         }
         self.give(new, entity, key, published, drafts);
+    }
+
+    /// What two names stand for was swapped, as a save: the names keep their entities, whichever of the
+    /// two files is the new one. The tree is locked.
+    pub(in crate::vault) fn swap_over(&self, one: &Inode, two: &Inode) {
+        let take = |inode: &Inode| {
+            let mut state = inode.state.write();
+            let state = &mut *state;
+            self.capture(inode, state);
+            let key = state.binding.key(inode.key()).duplicate();
+            let drafts = std::mem::take(&mut state.drafts);
+            (state.binding.entity(), key, state.published, drafts)
+        };
+        let (of_one, of_two) = (take(one), take(two));
+        let (entity, key, published, drafts) = of_two;
+        self.give(one, entity, key, published, drafts);
+        let (entity, key, published, drafts) = of_one;
+        self.give(two, entity, key, published, drafts);
     }
 
     fn give(&self, new: &Inode, entity: EntityId, key: Key, published: Option<EventRef>, drafts: Vec<Draft>) {
@@ -261,7 +290,7 @@ impl Vault {
         let Ok((node, _)) = tree.lookup(folder, name) else {
             return;
         };
-        if !inode.state.read().is_new(who) || node == left.node {
+        if !inode.state.read().is_new_and_own(who) || node == left.node {
             return;
         }
         match left.how {
