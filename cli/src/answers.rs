@@ -34,11 +34,27 @@ pub(crate) struct Contents {
     pub pending_events: u64,
     /// Events of this device.
     pub events: u64,
+    /// Versions and removed files that were let go of before their time since it was opened, because
+    /// the disk was full.
+    pub let_go_early: u64,
+    /// Files that no other device is told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<Local>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asides: Vec<Aside>,
+}
+
+/// A file that no other device is told of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Local {
+    /// From the vault's root.
+    pub path: WirePath,
+    /// “special”: a socket, a FIFO or a device; “editor”: what an editor keeps beside what it edits, for
+    /// as long as it does.
+    pub why: String,
 }
 
 /// A file of a newer state, set aside when an older one was put back.

@@ -7,6 +7,7 @@
 //! Modules, each importing only those above it:
 
 mod failure;
+mod shown;
 mod units;
 
 mod secret;

@@ -2,10 +2,12 @@
 //! terminals only.
 //!
 //! Guarantees that a closed pipe (`coffer status | head -1`) is no panic, and that with `--json`
-//! standard output holds JSON and nothing else: one object, or one a line.
+//! standard output holds JSON and nothing else: one object, or one a line. Nothing that people are
+//! told drives their terminal, whatever stands in a name.
 
 use crate::bar;
 use crate::failure::Failure;
+use crate::shown::{harmless, one_line};
 use crate::units;
 use crate::wire::Progress;
 use serde::Serialize;
@@ -60,7 +62,7 @@ impl Ui {
             // Our own types have string keys only, so this cannot fail.
             serde_json::to_string(object).expect("answers are plain data")
         } else {
-            text()
+            harmless(text())
         };
         // Nobody may be listening any more: `| head -1`.
         let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
@@ -74,7 +76,7 @@ impl Ui {
     ) {
         let mut out = io::BufWriter::new(io::stdout().lock());
         if !self.json {
-            let _ = writeln!(out, "{}", text().trim_end());
+            let _ = writeln!(out, "{}", harmless(text()).trim_end());
             return;
         }
         for object in objects {
@@ -89,7 +91,7 @@ impl Ui {
     /// The failure, on standard error.
     pub(crate) fn fail(&self, failure: &Failure) {
         if self.json {
-            note(&failure.json().to_string());
+            let _ = writeln!(io::stderr().lock(), "{}", failure.json());
             return;
         }
         note(&format!("coffer: {}", failure.message));
@@ -155,15 +157,17 @@ pub(crate) fn log(text: &str) {
     }
 }
 
-/// One line on standard error.
+/// A text on standard error.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(text.to_owned()));
 }
 
-/// Rows as aligned columns, two spaces apart; the last column is not padded.
+/// Rows as aligned columns, two spaces apart; the last column is not padded. A cell is one line.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let cells = |row: &[String; N]| row.each_ref().map(|cell| one_line(cell));
+    let rows: Vec<[String; N]> = rows.iter().map(cells).collect();
     let mut widths = [0; N];
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -199,12 +203,12 @@ impl Person {
 
     /// Says a line.
     pub(crate) fn say(&mut self, text: &str) {
-        let _ = writeln!(self.tty, "{text}");
+        let _ = writeln!(self.tty, "{}", harmless(text.to_owned()));
     }
 
     /// Asks for a line; empty at the end of input.
     pub(crate) fn ask(&mut self, question: &str) -> String {
-        let _ = write!(self.tty, "{question} ");
+        let _ = write!(self.tty, "{} ", harmless(question.to_owned()));
         let mut line = String::new();
         let _ = BufReader::new(&self.tty).read_line(&mut line);
         line.trim().to_owned()
@@ -239,5 +243,12 @@ mod tests {
             ["Größe".to_owned(), "c".to_owned()],
         ];
         assert_eq!(table(&rows), "a      b\nGröße  c\n");
+    }
+
+    /// Guards lists against names and programs that would forge a line of them.
+    #[test]
+    fn a_cell_is_one_line() {
+        let rows = [["a\nb".to_owned(), "\x1b[1A".to_owned()]];
+        assert_eq!(table(&rows), "a\u{240a}b  \u{241b}[1A\n");
     }
 }

@@ -285,3 +285,62 @@ fn a_real_one_is_what_is_shown() {
     assert_eq!(grows_to(&history(&stage, "Notes/a.md"), 1).len(), 1);
     assert_eq!(fs::read(stage.mnt().join("dotcoffer/mine")).unwrap(), b"mine");
 }
+
+/// Guards the terminal and the lists: a name that holds an escape sequence and a line's end drives the
+/// one and forges a line of the others nowhere.
+#[test]
+fn names_cannot_drive_a_terminal() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = with_note();
+    let name = "x\n2026-11-22 00:00  forged\x1b[2J";
+    let path = format!("mnt/{name}");
+    save(&stage, name, "text\n");
+    let log = stage.run(&["log", &path]).gives(0).out;
+    stage.run(&["diff", &path, "@1"]).gives(0);
+    fs::remove_file(stage.mnt().join(name)).unwrap();
+    let trash = stage.run(&["trash"]).gives(0).out;
+    let restored = stage.run(&["restore", &path]).gives(0).out;
+    let again = stage.run(&["restore", &path, "--to", "mnt/Notes/a.md"]);
+    for said in [&log, &trash, &restored, &again.out, &again.err] {
+        assert!(!said.contains('\x1b'), "{said:?}");
+        assert!(!said.contains("\n2026-11-22 00:00  forged"), "{said:?}");
+    }
+    assert!(
+        trash.contains("x\u{240a}2026-11-22 00:00  forged\u{241b}[2J"),
+        "{trash:?}"
+    );
+}
+
+/// Bytes that a program has put into mapped memory are in no version, and not even with the daemon: a
+/// restore wrote over them.
+#[test]
+fn mapped_memory_is_written_out_before_a_restore() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = with_note();
+    let path = stage.mnt().join("Notes/a.md");
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    // Opened and quiet: that hinders nothing.
+    stage.run(&["restore", "mnt/Notes/a.md@1"]).gives(0);
+    drop(file);
+    save(&stage, "Notes/a.md", "five\n");
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    // SAFETY: a new mapping of a file that is longer than what is written, and it is unmapped below.
+    let map = unsafe {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+        libc::mmap(std::ptr::null_mut(), 5, protection, libc::MAP_SHARED, fd, 0)
+    };
+    assert_ne!(map, libc::MAP_FAILED);
+    // SAFETY: see above.
+    unsafe { map.cast::<u8>().write_volatile(b'F') };
+    let refused = stage.run(&["restore", "mnt/Notes/a.md@1"]).gives(1);
+    assert!(refused.err.contains("is being written to"), "{}", refused.err);
+    // SAFETY: see above.
+    unsafe { libc::munmap(map, 5) };
+    drop(file);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "Five\n");
+}

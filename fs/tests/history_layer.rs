@@ -408,3 +408,36 @@ fn only_the_owner_comes_in() {
     assert_eq!(permitted.open(WHO, version, WRITE), Err(Errno(libc::EROFS)));
     assert!(!permitted.lasts(version));
 }
+
+/// Guards what others keep to themselves on a mount for all users: the versions of a file have its
+/// owner, whoever owns the vault's root; those of what was removed, the mounter.
+#[test]
+fn a_version_has_the_owner_of_its_file() {
+    let bed = bed();
+    let file = bed.at("Notes/a.md").unwrap();
+    let give = SetAttr {
+        uid: Some(4242),
+        gid: Some(4343),
+        ..SetAttr::default()
+    };
+    bed.fs.setattr(WHO, file.ino, None, give).unwrap();
+    let version = || {
+        let dir = bed.at(".coffer/history/Notes/a.md").ok()?;
+        let names = bed.names(dir.ino);
+        let first = names.keys().find(|name| name.starts_with("0001"))?;
+        bed.fs.lookup(dir.ino, first.as_bytes()).ok()
+    };
+    let of = version().unwrap();
+    assert_eq!((of.uid, of.gid, of.perm), (4242, 4343, 0o640));
+    bed.fs.unlink(WHO, bed.at("Notes").unwrap().ino, b"a.md").unwrap();
+    bed.vault.removed().unwrap();
+    // What is shown may be a moment old.
+    let begun = std::time::Instant::now();
+    let of = loop {
+        match version().filter(|of| of.uid != 4242) {
+            Some(of) => break of,
+            None => assert!(begun.elapsed().as_secs() < 60),
+        }
+    };
+    assert_eq!(of.uid, rustix::process::geteuid().as_raw());
+}

@@ -163,6 +163,57 @@ fn salvage_brings_what_is_there() {
     }
 }
 
+/// A file whose record is damaged may be what stands for an entity: it was taken for nameless, and its
+/// history for nobody's. Nothing is destroyed then, and what is damaged is said.
+#[test]
+fn nothing_is_destroyed_beside_a_damaged_record() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    let ino = make(&vault, TOP, "note");
+    for text in [&b"one"[..], b"two", b"three"] {
+        save_version(&vault, ino, text);
+    }
+    // One of its names is gone, the other is there.
+    vault.link(ino, TOP, b"again").unwrap();
+    vault.commit().unwrap();
+    vault.remove(TOP, b"again", false).unwrap();
+    let other = make(&vault, TOP, "other");
+    save_version(&vault, other, b"other");
+    vault.remove(TOP, b"other", false).unwrap();
+    vault.commit().unwrap();
+    let nodes = [gone(&vault, "again").node, gone(&vault, "other").node];
+    vault.close().unwrap();
+    drop(vault);
+    let db = Db::open(Arc::new(disk.clone())).unwrap();
+    let mut value = db.get(Table::Inodes, &ino.to_be_bytes()).unwrap().unwrap();
+    value[30] ^= 1;
+    let mut batch = Batch::new();
+    batch.put(Table::Inodes, ino.to_be_bytes(), value.clone());
+    db.apply(&batch).unwrap();
+    db.close();
+    drop(db);
+    let vault = open(&disk);
+    let year = Time {
+        sec: Time::now().sec + 400 * 86_400,
+        nsec: 0,
+    };
+    assert!(vault.purge_removed(&nodes).is_err());
+    assert!(vault.thin(year).is_err());
+    assert_eq!(vault.removed().unwrap().len(), 2);
+    vault.close().unwrap();
+    drop(vault);
+    let db = Db::open(Arc::new(disk.clone())).unwrap();
+    value[30] ^= 1;
+    let mut batch = Batch::new();
+    batch.put(Table::Inodes, ino.to_be_bytes(), value);
+    db.apply(&batch).unwrap();
+    db.close();
+    drop(db);
+    let vault = open(&disk);
+    assert_eq!(versions(&vault, Subject::File(ino)).len(), 3);
+    check(&vault);
+}
+
 /// Each damage that keeps a version from being read is found, and named by the file.
 #[test]
 fn the_check_finds_what_is_damaged() {

@@ -167,7 +167,7 @@ impl Play {
         let file = self.model.there.get_mut(&name).unwrap();
         let some = self.rng.below(file.versions.len() as u64) as usize;
         let (number, bytes) = file.versions.iter().nth(some).unwrap();
-        self.vault.restore_version(ino, *number).unwrap();
+        self.vault.restore_version(Subject::File(ino), *number).unwrap();
         self.vault.commit().unwrap();
         let bytes = bytes.clone();
         file.versions.insert(file.next(), bytes);

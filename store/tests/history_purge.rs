@@ -314,3 +314,110 @@ fn several_go_at_once() {
     check(&vault);
     assert_eq!(vault.purge_removed(&nodes).unwrap_err().errno(), libc::ENOENT);
 }
+
+/// Bytes that a file had before it was a version, while it was open: parts of its log in packs, and
+/// chunks that no version names. Nothing named their packs, and a purge that said that nothing was
+/// left of the file left them there, to be read with the key of the file that stays.
+#[test]
+fn what_was_never_a_version_goes_too() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    vault.limit_packs(PACK);
+    let mut rng = SplitMix64(7);
+    let others = bystanders(&vault, &mut rng);
+    let ino = make(&vault, TOP, "file");
+    save_version(&vault, ino, &rng.bytes(400_000));
+    let mut needles = Vec::new();
+    vault.open(ino, true, false, false).unwrap();
+    for i in 0..6 {
+        // Over what is there, and behind it.
+        for offset in [50_000 * i, 400_000 + 60_000 * i] {
+            vault.write(ino, Some(offset), &rng.bytes(60_000), false).unwrap();
+        }
+        vault.sync(ino).unwrap();
+        needles.extend(in_packs(&disk).extents);
+        // So that the packs are worth keeping.
+        let (of, bytes) = (make(&vault, TOP, &format!("beside {i}")), rng.bytes(150_000));
+        save_version(&vault, of, &bytes);
+    }
+    // A state that is written whole, and over before anybody was told of it.
+    vault.write(ino, Some(0), &rng.bytes(1 << 20), false).unwrap();
+    vault.tick().unwrap();
+    needles.extend(in_packs(&disk).extents);
+    let chunks = in_packs(&disk).chunks;
+    vault.release(ino, true);
+    save(&vault, ino, &rng.bytes(300_000));
+    for _ in 0..4 {
+        vault.commit().unwrap();
+    }
+    let needles = Needles(needles);
+    vault.collect().unwrap();
+    assert!(needles.found(&disk) > 0 && !chunks.is_empty());
+    assert!(vault.purge(Subject::File(ino)).unwrap().versions > 0);
+    assert_eq!(vault.collect().unwrap().left, 0);
+    assert_eq!(needles.found(&disk), 0);
+    let left = in_packs(&disk).chunks.len() as u64;
+    assert_eq!(left, vault.status().unwrap().chunks, "chunks that nothing names");
+    all_there(&vault, &others);
+}
+
+/// A pack that was replaced in an ordinary way a moment ago is kept for its readers; what was purged
+/// lay in it for that long, and nothing was said to be left.
+#[test]
+fn packs_that_were_just_replaced_hold_it_too() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    vault.limit_packs(PACK);
+    let mut rng = SplitMix64(8);
+    let secret = make(&vault, TOP, "secret");
+    save_version(&vault, secret, &rng.bytes(60_000));
+    let chunks = in_packs(&disk).chunks;
+    let large = make(&vault, TOP, "large");
+    save_version(&vault, large, &rng.bytes(200_000));
+    save_version(&vault, large, b"small");
+    save_version(&vault, make(&vault, TOP, "next"), &rng.bytes(400_000));
+    vault.remove(TOP, b"secret", false).unwrap();
+    let of = Subject::Removed(gone(&vault, "secret").node);
+    let year = Time {
+        sec: Time::now().sec + 80 * 86_400,
+        nsec: 0,
+    };
+    // The pack that both lie in is mostly dead by that, and the secret is moved out of it.
+    assert!(vault.thin(year).unwrap().versions > 0);
+    assert!(vault.collect().unwrap().packs > 0);
+    vault.purge(of).unwrap();
+    assert_eq!(vault.collect().unwrap().left, 0);
+    for sealed in chunks.values() {
+        assert!(!packs_hold(&disk, sealed));
+    }
+    check(&vault);
+}
+
+/// While some other file was purged, whoever read an old version that had been thinned meanwhile lost
+/// its bytes.
+#[test]
+fn a_purge_spares_who_reads_something_else() {
+    let disk = SimDisk::new();
+    let vault = create(&disk);
+    let mut rng = SplitMix64(9);
+    let read = make(&vault, TOP, "read");
+    let bytes = rng.bytes(300_000);
+    save_version(&vault, read, &bytes);
+    save_version(&vault, read, b"now");
+    let old = vault.open_version(Subject::File(read), 1).unwrap();
+    let year = Time {
+        sec: Time::now().sec + 400 * 86_400,
+        nsec: 0,
+    };
+    assert_eq!(vault.thin(year).unwrap().versions, 1);
+    let secret = make(&vault, TOP, "secret");
+    save_version(&vault, secret, &rng.bytes(300_000));
+    save_version(&vault, secret, b"now");
+    vault.purge(Subject::File(secret)).unwrap();
+    assert_eq!(vault.collect().unwrap().left, 0);
+    let mut found = Vec::new();
+    old.read(&vault, 0, 1 << 20, &mut found).unwrap();
+    assert!(found == bytes);
+    drop(old);
+    check(&vault);
+}

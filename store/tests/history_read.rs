@@ -93,7 +93,7 @@ fn a_sparse_version_is_sparse() {
     let hole = old.seek(0, false).unwrap();
     assert!(hole <= 1 << 20 && old.seek(hole, true).unwrap() > 1 << 33);
     // And as the file again.
-    vault.restore_version(ino, number).unwrap();
+    vault.restore_version(Subject::File(ino), number).unwrap();
     let stat = vault.stat(ino).unwrap();
     assert_eq!(stat.size, (1 << 34) + 3);
     assert!(stat.allocated < 4 << 20, "{}", stat.allocated);
@@ -137,7 +137,7 @@ fn what_is_restored_is_a_version_more() {
     vault.remove_xattr(ino, b"user.a").unwrap();
     save_version(&vault, ino, b"now it is small");
     let stored = vault.status().unwrap().stored;
-    vault.restore_version(ino, old.number).unwrap();
+    vault.restore_version(Subject::File(ino), old.number).unwrap();
     assert!(read(&vault, ino) == large);
     assert_eq!(vault.xattr(ino, b"user.a").unwrap(), b"1");
     vault.commit().unwrap();
@@ -146,10 +146,102 @@ fn what_is_restored_is_a_version_more() {
     let listed = versions(&vault, of);
     let (undo, last) = (&listed[listed.len() - 2], &listed[listed.len() - 1]);
     assert_eq!((last.size, undo.size), (3 << 20, 15));
-    vault.restore_version(ino, undo.number).unwrap();
+    vault.restore_version(Subject::File(ino), undo.number).unwrap();
     assert_eq!(read(&vault, ino), b"now it is small");
     vault.commit().unwrap();
     check(&vault);
+}
+
+/// Bytes that somebody wrote after it was asked whether there were any, and those of a file that has
+/// lost its name, are in no version: a restore wrote over them. It refuses; what is whole may be open.
+#[test]
+fn a_restore_destroys_nothing_that_is_no_version() {
+    let vault = create(&SimDisk::new());
+    let ino = make(&vault, TOP, "big.bin");
+    let large = SplitMix64(6).bytes(200_000);
+    save_version(&vault, ino, &large);
+    save_version(&vault, ino, &large[..100_000]);
+    let of = Subject::File(ino);
+    let one = versions(&vault, of)[0].number;
+    vault.hold(ino);
+    vault.open(ino, true, false, false).unwrap();
+    vault.restore_version(of, one).unwrap();
+    assert!(read(&vault, ino) == large);
+    vault.release(ino, true);
+    vault.commit().unwrap();
+    vault.open(ino, true, false, false).unwrap();
+    vault.write(ino, Some(5), b"written just now", false).unwrap();
+    let refused = vault.restore_version(of, one).unwrap_err();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    assert_eq!(&read(&vault, ino)[5..21], b"written just now");
+    vault.release(ino, true);
+    // Closed, it becomes a version, and then it can be.
+    vault.restore_version(of, one).unwrap();
+    let last = versions(&vault, of).pop().unwrap().number;
+    let written = read_version(&vault, of, last - 1).unwrap();
+    assert_eq!(&written[5..21], b"written just now");
+    vault.open(ino, true, false, false).unwrap();
+    vault.remove(TOP, b"big.bin", false).unwrap();
+    let refused = vault.restore_version(of, one).unwrap_err();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    vault.release(ino, true);
+    vault.let_go(ino, 1);
+    check(&vault);
+}
+
+/// An editor that saves by putting a new file in the place of the old leaves the number that was
+/// asked about to a file that is gone, or to its backup. What was meant is the note.
+#[test]
+fn a_note_is_meant_whichever_file_shows_it() {
+    for backup in [false, true] {
+        let vault = create(&SimDisk::new());
+        let seen = make(&vault, TOP, "note.md");
+        for text in [&b"one"[..], b"two"] {
+            save_version(&vault, seen, text);
+        }
+        let entity = vault.entity(seen).unwrap();
+        let of = Subject::Entity { entity, seen };
+        if backup {
+            vault
+                .rename_by(7, (TOP, b"note.md"), (TOP, b"note.md~"), false)
+                .unwrap();
+        }
+        let new = make(&vault, TOP, "drawn");
+        save(&vault, new, b"three");
+        vault
+            .rename_by(7, (TOP, b"drawn"), (TOP, b"note.md"), false)
+            .unwrap();
+        vault.commit().unwrap();
+        assert_eq!(vault.entity(new).unwrap(), entity);
+        assert_eq!(vault.shown_by(of).unwrap(), new);
+        assert_eq!(versions(&vault, of).pop().unwrap().size, 5);
+        let one = versions(&vault, of)
+            .into_iter()
+            .find(|v| v.size == 3)
+            .unwrap()
+            .number;
+        assert_eq!(vault.restore_version(of, one).unwrap(), new);
+        assert_eq!(read(&vault, new), b"one");
+        vault.commit().unwrap();
+        // The backup shows one of them still, which stays for that.
+        let stay = 1 + u64::from(backup);
+        let before = versions(&vault, of).len() as u64;
+        assert_eq!(vault.purge(of).unwrap().versions, before - stay);
+        assert_eq!(versions(&vault, of).len() as u64, stay);
+        assert_eq!(vault.collect().unwrap().left, 0);
+        check(&vault);
+        vault.remove(TOP, b"note.md", false).unwrap();
+        vault.commit().unwrap();
+        for refused in [
+            vault.purge(of).unwrap_err(),
+            vault.restore_version(of, 1).unwrap_err(),
+        ] {
+            assert_eq!(refused.errno(), libc::ENOENT);
+        }
+        if backup {
+            assert_eq!(read(&vault, seen), b"two");
+        }
+    }
 }
 
 /// What was removed is listed with its path, is read, and comes back with its history: a folder and
@@ -194,7 +286,7 @@ fn what_was_removed_comes_back() {
     let ino = vault.bring_back(note.node, None, at(inner, "note")).unwrap();
     assert_eq!(read(&vault, ino), b"two");
     assert_eq!(versions(&vault, Subject::File(ino)).len(), listed.len() + 1);
-    vault.restore_version(ino, one).unwrap();
+    vault.restore_version(Subject::File(ino), one).unwrap();
     assert_eq!(read(&vault, ino), b"one");
     let back = gone(&vault, "moved/large");
     let ino = vault.bring_back(back.node, None, at(outer, "large")).unwrap();

@@ -9,7 +9,7 @@ use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{CheckOptions, Identity, Process, Sealed, Subject, Vault};
+use coffer_store::vault::{At, Change, CheckOptions, Identity, Process, Retention, Sealed, Subject, Vault};
 
 /// Two processes that are there: this one, and the one that is always.
 fn editor() -> Process {
@@ -368,14 +368,44 @@ fn a_file_taken_over_while_it_is_told_follows_on() {
         })
     };
     for turn in 0..400 {
-        let (_, save) = SAVES[turn % SAVES.len()];
+        let (way, save) = SAVES[turn % SAVES.len()];
         save(&bench, &format!("text {turn}"));
+        assert_eq!(bench.entity("note.md"), entity, "{way} {turn}");
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     teller.join().unwrap();
     bench.tell();
     assert_eq!(bench.entity("note.md"), entity);
     assert_eq!(bench.text("note.md"), "text 399");
+    bench.check();
+}
+
+/// A commit that comes in the middle of a save tells of the program's new file, or of what it puts aside.
+/// The next save then brought a history of its own along, and the note's ended.
+#[test]
+fn a_save_whose_parts_are_told_is_a_save() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "first");
+    for turn in 0..6 {
+        bench.write_new(editor(), "drawn", &format!("text {turn}"));
+        bench.tell();
+        if turn % 3 == 1 {
+            bench.rename(editor(), "drawn", "note.md");
+        } else {
+            let (a, b) = ((ROOT, &b"drawn"[..]), (ROOT, &b"note.md"[..]));
+            bench.vault.exchange_by(editor(), a, b).unwrap();
+            bench.tell();
+            assert_ne!(bench.entity("drawn"), entity);
+            bench.remove(editor(), "drawn");
+        }
+        assert_eq!(bench.entity("note.md"), entity, "{turn}");
+        bench.tell();
+        let crashed = bench.crashed();
+        assert_eq!(crashed.entity("note.md"), entity, "{turn}");
+        assert_eq!(crashed.text("note.md"), format!("text {turn}"));
+    }
+    let of = Subject::File(bench.ino("note.md"));
+    assert_eq!(bench.vault.versions(of).unwrap().len(), 7);
     bench.check();
 }
 
@@ -589,5 +619,280 @@ fn a_late_release_loses_no_version() {
     bench.vault.release(ino, true);
     bench.tell();
     assert_eq!(bench.events() - before, 11, "never closed by all");
+    bench.check();
+}
+
+/// A file that was cut while it is open was held back though nothing whole of it was on disk: of a new
+/// one, a power cut left the name with nothing for half a minute.
+#[test]
+fn a_new_file_that_is_cut_while_open_is_committed() {
+    let bench = Bench::new();
+    let vault = &bench.vault;
+    let ino = vault.make_by(editor(), ROOT, b"new", meta(), b"").unwrap();
+    vault.open_by(editor(), ino, true, false, false).unwrap();
+    vault.write(ino, Some(0), b"too long by half", false).unwrap();
+    let size = Some(8);
+    vault
+        .change(
+            ino,
+            Change {
+                size,
+                ..Change::default()
+            },
+        )
+        .unwrap();
+    bench.tell();
+    assert_eq!(bench.crashed().text("new"), "too long");
+}
+
+/// A file that is being rewritten is renamed before it is closed: its old bytes were shown under the
+/// new name after a power cut, and the ones of that name were gone.
+#[test]
+fn what_is_renamed_while_it_is_rewritten_is_committed() {
+    for way in 0..3 {
+        let bench = Bench::new();
+        bench.known("draft", "of another day");
+        bench.known("note", "what it was");
+        let (vault, ino) = (&bench.vault, bench.ino("draft"));
+        vault.open_by(editor(), ino, true, true, false).unwrap();
+        vault.write(ino, Some(0), b"what it is", false).unwrap();
+        match way {
+            0 => bench.rename(editor(), "draft", "note"),
+            1 => vault
+                .exchange_by(editor(), (ROOT, b"draft"), (ROOT, b"note"))
+                .unwrap(),
+            _ => {
+                bench.remove(editor(), "note");
+                vault.link_by(editor(), ino, ROOT, b"note").unwrap();
+            }
+        }
+        bench.tell();
+        let after = bench.crashed();
+        assert_eq!(after.text("note"), "what it is", "{way}");
+        after.check();
+    }
+}
+
+/// A save was held back even after its own fsync, so that what followed waited for half a minute.
+#[test]
+fn a_save_that_was_synced_is_held_back_no_more() {
+    let bench = Bench::new();
+    bench.known("note", "what it was");
+    let (vault, ino) = (&bench.vault, bench.ino("note"));
+    vault.open_by(editor(), ino, true, true, false).unwrap();
+    vault.write(ino, Some(0), b"one", false).unwrap();
+    bench.tell();
+    assert_eq!(
+        bench.crashed().text("note"),
+        "what it was",
+        "half a save is no state"
+    );
+    vault.sync(ino).unwrap();
+    vault.write(ino, Some(3), b", two", false).unwrap();
+    bench.tell();
+    assert_eq!(bench.crashed().text("note"), "one, two");
+}
+
+/// What an editor left beside a note kept the vault committing for ten minutes, and made ten thousand
+/// commits of a lock.
+#[test]
+fn what_stays_local_costs_no_commit() {
+    let bench = Bench::new();
+    bench.known("note.md", "text");
+    let note = bench.ino("note.md");
+    bench.vault.open_by(editor(), note, true, false, false).unwrap();
+    bench.write_new(editor(), ".note.md.un~", &"undo ".repeat(2000));
+    let open = bench.write_new(editor(), "open", "written to for days");
+    bench.vault.open_by(editor(), open, true, false, false).unwrap();
+    bench.vault.write(open, Some(0), b"now", false).unwrap();
+    bench.tell();
+    let before = bench.disk.ops();
+    for _ in 0..10 {
+        bench.tell();
+    }
+    assert_eq!(bench.disk.ops(), before, "nothing has changed");
+    bench.vault.release(open, true);
+    bench.vault.release(note, true);
+    bench.tell();
+    let before = bench.disk.ops();
+    bench.vault.close().unwrap();
+    assert!(
+        bench.disk.ops() - before < 50,
+        "{} calls",
+        bench.disk.ops() - before
+    );
+}
+
+/// A note was removed and made anew while an event told of it: the new file did not learn of that
+/// event, so its next version was told beside it and not after it; and the living name was told to be
+/// gone.
+#[test]
+fn a_note_made_anew_while_it_is_told_follows_on() {
+    for save in [by_removal, by_backup, by_rename] {
+        let bench = Bench::new();
+        bench.known("note.md", "first");
+        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let teller = {
+            let (vault, stop) = (bench.vault.clone(), stop.clone());
+            std::thread::spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    vault.tick().unwrap();
+                }
+            })
+        };
+        for turn in 0..1500 {
+            save(&bench, &format!("text {turn}"));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        teller.join().unwrap();
+        bench.tell();
+        let of = Subject::File(bench.ino("note.md"));
+        let versions = bench.vault.versions(of).unwrap();
+        for (a, b) in versions.iter().zip(&versions[1..]) {
+            assert_eq!(b.parents, a.events[a.events.len() - 1..], "version {}", b.number);
+        }
+        bench.check();
+    }
+}
+
+/// A note was purged, and made anew within the moment in which a removal may be a save: the new one
+/// took over what was destroyed, and nobody else could have read it.
+#[test]
+fn what_was_purged_is_taken_over_by_nobody() {
+    let bench = Bench::new();
+    let purged = bench.known("note.md", "secret");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    let gone = bench.vault.removed().unwrap();
+    bench.vault.purge(Subject::Removed(gone[0].node)).unwrap();
+    bench.write_new(editor(), "note.md", "new");
+    bench.tell();
+    assert_ne!(bench.entity("note.md"), purged);
+    let of = Subject::File(bench.ino("note.md"));
+    assert_eq!(bench.vault.versions(of).unwrap().len(), 1);
+    assert!(bench.vault.removed().unwrap().is_empty());
+    let after = bench.crashed();
+    assert_eq!(after.text("note.md"), "new");
+    after.check();
+}
+
+/// A note was brought back under another name, and made anew within that moment: two files stood for
+/// one entity.
+#[test]
+fn what_came_back_is_taken_over_by_nobody() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "text");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    let gone = bench.vault.removed().unwrap();
+    let place = At {
+        folder: ROOT,
+        name: b"back.md",
+        replace: false,
+        keep_times: false,
+    };
+    bench.vault.bring_back(gone[0].node, None, place).unwrap();
+    bench.write_new(editor(), "note.md", "new");
+    bench.tell();
+    assert_eq!(bench.entity("back.md"), entity);
+    assert_ne!(bench.entity("note.md"), entity);
+    assert_eq!(
+        (bench.text("back.md"), bench.text("note.md")),
+        ("text".into(), "new".into())
+    );
+    bench.check();
+}
+
+/// What was removed is let go of by age in the middle of a save, where nothing is kept for a day: the
+/// note keeps its history.
+#[test]
+fn what_a_save_has_removed_is_not_let_go_of() {
+    let bench = Bench::new();
+    let entity = bench.known("note.md", "text");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    let retention = Retention {
+        removed_days: 0,
+        ..Retention::default()
+    };
+    bench.vault.set_retention(retention).unwrap();
+    bench.vault.thin(Time::now()).unwrap();
+    bench.write_new(editor(), "note.md", "new");
+    bench.tell();
+    assert_eq!(bench.entity("note.md"), entity);
+    let of = Subject::File(bench.ino("note.md"));
+    assert_eq!(bench.vault.versions(of).unwrap().len(), 2);
+    bench.check();
+}
+
+/// Guards what `status` says of what stays here: an editor's files by name and neighbour, special files;
+/// nothing that is told, or will be.
+#[test]
+fn status_lists_what_stays_here() {
+    let bench = Bench::new();
+    bench.known("note.md", "text");
+    let local = || {
+        let status = bench.vault.status().unwrap();
+        let files = status.local.into_iter();
+        files
+            .map(|file| (String::from_utf8(file.path).unwrap(), file.special))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(local(), []);
+    let note = bench.ino("note.md");
+    bench.vault.open_by(editor(), note, true, false, false).unwrap();
+    bench.write_new(editor(), ".note.md.swp", "swap");
+    bench.write_new(editor(), "another~", "a real one");
+    bench.write_new(editor(), "new.md", "told at the next commit");
+    let pipe = Meta {
+        kind: Kind::Fifo,
+        ..meta()
+    };
+    bench.vault.make(ROOT, b"pipe", pipe, b"").unwrap();
+    let here = [(".note.md.swp".to_owned(), false), ("pipe".to_owned(), true)];
+    assert_eq!(local(), here);
+    bench.tell();
+    assert_eq!(local(), here);
+    bench.vault.release(note, true);
+    let names: Vec<_> = bench.crashed().vault.status().unwrap().local;
+    assert_eq!(names.len(), 2, "also after a crash");
+}
+
+/// A name came back by a save and went again before a commit: the note that it is gone was taken back,
+/// so that after a crash nobody was ever told.
+#[test]
+fn a_name_that_goes_twice_is_told_to_be_gone() {
+    let bench = Bench::new();
+    bench.known("note.md", "text");
+    let before = bench.events();
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    bench.write_new(editor(), "note.md", "again");
+    bench.remove(editor(), "note.md");
+    bench.tell();
+    assert_eq!(bench.events(), before, "it may come back still");
+    let after = bench.crashed();
+    assert_eq!(after.vault.status().unwrap().untold, 1, "it is to be told still");
+    after.check();
+}
+
+/// A file with two names was purged by the one that went first: a save took over what was destroyed by
+/// the other.
+#[test]
+fn what_was_purged_by_one_name_is_taken_over_by_no_other() {
+    let bench = Bench::new();
+    let purged = bench.known("a.md", "text");
+    bench.vault.link(bench.ino("a.md"), ROOT, b"b.md").unwrap();
+    bench.tell();
+    bench.remove(editor(), "a.md");
+    bench.tell();
+    bench.remove(editor(), "b.md");
+    bench.tell();
+    let removed = bench.vault.removed().unwrap();
+    let a = removed.iter().find(|gone| gone.path == b"a.md").unwrap();
+    bench.vault.purge(Subject::Removed(a.node)).unwrap();
+    bench.write_new(editor(), "b.md", "new");
+    bench.tell();
+    assert_ne!(bench.entity("b.md"), purged);
     bench.check();
 }

@@ -222,7 +222,10 @@ fn a_restored_version_is_one_more() {
         bench.save(VIM, "note.md", text);
         bench.tell();
     }
-    bench.vault.restore_version(bench.ino("note.md"), 2).unwrap();
+    bench
+        .vault
+        .restore_version(Subject::File(bench.ino("note.md")), 2)
+        .unwrap();
     bench.tell();
     assert_eq!(bench.text("note.md"), "one\ntwo\n");
     assert_eq!(bench.forms("note.md"), [Text; 4]);

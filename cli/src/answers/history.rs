@@ -75,8 +75,8 @@ pub(crate) struct Restored {
     pub folders: u64,
     /// What could not be, and why.
     pub left: Vec<Left>,
-    /// Things below it that were removed before it, and stay removed.
-    pub earlier: u64,
+    /// Things below it that were removed at another time, and stay removed.
+    pub apart: u64,
 }
 
 /// Something that was not brought back.
@@ -131,6 +131,8 @@ pub(crate) struct Freed {
     pub packs: u64,
     /// Bytes that this gave back.
     pub bytes: u64,
+    /// Files that were to lose earlier versions and are not there any more: nothing of them was touched.
+    pub missed: u64,
     /// What was to be destroyed and lies sealed in packs still, because somebody has it open or a
     /// backup is being made: counted as packs and payloads.
     pub left: u64,

@@ -7,6 +7,7 @@ use crate::engine;
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::secret::Secret;
+use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{counted, size};
 use crate::wire::Op;
@@ -130,7 +131,7 @@ pub(super) fn listed(problems: &[Problem]) -> String {
     let rows: Vec<[String; 2]> = problems
         .iter()
         .map(|problem| {
-            let path = problem.path.as_ref().map(|path| path.0.display().to_string());
+            let path = problem.path.as_ref().map(|path| path.0.shown());
             [
                 path.unwrap_or_else(|| "(no file)".to_owned()),
                 problem.what.clone(),

@@ -7,6 +7,7 @@ use crate::client;
 use crate::engine;
 use crate::failure::Failure;
 use crate::instance::Markers;
+use crate::shown::Shown;
 use crate::ui::Ui;
 use crate::wire::{self, Op, Source, WirePath};
 use std::fs;
@@ -52,7 +53,7 @@ pub(super) fn import(ui: &Ui, vault: &Path, args: &Import) -> Result<(), Failure
 fn source(path: &Path, vault: &Path) -> Result<Source, Failure> {
     let real = outside(path, vault)?;
     let real = fs::canonicalize(&real)
-        .map_err(|error| Failure::io(format_args!("find {}", path.display()), &error))?;
+        .map_err(|error| Failure::io(format_args!("find {}", path.shown()), &error))?;
     let bytes = path.as_os_str().as_bytes();
     let last = bytes.rsplit(|byte| *byte == b'/').next();
     // `file_name` leaves a last “.” out, so it must be looked for.

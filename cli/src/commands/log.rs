@@ -4,6 +4,7 @@ use super::past::{To, locate, with};
 use crate::answers::history::{History, Version};
 use crate::args::history::Log;
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{counted, size};
 use crate::when::{ago, local};
@@ -36,7 +37,7 @@ fn text(history: &History, shown: usize, now: &Zoned, argument: &str) -> String 
     if let Some(removed) = history.removed {
         text.push_str(&format!(
             "{} was removed {}; “coffer restore {argument}” brings it back.\n",
-            history.path.0.display(),
+            history.path.0.shown(),
             ago(removed, now)
         ));
     }
@@ -132,7 +133,10 @@ mod tests {
         let now = now.to_zoned(jiff::tz::TimeZone::UTC);
         let mut history = History {
             path: WirePath("Notes/a.md".into()),
-            whose: Whose::File(7),
+            whose: Whose::File {
+                entity: "5a".repeat(16),
+                seen: 7,
+            },
             removed: None,
             picked: false,
             total: 3,

@@ -12,6 +12,7 @@ use crate::engine::{self, Vault};
 use crate::failure::{Failure, Kind};
 use crate::instance::Markers;
 use crate::paths;
+use crate::shown::{Shown, quoted};
 use crate::ui::Person;
 use crate::when;
 use crate::wire::history::{MAX_BYTES, Moment, Named, Past, Whose};
@@ -70,7 +71,7 @@ pub(super) fn locate(vault: Option<&Path>, typed: &Path) -> Result<Place, Failur
     if chosen.is_none() && std::fs::symlink_metadata(typed).is_ok() {
         return Err(Failure::usage(format!(
             "{} does not lie in a mounted vault; name a file in one, or the vault with --vault and the path from its root.",
-            typed.display()
+            typed.shown()
         )));
     }
     // The environment says it for the next command, too.
@@ -105,7 +106,7 @@ pub(super) fn here(vault: Option<&Path>) -> Result<PathBuf, Failure> {
 /// An absolute form of a path whose end may not exist; its last part is never followed.
 fn whereabouts(path: &Path) -> Result<PathBuf, Failure> {
     let absolute = std::path::absolute(path)
-        .map_err(|error| Failure::io(format_args!("find {}", path.display()), &error))?;
+        .map_err(|error| Failure::io(format_args!("find {}", path.shown()), &error))?;
     let Some(above) = absolute.parent() else {
         return Ok(absolute);
     };
@@ -157,16 +158,6 @@ fn split(path: &Path, now: &Zoned) -> Option<(PathBuf, Moment)> {
     let moment = when::moment(text, now)?;
     let base = &bytes[..at];
     (!base.is_empty() && !base.ends_with(b"/")).then(|| (PathBuf::from(OsStr::from_bytes(base)), moment))
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@,~".contains(c);
-    match !text.is_empty() && !text.starts_with('~') && text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }
 
 /// What is done with the vault.
@@ -281,20 +272,6 @@ mod tests {
             "c@",
         ] {
             assert_eq!(base(none), None, "{none}");
-        }
-    }
-
-    /// Guards that what is shown can be typed.
-    #[test]
-    fn arguments_are_quoted() {
-        for (path, text) in [
-            ("Notes/a.md@3", "Notes/a.md@3"),
-            ("My Notes/a.md", "'My Notes/a.md'"),
-            ("it's", r"'it'\''s'"),
-            ("~x", "'~x'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(Path::new(path)), text);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::past::{Place, To, locate, with};
 use crate::answers::history::Restored;
 use crate::args::history::Restore;
 use crate::failure::{Failure, Kind};
+use crate::shown::Shown;
 use crate::ui::Ui;
 use crate::units::counted;
 use crate::when::{ago, local};
@@ -54,13 +55,13 @@ fn beside(vault: Option<&Path>, place: &Place, to: &Path) -> Result<Place, Failu
         true => Ok(other),
         false => Err(Failure::usage(format!(
             "{} lies in another vault; “coffer show” with “>” copies a version anywhere.",
-            to.display()
+            to.shown()
         ))),
     }
 }
 
 fn text(restored: &Restored, place: &Place, other: Option<&Place>, now: &Zoned) -> String {
-    let path = restored.path.0.display();
+    let path = restored.path.0.shown();
     let version = match (restored.version, restored.recorded) {
         (Some(number), Some(recorded)) => format!(
             "version {number} ({}, {})",
@@ -85,7 +86,7 @@ fn text(restored: &Restored, place: &Place, other: Option<&Place>, now: &Zoned) 
     let whole = restored.version.is_none();
     let mut text = String::new();
     for left in &restored.left {
-        text.push_str(&format!("Left out: {}: {}\n", left.path.0.display(), left.why));
+        text.push_str(&format!("Left out: {}: {}\n", left.path.0.shown(), left.why));
     }
     if whole {
         text.push_str(&format!(
@@ -93,11 +94,11 @@ fn text(restored: &Restored, place: &Place, other: Option<&Place>, now: &Zoned) 
             counted(restored.files, "file", "files"),
             counted(restored.folders, "folder", "folders")
         ));
-        if restored.earlier > 0 {
+        if restored.apart > 0 {
             text.push_str(&format!(
-                "\n{} before it, and stay in the trash: coffer trash {}",
+                "\n{} at another time, and stay in the trash: coffer trash {}",
                 counted(
-                    restored.earlier,
+                    restored.apart,
                     "thing in it was removed",
                     "things in it were removed"
                 ),

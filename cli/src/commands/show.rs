@@ -4,6 +4,7 @@ use super::past::{Answering, To, locate, with};
 use crate::answers::history::History;
 use crate::args::history::Show;
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::ui;
 use crate::when::ago;
 use crate::wire::history::Past;
@@ -28,7 +29,7 @@ pub(super) fn show(vault: Option<&Path>, args: &Show) -> Result<(), Failure> {
         if let Some(removed) = history.removed {
             ui::remark(&format!(
                 "{} was removed {}.",
-                history.path.0.display(),
+                history.path.0.shown(),
                 ago(removed, &Zoned::now())
             ));
         }
@@ -48,7 +49,7 @@ fn print(vault: &Answering, history: &History, number: Option<u64>, force: bool)
         if offset == 0 && !force && io::stdout().is_terminal() && !is_text(&bytes) {
             return Err(Failure::failed(format!(
                 "{} is no text, and could confuse the terminal; send it to a file or a program, or say --force.",
-                history.path.0.display()
+                history.path.0.shown()
             )));
         }
         if bytes.is_empty() {

@@ -1,11 +1,12 @@
 //! `coffer status`.
 
 use super::{Reached, reach, understood};
-use crate::answers::{Contents, Mounted, Status};
+use crate::answers::{Contents, Local, Mounted, Status};
 use crate::client::{self, Found};
 use crate::engine;
 use crate::failure::Failure;
 use crate::paths;
+use crate::shown::Shown;
 use crate::ui::{Ui, note, table};
 use crate::units::{counted, size, span};
 use crate::wire::{Op, WirePath};
@@ -53,7 +54,7 @@ pub(super) fn all(ui: &Ui) -> Result<(), Failure> {
             Ok(status) => open.push(status),
             Err(failure) => note(&format!(
                 "coffer: {}: {}",
-                found.card.vault.0.display(),
+                found.card.vault.0.shown(),
                 failure.message
             )),
         }
@@ -126,6 +127,17 @@ fn mounted(mount: &Mounted) -> String {
     text
 }
 
+/// The first of them, and how many more.
+fn named(files: &[&Local]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<String> = files.iter().take(SHOWN).map(|file| file.path.0.shown()).collect();
+    let text = first.join(", ");
+    match files.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     if !contents.device.is_empty() {
         row("Device", contents.device.clone());
@@ -168,6 +180,45 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
             }
         },
     );
+    let here: Vec<&Local> = contents
+        .local
+        .iter()
+        .filter(|local| local.why == "editor")
+        .collect();
+    if !here.is_empty() {
+        row(
+            "Stays here",
+            format!(
+                "{}: what editors keep beside what they edit, until it rests",
+                named(&here)
+            ),
+        );
+    }
+    let special: Vec<&Local> = contents
+        .local
+        .iter()
+        .filter(|local| local.why == "special")
+        .collect();
+    if !special.is_empty() {
+        row(
+            "Stays here",
+            format!(
+                "{}: special files mean something on one machine only",
+                named(&special)
+            ),
+        );
+    }
+    if contents.let_go_early > 0 {
+        let count = counted(
+            contents.let_go_early,
+            "version or removed file",
+            "versions and removed files",
+        );
+        row(
+            "Let go",
+            format!("{count} before their time, because the disk was full"),
+        );
+    }
     for aside in &contents.asides {
         row("Kept aside", format!("{}, {}", aside.name, size(aside.bytes)));
     }

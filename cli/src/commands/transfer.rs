@@ -10,6 +10,7 @@ use crate::client::Found;
 use crate::engine::{OnProgress, Sealed, Stop, Vault};
 use crate::failure::{Failure, Kind};
 use crate::instance;
+use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{counted, size};
 use crate::wire::Op;
@@ -121,7 +122,7 @@ fn summary(sum: &Transfer, done: &str) -> String {
             .skipped
             .iter()
             .take(NAMED)
-            .map(|skipped| [format!("  {}", skipped.path.0.display()), skipped.why.clone()])
+            .map(|skipped| [format!("  {}", skipped.path.0.shown()), skipped.why.clone()])
             .collect();
         text.push_str("Left out:\n");
         text.push_str(&table(&rows));

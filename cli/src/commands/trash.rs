@@ -3,7 +3,8 @@
 use super::past::{Answering, To, agreed, here, locate, with};
 use crate::answers::history::{Freed, Gone, Weight};
 use crate::args::history::{Gc, Purge, Trash};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{counted, size};
 use crate::when::{ago, local};
@@ -90,7 +91,16 @@ pub(super) fn purge(ui: &Ui, vault: Option<&Path>, args: &Purge) -> Result<(), F
         destroy(vault, &weight.of)
     })?;
     ui.answer(&freed, || destroyed(&freed));
-    Ok(())
+    match freed.missed {
+        0 => Ok(()),
+        missed => Err(Failure::new(
+            Kind::Incomplete,
+            format!(
+                "{} removed or replaced since the question was asked, and nothing of it was destroyed; say “coffer purge” again.",
+                counted(missed, "file was", "files were")
+            ),
+        )),
+    }
 }
 
 fn weighed(weight: &Weight) -> String {
@@ -127,6 +137,7 @@ fn destroy(vault: &Answering, of: &[Whose]) -> Result<Freed, Failure> {
         sum.chunks += freed.chunks;
         sum.packs += freed.packs;
         sum.bytes += freed.bytes;
+        sum.missed += freed.missed;
         sum.left = freed.left;
     }
     Ok(sum)
@@ -157,6 +168,7 @@ pub(super) fn gc(ui: &Ui, vault: Option<&Path>, args: &Gc) -> Result<(), Failure
 
 fn destroyed(freed: &Freed) -> String {
     match (freed.versions, freed.removed) {
+        (0, 0) if freed.missed > 0 => "Nothing was destroyed.".to_owned(),
         (0, 0) => "There was nothing to destroy.".to_owned(),
         (versions, removed) => format!(
             "Destroyed {}{}. {}",
@@ -201,7 +213,7 @@ fn listed(removed: &[Gone], now: &Zoned) -> String {
                 } else {
                     counted(gone.versions, "version", "versions")
                 },
-                format!("{}{}", gone.path.0.display(), if folder { "/" } else { "" }),
+                format!("{}{}", gone.path.0.shown(), if folder { "/" } else { "" }),
             ]
         })
         .collect();

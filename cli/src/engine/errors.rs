@@ -2,6 +2,7 @@
 
 use super::sentence;
 use crate::failure::{Failure, Kind};
+use crate::shown::Shown;
 use coffer_store::StoreError;
 use coffer_store::chunk::PackError;
 use coffer_store::db::DbError;
@@ -54,7 +55,7 @@ impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Failure {
         match error {
             CreateError::Store(error) => error.into(),
-            CreateError::Io(dir, error) => Failure::io(format_args!("write to {}", dir.display()), &error),
+            CreateError::Io(dir, error) => Failure::io(format_args!("write to {}", dir.shown()), &error),
             CreateError::Kdf(error) => Failure::usage(sentence(&error)),
             CreateError::NotEmpty(_) => Failure::failed(sentence(&error)),
         }
@@ -71,7 +72,7 @@ impl From<OpenError> for Failure {
         let kind = match &error {
             OpenError::NotAVault(dir) => return crate::paths::no_vault(dir),
             OpenError::Io(dir, error) => {
-                return Failure::io(format_args!("open the vault in {}", dir.display()), error);
+                return Failure::io(format_args!("open the vault in {}", dir.shown()), error);
             }
             OpenError::Held(_) => Kind::InUse,
             OpenError::TooNew => Kind::TooNew,
@@ -141,7 +142,7 @@ impl From<BackupError> for Failure {
         match error {
             BackupError::Store(error) => error.into(),
             BackupError::Io(dest, error) => {
-                Failure::io(format_args!("write the backup to {}", dest.display()), &error)
+                Failure::io(format_args!("write the backup to {}", dest.shown()), &error)
             }
             BackupError::Foreign(_) => Failure::failed(sentence(&error)),
             BackupError::Held(_) => Failure::new(Kind::InUse, sentence(&error)),
@@ -157,9 +158,9 @@ impl From<SalvageError> for Failure {
             SalvageError::Phrase(error) => error.into(),
             SalvageError::Open(error) => error.into(),
             SalvageError::Vault(dir, error) => {
-                Failure::io(format_args!("read the vault in {}", dir.display()), &error)
+                Failure::io(format_args!("read the vault in {}", dir.shown()), &error)
             }
-            SalvageError::Io(dest, error) => Failure::io(format_args!("write to {}", dest.display()), &error),
+            SalvageError::Io(dest, error) => Failure::io(format_args!("write to {}", dest.shown()), &error),
             SalvageError::NoKeys => Failure::new(Kind::Damaged, sentence(&error)),
         }
     }

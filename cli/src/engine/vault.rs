@@ -2,7 +2,7 @@
 
 use super::mount::Mount;
 use super::{Facts, OnProgress, Standing, kdf, params};
-use crate::answers::{Aside, Backup, Check, Contents, Problem, Salvage};
+use crate::answers::{Aside, Backup, Check, Contents, Local, Problem, Salvage};
 use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
@@ -156,6 +156,16 @@ fn standing(standing: store::Standing) -> Standing {
     Standing {
         chain: standing.chain.0,
         commits: standing.commits,
+    }
+}
+
+fn local(found: store::Local) -> Local {
+    Local {
+        path: WirePath(OsString::from_vec(found.path).into()),
+        why: match found.special {
+            true => "special".into(),
+            false => "editor".into(),
+        },
     }
 }
 
@@ -358,6 +368,8 @@ impl Vault {
             events: status.events,
             damage: status.damage.iter().map(|what| without_codes(what)).collect(),
             asides: asides(status.asides),
+            let_go_early: status.early,
+            local: status.local.into_iter().map(local).collect(),
         })
     }
 

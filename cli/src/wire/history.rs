@@ -32,8 +32,13 @@ pub(crate) struct Named {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Whose {
-    /// A file's that is there, by its inode.
-    File(u64),
+    /// A file's that is there: a save may put another file in its place, and the history stays.
+    File {
+        /// What it stands for, in hex.
+        entity: String,
+        /// The inode that showed it last.
+        seen: u64,
+    },
     /// A removed one's, by its node's id in hex.
     Removed(String),
 }

@@ -92,7 +92,11 @@ impl<F: FileSystem> Adapter<F> {
 
     /// How the kernel is to treat a handle that has just been opened.
     pub(super) fn open_flags(&self, ino: Ino, handle: Handle, mode: OpenMode, flags: i32) -> FopenFlags {
-        let mut answer = FopenFlags::FOPEN_KEEP_CACHE;
+        // What does not last may be another file's by now: nothing of an earlier opening is shown.
+        let mut answer = match self.fs.lasts(ino) {
+            true => FopenFlags::FOPEN_KEEP_CACHE,
+            false => FopenFlags::empty(),
+        };
         // A mapping's pages are written out on closing only where that is told; who may not read
         // has none.
         let may_map = mode.write && mode.read;

@@ -4,7 +4,8 @@
 //! A layer over the vault's file system: what has a number of the range in `nodes` is answered
 //! here, everything else is passed on. Guarantees: nothing here can be changed (EROFS); it is
 //! found by its name and listed nowhere, so that no program walks into it unasked; whoever may
-//! not enter the vault's root does not come in here (it is its owner's alone). A real file of
+//! not enter the vault's root does not come in here (it is its owner's alone), and a version has the
+//! owner of its file, or the mounter where that was removed. A real file of
 //! that name in the root is what the name stands for, and then this is not there.
 //!
 //! What is shown is what is recorded, at most a moment ago, and the kernel remembers none of it
@@ -28,7 +29,7 @@ use parking_lot::Mutex;
 
 use crate::types::{Attr, DirEntry, Errno, FileSystem, Handle, Ino, Kind, ROOT, Result, Time};
 use crate::vaultfs::CofferFs;
-use nodes::{Nodes, Place};
+use nodes::{Nodes, Place, Whose};
 use view::{Entry, View};
 
 /// The folder's name in the root.
@@ -53,6 +54,8 @@ pub struct WithHistory {
     inner: Arc<CofferFs>,
     view: View,
     nodes: Nodes,
+    /// User and group of whoever mounted it.
+    mounter: (u32, u32),
     opened: Mutex<HashMap<Handle, Arc<OldVersion>>>,
     handles: AtomicU64,
     listings: Mutex<Vec<(Ino, Listing)>>,
@@ -65,6 +68,10 @@ impl WithHistory {
             view: View::new(inner.vault().clone()),
             inner,
             nodes: Nodes::default(),
+            mounter: (
+                rustix::process::geteuid().as_raw(),
+                rustix::process::getegid().as_raw(),
+            ),
             opened: Mutex::default(),
             handles: AtomicU64::new(1),
             listings: Mutex::default(),
@@ -119,6 +126,14 @@ impl WithHistory {
             Place::At(_) | Place::Earlier(..) => Ok(folder),
             Place::Version(whose, number) => {
                 let version = self.view.version(*whose, *number)?;
+                // Of what was removed the mounter is left as the owner.
+                let (uid, gid) = match whose {
+                    Whose::File(real) => {
+                        let real = self.inner.getattr(*real)?;
+                        (real.uid, real.gid)
+                    }
+                    Whose::Removed(_) => self.mounter,
+                };
                 Ok(Attr {
                     size: version.size,
                     blocks: version.size.div_ceil(512),
@@ -129,6 +144,8 @@ impl WithHistory {
                     kind: version.kind,
                     // A program of somebody else's that was set-id is not one here.
                     perm: version.perm & 0o777,
+                    uid,
+                    gid,
                     ..folder
                 })
             }

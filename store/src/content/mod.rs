@@ -164,6 +164,11 @@ impl Content {
         self.durable
     }
 
+    /// Whether some bytes of it are on disk, or are about to be.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.going || self.durable.size > 0 || self.planned.is_some_and(|plan| plan.durable.size > 0)
+    }
+
     /// Counts changes.
     pub(crate) fn changes(&self) -> u64 {
         self.changes

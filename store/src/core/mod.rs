@@ -8,7 +8,7 @@
 mod error;
 pub(crate) mod pool;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +40,9 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Chunks that are in packs and not yet in the database.
     pub(crate) fresh: Mutex<HashMap<ChunkId, ChunkRow>>,
+    /// Packs that took what no row will name for long: parts of files that are not yet versions, what
+    /// was appended twice, what a failed commit left. The next commit notes them.
+    pub(crate) strewn: Mutex<BTreeSet<u32>>,
     /// Read by who stores a chunk, from before it asks whether it is there until whoever
     /// looks for living chunks can see it. Held for writing, there is nobody in between.
     pub(crate) appending: RwLock<()>,
@@ -75,6 +78,7 @@ impl Core {
             cutter,
             pool: Pool::new(threads)?,
             fresh: Mutex::default(),
+            strewn: Mutex::default(),
             appending: RwLock::default(),
             asked: Mutex::new(None),
             saved: AtomicU64::new(0),
@@ -115,7 +119,8 @@ impl Core {
             sealed: hash,
             kind,
         };
-        self.fresh.lock().insert(id, row);
+        let twice = self.fresh.lock().insert(id, row);
+        self.strewn.lock().extend(twice.map(|row| row.place.pack));
         Ok(ChunkRef {
             id,
             sealed: hash,
@@ -242,7 +247,9 @@ impl Core {
         let mut id = [0; 32];
         id[..16].copy_from_slice(&number(ino));
         id[16..24].copy_from_slice(&serial.to_le_bytes());
-        Ok(self.packs.append(kind::EXTENT, &id, &sealed)?)
+        let place = self.packs.append(kind::EXTENT, &id, &sealed)?;
+        self.strewn.lock().insert(place.pack);
+        Ok(place)
     }
 
     /// Opens them again.

@@ -95,15 +95,48 @@ impl Tree {
         Ok(())
     }
 
-    /// Lets an entry be another node; returns which it was. Nothing if there is no such entry.
-    pub fn reidentify(&mut self, folder: Ino, no: NodeNo, known: Known) -> Option<Known> {
-        let entry = self.folders.get_mut(&folder)?.entries.get_mut(&no)?;
+    /// A file that has come to stand at one name is what a known node stands for, which has moved to
+    /// another: the node goes back, number and all, and what stands at its place becomes a new one.
+    /// Both files stay where they are. Returns as what the first was known until now; nothing if one of
+    /// the two is not there.
+    pub fn come_back(
+        &mut self,
+        new: (Ino, NodeNo),
+        moved: (Ino, NodeNo),
+        known: Known,
+        other: NodeId,
+    ) -> Option<Known> {
+        let is_there = |at: &(Ino, NodeNo)| {
+            self.folders
+                .get(&at.0)
+                .is_some_and(|f| f.entries.contains_key(&at.1))
+        };
+        if new.1 == moved.1 || !is_there(&new) || !is_there(&moved) {
+            return None;
+        }
+        let mut entry = self.folders.get_mut(&new.0)?.take(&self.hasher, new.1)?;
+        let mut old = self.folders.get_mut(&moved.0)?.take(&self.hasher, moved.1)?;
         let was = Known {
             id: entry.id,
             told: entry.told,
         };
         (entry.id, entry.told) = (known.id, known.told);
-        self.dirty.insert(no, Some(folder));
+        (old.id, old.told) = (other, Told::Never);
+        self.put(new.0, moved.1, entry);
+        self.put(moved.0, new.1, old);
+        Some(was)
+    }
+
+    /// The same with a node that was removed.
+    pub fn come_back_removed(&mut self, new: (Ino, NodeNo), removed: NodeNo, known: Known) -> Option<Known> {
+        let mut entry = self.folders.get_mut(&new.0)?.take(&self.hasher, new.1)?;
+        let was = Known {
+            id: entry.id,
+            told: entry.told,
+        };
+        (entry.id, entry.told) = (known.id, known.told);
+        self.put(new.0, removed, entry);
+        self.dirty.insert(new.1, None);
         Some(was)
     }
 

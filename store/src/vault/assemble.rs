@@ -79,6 +79,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         owing: AtomicBool::new(false),
         early: AtomicU64::new(0),
         unsearched: AtomicBool::new(true),
+        fruitless: Mutex::new(None),
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),
         met: Mutex::new(p.met),

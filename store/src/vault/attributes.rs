@@ -102,13 +102,14 @@ impl Vault {
                 }));
             };
             let owner = inode.owner(&self.core, &state_ref.binding);
+            let had = content.is_on_disk();
             if size == 0 {
                 content.clear(owner);
             } else {
                 content.load(owner)?;
                 content.truncate(owner, size)?;
             }
-            if shrinks && state_ref.writers > 0 {
+            if shrinks && had && state_ref.writers > 0 {
                 state_ref.saving_since.get_or_insert_with(Instant::now);
             }
             if change.mtime.is_none() {

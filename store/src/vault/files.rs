@@ -77,7 +77,7 @@ impl Vault {
             }
         }
         if truncate && let Some(content) = state.content.as_mut() {
-            let had = content.size() > 0;
+            let had = content.size() > 0 && content.is_on_disk();
             content.clear(inode.owner(&self.core, &state.binding));
             let now = Time::now();
             (state.meta.mtime, state.meta.ctime) = (now, now);

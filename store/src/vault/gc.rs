@@ -15,7 +15,7 @@
 //! versions that history holds are alive; events' heads are never dead: they are the vault's
 //! history.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,13 @@ pub struct Freed {
 /// Packs that are replaced and not yet removed, with when; none: they are to go at once.
 #[derive(Default)]
 pub(crate) struct Replaced(Vec<(Option<Instant>, u32)>, usize);
+
+impl Replaced {
+    /// All of them are to go at once.
+    pub(super) fn urge(&mut self) {
+        self.0.iter_mut().for_each(|(at, _)| *at = None);
+    }
+}
 
 /// While it lives, no pack is removed.
 pub(crate) struct Pin<'a>(&'a Vault);
@@ -140,7 +147,7 @@ impl Vault {
         let mut committer = self.committer.lock();
         self.commit_with(&mut committer, Scope::Timer)?;
         // What rows are lost cannot be known here, nor what they named: then nothing is dead.
-        if !self.met.lock().is_empty() || !self.core.db.verify()?.is_empty() {
+        if self.is_damaged() || !self.core.db.verify()?.is_empty() {
             return Err(StoreError::Missing {
                 what: "a part of the database".into(),
             });
@@ -151,7 +158,9 @@ impl Vault {
         let debts = self.leave_out(&standing)?;
         self.mark_batches(&mut alive)?;
         self.mark_versions(&standing, &mut alive)?;
-        self.mark_memory(&mut alive, debts.manifests.is_empty());
+        let mut batch = Batch::new();
+        let doomed = self.doomed(&debts, &standing, &mut batch);
+        self.mark_memory(&mut alive, &doomed);
         let mut rows = Vec::new();
         let mut bad = 0u64;
         self.core.db.scan(Table::Chunks, b"", &mut |key, value| {
@@ -167,8 +176,8 @@ impl Vault {
                 what: format!("{bad} rows of chunks"),
             });
         }
-        let mut batch = Batch::new();
-        let doomed = self.doomed(&debts, &standing, &mut batch);
+        // Packs that hold what is dead; true: it is to be destroyed.
+        let mut holding: BTreeMap<u32, bool> = BTreeMap::new();
         // From here on nobody can ask for a chunk until the dead ones are gone.
         let asked = self.core.asked.lock();
         let asked_for = |id: &ChunkId| asked.as_ref().is_some_and(|a| a.contains(id));
@@ -178,13 +187,16 @@ impl Vault {
             } else {
                 batch.delete(Table::Chunks, id.0);
                 freed.chunks += 1;
-                if doomed.contains(id) {
-                    note_pack(&mut batch, row.place.pack, true);
-                }
+                *holding.entry(row.place.pack).or_default() |= doomed.contains(id);
             }
         }
         for row in self.core.fresh.lock().values() {
             alive.place(row.place);
+        }
+        for (pack, surely) in holding {
+            if surely || !debts.packs.contains_key(&pack) {
+                note_pack(&mut batch, pack, surely);
+            }
         }
         self.core.db.apply(&batch)?;
         drop(asked);
@@ -268,13 +280,16 @@ impl Vault {
         Ok(())
     }
 
-    /// Marks what contents in memory name: an open file may name more than its row; and, if
-    /// `readers` are to be spared, what old versions that are open name.
-    fn mark_memory(&self, alive: &mut Alive, readers: bool) {
+    /// Marks what contents in memory name: an open file may name more than its row; and what old
+    /// versions that are open name, but for what is to be destroyed.
+    fn mark_memory(&self, alive: &mut Alive, doomed: &HashSet<ChunkId>) {
         let open: Vec<_> = self.readers.lock().iter().filter_map(|r| r.upgrade()).collect();
-        for reading in open.iter().filter(|_| readers) {
-            let content = reading.content();
-            content.names(&mut |id| _ = alive.chunks.insert(id), &mut |_| {});
+        for reading in &open {
+            let mut names = Vec::new();
+            reading.content().names(&mut |id| names.push(id), &mut |_| {});
+            alive
+                .chunks
+                .extend(names.iter().filter(|id| !doomed.contains(*id)));
         }
         let resident = self.inodes.lock().all();
         for inode in resident {

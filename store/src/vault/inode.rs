@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
-use crate::record::{InodeRecord, Marks, Meta};
+use crate::record::{InodeRecord, Marks, Meta, Time};
 
 /// How long after it was last opened a file counts as being edited.
 const EDITED: Duration = Duration::from_secs(600);
@@ -85,7 +85,8 @@ pub(crate) struct State {
     pub(crate) writers: u32,
     /// Those of them that were closed, though their release is still to come: it comes late.
     pub(crate) closing: Vec<u64>,
-    /// When it was cut while open: a save may be under way.
+    /// When it was cut while open, with a whole state of it on disk: a save may be under way, and until
+    /// it is over commits leave that state there. Over with the last close, an fsync or another name.
     pub(crate) saving_since: Option<Instant>,
     /// The content changed since the others were last told of it, or it was last kept as a draft.
     pub(crate) fresh: bool,
@@ -106,6 +107,12 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn size(&self) -> u64 {
         self.content.as_ref().map_or(0, |c| c.size())
+    }
+
+    /// It has another name: what is on disk is not what that name is to show.
+    pub(crate) fn renamed(&mut self, now: Time) {
+        self.meta.ctime = now;
+        self.saving_since = None;
     }
 
     pub(crate) fn content_dirty(&self) -> bool {
@@ -132,6 +139,11 @@ impl State {
     /// Whether nobody has it open to write: what it is now was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.writers as usize <= self.closing.len()
+    }
+
+    /// Whether it is at rest, and no part of a save: the other devices may be told of it.
+    pub(crate) fn may_be_told(&self) -> bool {
+        self.writers == 0 && !self.meta.kind.is_local() && !self.is_scratch() && !self.is_begun()
     }
 
     /// Whether memory holds nothing that the database does not.

@@ -69,7 +69,7 @@ pub use keyed::{Keyed, Standing};
 pub use open::{Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError};
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
-pub use saves::Process;
+pub use saves::{Local, Process};
 pub use status::Status;
 pub use take_in::{Carried, TakeInError, TakenIn};
 
@@ -168,6 +168,8 @@ pub struct Vault {
     early: AtomicU64,
     /// What is dead since before the vault was opened has not been looked for.
     unsearched: AtomicBool,
+    /// When history went and freed nothing, if that was the last of it.
+    fruitless: Mutex<Option<std::time::Instant>>,
     /// Where packs end, in bytes.
     pack_limit: AtomicU64,
     read_only: AtomicBool,
@@ -312,7 +314,7 @@ impl Vault {
             let inode = self.inodes.lock().get(ino);
             inode.is_some_and(|inode| {
                 let state = inode.state.read();
-                state.writers == 0 && state.content.as_ref().is_some_and(|c| !c.is_settled())
+                state.may_be_told() && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
         })
     }
@@ -422,7 +424,7 @@ impl Vault {
         }
         self.drop_drafts(&state.binding.entity(), &mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
-        let noted = state.pending != 0 || state.published.is_some();
+        let noted = state.pending != 0 || state.published.is_some() || state.binding.is_taken_over();
         drop(guard);
         let mut dead = self.dead.lock();
         if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {

@@ -174,7 +174,7 @@ impl Vault {
                     }
                 }
             }
-            self.change_meta(&moved, |state| state.meta.ctime = now);
+            self.change_meta(&moved, |state| state.renamed(now));
             self.touch_folder(&from_folder, now);
             self.touch_folder(&to_folder, now);
             return Ok(());
@@ -197,42 +197,41 @@ impl Vault {
         self.writable()?;
         let now = Time::now();
         let (folder_a, folder_b) = (self.get(a.0)?, self.get(b.0)?);
-        let (one, two) = (
-            self.get(self.lookup(a.0, a.1)?)?,
-            self.get(self.lookup(b.0, b.1)?)?,
-        );
-        if one.ino == two.ino {
-            return Ok(()); // one name, or two of one file
-        }
-        let mut tree = self.tree.write();
-        // Of the two, one may be new, and the other what it is a save of.
-        let is_save = |new: &Inode, old: &Inode| {
-            new.state.read().published.is_none()
-                && old.state.read().published.is_some()
-                && self.is_save(new, old, who)
-        };
-        let saved = match (is_save(&one, &two), is_save(&two, &one)) {
-            (true, false) => Some((&one, &two)),
-            (false, true) => Some((&two, &one)),
-            _ => None,
-        };
-        match saved {
-            Some((new, old)) => {
-                tree.swap_files(a, b)?;
-                self.take_over(new, old, true);
+        loop {
+            let (one, two) = (
+                self.get(self.lookup(a.0, a.1)?)?,
+                self.get(self.lookup(b.0, b.1)?)?,
+            );
+            if one.ino == two.ino {
+                return Ok(()); // one name, or two of one file
             }
-            None => tree.exchange(a, b)?,
+            let mut tree = self.tree.write();
+            if tree.lookup(a.0, a.1)?.1.ino != one.ino || tree.lookup(b.0, b.1)?.1.ino != two.ino {
+                continue; // another took its place: look again
+            }
+            if self.is_save_by_swap(&one, &two, who) {
+                tree.swap_files(a, b)?;
+                self.swap_over(&one, &two);
+                for (folder, name) in [a, b] {
+                    let (node, entry) = tree.lookup(folder, name)?;
+                    if entry.told == Told::Never {
+                        self.left.lock().hold(node); // what was there before: it is removed in a moment
+                    }
+                }
+            } else {
+                tree.exchange(a, b)?;
+            }
+            for (inode, at) in [(&one, b), (&two, a)] {
+                self.left.lock().take(at.0, at.1);
+                self.mark(&tree, inode, at.0, at.1, who);
+            }
+            for inode in [&one, &two] {
+                self.change_meta(inode, |state| state.renamed(now));
+            }
+            self.touch_folder(&folder_a, now);
+            self.touch_folder(&folder_b, now);
+            return Ok(());
         }
-        for (inode, at) in [(&one, b), (&two, a)] {
-            self.left.lock().take(at.0, at.1);
-            self.mark(&tree, inode, at.0, at.1, who);
-        }
-        for inode in [&one, &two] {
-            self.change_meta(inode, |state| state.meta.ctime = now);
-        }
-        self.touch_folder(&folder_a, now);
-        self.touch_folder(&folder_b, now);
-        Ok(())
     }
 
     /// Gives a file one more name.
@@ -275,7 +274,7 @@ impl Vault {
         }
         let was_single = state.meta.nlink == 1;
         state.meta.nlink += 1;
-        state.meta.ctime = now;
+        state.renamed(now);
         state.meta_dirty = true;
         drop(state);
         if was_single {

@@ -772,7 +772,8 @@ impl Vault {
             work.batch.delete(Table::Pending, pending_gone(*no));
         }
         for (no, gone) in &work.gone {
-            let noted = rows.contains(no);
+            // A name that came back and went again has its number still: its note is written anew.
+            let noted = rows.contains(no) && !work.undone.contains(no);
             match (told.contains(no), noted) {
                 (false, false) => {
                     let sealed = seal(&self.local, &gone_aad(*no), &gone.encode());

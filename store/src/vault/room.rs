@@ -58,23 +58,44 @@ impl Vault {
     /// The same; `quiet`: nobody has changed anything for a while.
     pub(super) fn tend_when(&self, quiet: bool) -> bool {
         self.remove_replaced(self.grace());
-        if quiet && !self.is_room_short() {
+        if quiet && !self.is_room_short() && !self.is_damaged() {
             // Tried again the next time; the collection says what is damaged.
             let _ = self.thin_daily();
         }
         let due = self.should_collect(quiet);
         if due {
-            // What fails is tried again when more has been dropped.
-            let _ = self.collect();
-            if self.is_room_short() && self.lacks_room() {
-                // History is kept for as long as there is room for it.
-                let more = self.thin_sooner(self.room_wanted());
-                self.unsearched.store(more.unwrap_or(false), Relaxed);
-                let _ = self.collect();
-                self.core.dropped.store(0, Relaxed);
+            match self.collect() {
+                Ok(_) => self.give_history(),
+                // What fails is tried again when more has been dropped, or while room is wanted.
+                Err(_) => self
+                    .unsearched
+                    .store(self.was_refused() && !self.is_damaged(), Relaxed),
             }
         }
         due
+    }
+
+    /// Lets go of as much history as there is room missing, if something was refused for want of it,
+    /// and if it can be given back: not of a vault that is damaged, which gives nothing back, nor while
+    /// packs are being copied. What old versions share with newer ones frees nothing: after such a round
+    /// it goes on a minute later, if writes are still refused.
+    fn give_history(&self) {
+        let missing = self.room_missing();
+        if !self.was_refused() || missing == 0 || self.is_damaged() {
+            return;
+        }
+        if self.packs_pinned() {
+            self.unsearched.store(true, Relaxed); // once they are not
+            return;
+        }
+        // History is kept for as long as there is room for it.
+        let Ok(more) = self.thin_sooner(missing) else {
+            return;
+        };
+        let freed = self.collect().is_ok_and(|freed| freed.bytes > 0);
+        self.unsearched.store(more && freed, Relaxed);
+        *self.fruitless.lock() = (more && !freed).then(Instant::now);
+        self.core.dropped.store(0, Relaxed);
     }
 
     /// Room that a disk should have after one was full: history is let go of for it.
@@ -83,15 +104,27 @@ impl Vault {
         (total / WANTED_PART).clamp(WANTED_LEAST, WANTED_MOST)
     }
 
-    fn lacks_room(&self) -> bool {
+    /// How much of that is not there.
+    fn room_missing(&self) -> u64 {
         let available = self.core.disk.space().map_or(u64::MAX, |space| space.available);
-        available.saturating_sub(self.core.kept()) < self.room_wanted()
+        self.room_wanted()
+            .saturating_sub(available.saturating_sub(self.core.kept()))
     }
 
     /// Whether something was refused lately for want of room, or the disk fails.
     pub(super) fn is_room_short(&self) -> bool {
+        self.core.failing.load(Relaxed) || self.was_refused()
+    }
+
+    /// Whether something was refused lately for want of room.
+    fn was_refused(&self) -> bool {
         let refused = *self.core.refused.lock();
-        self.core.failing.load(Relaxed) || refused.is_some_and(|at| at.elapsed() < SHORT)
+        refused.is_some_and(|at| at.elapsed() < SHORT)
+    }
+
+    /// Whether damage was met: then what nobody names is not known, and nothing is given back.
+    pub(super) fn is_damaged(&self) -> bool {
+        !self.met.lock().is_empty()
     }
 
     /// How long a replaced pack is kept. Who looked up a place in one that is gone looks again.
@@ -130,7 +163,9 @@ impl Vault {
     /// something is to be destroyed.
     fn should_collect(&self, quiet: bool) -> bool {
         let dropped = self.core.dropped.load(Relaxed);
-        let unsearched = self.unsearched.load(Relaxed);
+        let again = |at: &Instant| at.elapsed() >= SHORT && self.was_refused();
+        let again = self.fruitless.lock().as_ref().is_some_and(again);
+        let unsearched = self.unsearched.load(Relaxed) || again;
         let owes = quiet && self.owes.load(Relaxed);
         let due = if owes {
             true
@@ -144,6 +179,7 @@ impl Vault {
         if due {
             self.core.dropped.store(0, Relaxed);
             self.unsearched.store(false, Relaxed);
+            *self.fruitless.lock() = None;
         }
         due
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Aside, Vault};
+use super::{Aside, Local, Vault};
 use crate::core::StoreError;
 use crate::db::Table;
 
@@ -38,6 +38,8 @@ pub struct Status {
     /// Versions and removed files that were let go of before their time since unlock, because the
     /// disk was full.
     pub early: u64,
+    /// Files that no other device is told of.
+    pub local: Vec<Local>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
@@ -61,6 +63,7 @@ impl Vault {
             chunk_bytes += crate::record::ChunkRow::decode(row).map_or(0, |r| u64::from(r.len));
             true
         })?;
+        let local = self.local_files();
         let counters = self.committer.lock().counters;
         Ok(Status {
             device: self.secrets.device_name.clone(),
@@ -77,6 +80,7 @@ impl Vault {
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
             early: self.early.load(Ordering::Relaxed),
+            local,
             asides: self.asides(),
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })

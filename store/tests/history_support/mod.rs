@@ -150,12 +150,14 @@ pub fn packs_hold(disk: &SimDisk, bytes: &[u8]) -> bool {
 /// The root folder.
 pub const TOP: Ino = ROOT;
 
-/// What lies in packs: the payload and wrapped key of each event, and all chunks.
+/// What lies in packs: the payload and wrapped key of each event, all chunks and extents.
 #[derive(Default)]
 pub struct InPacks {
     pub payloads: HashMap<EventRef, Vec<u8>>,
     pub keys: HashMap<EventRef, Vec<u8>>,
     pub chunks: HashMap<[u8; 32], Vec<u8>>,
+    /// Parts of files before they were versions.
+    pub extents: Vec<Vec<u8>>,
 }
 
 /// Reads the packs as salvage does, without the database.
@@ -175,6 +177,7 @@ pub fn in_packs(disk: &SimDisk) -> InPacks {
             let mut bytes = vec![0; place.len as usize];
             packs.read(place, 0, &mut bytes).unwrap();
             match kind {
+                4 => found.extents.push(bytes),
                 12 | 13 => drop(found.chunks.insert(id, bytes)),
                 14 => events(&bytes, &mut found),
                 _ => {}

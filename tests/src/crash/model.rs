@@ -1,9 +1,9 @@
 //! What there is, and what a crash may leave of it.
 //!
 //! A commit takes all files and names as they are at one instant, but for those with a
-//! save under way (cut to another size while open for writing, and not closed since):
-//! such a file keeps the content of the last commit that took it, unless the commit was
-//! asked for by fsync of this very file. A [`View`] is what a crash just after a commit
+//! save under way (cut to a smaller size while open for writing, with something of it
+//! committed, and neither closed nor synced nor given another name since): such a file keeps
+//! the content of the last commit that took it. A [`View`] is what a crash just after a commit
 //! at that moment would leave.
 //!
 //! Never does I/O; a clone costs little.
@@ -85,7 +85,7 @@ impl Model {
         file.writers += 1;
         if truncate && !file.bytes.is_empty() {
             file.bytes = Arc::default();
-            file.saving = true;
+            file.saving = !file.committed.is_empty();
         }
         id
     }
@@ -112,7 +112,7 @@ impl Model {
     pub fn truncate(&mut self, id: u64, len: usize) {
         let file = self.file(id);
         // What only grows is no save that begins anew.
-        file.saving |= len < file.bytes.len();
+        file.saving |= len < file.bytes.len() && !file.committed.is_empty();
         Arc::make_mut(&mut file.bytes).resize(len, 0);
     }
 
@@ -174,6 +174,7 @@ impl Model {
     /// Gives a file one more name.
     pub fn link(&mut self, from: &str, to: &str) {
         self.names.insert(to.into(), self.names[from].clone());
+        self.renamed(to);
     }
 
     /// Moves a name, and what lies under it.
@@ -194,7 +195,15 @@ impl Model {
                 self.names.insert(format!("{to}{}", &name[from.len()..]), node);
             }
         }
+        self.renamed(to);
         self.sweep();
+    }
+
+    /// What a save leaves on disk until it is over is not what another name is to show.
+    fn renamed(&mut self, path: &str) {
+        if let Some(id) = self.find(path) {
+            self.file(id).saving = false;
+        }
     }
 
     /// Swaps two files' names.
@@ -202,6 +211,8 @@ impl Model {
         let (one, two) = (self.names[a].clone(), self.names[b].clone());
         self.names.insert(a.into(), two);
         self.names.insert(b.into(), one);
+        self.renamed(a);
+        self.renamed(b);
     }
 
     /// Sets an attribute, or removes it.
@@ -219,6 +230,7 @@ impl Model {
         for (id, file) in &mut self.files {
             if !file.saving || synced == Some(*id) {
                 file.committed = file.bytes.clone();
+                file.saving = false;
             }
         }
     }

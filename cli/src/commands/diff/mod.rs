@@ -13,6 +13,7 @@ use super::show::is_text;
 use crate::answers::history::{History, Version};
 use crate::args::history::Diff;
 use crate::failure::Failure;
+use crate::shown::{Shown, harmless};
 use crate::ui::Ui;
 use crate::units::{counted, size};
 use crate::when::{ago, local};
@@ -144,20 +145,20 @@ fn sides(vault: &Answering, from: &Place, to: Option<&Place>) -> Result<(Side, S
         (false, [last, before, ..]) => Ok((side(&first, Some(before)), side(&first, Some(last)))),
         (_, []) => Err(Failure::failed(format!(
             "{} has no version yet to compare with; “coffer show” prints it.",
-            first.path.0.display()
+            first.path.0.shown()
         ))),
         _ => Err(Failure::failed(format!(
             "{} has only one version to compare; “coffer show” prints it.",
-            first.path.0.display()
+            first.path.0.shown()
         ))),
     }
 }
 
 fn compare(ui: &Ui, vault: &Answering, old: &Side, new: &Side, args: &Diff) -> Result<(), Failure> {
     let now = Zoned::now();
-    let mut head = old.path.display().to_string();
+    let mut head = old.path.shown();
     if new.path != old.path {
-        head.push_str(&format!(" → {}", new.path.display()));
+        head.push_str(&format!(" → {}", new.path.shown()));
     }
     head.push_str(&format!(": {} → {}\n", old.shown(&now), new.shown(&now)));
     let small = old.size.max(new.size) <= TEXT_MAX;
@@ -204,21 +205,6 @@ fn compare(ui: &Ui, vault: &Answering, old: &Side, new: &Side, args: &Diff) -> R
     Ok(())
 }
 
-/// A text that cannot confuse a terminal: control characters are shown by their pictures.
-fn harmless(text: String) -> String {
-    let harms = |c: char| c.is_control() && !"\n\r\t".contains(c);
-    if !text.contains(harms) {
-        return text;
-    }
-    let shown = |c: char| match u32::from(c) {
-        low @ ..0x20 if harms(c) => char::from_u32(0x2400 + low).unwrap_or('\u{fffd}'),
-        0x7f => '\u{2421}',
-        0x80..0xa0 => '\u{fffd}',
-        _ => c,
-    };
-    text.chars().map(shown).collect()
-}
-
 fn blob(ui: &Ui, vault: &Answering, old: &Side, new: &Side, head: &str) -> Result<(), Failure> {
     let mut read = [old, new].map(|side| move |offset: u64| vault.bytes(&side.whose, side.number(), offset));
     let [a, b] = &mut read;
@@ -229,19 +215,8 @@ fn blob(ui: &Ui, vault: &Answering, old: &Side, new: &Side, head: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::{harmless, same_file};
+    use super::same_file;
     use std::path::Path;
-
-    /// Guards the terminal against what stands in a file.
-    #[test]
-    fn control_characters_are_shown_by_pictures() {
-        let plain = "a\tb\r\nä 日本語\n";
-        assert_eq!(harmless(plain.into()), plain);
-        assert_eq!(
-            harmless("\x1b[2J\x7f\u{9b}x".into()),
-            "\u{241b}[2J\u{2421}\u{fffd}x"
-        );
-    }
 
     /// Guards the short form of the second file.
     #[test]

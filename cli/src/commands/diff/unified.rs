@@ -5,6 +5,7 @@
 
 use super::Side;
 use super::pieces::Group;
+use crate::shown::Shown;
 use jiff::Zoned;
 use std::path::Path;
 
@@ -34,7 +35,7 @@ impl Heads {
 
 /// A file's name as patch(1) reads it: in quotes, as in C, where it holds what would end it.
 fn named(prefix: &str, path: &Path) -> String {
-    let path = path.display().to_string();
+    let path = path.shown();
     let name = format!("{prefix}/{}", path.trim_start_matches('/'));
     if !name.contains(['\t', '\n', '"', '\\']) {
         return name;

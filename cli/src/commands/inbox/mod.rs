@@ -22,6 +22,7 @@ use crate::client;
 use crate::engine::{self, Stop};
 use crate::failure::{Failure, Kind};
 use crate::instance::Markers;
+use crate::shown::Shown;
 use crate::ui::{self, Ui};
 use crate::units::{counted, size};
 use crate::wire::{self, Item, Op, WirePath};
@@ -91,11 +92,11 @@ pub(super) fn inbox(ui: &Ui, vault: &Path, args: &Import) -> Result<(), Failure>
 /// `Usage`, or that it is not there.
 fn root(dir: &Path, vault: &Path) -> Result<PathBuf, Failure> {
     let root = fs::canonicalize(outside(dir, vault)?)
-        .map_err(|error| Failure::io(format_args!("find {}", dir.display()), &error))?;
+        .map_err(|error| Failure::io(format_args!("find {}", dir.shown()), &error))?;
     if !root.is_dir() {
         return Err(Failure::usage(format!(
             "{} is no folder that can be watched.",
-            dir.display()
+            dir.shown()
         )));
     }
     let own = fs::canonicalize(vault).unwrap_or_else(|_| vault.to_owned());
@@ -103,7 +104,7 @@ fn root(dir: &Path, vault: &Path) -> Result<PathBuf, Failure> {
     if own.starts_with(&root) || mount.is_some_and(|mount| mount.starts_with(&root)) {
         return Err(Failure::usage(format!(
             "The vault itself lies in {}; watch a folder that does not hold it.",
-            dir.display()
+            dir.shown()
         )));
     }
     Ok(root)
@@ -153,7 +154,7 @@ impl<'a> Inbox<'a> {
     }
 
     fn keep(&mut self, ears: &Ears, ask: Ask<'_>) -> Result<(), Failure> {
-        ui::remark(&format!("Watching {}; Ctrl-C ends it.", self.root.display()));
+        ui::remark(&format!("Watching {}; Ctrl-C ends it.", self.root.shown()));
         let mut next_look = Instant::now();
         let ended = loop {
             if ears.interrupted.load(Ordering::Relaxed) {
@@ -163,7 +164,7 @@ impl<'a> Inbox<'a> {
                 if !self.root.is_dir() {
                     break Err(Failure::failed(format!(
                         "The folder {} is gone, so nothing more comes from it.",
-                        self.root.display()
+                        self.root.shown()
                     )));
                 }
                 self.waiting.look_through();
@@ -249,7 +250,7 @@ impl<'a> Inbox<'a> {
 
     fn came(&mut self, path: &Path, mark: Mark, taken: &Taken) {
         if let Some((reason, why)) = &taken.left {
-            let shown = path.strip_prefix(&self.root).unwrap_or(path).display();
+            let shown = path.strip_prefix(&self.root).unwrap_or(path).shown();
             match reason {
                 Reason::Special | Reason::Own => {
                     self.waiting.done(path, mark);
@@ -285,19 +286,15 @@ impl<'a> Inbox<'a> {
         let name = taken.name.as_ref().map_or(below, |name| name.0.as_path());
         let renamed = match name == below {
             true => String::new(),
-            false => format!(" as {}", name.display()),
+            false => format!(" as {}", name.shown()),
         };
         let how = if taken.is_new { "Taken in" } else { "There already" };
-        format!("{how}: {}{renamed} ({})", below.display(), size(taken.bytes))
+        format!("{how}: {}{renamed} ({})", below.shown(), size(taken.bytes))
     }
 
     /// Removes what the vault has by now.
     fn removed(&mut self, path: &Path, was: Mark, taken: &Taken) -> bool {
-        let shown = path
-            .strip_prefix(&self.root)
-            .unwrap_or(path)
-            .display()
-            .to_string();
+        let shown = path.strip_prefix(&self.root).unwrap_or(path).shown().to_string();
         if !taken.same {
             // It changed after it was taken in, and comes again; or the one in the vault did.
             return false;

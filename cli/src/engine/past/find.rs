@@ -3,9 +3,10 @@
 
 use super::super::transfer::parts;
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::history::{Moment, Named, Whose};
 use coffer_fs::types::{Kind, ROOT};
-use coffer_store::ids::NodeId;
+use coffer_store::ids::{EntityId, NodeId};
 use coffer_store::record::Time;
 use coffer_store::vault::{Removed, Subject, Vault, VersionInfo};
 use jiff::Timestamp;
@@ -111,11 +112,11 @@ pub(super) fn find(store: &Vault, named: &Named) -> Result<Target, Failure> {
     Err(Failure::failed(match named.removed {
         true => format!(
             "Nothing that was removed at {} is kept; “coffer trash” lists what is.",
-            path.display()
+            path.shown()
         ),
         false => format!(
             "There is no {} in the vault, and nothing that was removed there is kept; “coffer trash” lists what was removed.",
-            path.display()
+            path.shown()
         ),
     }))
 }
@@ -125,7 +126,7 @@ impl Target {
     pub(super) fn shown(&self) -> String {
         match self.path.as_os_str().is_empty() {
             true => "/".to_owned(),
-            false => self.path.display().to_string(),
+            false => self.path.shown(),
         }
     }
 
@@ -144,7 +145,7 @@ impl Target {
                 self.shown()
             ))),
             Found::Live(ino, Kind::File | Kind::Symlink) => {
-                let of = Subject::File(*ino);
+                let of = of_file(store, *ino)?;
                 Ok((of, None, store.versions(of)?))
             }
             Found::Live(..) => Err(Failure::failed(format!(
@@ -225,12 +226,27 @@ pub(super) fn stamp(time: Time) -> Timestamp {
     })
 }
 
+/// The history of a file that is there, whichever file a save puts in its place.
+///
+/// # Errors
+/// The vault's, if it is gone.
+pub(super) fn of_file(store: &Vault, ino: u64) -> Result<Subject, Failure> {
+    let entity = store.entity(ino)?;
+    Ok(Subject::Entity { entity, seen: ino })
+}
+
 /// A history as it crosses the socket, and back.
-pub(super) fn whose(of: Subject) -> Whose {
-    match of {
-        Subject::File(ino) => Whose::File(ino),
-        Subject::Removed(node) => Whose::Removed(node.to_string()),
-    }
+///
+/// # Errors
+/// The vault's, if it is gone.
+pub(super) fn whose(store: &Vault, of: Subject) -> Result<Whose, Failure> {
+    let (entity, seen) = match of {
+        Subject::Removed(node) => return Ok(Whose::Removed(node.to_string())),
+        Subject::Entity { entity, seen } => (entity, seen),
+        Subject::File(ino) => (store.entity(ino)?, ino),
+    };
+    let entity = entity.to_string();
+    Ok(Whose::File { entity, seen })
 }
 
 /// The inverse.
@@ -239,21 +255,26 @@ pub(super) fn whose(of: Subject) -> Whose {
 /// `Usage` for what is no node's id.
 pub(super) fn subject(whose: &Whose) -> Result<Subject, Failure> {
     match whose {
-        Whose::File(ino) => Ok(Subject::File(*ino)),
-        Whose::Removed(hex) => node(hex)
-            .map(Subject::Removed)
+        Whose::File { entity, seen } => id(entity)
+            .map(|id| Subject::Entity {
+                entity: EntityId(id),
+                seen: *seen,
+            })
+            .ok_or_else(|| Failure::usage("The request names no file.")),
+        Whose::Removed(hex) => id(hex)
+            .map(|id| Subject::Removed(NodeId(id)))
             .ok_or_else(|| Failure::usage("The request names no removed file.")),
     }
 }
 
-fn node(hex: &str) -> Option<NodeId> {
+fn id(hex: &str) -> Option<[u8; 16]> {
     let digits: Option<Vec<u8>> = hex.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect();
     let digits = digits.filter(|digits| digits.len() == 32)?;
     let mut id = [0; 16];
     for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = pair[0] << 4 | pair[1];
     }
-    Some(NodeId(id))
+    Some(id)
 }
 
 /// A path of the store as the system's.
@@ -268,11 +289,22 @@ mod tests {
     /// Guards ids across the socket, and what is none.
     #[test]
     fn histories_cross_the_socket() {
-        for of in [Subject::File(7), Subject::Removed(NodeId([0xa5; 16]))] {
-            assert_eq!(subject(&whose(of)).unwrap(), of);
-        }
+        let (file, removed) = (EntityId([0x5a; 16]), NodeId([0xa5; 16]));
+        let of = |entity: String| Whose::File { entity, seen: 7 };
+        assert_eq!(
+            subject(&of(file.to_string())).unwrap(),
+            Subject::Entity {
+                entity: file,
+                seen: 7
+            }
+        );
+        assert_eq!(
+            subject(&Whose::Removed(removed.to_string())).unwrap(),
+            Subject::Removed(removed)
+        );
         for hex in ["", "a5", "g".repeat(32).as_str(), "a".repeat(33).as_str()] {
             assert!(subject(&Whose::Removed(hex.into())).is_err(), "{hex}");
+            assert!(subject(&of(hex.into())).is_err(), "{hex}");
         }
     }
 

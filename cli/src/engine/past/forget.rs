@@ -1,13 +1,14 @@
 //! Destroying histories, and giving room back.
 
 use super::super::Vault;
-use super::find::{live, removed, subject, whose};
+use super::find::{live, of_file, removed, subject, whose};
 use crate::answers::history::{Freed, Weight};
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::history::Whose;
 use coffer_fs::types::Kind;
 use coffer_store::record::Time;
-use coffer_store::vault::{OpError, Purged, Subject, Vault as Store};
+use coffer_store::vault::{Purged, Subject, Vault as Store};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -31,25 +32,25 @@ pub(super) fn weigh(store: &Store, path: &Path) -> Result<Weight, Failure> {
     let mut files: Vec<u64> = files.into_iter().collect();
     files.sort_unstable();
     for ino in files {
-        let of = Subject::File(ino);
+        let of = of_file(store, ino)?;
         let versions = store.versions(of)?;
         // The present one stays.
         let old = versions.len().saturating_sub(1) as u64;
         if old > 0 {
             weight.files += 1;
             weight.versions += old;
-            weight.of.push(whose(of));
+            weight.of.push(whose(store, of)?);
         }
     }
     for gone in removed(store, Some(path))? {
         weight.removed += 1;
         weight.versions += gone.versions;
-        weight.of.push(whose(Subject::Removed(gone.node)));
+        weight.of.push(whose(store, Subject::Removed(gone.node))?);
     }
     if found.is_none() && weight.of.is_empty() {
         return Err(Failure::failed(format!(
             "There is no {} in the vault, and nothing that was removed there is kept.",
-            path.display()
+            path.shown()
         )));
     }
     Ok(weight)
@@ -76,7 +77,8 @@ fn below(store: &Store, folder: u64, files: &mut HashSet<u64>) -> Result<(), Fai
     Ok(())
 }
 
-/// Destroys these histories, and the bytes that nothing else needs.
+/// Destroys these histories, and the bytes that nothing else needs. A file that is there no more since
+/// it was asked about is counted as missed: what was agreed to is another thing.
 ///
 /// # Errors
 /// The vault's; what was destroyed before that is.
@@ -87,17 +89,24 @@ pub(super) fn purge(vault: &Vault, of: &[Whose]) -> Result<Freed, Failure> {
     for whose in of {
         match subject(whose)? {
             Subject::Removed(node) => removed.push(node),
-            file => count(&mut freed, store.purge(file), 0)?,
+            file => match store.purge(file) {
+                Err(error) if error.errno() == libc::ENOENT => freed.missed += 1,
+                purged => count(&mut freed, purged?, 0),
+            },
         }
     }
     // At once, which is much quicker; one by one if some are gone since they were asked about.
     match store.purge_removed(&removed) {
         Err(error) if error.errno() == libc::ENOENT => {
             for node in removed {
-                count(&mut freed, store.purge(Subject::Removed(node)), 1)?;
+                match store.purge(Subject::Removed(node)) {
+                    // Purged or brought back by then.
+                    Err(error) if error.errno() == libc::ENOENT => {}
+                    purged => count(&mut freed, purged?, 1),
+                }
             }
         }
-        purged => count(&mut freed, purged, removed.len() as u64)?,
+        purged => count(&mut freed, purged?, removed.len() as u64),
     }
     vault.commit()?;
     room(store, &mut freed)?;
@@ -121,17 +130,9 @@ pub(super) fn collect(vault: &Vault) -> Result<Freed, Failure> {
     Ok(freed)
 }
 
-/// Counts what was purged; what was gone by then, purged or brought back, is nothing.
-fn count(freed: &mut Freed, purged: Result<Purged, OpError>, removed: u64) -> Result<(), Failure> {
-    match purged {
-        Ok(purged) => {
-            freed.versions += purged.versions;
-            freed.removed += removed;
-            Ok(())
-        }
-        Err(error) if error.errno() == libc::ENOENT => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+fn count(freed: &mut Freed, purged: Purged, removed: u64) {
+    freed.versions += purged.versions;
+    freed.removed += removed;
 }
 
 fn room(store: &Store, freed: &mut Freed) -> Result<(), Failure> {

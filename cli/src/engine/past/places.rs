@@ -4,6 +4,7 @@ use super::super::transfer::parts;
 use super::announce::Announce;
 use super::find::plain_path;
 use crate::failure::Failure;
+use crate::shown::Shown;
 use coffer_fs::types::{Kind, ROOT};
 use coffer_store::record::{Meta, Time};
 use coffer_store::vault::{At, Vault};
@@ -51,7 +52,7 @@ pub(super) fn place(store: &Vault, path: &Path, announce: &Announce<'_>) -> Resu
 pub(super) fn taken(path: &Path) -> Failure {
     Failure::failed(format!(
         "There is a {} already, and it is left alone; choose another place with --to.",
-        path.display()
+        path.shown()
     ))
 }
 
@@ -64,7 +65,7 @@ fn folders(store: &Vault, parts: &[Vec<u8>], announce: &Announce<'_>) -> Result<
             Ok(_) => {
                 return Err(Failure::failed(format!(
                     "{} is a file now, so nothing can lie below it; choose another place with --to.",
-                    plain_path(&path).display()
+                    plain_path(&path).shown()
                 )));
             }
             Err(error) if error.errno() == libc::ENOENT => {

@@ -34,7 +34,7 @@ pub(super) fn restore(
     let path = to.map_or(target.path.as_path(), |to| to.0.as_path());
     let restored = match (&target.found, to) {
         (Found::Gone(_), _) => revive::revive(store, &target, path, &announce),
-        (Found::Live(ino, _), None) => in_place(store, &target, *ino, &announce),
+        (Found::Live(ino, _), None) => in_place(store, mount, &target, *ino, &announce),
         (Found::Live(ino, _), Some(_)) => elsewhere(store, &target, *ino, path, &announce),
     };
     // Also of what was done before something failed.
@@ -64,13 +64,29 @@ fn chosen<'a>(
     })
 }
 
-fn in_place(store: &Vault, target: &Target, ino: u64, announce: &Announce<'_>) -> Result<Restored, Failure> {
+fn unsaved(target: &Target) -> Failure {
+    Failure::failed(format!(
+        "{} is being written to, and what it holds now is no version yet, so it would be lost; close it first, or bring the version back beside it with --to.",
+        target.shown()
+    ))
+}
+
+fn in_place(
+    store: &Vault,
+    mount: Option<&Mount>,
+    target: &Target,
+    ino: u64,
+    announce: &Announce<'_>,
+) -> Result<Restored, Failure> {
+    if let Some(mount) = mount
+        && store.is_being_written(ino)
+    {
+        // What a program has written into mapped memory, and the kernel has not passed on, is no version.
+        mount.flush();
+    }
     let (subject, _, versions) = target.file(store)?;
     if is_unsaved(store, subject, &versions)? {
-        return Err(Failure::failed(format!(
-            "{} is being written to, and what it holds now is no version yet, so it would be lost; close it first, or bring the version back beside it with --to.",
-            target.shown()
-        )));
+        return Err(unsaved(target));
     }
     let version = chosen(target, &versions, false)?;
     let mut restored = Restored {
@@ -83,13 +99,18 @@ fn in_place(store: &Vault, target: &Target, ino: u64, announce: &Announce<'_>) -
         files: 1,
         folders: 0,
         left: Vec::new(),
-        earlier: 0,
+        apart: 0,
     };
     if versions.last().is_some_and(|last| last.number == version.number) {
         restored.unchanged = true;
         return Ok(restored);
     }
-    store.restore_version(ino, version.number).map_err(lost)?;
+    let restored_in = store.restore_version(subject, version.number);
+    let ino = restored_in.map_err(|error| match error.errno() {
+        // Somebody has written to it since we looked.
+        libc::EBUSY => unsaved(target),
+        _ => lost(error),
+    })?;
     let (folder, name) = lies(store, &target.path)?;
     announce.content(folder, &name, ino);
     // What it was until now is the version before the one that this made.
@@ -136,7 +157,7 @@ fn elsewhere(
         files: 1,
         folders,
         left: Vec::new(),
-        earlier: 0,
+        apart: 0,
     })
 }
 

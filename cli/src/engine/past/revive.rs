@@ -6,6 +6,7 @@ use super::find::{Found, Target, is_below, plain_path, stamp};
 use super::places::{Place, place, taken};
 use crate::answers::history::{Left, Restored};
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::WirePath;
 use coffer_fs::types::Kind;
 use coffer_store::record::Time;
@@ -52,7 +53,7 @@ fn back(
             error if error.errno() == libc::EEXIST => taken(path),
             error if error.errno() == libc::ENOENT => Failure::failed(format!(
                 "{} is not kept any more; “coffer trash” lists what is.",
-                path.display()
+                path.shown()
             )),
             error => error.into(),
         })
@@ -80,12 +81,12 @@ fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) ->
         files: 1,
         folders,
         left: Vec::new(),
-        earlier: 0,
+        apart: 0,
     })
 }
 
 fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) -> Result<Restored, Failure> {
-    let (lay, earlier) = together(top, store.removed()?);
+    let (lay, apart) = together(top, store.removed()?);
     let (at, above) = place(store, path, announce)?;
     let ino = back(store, top, None, &at, path)?;
     announce.made(at.folder, &at.name, ino);
@@ -99,7 +100,7 @@ fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) ->
         files: 0,
         folders: above + 1,
         left: Vec::new(),
-        earlier,
+        apart,
     };
     for gone in &lay {
         let below = plain_path(&gone.path[top.path.len() + 1..]);
@@ -123,24 +124,23 @@ fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) ->
 }
 
 /// What was removed together with a folder, folders before what lay in them; and how much of what
-/// lay there once was removed before, and stays so.
+/// lay there once was removed at another time, before or after, and stays so.
 fn together(top: &Removed, removed: Vec<Removed>) -> (Vec<Removed>, u64) {
-    let mut lay: Vec<Removed> = removed
-        .into_iter()
-        .filter(|gone| is_below(&gone.path, &top.path) && gone.removed <= top.removed)
-        .collect();
+    let lay = removed.into_iter().filter(|gone| is_below(&gone.path, &top.path));
+    // Later than the folder: of another that was called so, or of a clock that was set back.
+    let (mut lay, later): (Vec<Removed>, Vec<Removed>) = lay.partition(|gone| gone.removed <= top.removed);
     lay.sort_by_key(|gone| std::cmp::Reverse(gone.removed));
     let mut last = top.removed;
     let mut paths = HashSet::new();
     let mut went = Vec::new();
-    let mut earlier = 0;
+    let mut apart = later.len() as u64;
     for gone in lay {
         // Of two things of one path, the one that was removed later lay there at the end.
         if pause(gone.removed, last) <= PAUSE && paths.insert(gone.path.clone()) {
             last = gone.removed;
             went.push(gone);
         } else {
-            earlier += 1;
+            apart += 1;
         }
     }
     let depth = |gone: &Removed| {
@@ -152,7 +152,7 @@ fn together(top: &Removed, removed: Vec<Removed>) -> (Vec<Removed>, u64) {
             .count()
     };
     went.sort_by_key(|gone| (depth(gone), gone.kind != Kind::Folder));
-    (went, earlier)
+    (went, apart)
 }
 
 fn pause(earlier: Time, later: Time) -> i64 {
@@ -191,10 +191,11 @@ mod tests {
             gone("a/later", Kind::File, 1001),
             top.clone(),
         ];
-        let (went, earlier) = together(&top, all);
+        let (went, apart) = together(&top, all);
         let paths: Vec<&[u8]> = went.iter().map(|gone| &gone.path[..]).collect();
         assert_eq!(paths, [&b"a/b"[..], b"a/d", b"a/b/c"]);
         assert_eq!(went[1].removed.sec, 980);
-        assert_eq!(earlier, 2);
+        // “old”, the first “d”, and “later”: what a clock that was set back has made later is counted.
+        assert_eq!(apart, 3);
     }
 }

@@ -32,12 +32,12 @@ pub(super) fn list(store: &Vault, of: &Named, newest: Option<u64>) -> Result<His
         }
     };
     let size = match subject {
-        Subject::File(ino) => store.stat(ino)?.size,
         Subject::Removed(_) => gone.map_or(0, |gone| gone.size),
+        of => store.stat(store.shown_by(of)?)?.size,
     };
     Ok(History {
         path: WirePath(target.path.clone()),
-        whose: whose(subject),
+        whose: whose(store, subject)?,
         removed: gone.map(|gone| stamp(gone.removed)),
         picked: target.moment.is_some(),
         total: versions.len() as u64,
@@ -55,9 +55,10 @@ pub(super) fn list(store: &Vault, of: &Named, newest: Option<u64>) -> Result<His
 /// # Errors
 /// The vault's.
 pub(super) fn is_unsaved(store: &Vault, of: Subject, versions: &[VersionInfo]) -> Result<bool, Failure> {
-    let (Subject::File(ino), Some(last)) = (of, versions.last()) else {
+    let Some(last) = versions.last().filter(|_| !matches!(of, Subject::Removed(_))) else {
         return Ok(false);
     };
+    let ino = store.shown_by(of)?;
     let stat = store.stat(ino)?;
     if stat.size != last.size {
         return Ok(true);
@@ -136,13 +137,13 @@ pub(super) fn read(
     let mut bytes = Vec::with_capacity(len);
     let number = match (subject, number) {
         (_, Some(number)) => number,
-        (Subject::File(ino), None) => {
-            store.read(ino, offset, len, &mut bytes)?;
-            return Ok(bytes);
-        }
-        (_, None) => {
+        (Subject::Removed(_), None) => {
             let versions = store.versions(subject)?;
             versions.last().ok_or_else(not_kept)?.number
+        }
+        (_, None) => {
+            store.read(store.shown_by(subject)?, offset, len, &mut bytes)?;
+            return Ok(bytes);
         }
     };
     let version = store.open_version(subject, number).map_err(lost)?;

@@ -8,6 +8,7 @@ use super::tally::{Came, Tally, Trouble, unwritable};
 use super::target::dress;
 use super::{count, parts};
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::Export;
 use coffer_fs::types::{Kind, ROOT};
 use coffer_store::record::Meta;
@@ -44,7 +45,7 @@ pub(super) fn export(
     let parts = parts(&asked.path.0)?;
     let (ino, kind) = find(vault, &parts, &asked.path.0)?;
     let dest = &asked.dest.0;
-    let failed = |error: &std::io::Error| Failure::io(format_args!("write to {}", dest.display()), error);
+    let failed = |error: &std::io::Error| Failure::io(format_args!("write to {}", dest.shown()), error);
     // One that is made is closed to others: what comes into it was.
     let mut maker = std::fs::DirBuilder::new();
     maker.recursive(true).mode(0o700);
@@ -93,7 +94,7 @@ fn find(vault: &Vault, parts: &[Vec<u8>], path: &Path) -> Result<(u64, Kind), Fa
             Err(error) if error.errno() == libc::ENOENT => {
                 return Err(Failure::failed(format!(
                     "There is no {} in the vault; paths begin at its root.",
-                    path.display()
+                    path.shown()
                 )));
             }
             found => found?,

@@ -28,6 +28,7 @@ mod walk;
 use super::{Mount, OnProgress, Vault};
 use crate::answers::Transfer;
 use crate::failure::{Failure, Kind};
+use crate::shown::Shown;
 use crate::wire::{Export, Import};
 use coffer_fs::adapter::Announcer;
 use std::time::{Duration, Instant};
@@ -121,7 +122,7 @@ pub(super) fn parts(path: &std::path::Path) -> Result<Vec<Vec<u8>>, Failure> {
                 Kind::Usage,
                 format!(
                     "{} goes up; name a place in the vault from its root.",
-                    path.display()
+                    path.shown()
                 ),
             )),
             part => Ok(part.to_vec()),

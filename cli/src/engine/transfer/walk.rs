@@ -11,6 +11,7 @@ use super::tally::{Tally, Trouble, unreadable};
 use super::{count, parts};
 use crate::answers::Reason;
 use crate::failure::Failure;
+use crate::shown::Shown;
 use crate::wire::{Import, Source};
 use coffer_fs::adapter::Announcer;
 use coffer_fs::types::{Kind, ROOT, Time};
@@ -106,7 +107,7 @@ pub(super) fn destination(taker: &Taker<'_>, path: &Path) -> Result<u64, Failure
             Ok(_) => {
                 return Err(Failure::failed(format!(
                     "{} lies in the vault as a file; name a folder with --into.",
-                    path.display()
+                    path.shown()
                 )));
             }
             Err(error) if error.errno() == libc::ENOENT => {
@@ -121,7 +122,7 @@ pub(super) fn destination(taker: &Taker<'_>, path: &Path) -> Result<u64, Failure
                     .map_err(|trouble| match trouble {
                         Trouble::End(failure) => failure,
                         Trouble::Skip(_, why) => {
-                            Failure::failed(format!("Cannot make {} in the vault: {why}.", path.display()))
+                            Failure::failed(format!("Cannot make {} in the vault: {why}.", path.shown()))
                         }
                         Trouble::Stopped => Failure::failed("Stopped."),
                     })?

@@ -132,6 +132,17 @@ impl Vault {
             work.later.push(ino);
             return Ok(());
         }
+        // What is to be chunked first is not what a sync should wait for.
+        let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
+        let quick = is_small || !work.is_sync();
+        let telling = match work.tells && quick && state.untold && state.may_be_told() {
+            true => self.telling(state.binding.key(inode.key()), state)?,
+            false => Telling::Later,
+        };
+        let may_tell = !matches!(telling, Telling::Later);
+        if !may_tell && state.is_clean() && !work.items.contains_key(&ino) {
+            return Ok(()); // untold, and not at rest: nothing to be written
+        }
         let mut item = work.items.remove(&ino).unwrap_or_else(|| Item {
             inode: inode.clone(),
             plan: None,
@@ -145,17 +156,7 @@ impl Vault {
             left: false,
         });
         item.left = false;
-        let resting = state.writers == 0 && work.tells;
-        // What is to be chunked first is not what a sync should wait for.
-        let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
-        let quick = is_small || !work.is_sync();
-        let stays = state.meta.kind.is_local() || state.is_scratch() || state.is_begun();
-        let may_tell = resting && quick && state.untold && !stays;
-        item.telling = match may_tell {
-            true => self.telling(state.binding.key(inode.key()), state)?,
-            false => Telling::Later,
-        };
-        let may_tell = !matches!(item.telling, Telling::Later);
+        item.telling = telling;
         item.publish = may_tell;
         let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
         if let Err(e) = &result

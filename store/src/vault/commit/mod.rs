@@ -144,10 +144,12 @@ impl Vault {
                 what: "what was to be committed".into(),
             })
         });
-        committer.left = work.later.iter().copied().collect();
-        committer
-            .left
-            .extend(work.items.values().filter(|i| i.left).map(|i| i.inode.ino));
+        if result.is_ok() {
+            committer.left.clear();
+        }
+        // After one that failed, what the one before left is still not taken along.
+        let left = work.items.values().filter(|i| i.left).map(|i| i.inode.ino);
+        committer.left.extend(left.chain(work.later.iter().copied()));
         for ino in std::mem::take(&mut work.later) {
             self.mark_dirty(ino);
         }
@@ -159,6 +161,8 @@ impl Vault {
             }
             Err(e) => {
                 self.core.note_failure(e);
+                // What was appended for it is appended anew.
+                self.core.strewn.lock().extend(self.core.packs.current());
                 self.give_back(&work);
             }
         }

@@ -3,8 +3,8 @@
 use super::work::Work;
 use crate::content::Plan;
 use crate::ids::{Ino, NodeNo};
-use crate::record::{NodeRecord, Time};
-use crate::tree::{DirtyNode, Replaced, Told, Tree};
+use crate::record::{GoneRecord, NodeRecord, Time};
+use crate::tree::{DirtyNode, Kind, Tree};
 use crate::vault::Vault;
 use crate::vault::publish::{GoneNode, ToldNow};
 
@@ -30,9 +30,7 @@ impl Vault {
                         self.be_behind(*ino, state);
                     }
                 }
-                if !same || state.meta.nlink == 0 {
-                    late.push((*ino, entity, now));
-                }
+                late.push((entity, now, !same || state.meta.nlink == 0));
             }
             if let Some(now) = now {
                 self.texts.told(entity, *ino, now.texts.clone());
@@ -80,6 +78,16 @@ impl Vault {
                     self.texts.may_show(*ino);
                 }
             }
+            let is_whole = |plan: &Plan| {
+                state
+                    .content
+                    .as_ref()
+                    .is_some_and(|c| c.changes() == plan.changes)
+            };
+            if !item.left && plan.as_ref().is_some_and(is_whole) {
+                // What there was before the save is on disk no more.
+                state.saving_since = None;
+            }
             let owner = item.inode.owner(&self.core, &state.binding);
             if let (Some(content), Some(plan)) = (state.content.as_mut(), &plan) {
                 content.done(plan, owner);
@@ -96,8 +104,14 @@ impl Vault {
                 self.mark_dirty(*ino);
             }
         }
-        for (ino, entity, now) in late {
-            self.told_late(ino, entity, now);
+        if !late.is_empty() {
+            // Nobody is half-way through taking one over.
+            let _tree = self.tree.read();
+            for (entity, now, gone) in late {
+                if gone || self.rebound.lock().has_heir(&entity) {
+                    self.told_late(entity, now);
+                }
+            }
         }
         let mut untold = self.untold.lock();
         for (ino, yes) in still {
@@ -117,11 +131,11 @@ impl Vault {
                 untold.nodes.remove(no);
             }
         }
-        untold.gone_rows.extend(work.gone_rows.drain(..));
-        untold.gone_rows.extend(work.noted.iter().copied());
         for no in &work.undone {
             untold.gone_rows.remove(no);
         }
+        untold.gone_rows.extend(work.gone_rows.drain(..));
+        untold.gone_rows.extend(work.noted.iter().copied());
         for node in work.removed.keys() {
             untold.removed.remove(node);
         }
@@ -140,13 +154,18 @@ impl Vault {
             let mut tree = self.tree.write();
             for (no, record) in &told.nodes {
                 if !tree.set_told(*no, record) {
-                    // It was removed while it was being told: that is to be told too.
+                    // It was removed while it was being told: that is to be told too, unless whoever
+                    // removed it knew that.
                     let saw = told.entities.get(&record.ino).map(|now| now.stand());
                     let saw = saw.unwrap_or_default();
                     let gone = GoneNode { id: record.id, saw };
                     let spare = tree.spare();
-                    self.untold.lock().gone.insert(spare, gone);
-                    self.removed_late(work, &tree, *no, record);
+                    let mut untold = self.untold.lock();
+                    if !untold.gone.values().any(|known| known.id == record.id) {
+                        untold.gone.insert(spare, gone);
+                    }
+                    drop(untold);
+                    self.removed_late(work, told, &tree, record);
                 }
             }
         }
@@ -159,26 +178,36 @@ impl Vault {
     }
 
     /// A name went while its file's first version was being told: only now there is something to
-    /// bring back. The tree is locked.
-    fn removed_late(&self, work: &Work, tree: &Tree, no: NodeNo, record: &NodeRecord) {
-        let (Some(item), Some(parent)) = (work.items.get(&record.ino), tree.node_of(record.parent)) else {
+    /// bring back, which is what was told, whatever the file stands for by now. The tree is locked.
+    fn removed_late(&self, work: &Work, told: &ToldNow, tree: &Tree, record: &NodeRecord) {
+        let item = work.items.get(&record.ino);
+        let Some((item, seen)) = item.and_then(|item| Some((item, item.seen.as_ref()?))) else {
             return;
         };
-        let gone = Replaced {
-            node: no,
-            ino: record.ino,
-            kind: record.kind,
-            id: record.id,
-            told: Told::Now,
-            name: record.name.as_slice().into(),
+        let saw = told.entities.get(&record.ino).map(|now| now.stand());
+        let saw = saw
+            .filter(|saw| !saw.is_empty())
+            .unwrap_or_else(|| seen.named_by());
+        let folder = record.kind == Kind::Folder;
+        let Some(parent) = tree.node_of(record.parent).filter(|_| folder || !saw.is_empty()) else {
+            return;
         };
+        let entity = seen.binding.entity();
         let state = item.inode.state.read();
-        let last = state.meta.nlink == 0;
-        let key = state.binding.key(item.inode.key());
-        let record = self.gone_record(&state, key, &gone, (parent, last), Time::now());
-        if let Some(record) = record {
-            self.untold.lock().removed.entry(gone.id).or_insert(record);
-        }
+        let nameless = state.meta.nlink == 0 || state.binding.entity() != entity;
+        let key = seen.binding.key(item.inode.key());
+        let gone = GoneRecord {
+            parent,
+            kind: record.kind,
+            entity: (!folder).then_some(entity),
+            key: (nameless && !folder).then(|| *key.expose()),
+            saw,
+            when: Time::now(),
+            size: seen.durable.size,
+            perm: seen.meta.perm,
+            name: record.name.clone(),
+        };
+        self.untold.lock().removed.entry(record.id).or_insert(gone);
     }
 
     /// It is not: everything is dirty as before.

@@ -80,6 +80,11 @@ impl Seen {
         self.drafts.last().filter(|_| !self.fresh)
     }
 
+    /// What named it.
+    pub(super) fn named_by(&self) -> Vec<EventRef> {
+        self.published.iter().chain(&self.beside).copied().collect()
+    }
+
     /// What the database must note: whether the other devices have not been told, and of content, and
     /// whether it is behind. What they never heard of is found by its names, which say so; and a
     /// folder is told by its name.

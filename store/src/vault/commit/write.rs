@@ -73,6 +73,7 @@ impl Vault {
         for (id, row) in &fresh {
             work.batch.put(Table::Chunks, id.0, row.encode());
         }
+        let strewn = self.note_strewn(&mut work.batch)?;
         let packs = self.core.packs.sync()?;
         for (pack, len) in &packs {
             work.batch
@@ -92,6 +93,7 @@ impl Vault {
         }
         self.core.packs.committed(&packs);
         committer.counters = counters;
+        self.core.strewn.lock().retain(|pack| !strewn.contains(pack));
         {
             let mut map = self.core.fresh.lock();
             for (id, _) in &fresh {

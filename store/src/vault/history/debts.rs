@@ -24,7 +24,8 @@ pub(in crate::vault) struct Debts {
     /// Payloads, by batch and by where in it they lay when it was made; true: nothing of them may
     /// be left in any pack.
     pub(in crate::vault) payloads: BTreeMap<u64, BTreeMap<u32, (Let, bool)>>,
-    /// Packs that hold bytes of such; true: they are to be written anew.
+    /// Packs that hold bytes of such, or others that nothing names: of chunks that are dead, and of
+    /// files before they were versions. True: they are to be written anew.
     pub(in crate::vault) packs: BTreeMap<u32, bool>,
     /// Files whose chunks are to be destroyed, where nothing else needs them.
     pub(in crate::vault) manifests: Vec<ManifestRef>,
@@ -84,6 +85,18 @@ impl Debts {
 }
 
 impl Vault {
+    /// Notes packs that hold what no row will name for long, if they are not noted yet: so a purge
+    /// finds it. Returns them. The committer is held.
+    pub(in crate::vault) fn note_strewn(&self, batch: &mut Batch) -> Result<BTreeSet<u32>, StoreError> {
+        let strewn = self.core.strewn.lock().clone();
+        for pack in &strewn {
+            if self.core.db.get(Table::Pending, &pack_note(*pack))?.is_none() {
+                note_pack(batch, *pack, false);
+            }
+        }
+        Ok(strewn)
+    }
+
     /// Reads all notes.
     pub(in crate::vault) fn debts(&self) -> Result<Debts, StoreError> {
         let mut debts = Debts::default();

@@ -1,14 +1,20 @@
 //! Listing versions.
 
+use std::sync::Arc;
+
 use super::{Subject, VersionInfo};
 use crate::core::StoreError;
 use crate::event::Form;
-use crate::ids::{ChainId, EntityId};
+use crate::ids::{ChainId, EntityId, Ino};
 use crate::keys::Key;
 use crate::record::{Kept, VersionRecord};
 use crate::tree::TreeError;
 use crate::vault::commit::Scope;
+use crate::vault::inode::Inode;
 use crate::vault::{OpError, Vault};
+
+/// How often a file is looked for that saves go on replacing.
+const TRIES: u32 = 16;
 
 /// An entity whose history is asked for.
 pub(super) struct Whose {
@@ -94,8 +100,8 @@ impl Vault {
     /// Whose history that is, once all that was saved is in it.
     pub(super) fn whose(&self, of: Subject) -> Result<Whose, OpError> {
         let told = match of {
-            Subject::File(ino) => {
-                let inode = self.get(ino)?;
+            Subject::File(_) | Subject::Entity { .. } => {
+                let inode = self.showing(of)?;
                 let state = inode.state.read();
                 !state.untold || state.writers > 0 || state.meta.kind.is_local()
             }
@@ -110,16 +116,21 @@ impl Vault {
     /// Whose history that is, as far as it is recorded.
     pub(super) fn whose_recorded(&self, of: Subject) -> Result<Whose, OpError> {
         match of {
-            Subject::File(ino) => {
-                let inode = self.get(ino)?;
-                let state = inode.state.read();
-                if state.content.is_none() {
-                    return Err(OpError::Errno(libc::EINVAL));
+            Subject::File(_) | Subject::Entity { .. } => {
+                for _ in 0..TRIES {
+                    let inode = self.showing(of)?;
+                    let state = inode.state.read();
+                    let entity = state.binding.entity();
+                    if state.content.is_none() {
+                        return Err(OpError::Errno(libc::EINVAL));
+                    }
+                    // A save may have come in between.
+                    if !matches!(of, Subject::Entity { entity: meant, .. } if meant != entity) {
+                        let key = state.binding.key(inode.key()).duplicate();
+                        return Ok(Whose { entity, key });
+                    }
                 }
-                Ok(Whose {
-                    entity: state.binding.entity(),
-                    key: state.binding.key(inode.key()).duplicate(),
-                })
+                Err(OpError::Errno(libc::EBUSY))
             }
             Subject::Removed(node) => {
                 let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
@@ -131,6 +142,42 @@ impl Vault {
                 Ok(Whose { entity, key })
             }
         }
+    }
+
+    /// The file that is there and shows this.
+    ///
+    /// # Errors
+    /// ENOENT if none does.
+    pub fn shown_by(&self, of: Subject) -> Result<Ino, OpError> {
+        Ok(self.showing(of)?.ino)
+    }
+
+    /// Whether somebody has a file open to write, or maps it: what was written may be on its way.
+    pub fn is_being_written(&self, ino: Ino) -> bool {
+        self.get(ino).is_ok_and(|inode| inode.state.read().writers > 0)
+    }
+
+    /// As [`Vault::shown_by`]; a moment later it may be another.
+    pub(super) fn showing(&self, of: Subject) -> Result<Arc<Inode>, OpError> {
+        let (entity, seen) = match of {
+            Subject::File(ino) => return self.get(ino),
+            Subject::Entity { entity, seen } => (entity, seen),
+            Subject::Removed(_) => return Err(TreeError::NotFound.into()),
+        };
+        let shows = |inode: &Inode| {
+            let state = inode.state.read();
+            state.binding.entity() == entity && state.meta.nlink > 0
+        };
+        if let Some(inode) = self.resident(seen)?.filter(|inode| shows(inode)) {
+            return Ok(inode);
+        }
+        for _ in 0..TRIES {
+            let Some(ino) = self.living(entity)? else { break };
+            if let Some(inode) = self.resident(ino)?.filter(|inode| shows(inode)) {
+                return Ok(inode);
+            }
+        }
+        Err(TreeError::NotFound.into())
     }
 
     /// Commits and tells what is at rest; half a save is left alone.

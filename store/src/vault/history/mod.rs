@@ -67,8 +67,16 @@ pub struct VersionInfo {
 /// Whose history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A file that is there.
+    /// A file that is there, whatever it stands for by then.
     File(Ino),
+    /// What a file that is there stands for. A save may put another file in its place: `seen` showed
+    /// it last, and is looked at first.
+    Entity {
+        /// The entity.
+        entity: EntityId,
+        /// The file.
+        seen: Ino,
+    },
     /// A removed one, by the node that is gone.
     Removed(NodeId),
 }
@@ -88,7 +96,7 @@ pub struct Removed {
     pub removed: Time,
     /// Bytes of its last version.
     pub size: u64,
-    /// How many versions are held.
+    /// How many versions are held, as far as they were counted.
     pub versions: u64,
 }
 

@@ -16,7 +16,7 @@ use super::{Purged, Subject};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::Let;
-use crate::ids::{EntityId, Ino, NodeId};
+use crate::ids::{EntityId, NodeId};
 use crate::keys::Key;
 use crate::record::{BodyRef, Kept, Time, VersionRecord};
 use crate::tree::TreeError;
@@ -37,7 +37,7 @@ impl Vault {
     pub fn purge(&self, of: Subject) -> Result<Purged, OpError> {
         match of {
             Subject::Removed(node) => self.purge_removed(&[node]),
-            Subject::File(_) => self.purge_past(of),
+            Subject::File(_) | Subject::Entity { .. } => self.purge_past(of),
         }
     }
 
@@ -48,10 +48,12 @@ impl Vault {
     /// As [`Vault::purge`]; ENOENT if one of them is not there.
     pub fn purge_removed(&self, nodes: &[NodeId]) -> Result<Purged, OpError> {
         self.writable()?;
+        // What is destroyed must not come back by a save that is under way.
+        self.end_grace(nodes);
         self.tell_saved()?;
         let _history = self.history.lock();
         let _committer = self.committer.lock();
-        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let names = self.removed_names()?;
         let mut batch = Batch::new();
         let mut purged = Purged::default();
@@ -78,18 +80,14 @@ impl Vault {
         self.writable()?;
         let mut begun = 0;
         for _ in 0..TRIES {
-            if let Subject::File(ino) = of {
-                begun += u64::from(self.begin_anew(ino)?);
-            }
+            begun += u64::from(self.begin_anew(of)?);
             let whose = self.whose(of)?;
             let _history = self.history.lock();
             let _committer = self.committer.lock();
-            if let Subject::File(ino) = of
-                && self.needs_past(ino)?
-            {
+            if self.needs_past(of)? {
                 continue; // somebody has saved meanwhile
             }
-            let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+            let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
             let mut batch = Batch::new();
             let versions = self.forget(&mut batch, &stand, whose.entity, &whose.key)?;
             batch.delete(Table::Documents, whose.entity.0);
@@ -104,26 +102,26 @@ impl Vault {
 
     /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
     /// if that is so already.
-    fn begin_anew(&self, ino: Ino) -> Result<bool, OpError> {
+    fn begin_anew(&self, of: Subject) -> Result<bool, OpError> {
         self.commit_all(Scope::Timer)?;
-        if !self.needs_past(ino)? {
+        if !self.needs_past(of)? {
             return Ok(false);
         }
-        let inode = self.get(ino)?;
+        let inode = self.showing(of)?;
         {
             let mut state = inode.state.write();
             (state.anew, state.untold, state.meta_dirty) = (true, true, true);
         }
-        self.mark_dirty(ino);
+        self.mark_dirty(inode.ino);
         self.commit_all(Scope::Timer)?;
         // It was not told if somebody has it open to write.
         inode.state.write().anew = false;
-        Ok(!self.needs_past(ino)?)
+        Ok(!self.needs_past(of)?)
     }
 
     /// Whether what a file shows is a change of what was before it.
-    fn needs_past(&self, ino: Ino) -> Result<bool, OpError> {
-        let inode = self.get(ino)?;
+    fn needs_past(&self, of: Subject) -> Result<bool, OpError> {
+        let inode = self.showing(of)?;
         let (entity, key, named_by) = {
             let state = inode.state.read();
             let key = state.binding.key(inode.key()).duplicate();
@@ -140,7 +138,8 @@ impl Vault {
     /// Applies what a purge changes; `urgent`: something is to go from the packs.
     fn apply_purge(&self, mut batch: Batch, urgent: bool) -> Result<(), StoreError> {
         if urgent {
-            // What was let go of before lies in packs, perhaps with the same bytes in it.
+            // What was let go of before lies in packs, perhaps with the same bytes in it: so do states
+            // of files that never became versions.
             for (pack, surely) in self.debts()?.packs {
                 if !surely {
                     note_pack(&mut batch, pack, true);
@@ -149,6 +148,8 @@ impl Vault {
         }
         self.core.db.apply(&batch)?;
         if urgent {
+            // Those that were replaced a moment ago hold it, too.
+            self.replaced.lock().urge();
             self.owes.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -33,6 +33,9 @@ pub(crate) fn removed_aad(node: &NodeId) -> Aad {
     }
 }
 
+/// How often rows are read anew, while others are forgotten, before everybody has to wait for it.
+const SCANS: u32 = 3;
+
 /// How deep a removed path can lie: rows that are damaged may run in circles.
 const DEPTH: usize = 4096;
 
@@ -77,7 +80,7 @@ impl Vault {
     }
 
     /// One row.
-    pub(super) fn gone_row(&self, node: NodeId) -> Result<Option<GoneRow>, StoreError> {
+    pub(in crate::vault) fn gone_row(&self, node: NodeId) -> Result<Option<GoneRow>, StoreError> {
         let sealed = self.core.db.get(Table::Removed, &node.0)?;
         sealed.map(|sealed| self.open_gone(node, &sealed)).transpose()
     }
@@ -123,31 +126,61 @@ impl Vault {
 
     /// The file that shows this entity under a name, if one does.
     pub(in crate::vault) fn living(&self, entity: EntityId) -> Result<Option<Ino>, StoreError> {
-        let resident = self.inodes.lock().all();
-        for inode in resident {
-            let state = inode.state.read();
-            if state.binding.entity() == entity && state.meta.nlink > 0 {
-                return Ok(Some(inode.ino));
-            }
+        if let Some(ino) = self.living_resident(&self.tree.read(), entity) {
+            return Ok(Some(ino));
         }
+        let mut tries = 0;
+        loop {
+            // Rows are read before the tree is held, but for the last time: there are many.
+            let held = (tries == SCANS).then(|| self.tree.read());
+            let stand = self.inodes.lock().stand();
+            let rows = self.rows_of(entity)?;
+            let tree = held.unwrap_or_else(|| self.tree.read());
+            if let Some(ino) = self.living_resident(&tree, entity) {
+                return Ok(Some(ino));
+            }
+            for ino in rows {
+                // One in memory has been looked at; and the row may have changed since.
+                if self.inodes.lock().get(ino).is_none() && self.row_shows(ino, entity) {
+                    return Ok(Some(ino));
+                }
+            }
+            // It is in no row that was there, unless one was forgotten that had it in memory only.
+            if tries == SCANS || self.inodes.lock().stand() == stand {
+                return Ok(None);
+            }
+            tries += 1;
+        }
+    }
+
+    /// The same among those in memory. While the tree is held, no file takes over from another: half-way
+    /// in between no file shows the entity.
+    fn living_resident(&self, _: &Tree, entity: EntityId) -> Option<Ino> {
+        let resident = self.inodes.lock().all();
+        let mut shows = resident.into_iter().filter(|inode| {
+            let state = inode.state.read();
+            state.binding.entity() == entity && state.meta.nlink > 0 && state.content.is_some()
+        });
+        shows.next().map(|inode| inode.ino)
+    }
+
+    /// Files whose rows name this entity.
+    fn rows_of(&self, entity: EntityId) -> Result<Vec<Ino>, StoreError> {
         let mut inos: Vec<Ino> = Vec::new();
         self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
             inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
             true
         })?;
-        for ino in inos {
-            // One in memory has been looked at, and its row may be of before.
-            let known = self.inodes.lock().get(ino);
-            if known.is_none()
-                && let Ok(Some((_, record))) = self.read_record(ino)
-                && record.entity == entity
-                && record.meta.nlink > 0
-                && record.meta.kind != Kind::Folder
-            {
-                return Ok(Some(ino));
-            }
-        }
-        Ok(None)
+        inos.retain(|ino| self.row_shows(*ino, entity));
+        Ok(inos)
+    }
+
+    fn row_shows(&self, ino: Ino, entity: EntityId) -> bool {
+        self.read_record(ino).is_ok_and(|found| {
+            found.is_some_and(|(_, record)| {
+                record.entity == entity && record.meta.nlink > 0 && record.meta.kind != Kind::Folder
+            })
+        })
     }
 
     /// Everything that was removed and can be brought back, the latest first.
@@ -156,14 +189,20 @@ impl Vault {
     /// As [`StoreError`] says.
     pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
         self.tell_saved()?;
-        self.recorded_removed()
+        self.removed_of(true)
     }
 
-    /// The same, but only what is recorded already: for who must wait for no commit.
+    /// The same, but only what is recorded already: for who must wait for no commit. The versions of
+    /// what has another name are not counted, since its key is not beside it.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn recorded_removed(&self) -> Result<Vec<Removed>, StoreError> {
+        self.removed_of(false)
+    }
+
+    /// `all_counted`: those of files that have other names, too, which takes the committer.
+    fn removed_of(&self, all_counted: bool) -> Result<Vec<Removed>, StoreError> {
         let (rows, bad) = self.gone_rows()?;
         if bad > 0 {
             self.note_problem(Problem::new(
@@ -178,7 +217,7 @@ impl Vault {
             }
         }
         let keyless = |row: &GoneRow| row.record.entity.is_some_and(|e| !keys.contains_key(&e));
-        if rows.iter().any(keyless) {
+        if all_counted && rows.iter().any(keyless) {
             // Names of files that have others.
             let _committer = self.committer.lock();
             keys = self.stand(false, &mut |_, _, _| Ok(()))?.keys;
@@ -263,5 +302,39 @@ impl<'a> Paths<'a> {
         }
         parts.reverse();
         parts.join(&b'/')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, vault};
+
+    /// One removed hard link, whose row has no key, made every look into `.coffer` wait for the commit or
+    /// collection under way.
+    #[test]
+    fn what_is_recorded_waits_for_no_commit() {
+        let vault = vault(&SimDisk::new());
+        let ino = vault.make(ROOT, b"note", file_meta(), b"").unwrap();
+        vault.open(ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), b"text", false).unwrap();
+        vault.release(ino, true);
+        vault.link(ino, ROOT, b"again").unwrap();
+        vault.commit().unwrap();
+        vault.remove(ROOT, b"again", false).unwrap();
+        vault.commit().unwrap();
+        assert_eq!(vault.removed().unwrap()[0].versions, 1);
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            let held = vault.committer.lock();
+            scope.spawn(|| tell.send(vault.recorded_removed().unwrap().len()));
+            let found = told.recv_timeout(Duration::from_secs(10));
+            drop(held);
+            assert_eq!(found, Ok(1));
+        });
     }
 }

@@ -21,25 +21,33 @@ pub(in crate::vault) struct Bytes {
 
 impl Vault {
     /// Lets a file have the bytes, permissions and xattrs of one of its versions, in one step, as a
-    /// version more. Open handles see it as a write by somebody else.
+    /// version more. Open handles see it as a write by somebody else. Returns the file: of an entity,
+    /// the one that shows it by now.
     ///
     /// # Errors
-    /// As [`Vault::open_version`], and as [`OpError`] says; then it is as it was.
-    pub fn restore_version(&self, ino: Ino, number: u64) -> Result<(), OpError> {
+    /// EBUSY if it holds something that is no version yet and would be lost; as
+    /// [`Vault::open_version`], and as [`OpError`] says; then it is as it was.
+    pub fn restore_version(&self, of: Subject, number: u64) -> Result<Ino, OpError> {
         self.writable()?;
-        let whose = self.whose(Subject::File(ino))?;
-        // Nothing of it is thinned or purged before it is the file's again.
+        let whose = self.whose(of)?;
+        // Nothing of it is thinned or purged before it is the file's again; and no commit is under
+        // way, which might fail: then what it told is no version after all.
         let _history = self.history.lock();
+        let _committer = self.committer.lock();
         let record = self.held_version(&whose.key, &whose.entity, number)?;
         let version = self.version_payload(&whose.key, whose.entity, &record)?;
         let bytes = self.bytes_of((&whose.key, whose.entity), &record, &version)?;
-        let inode = self.get(ino)?;
+        let inode = self.showing(of)?;
         let now = Time::now();
         let mut guard = inode.state.write();
         let state = &mut *guard;
         let same = state.binding.entity() == whose.entity && state.meta.kind == version.kind;
-        // What was saved just now is a version, too.
+        // What was saved just now is a version, too. What is not is lost for good: bytes that came
+        // since somebody asked whether there are any; those of a file without a name become none.
         self.capture(&inode, state);
+        if same && (state.fresh || state.meta.nlink == 0) {
+            return Err(OpError::Errno(libc::EBUSY));
+        }
         let Some(content) = state.content.as_mut().filter(|_| same) else {
             return Err(OpError::Errno(libc::ESTALE));
         };
@@ -53,8 +61,8 @@ impl Vault {
         // It is made from what is there, whoever had what.
         (state.on_present, state.program) = (true, None);
         drop(guard);
-        self.mark_dirty(ino);
-        Ok(())
+        self.mark_dirty(inode.ino);
+        Ok(inode.ino)
     }
 
     /// Brings one removed file or empty folder back, at a place that is free, with its history, at
@@ -66,7 +74,8 @@ impl Vault {
     /// [`Vault::open_version`].
     pub fn bring_back(&self, node: NodeId, number: Option<u64>, at: At<'_>) -> Result<Ino, OpError> {
         self.writable()?;
-        // Its removal is told before it comes back.
+        // Its removal is told before it comes back; and it comes back once, not by a save as well.
+        self.end_grace(&[node]);
         self.tell_saved()?;
         let _history = self.history.lock();
         let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;

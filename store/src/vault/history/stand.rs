@@ -88,8 +88,9 @@ impl Stand {
 }
 
 impl Vault {
-    /// Reads what stands. `strictly`: a record that cannot be read is an error; else it is left
-    /// out, and with it its entity's key.
+    /// Reads what stands. `strictly`: a record that cannot be read is an error, and whoever destroys
+    /// anything asks so, since what that one stands for is not known; else it is left out, and with
+    /// it its entity's key.
     pub(in crate::vault) fn stand(&self, strictly: bool, each: EachInode<'_>) -> Result<Stand, StoreError> {
         let mut inos: Vec<Ino> = Vec::new();
         self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
@@ -97,13 +98,7 @@ impl Vault {
             true
         })?;
         let mut standing = Stand::default();
-        let resident: HashMap<Ino, Arc<Inode>> = self
-            .inodes
-            .lock()
-            .all()
-            .into_iter()
-            .map(|inode| (inode.ino, inode))
-            .collect();
+        let mut in_rows: Vec<(Ino, EntityId)> = Vec::new();
         for ino in inos {
             let (key, record) = match self.read_record(ino) {
                 Ok(Some(found)) => found,
@@ -114,9 +109,8 @@ impl Vault {
             each(ino, &key, &record)?;
             standing.note(record.base, record.published, &record.beside);
             if record.meta.kind != Kind::Folder {
-                // The row of one that lost its last name while it is open is as it was before.
-                if record.meta.nlink > 0 && !resident.contains_key(&ino) {
-                    standing.named.insert(record.entity);
+                if record.meta.nlink > 0 {
+                    in_rows.push((ino, record.entity));
                 }
                 let key = match record.entity_key {
                     Some(mut key) => Key::take(&mut key),
@@ -125,6 +119,19 @@ impl Vault {
                 standing.keys.insert(record.entity, key);
             }
         }
+        // While the tree is held, no file takes over from another: half-way in between no file shows
+        // the entity. Rows are those of the last commit until then, since the committer is held.
+        let tree = self.tree.read();
+        let resident: HashMap<Ino, Arc<Inode>> = self
+            .inodes
+            .lock()
+            .all()
+            .into_iter()
+            .map(|inode| (inode.ino, inode))
+            .collect();
+        // The row of one that lost its last name while it is open is as it was before.
+        let unread = in_rows.into_iter().filter(|(ino, _)| !resident.contains_key(ino));
+        standing.named.extend(unread.map(|(_, entity)| entity));
         // One that is open may have no row any more, and one that came back none yet.
         for inode in resident.values() {
             let state = inode.state.read();
@@ -140,12 +147,75 @@ impl Vault {
                 standing.keys.entry(state.binding.entity()).or_insert_with(key);
             }
         }
-        for row in self.gone_rows()?.0 {
+        drop(tree);
+        let (rows, bad) = self.gone_rows()?;
+        if strictly && bad > 0 {
+            let what = "the record of something that was removed".into();
+            return Err(StoreError::Tampered { what });
+        }
+        for row in rows {
             if let (Some(entity), Some(key)) = (row.record.entity, &row.record.key) {
                 let key = || Key::take(&mut key.clone());
                 standing.keys.entry(entity).or_insert_with(key);
             }
         }
         Ok(standing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, vault};
+
+    /// While a new file takes over from one that becomes a backup, the old one has an entity of its own
+    /// already, and the new one not yet that of the note: who looked then found that the note had no
+    /// name, and a purge of another name of it destroyed its history.
+    #[test]
+    fn a_note_has_a_name_while_it_is_taken_over() {
+        let vault = vault(&SimDisk::new());
+        let save = |name: &[u8], text: &[u8]| {
+            let ino = vault.make_by(7, ROOT, name, file_meta(), b"").unwrap();
+            vault.open(ino, true, false, false).unwrap();
+            vault.write(ino, Some(0), text, false).unwrap();
+            vault.release(ino, true);
+            ino
+        };
+        let old = save(b"note.md", b"one");
+        vault.commit().unwrap();
+        let entity = vault.entity(old).unwrap();
+        vault
+            .rename_by(7, (ROOT, b"note.md"), (ROOT, b"note.md~"), false)
+            .unwrap();
+        let new = save(b"drawn", b"two");
+        let (old, new) = (vault.get(old).unwrap(), vault.get(new).unwrap());
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            // It is marked as changed between the two.
+            let held = vault.dirty.lock();
+            let saves = scope.spawn(|| vault.rename_by(7, (ROOT, b"drawn"), (ROOT, b"note.md"), false));
+            let is_half = || old.state.read().binding.entity() != entity;
+            while !is_half() {
+                assert!(!saves.is_finished(), "the move is no save");
+                std::thread::yield_now();
+            }
+            let vault = &vault;
+            scope.spawn(move || {
+                let _committer = vault.committer.lock();
+                let stand = vault.stand(true, &mut |_, _, _| Ok(())).unwrap();
+                let living = vault.living(entity).unwrap();
+                tell.send((stand.named.contains(&entity), living)).unwrap();
+            });
+            // Who does not wait for the save is through by then.
+            let early = told.recv_timeout(Duration::from_millis(300)).ok();
+            drop(held);
+            let found = early.unwrap_or_else(|| told.recv().unwrap());
+            assert_eq!(found, (true, Some(new.ino)));
+            saves.join().unwrap().unwrap();
+        });
     }
 }

@@ -13,13 +13,17 @@ use super::{Retention, Thinned};
 use crate::codec::{Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::ids::{EntityId, EventRef};
+use crate::ids::{EntityId, EventRef, NodeId};
 use crate::keys::{Key, open, seal};
 use crate::record::{Kept, Time, VersionRecord, get_time, put_time};
 use crate::vault::Vault;
 use crate::vault::heads::local_aad;
 
 const DAY: i64 = 86_400;
+/// For so many seconds a name that was removed may be taken again by a save, at most.
+const SAVING: i64 = 120;
+/// How many days the daily thinning goes on at a time, at most.
+const STEP: i64 = 31;
 /// The row that says when versions were thinned last.
 const THINNED: &[u8] = b"thinned";
 
@@ -76,16 +80,23 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says; nothing is let go of then.
     pub fn thin(&self, now: Time) -> Result<Thinned, StoreError> {
+        self.thin_as_of(now, now)
+    }
+
+    /// `clock`: what it says now.
+    fn thin_as_of(&self, now: Time, clock: Time) -> Result<Thinned, StoreError> {
         if self.read_only.load(Ordering::Relaxed) {
             return Ok(Thinned::default());
         }
         let retention = self.retention();
         let _history = self.history.lock();
         let _committer = self.committer.lock();
-        let standing = self.stand(false, &mut |_, _, _| Ok(()))?;
+        // Looked at first: what a save takes over after this, `stand` sees.
+        let held = self.left.lock().removed();
+        let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let mut thinned = Thinned::default();
-        let removed = self.thin_removed(&mut batch, &retention, now, &standing, &mut thinned)?;
+        let removed = self.thin_removed(&mut batch, &retention, now, (&standing, &held), &mut thinned)?;
         for (entity, key) in &standing.keys {
             if !removed.contains(entity) {
                 self.thin_entity(
@@ -100,24 +111,41 @@ impl Vault {
         }
         let mut w = Writer::new();
         put_time(&mut w, now);
+        put_time(&mut w, clock);
         batch.put(Table::Meta, THINNED, seal(&self.local, &local_aad(3), &w.0));
         self.core.db.apply(&batch)?;
         Ok(thinned)
     }
 
-    /// The same once a day; what the keeper calls.
+    /// The same once a day; what the keeper calls. Each time it goes on for a month at most: one day on
+    /// which the clock is far ahead does not empty the trash.
     pub(in crate::vault) fn thin_daily(&self) -> Result<(), StoreError> {
-        let now = Time::now();
+        self.thin_by_clock(Time::now())
+    }
+
+    fn thin_by_clock(&self, clock: Time) -> Result<(), StoreError> {
         let last = self.core.db.get(Table::Meta, THINNED)?;
         let last = last.and_then(|sealed| {
             let plain = open(&self.local, &local_aad(3), &sealed).ok()?;
-            get_time(&mut Reader::new(&plain)).ok()
+            let mut r = Reader::new(&plain);
+            let as_of = get_time(&mut r).ok()?;
+            // Of a vault that an earlier program has thinned: the same.
+            Some((as_of, get_time(&mut r).unwrap_or(as_of)))
         });
-        // A last time that lies ahead is of a clock that was wrong.
-        match last {
-            Some(last) if (0..DAY).contains(&now.sec.saturating_sub(last.sec)) => Ok(()),
-            _ => self.thin(now).map(drop),
+        let mut now = clock;
+        if let Some((as_of, at)) = last {
+            // A last time that lies ahead is of a clock that was wrong.
+            if (0..DAY).contains(&clock.sec.saturating_sub(at.sec)) {
+                return Ok(());
+            }
+            now.sec = now.sec.min(as_of.sec.saturating_add(STEP * DAY));
         }
+        self.thin_as_of(now, clock)?;
+        if self.owing.load(Ordering::Relaxed) {
+            // What was in the way of a purge may be over: a file that was open, say.
+            self.owes.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Lets go of history though the retention would keep it, since there is no room: what was
@@ -128,7 +156,11 @@ impl Vault {
         let _committer = self.committer.lock();
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
         let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
-        let stand = self.stand(false, &mut |_, _, _| Ok(()))?;
+        // Where there is no room, no save that may be under way keeps what it has removed: but of all that
+        // was removed that goes last.
+        let held = self.left.lock().removed();
+        self.end_grace(&held.into_iter().collect::<Vec<_>>());
+        let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
         let names = self.removed_names()?;
@@ -236,14 +268,15 @@ impl Vault {
         batch: &mut Batch,
         retention: &Retention,
         now: Time,
-        standing: &Stand,
+        (standing, held): (&Stand, &HashSet<NodeId>),
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
         let mut destroyed = HashSet::new();
         let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
-            if now.sec.saturating_sub(row.record.when.sec) < limit {
+            let age = now.sec.saturating_sub(row.record.when.sec);
+            if age < limit || (age < SAVING && held.contains(&row.node)) {
                 continue;
             }
             destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);
@@ -271,5 +304,48 @@ impl Vault {
         let key = Key::take(&mut key.clone());
         thinned.versions += self.destroy(batch, names, entity, &key, false)?.versions;
         Ok(Some(entity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, vault};
+
+    /// One day with a clock that was ten years ahead emptied the trash for good.
+    #[test]
+    fn a_clock_that_is_ahead_for_a_day_empties_no_trash() {
+        let vault = vault(&SimDisk::new());
+        let ino = vault.make(ROOT, b"note", file_meta(), b"").unwrap();
+        vault.open(ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), b"text", false).unwrap();
+        vault.release(ino, true);
+        vault.commit().unwrap();
+        vault.remove(ROOT, b"note", false).unwrap();
+        vault.commit().unwrap();
+        let days = |days: i64| Time {
+            sec: Time::now().sec + days * DAY,
+            nsec: 0,
+        };
+        let left = || vault.removed().unwrap().len();
+        vault.thin_by_clock(days(0)).unwrap();
+        // However often it is looked at on that day.
+        for hour in 0..24 {
+            let ahead = Time {
+                sec: days(3650).sec + hour * 3600,
+                nsec: 0,
+            };
+            vault.thin_by_clock(ahead).unwrap();
+        }
+        assert_eq!(left(), 1);
+        // The clock is right again; it goes when it should.
+        for day in 1..90 {
+            vault.thin_by_clock(days(day)).unwrap();
+            assert_eq!(left(), 1, "day {day}");
+        }
+        vault.thin_by_clock(days(91)).unwrap();
+        assert_eq!(left(), 0);
     }
 }

@@ -107,6 +107,22 @@ impl LeftNames {
         self.names.remove(&(folder, name.into()))
     }
 
+    /// The removed ones among them.
+    pub(in crate::vault) fn removed(&self) -> HashSet<NodeId> {
+        let left = self.names.values();
+        let removed = left.filter(|left| matches!(left.how, How::Removed { .. }));
+        removed.map(|left| left.known.id).collect()
+    }
+
+    /// These nodes, and removed names of these entities, are held no more: they are to go for good, or
+    /// to come back another way.
+    pub(in crate::vault) fn forget(&mut self, nodes: &[NodeId], entities: &[EntityId]) {
+        self.names.retain(|_, left| {
+            let of_it = matches!(&left.how, How::Removed { entity, .. } if entities.contains(entity));
+            !of_it && !nodes.contains(&left.known.id)
+        });
+    }
+
     /// A node was moved once more.
     pub(in crate::vault) fn moved(&mut self, node: NodeNo, to: Ino) {
         for left in self.names.values_mut().filter(|left| left.node == node) {

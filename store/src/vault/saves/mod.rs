@@ -14,11 +14,13 @@
 
 mod draft;
 pub(super) mod left;
+mod local;
 mod scratch;
 mod takeover;
 
 pub(super) use draft::{Draft, Drafts};
 pub(super) use left::LeftNames;
+pub use local::Local;
 pub(super) use scratch::{Editors, original};
 pub(super) use takeover::Rebound;
 

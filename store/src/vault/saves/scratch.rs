@@ -88,14 +88,16 @@ fn random(name: &[u8]) -> Option<Beside<'_>> {
     ((is_drawn || tmp) && !of.is_empty()).then_some(Beside::Of(of))
 }
 
-/// Names that say only that they are temporary: of vim's trial (4913), sed, GLib, LibreOffice,
-/// Python's tempfile, and what ends so.
+/// Names that say only that they are temporary: of vim's trial (4913), sed, perl, GLib, LibreOffice,
+/// mktemp, Python's tempfile, and what ends so.
 fn anonymous(name: &[u8]) -> bool {
     let drawn = |rest: &[u8], least| {
         rest.len() >= least && rest.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
     };
     let after = |begin: &[u8], least| name.strip_prefix(begin).is_some_and(|rest| drawn(rest, least));
     (name.len() >= 4 && name.len() <= 6 && name.iter().all(u8::is_ascii_digit))
+        || (name.len() == 8 && after(b"XX", 6))
+        || after(b"tmp.", 6)
         || after(b"sed", 6)
         || after(b".goutputstream-", 6)
         || after(b"tmp", 6)
@@ -208,6 +210,8 @@ mod tests {
             ".goutputstream-X1Y2Z3",
             "lu1234abc.tmp",
             "tmpab12_x9z",
+            "XXpHArgX",
+            "tmp.Vq7Zk2LmN0",
         ] {
             assert!(anonymous(name.as_bytes()), "{name}");
         }

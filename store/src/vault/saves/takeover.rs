@@ -31,13 +31,24 @@ struct Past {
     drafts: Vec<Draft>,
 }
 
+impl Past {
+    fn take(state: &mut State, drafts: Vec<Draft>) -> Past {
+        Past {
+            published: state.published,
+            beside: std::mem::take(&mut state.beside),
+            behind: std::mem::take(&mut state.behind),
+            drafts,
+        }
+    }
+}
+
 /// Files that stand for another entity since the last commit's instant.
 #[derive(Default)]
 pub(crate) struct Rebound {
     /// For which each stood then, and the event that had told of it.
     was: HashMap<Ino, (EntityId, Option<EventRef>)>,
-    /// Who took over from whom.
-    heirs: HashMap<Ino, Ino>,
+    /// Which file has taken over an entity since.
+    heirs: HashMap<EntityId, Ino>,
 }
 
 impl Rebound {
@@ -46,35 +57,32 @@ impl Rebound {
         self.was.get(&ino).copied()
     }
 
+    /// Whether somebody has taken an entity over since.
+    pub(in crate::vault) fn has_heir(&self, entity: &EntityId) -> bool {
+        self.heirs.contains_key(entity)
+    }
+
     /// A commit's instant: it sees what is so now.
     pub(in crate::vault) fn clear(&mut self) {
         self.was.clear();
         self.heirs.clear();
     }
-
-    /// Who has by now what this file had then, if that is another.
-    fn heir(&self, ino: Ino) -> Option<Ino> {
-        let mut heir = *self.heirs.get(&ino)?;
-        for _ in 0..self.heirs.len() {
-            match self.heirs.get(&heir) {
-                Some(next) => heir = *next,
-                None => break,
-            }
-        }
-        Some(heir)
-    }
 }
 
 impl State {
-    /// Whether it may take over another's entity, if this process moves it there.
+    /// Whether nobody was ever told of it, or this process made it a moment ago.
     fn is_new(&self, who: Process) -> bool {
         let made_by_it = || {
-            let own = !self.binding.is_taken_over();
-            own && self
-                .made
+            self.made
                 .is_some_and(|(at, maker)| at.elapsed() < MOMENTS && same_process(maker, who))
         };
         self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || made_by_it())
+    }
+
+    /// Whether it may take over the entity of a name that was left: a file that has taken one over
+    /// already brings that along.
+    fn is_new_and_own(&self, who: Process) -> bool {
+        self.is_new(who) && (self.published.is_none() || !self.binding.is_taken_over())
     }
 
     /// Whether its entity can go elsewhere: no other name stands for it.
@@ -93,6 +101,13 @@ impl Vault {
         // A known file over an unknown one: that is what is left of a backup.
         let loses = new.published.is_some() && old.published.is_none();
         old.may_yield() && new.is_new(who) && !loses
+    }
+
+    /// Whether swapping these two, by this process, is a save of one of them. The tree is locked.
+    pub(in crate::vault) fn is_save_by_swap(&self, one: &Inode, two: &Inode, who: Process) -> bool {
+        let (one, two) = (one.state.read(), two.state.read());
+        let known = one.published.is_some() || two.published.is_some();
+        known && one.may_yield() && two.may_yield() && (one.is_new(who) || two.is_new(who))
     }
 
     /// The same for what has this name, of which its editor may just have made a backup by giving
@@ -133,14 +148,8 @@ impl Vault {
             let drafts = std::mem::take(&mut state.drafts);
             let entity = state.binding.entity();
             let key = state.binding.key(old.key()).duplicate();
-            let past = Past {
-                published: state.published,
-                beside: std::mem::take(&mut state.beside),
-                behind: std::mem::take(&mut state.behind),
-                drafts,
-            };
+            let past = Past::take(state, drafts);
             self.untold.lock().behind.remove(&old.ino);
-            self.rebound.lock().heirs.insert(old.ino, new.ino);
             if old_stays {
                 self.remember(old.ino, state);
                 state.binding.bind(old.key(), EntityId::random(), Key::random());
@@ -155,10 +164,29 @@ impl Vault {
         self.give(new, entity, key, past);
     }
 
+    /// What two names stand for was swapped, as a save: the names keep their entities, whichever of the
+    /// two files is the new one. The tree is locked.
+    pub(in crate::vault) fn swap_over(&self, one: &Inode, two: &Inode) {
+        let take = |inode: &Inode| {
+            let mut state = inode.state.write();
+            let state = &mut *state;
+            self.capture(inode, state);
+            let key = state.binding.key(inode.key()).duplicate();
+            let drafts = std::mem::take(&mut state.drafts);
+            (state.binding.entity(), key, Past::take(state, drafts))
+        };
+        let (of_one, of_two) = (take(one), take(two));
+        for (inode, (entity, key, past)) in [(one, of_two), (two, of_one)] {
+            self.untold.lock().behind.remove(&inode.ino);
+            self.give(inode, entity, key, past);
+        }
+    }
+
     fn give(&self, new: &Inode, entity: EntityId, key: Key, past: Past) {
         let mut guard = new.state.write();
         let state = &mut *guard;
         self.remember(new.ino, state);
+        self.rebound.lock().heirs.insert(entity, new.ino);
         // What it was before it had this name is no version of what it stands for now.
         self.drop_drafts(&state.binding.entity(), &mut state.drafts);
         state.drafts = past.drafts;
@@ -187,10 +215,11 @@ impl Vault {
     }
 
     /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
-    /// by now or stands for another. Whoever has the entity learns of the event.
-    pub(in crate::vault) fn told_late(&self, ino: Ino, entity: EntityId, told: &ToldEntity) {
+    /// by now or stands for another. Whoever has the entity learns of the event. The tree is locked:
+    /// nobody takes it over meanwhile.
+    pub(in crate::vault) fn told_late(&self, entity: EntityId, told: &ToldEntity) {
         let named_by = told.stand();
-        let heir = self.rebound.lock().heir(ino);
+        let heir = self.rebound.lock().heirs.get(&entity).copied();
         let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
         if let Some(heir) = heir {
             let mut state = heir.state.write();
@@ -226,6 +255,19 @@ impl Vault {
             }
             !is_told
         });
+    }
+
+    /// Nobody takes these removed names over any more, nor others of their files; the next commit tells that they are gone.
+    pub(in crate::vault) fn end_grace(&self, nodes: &[NodeId]) {
+        let rows = nodes.iter().filter_map(|node| self.gone_row(*node).ok()?);
+        let mut entities: Vec<EntityId> = rows.filter_map(|row| row.record.entity).collect();
+        let _tree = self.tree.write(); // not in the middle of a save
+        {
+            let untold = self.untold.lock();
+            let removed = nodes.iter().filter_map(|node| untold.removed.get(node)?.entity);
+            entities.extend(removed);
+        }
+        self.left.lock().forget(nodes, &entities);
     }
 
     /// A known file has left a name, by a move. The tree is locked, and shows it at its new place.
@@ -277,7 +319,7 @@ impl Vault {
         let Ok((node, _)) = tree.lookup(folder, name) else {
             return;
         };
-        if !inode.state.read().is_new(who) || node == left.node {
+        if !inode.state.read().is_new_and_own(who) || node == left.node {
             return;
         }
         match left.how {
@@ -294,12 +336,8 @@ impl Vault {
                 if !(same || backup) || old.ino == inode.ino || !old.state.read().may_yield() {
                     return;
                 }
-                let fresh = Known {
-                    id: NodeId::random(),
-                    told: Told::Never,
-                };
-                tree.reidentify(at, left.node, fresh);
-                self.be_known(tree, folder, node, left.known);
+                let was = tree.come_back((folder, node), (at, left.node), left.known, NodeId::random());
+                self.was_known(tree, was);
                 // First: once it has an entity of its own, a commit may look at it.
                 old.state.write().marks.scratch = backup;
                 self.take_over(inode, &old, true);
@@ -317,7 +355,8 @@ impl Vault {
                 untold.removed.remove(&left.known.id);
                 untold.revived.insert(left.known.id);
                 drop(untold);
-                self.be_known(tree, folder, node, left.known);
+                let was = tree.come_back_removed((folder, node), left.node, left.known);
+                self.was_known(tree, was);
                 let past = Past {
                     published: named_by.first().copied(),
                     beside: named_by.get(1..).unwrap_or_default().to_vec(),
@@ -331,10 +370,8 @@ impl Vault {
     }
 
     /// An entry is another node from now on. The one that it was is gone, should they know of it.
-    fn be_known(&self, tree: &mut Tree, folder: Ino, node: NodeNo, known: Known) {
-        if let Some(was) = tree.reidentify(folder, node, known)
-            && was.told != Told::Never
-        {
+    fn was_known(&self, tree: &mut Tree, was: Option<Known>) {
+        if let Some(was) = was.filter(|was| was.told != Told::Never) {
             let gone = GoneNode {
                 id: was.id,
                 saw: Vec::new(),
