@@ -40,6 +40,7 @@ ROWS = [
     Row("saves", "{saves} saves (temporary file, fsync, rename)", 0.9, 0.7, 0.8, 0.6),
     Row("renames", "{renames} renames", 0.9, 0.7),
     Row("rm", "rm -rf", 0.6, 0.4),
+    Row("import", "coffer import of that tree, beside cp -r of it into the others", 0.33, None),
     Row("git-clone", "git clone of a real repository", 0.7, 0.5),
     Row("git-status", "git status in it", 0.25, 0.15),
     Row("twice", "storing the same {size} twice: space", 0.01, None, space=True),
@@ -64,6 +65,18 @@ SCALE = [
     ScaleGoal("mount-killed", "mount after kill -9", 1.0, "s"),
     ScaleGoal("passwd", "password change", 1.0, "s"),
     ScaleGoal("memory", "resident after ls -lR", 150e6, "B"),
+]
+
+HISTORY = [
+    ScaleGoal("recorded-4k", "a save of a 4 KB note: close → version recorded, p50", 0.005, "s"),
+    ScaleGoal("recorded-200k", "the same of 200 KB", 0.015, "s"),
+    ScaleGoal("room", "stored for 1,000 small edits of a 20 KB note", 400e3, "B"),
+    ScaleGoal("log", "`coffer log` of a note with 10,000 versions", 0.1, "s"),
+    ScaleGoal("show", "`coffer show` of an old one of them", 0.1, "s"),
+    ScaleGoal("announced-all", "importing over 1,000 watched files, until inotify has told of the last", None, "s"),
+    ScaleGoal("announced", "of that, after the import has ended", 1.0, "s"),
+    ScaleGoal("answer", "the longest that the mount took to answer meanwhile", None, "s"),
+    ScaleGoal("import-memory", "most memory while 10,000 notes are imported, daemon and program", 200e6, "B"),
 ]
 
 HUGE = ScaleGoal("huge", "most memory resident while a file of 10 GiB is written", 200e6, "B")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import history
 import machine
 import report
 import scale
@@ -108,6 +109,10 @@ def main():
             counts = scale.QUICK_COUNTS if plan["quick"] else scale.COUNTS
             result["scale"], result["failures"] = scale.run(where, place, mem, work / "bin", chosen,
                                                             counts, load)
+        asked = not plan["no_history"] and re.search(plan["only"], "history")
+        if where == "tmpfs" and asked and systems.Coffer in chosen:
+            result["history"], failures = history.run(place, mem, work / "bin", plan["quick"], load)
+            result.setdefault("failures", []).extend(failures)
         if where == "disk" and plan["huge"]:
             result["huge"], failures = scale.huge(place, work / "bin", chosen)
             result.setdefault("failures", []).extend(failures)
@@ -118,7 +123,8 @@ def main():
                                  ("other work on the machine", busy)])
     print("\n" + text)
     complete = (plan["where"] == "both" and not plan["only"] and not plan["quick"]
-                and not plan["no_scale"] and any(c.name == "coffer" for c in chosen))
+                and not plan["no_scale"] and not plan["no_history"]
+                and any(c.name == "coffer" for c in chosen))
     if complete and not plan["no_write"]:
         (root / "docs").mkdir(exist_ok=True)
         (root / "docs/benchmarks.md").write_text(text)

@@ -35,7 +35,7 @@ def options(argv=None):
     p.add_argument("--quick", action="store_true",
                    help="a tenth of the data, two rounds: to see that everything runs")
     p.add_argument("--only", metavar="REGEX", default="", help="only rows whose name "
-                   "(write-fsync, ls-cold, …; scale for the large vaults) matches")
+                   "(write-fsync, ls-cold, …; scale for the large vaults, history) matches")
     p.add_argument("--rounds", type=int, metavar="N", help="rounds (default 5; quick: 2)")
     p.add_argument("--where", choices=("tmpfs", "disk", "both"), default="both",
                    help="where the stores lie (default both)")
@@ -43,6 +43,7 @@ def options(argv=None):
     p.add_argument("--systems", metavar="A,B,…", help="only these of coffer,gocryptfs,securefs,"
                    "bare,floor (gocryptfs is what ratios are taken against)")
     p.add_argument("--no-scale", action="store_true", help="without the rows for 100,000 entities")
+    p.add_argument("--no-history", action="store_true", help="without the rows of texts and history")
     p.add_argument("--huge", action="store_true", help="also write one file of 10 GiB, on disk")
     p.add_argument("--no-write", action="store_true", help="never write docs/benchmarks.md")
     p.add_argument("--cpus", default="2", metavar="N|LIST",
