@@ -54,6 +54,8 @@ def options(argv=None):
                    "made of the crates that this project depends on, always the same")
     p.add_argument("--coffer", type=Path, metavar="FILE", help="the program; default: built now")
     p.add_argument("--floor", type=Path, metavar="FILE", help="the floor; default: built now")
+    p.add_argument("--recorded", type=Path, metavar="FILE", help="the program that says when a version "
+                   "is recorded; default: built now")
     p.add_argument("--json", type=Path, metavar="FILE", help="also write every single figure there")
     o = p.parse_args(argv)
     o.rounds = o.rounds or (2 if o.quick else 5)
@@ -96,6 +98,8 @@ def programs(o):
         return found
     if "coffer" in wanted:
         found["coffer"] = o.coffer or build("coffer", ["--bin", "coffer"], "coffer")
+    if "coffer" in wanted and not o.no_history:
+        found["recorded"] = o.recorded or build("coffer-fs", ["--example", "recorded"], "recorded")
     if "floor" in wanted:
         if not o.floor and not list((ROOT / "fs/examples").glob("floor*")):
             print("bench: fs/examples has no floor, so it is left out.", file=sys.stderr)

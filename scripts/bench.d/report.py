@@ -179,7 +179,7 @@ small C program (`scripts/bench.d/load.c`), which also times the other programs 
 - After each writing step a system gets time to finish what it put off; the last column of the
   tables of seconds shows the processor time that Coffer took for that.
 - Of history: a save writes over the note, 0.7 s after the one before, and its version is recorded
-  once `.coffer/history` lists it. `log` and `show` are the program from start to end. Stored bytes
+  when the vault's feed of changes says so. `log` and `show` are the program from start to end. Stored bytes
   are the lengths of all files, unmounted, before and after; each edit is a version by itself.
 - Mounting and changing a password include password hashing (Coffer: 19 MiB, 2 passes).
 """

@@ -142,7 +142,7 @@ def take_in(t):
     """Coffer's import, past the mount; what the others have: cp -r. Both until all is durable."""
     tree = t.mem / "notes"
     if t.system.name == "coffer":
-        return t.run(t.system.bin / "coffer", "import", tree, "--into", t.mnt, sync=True)
+        return t.run(t.system.bin / "coffer", "import", "--vault", t.system.store, tree, sync=True)
     return t.run("cp", "-r", tree, t.in_mount("notes"), sync=True)
 
 
