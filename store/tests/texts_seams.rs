@@ -3,6 +3,7 @@
 
 mod texts_support;
 
+use coffer_store::db::{Batch, Db, Table};
 use coffer_store::event::Form::Text;
 use coffer_store::ids::ROOT;
 use coffer_store::vault::{At, Identity, Process, Subject};
@@ -352,4 +353,118 @@ fn the_keeper_shows_what_is_behind() {
         assert!(std::time::Instant::now() < until, "it is never shown");
         std::thread::yield_now();
     }
+}
+
+/// Two devices with one note, of which the second has written what the first has not shown.
+fn before_and_after() -> (Bench, Bench) {
+    let one = Bench::new();
+    one.save(1, "note.md", NOTE);
+    one.vault.commit().unwrap();
+    let two = Bench::on(one.disk.crash_all_kept(), Identity::NewDevice);
+    two.read(EMACS, "note.md");
+    two.save(EMACS, "note.md", butter(NOTE));
+    two.vault.commit().unwrap();
+    (one, two)
+}
+
+fn carry(from: &Bench, to: &Bench, after: u64) {
+    from.vault.commit().unwrap();
+    for carried in from.vault.told_after(after).unwrap() {
+        to.vault.take_in(&from.vault.device(), &carried).unwrap();
+    }
+    to.vault.commit().unwrap();
+}
+
+/// A note was removed here, edited there, and brought back here: as the edit, made from what was
+/// removed. So the words of the edit were there twice as soon as the two met.
+#[test]
+fn what_others_wrote_in_a_removed_note_comes_back_once() {
+    for chosen in [false, true] {
+        let (one, two) = before_and_after();
+        let had = one.vault.status().unwrap().events;
+        one.vault.remove(ROOT, b"note.md", false).unwrap();
+        one.vault.commit().unwrap();
+        carry(&two, &one, 0);
+        let gone = one.vault.removed().unwrap();
+        let of = Subject::Removed(gone[0].node);
+        let last = one.vault.versions(of).unwrap().pop().unwrap();
+        assert_eq!(last.size, butter(NOTE).len() as u64);
+        let at = At {
+            folder: ROOT,
+            name: b"back.md",
+            replace: false,
+            keep_times: false,
+        };
+        let number = chosen.then_some(last.number);
+        one.vault.bring_back(gone[0].node, number, at).unwrap();
+        one.vault.commit().unwrap();
+        assert_eq!(one.text("back.md"), butter(NOTE), "{chosen}");
+        carry(&one, &two, had);
+        assert_eq!(two.text("note.md"), butter(NOTE), "{chosen}");
+        one.check();
+        two.check();
+    }
+}
+
+/// A version that another device wrote was put back before the file showed it: as a change of what it
+/// showed, and so its words were there twice.
+#[test]
+fn what_is_not_shown_yet_is_not_restored_over_what_is() {
+    let (one, two) = before_and_after();
+    let had = one.vault.status().unwrap().events;
+    let ino = one.ino("note.md");
+    one.vault.open_by(VIM, ino, true, false, false).unwrap();
+    carry(&two, &one, 0);
+    let last = one.versions("note.md").pop().unwrap().number;
+    let refused = one.vault.restore_version(Subject::File(ino), last).unwrap_err();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    // Nor are they purged as if they were its past.
+    let refused = one.vault.purge(Subject::File(ino)).unwrap_err();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    one.vault.release(ino, true);
+    one.vault.restore_version(Subject::File(ino), last).unwrap();
+    one.vault.commit().unwrap();
+    assert_eq!(one.text("note.md"), butter(NOTE));
+    carry(&one, &two, had);
+    assert_eq!(two.text("note.md"), butter(NOTE));
+    one.vault.purge(Subject::File(ino)).unwrap();
+    assert_eq!(one.text("note.md"), butter(NOTE));
+    one.check();
+    two.check();
+}
+
+/// A damaged row of one note's last version kept all others from being committed.
+#[test]
+fn a_damaged_past_of_one_note_stops_no_commit() {
+    let bench = Bench::new();
+    bench.save(1, "note.md", NOTE);
+    bench.save(1, "other.md", NOTE);
+    bench.vault.commit().unwrap();
+    let entity = bench.entity("note.md");
+    let disk = bench.disk.clone();
+    bench.vault.close().unwrap();
+    drop(bench);
+    {
+        let db = Db::open(std::sync::Arc::new(disk.clone())).unwrap();
+        let (mut batch, mut found) = (Batch::new(), 0);
+        db.scan(Table::Versions, &entity.0, &mut |key, value| {
+            let mut value = value.to_vec();
+            value[30] ^= 1;
+            batch.put(Table::Versions, key, value);
+            found += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!(found, 1);
+        db.apply(&batch).unwrap();
+        db.close();
+    }
+    let bench = Bench::on(disk, Identity::Same);
+    bench.chmod("note.md", 0o600);
+    bench.save(1, "other.md", butter(NOTE));
+    bench.vault.commit().unwrap();
+    let after = bench.crashed();
+    assert_eq!(after.text("other.md"), butter(NOTE));
+    assert_eq!(after.text("note.md"), NOTE);
+    assert_eq!(after.vault.stat(after.ino("note.md")).unwrap().meta.perm, 0o600);
 }

@@ -422,7 +422,7 @@ impl Vault {
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
-        self.drop_drafts(&state.binding.entity(), &mut state.drafts);
+        self.drop_drafts(&mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
         let noted = state.pending != 0 || state.published.is_some() || state.binding.is_taken_over();
         drop(guard);

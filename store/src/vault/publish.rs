@@ -284,7 +284,8 @@ impl<'a> Publishing<'a> {
             true => &seen.drafts[..seen.drafts.len() - 1],
             false => &seen.drafts[..],
         };
-        if seen.meta.nlink == 0 || over.is_empty() {
+        // Where the content stays behind on disk, a crash would bring back what is older than they are.
+        if seen.meta.nlink == 0 || over.is_empty() || item.left {
             return;
         }
         let mut told = ToldEntity::before(seen);

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use super::commit::{Scope, pending_inode};
 use super::heads::{COUNTERS, seal_counters};
 use super::history::{NewVersions, ToldAt};
-use super::inode::pending;
+use super::inode::{Inode, pending};
 use super::{OpError, Vault};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -332,21 +332,36 @@ impl Vault {
         self.core.db.apply(&batch).map_err(StoreError::Db)?;
         self.core.packs.committed(&packs);
         committer.counters = counters;
-        for (entity, inode) in behind {
-            let mut state = inode.state.write();
-            state.pending |= pending::BEHIND;
-            if state.binding.entity() == entity {
-                self.be_behind(inode.ino, &mut state);
-            } else if let Some(ino) = self.living(entity)? {
-                // What it is now has taken the entity over between.
-                drop(state);
-                if let Some(inode) = self.resident(ino)? {
-                    self.be_behind(ino, &mut inode.state.write());
-                    self.mark_dirty(ino);
-                }
-            }
+        for (entity, noted) in behind {
+            self.be_behind_by_now(entity, &noted);
         }
         Ok(())
+    }
+
+    /// There are newer versions of an entity, as the note of this inode says, which had it when that was
+    /// written. Another may have taken it over since: then the note is moved by the next commit.
+    fn be_behind_by_now(&self, entity: EntityId, noted: &Inode) {
+        // Nobody is half-way through taking it over; and no inode is locked while they are looked at.
+        let tree = self.tree.read();
+        let shows = self.living_resident(&tree, entity);
+        {
+            let mut state = noted.state.write();
+            state.pending |= pending::BEHIND;
+            state.meta_dirty |= shows != Some(noted.ino);
+        }
+        if shows != Some(noted.ino) {
+            self.mark_dirty(noted.ino);
+        }
+        let inode = shows.and_then(|ino| self.inodes.lock().get(ino));
+        if let Some(inode) = inode {
+            let mut state = inode.state.write();
+            self.be_behind(inode.ino, &mut state);
+            if inode.ino != noted.ino {
+                state.meta_dirty = true;
+                drop(state);
+                self.mark_dirty(inode.ino);
+            }
+        }
     }
 
     /// How far each chain's events are here.

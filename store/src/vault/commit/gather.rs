@@ -136,8 +136,16 @@ impl Vault {
         let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
         let quick = is_small || !work.is_sync();
         let telling = match work.tells && quick && state.untold && state.may_be_told() {
-            true => self.telling(state.binding.key(inode.key()), state)?,
-            false => Telling::Later,
+            true => self.telling(state.binding.key(inode.key()), state),
+            false => Ok(Telling::Later),
+        };
+        let telling = match telling {
+            Err(e) if e.is_damage() => {
+                // Its past cannot be read: it is told as what it is.
+                self.note_damage(ino, &e);
+                Telling::Whole
+            }
+            telling => telling?,
         };
         let may_tell = !matches!(telling, Telling::Later);
         if !may_tell && state.is_clean() && !work.items.contains_key(&ino) {

@@ -30,10 +30,11 @@ impl Vault {
                         self.be_behind(*ino, state);
                     }
                 }
-                late.push((entity, now, !same || state.meta.nlink == 0));
-            }
-            if let Some(now) = now {
-                self.texts.told(entity, *ino, now.texts.clone());
+                let gone = !same || state.meta.nlink == 0;
+                if !gone {
+                    self.texts.told(entity, *ino, now.texts.clone());
+                }
+                late.push(((*ino, entity), now, gone));
             }
             let present = now.filter(|now| now.present);
             state.fresh |= item.publish && seen.fresh && present.is_none();
@@ -107,9 +108,9 @@ impl Vault {
         if !late.is_empty() {
             // Nobody is half-way through taking one over.
             let _tree = self.tree.read();
-            for (entity, now, gone) in late {
-                if gone || self.rebound.lock().has_heir(&entity) {
-                    self.told_late(entity, now);
+            for (of, now, gone) in late {
+                if gone || self.rebound.lock().has_heir(&of.1) {
+                    self.told_late(of, now);
                 }
             }
         }

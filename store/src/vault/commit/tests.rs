@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::work::Item;
 use super::*;
+use crate::event::Form;
 use crate::ids::ROOT;
 use crate::io::sim::SimDisk;
 use crate::vault::tests::{file_meta, password, vault};
+use crate::vault::texts::Telling;
 use crate::vault::{Identity, Sealed};
 
 fn save(vault: &Vault, ino: Ino, text: &[u8]) {
@@ -48,4 +51,40 @@ fn a_save_that_begins_while_the_last_is_committed_tears_nothing() {
         "{:?}",
         text.escape_ascii().to_string()
     );
+}
+
+/// A note was saved once more between its preparation and the commit's instant: that save was taken
+/// for told, told to nobody, and written over by the next merge.
+#[test]
+fn what_is_saved_after_it_was_prepared_is_still_to_be_told() {
+    let vault = vault(&SimDisk::new());
+    let ino = vault.make(ROOT, b"note.md", file_meta(), b"").unwrap();
+    for again in [false, true] {
+        save(&vault, ino, b"prepared");
+        let inode = vault.get(ino).unwrap();
+        let plan = inode
+            .state
+            .write()
+            .content
+            .as_mut()
+            .map(|content| content.plan_body());
+        if again {
+            vault.write(ino, Some(0), b"saved since", false).unwrap();
+        }
+        let mut item = Item {
+            inode: inode.clone(),
+            plan,
+            logged: None,
+            body: None,
+            publish: true,
+            telling: Telling::Whole,
+            form: Form::Text,
+            logged_name: Vec::new(),
+            seen: None,
+            left: false,
+        };
+        item.see(&vault.texts);
+        assert_eq!(inode.state.read().fresh, again);
+        vault.release(ino, true);
+    }
 }

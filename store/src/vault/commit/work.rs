@@ -11,7 +11,7 @@ use crate::ids::{EntityId, Ino, NodeId, NodeNo};
 use crate::record::{GoneRecord, Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
 use crate::vault::history::Setting;
-use crate::vault::inode::{Inode, pending};
+use crate::vault::inode::{Inode, State, pending};
 use crate::vault::publish::{GoneNode, ToldEntity, ToldNow};
 use crate::vault::saves::Draft;
 use crate::vault::texts::{Ready, Telling, Texts};
@@ -46,7 +46,7 @@ pub(in crate::vault) struct Item {
     /// Taken with the tree.
     pub(in crate::vault) seen: Option<Seen>,
     /// The content is left for a later commit.
-    pub(super) left: bool,
+    pub(in crate::vault) left: bool,
 }
 
 /// An inode at the commit's instant.
@@ -121,7 +121,10 @@ impl Item {
 
     /// Whether the content has changed since it was prepared.
     pub(super) fn has_moved_on(&self) -> bool {
-        let state = self.inode.state.read();
+        self.has_changed(&self.inode.state.read())
+    }
+
+    fn has_changed(&self, state: &State) -> bool {
         match (&self.plan, &state.content) {
             (Some(plan), Some(content)) => content.changes() != plan.changes,
             _ => false,
@@ -166,7 +169,8 @@ impl Item {
             fresh: state.fresh,
             program: state.program.clone(),
         });
-        if self.publish {
+        // What was written since it was prepared is not what is told.
+        if self.publish && !self.has_changed(&state) {
             state.fresh = false;
         }
     }

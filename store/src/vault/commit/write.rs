@@ -117,8 +117,7 @@ impl Vault {
         };
         // One whose content is left at what it was is named as that is.
         let (durable, named_by) = match now {
-            Some(now) if now.present || !item.left => (now.durable, (now.at, now.beside.clone())),
-            Some(now) => (now.durable, split(&seen.row_name)),
+            Some(now) => (now.durable, (now.at, now.beside.clone())),
             None => (seen.durable, split(&seen.row_name)),
         };
         let record = record(&seen.binding, seen.marks, seen.meta.clone(), durable, named_by);

@@ -80,12 +80,13 @@ impl Vault {
         self.writable()?;
         let mut begun = 0;
         for _ in 0..TRIES {
+            self.show_what_came(of)?;
             begun += u64::from(self.begin_anew(of)?);
             let whose = self.whose(of)?;
             let _history = self.history.lock();
             let _committer = self.committer.lock();
-            if self.needs_past(of)? {
-                continue; // somebody has saved meanwhile
+            if self.needs_past(of)? || self.showing(of)?.state.read().behind > 0 {
+                continue; // somebody has saved meanwhile, or what others wrote is not shown yet
             }
             let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
             let mut batch = Batch::new();
@@ -93,11 +94,23 @@ impl Vault {
             batch.delete(Table::Documents, whose.entity.0);
             self.texts.discard(&whose.entity);
             self.apply_purge(batch, versions > 0)?;
+            self.texts.discard(&whose.entity); // read once more meanwhile, perhaps
             // The present version was told once more, and is there.
             let versions = versions.saturating_sub(begun);
             return Ok(Purged { files: 0, versions });
         }
         Err(OpError::Errno(libc::EBUSY))
+    }
+
+    /// Lets a file show what others wrote, which nobody has seen here: that is not its past.
+    pub(super) fn show_what_came(&self, of: Subject) -> Result<(), OpError> {
+        let inode = self.showing(of)?;
+        if inode.state.read().behind > 0 {
+            self.commit_all(Scope::Timer)?;
+            self.texts.may_show(inode.ino);
+            self.show_safely();
+        }
+        Ok(())
     }
 
     /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
@@ -113,9 +126,10 @@ impl Vault {
             (state.anew, state.untold, state.meta_dirty) = (true, true, true);
         }
         self.mark_dirty(inode.ino);
-        self.commit_all(Scope::Timer)?;
+        let told = self.commit_all(Scope::Timer);
         // It was not told if somebody has it open to write.
         inode.state.write().anew = false;
+        told?;
         Ok(!self.needs_past(of)?)
     }
 
@@ -187,7 +201,7 @@ impl Vault {
         Ok(purged)
     }
 
-    /// All versions of an entity go but those that are needed; how many.
+    /// All versions of an entity go but those that are needed, and those that no other replaces; how many.
     fn forget(
         &self,
         batch: &mut Batch,
@@ -199,7 +213,8 @@ impl Vault {
         self.each_version(key, &entity, &mut |number, record| {
             rows.extend(record.ok().map(|record| (number, record)));
         })?;
-        let go = standing.to_let_go(&rows, |_, _| false);
+        let newest = Stand::newest(&rows);
+        let go = standing.to_let_go(&rows, |_, row| newest.contains(&row.at));
         let mut gone = 0;
         for (number, record) in rows {
             if !go.contains(&number) || record.kept == Kept::Key {

@@ -155,7 +155,7 @@ impl Vault {
 
     /// The same among those in memory. While the tree is held, no file takes over from another: half-way
     /// in between no file shows the entity.
-    fn living_resident(&self, _: &Tree, entity: EntityId) -> Option<Ino> {
+    pub(in crate::vault) fn living_resident(&self, _: &Tree, entity: EntityId) -> Option<Ino> {
         let resident = self.inodes.lock().all();
         let mut shows = resident.into_iter().filter(|inode| {
             let state = inode.state.read();

@@ -25,10 +25,11 @@ impl Vault {
     /// the one that shows it by now.
     ///
     /// # Errors
-    /// EBUSY if it holds something that is no version yet and would be lost; as
+    /// EBUSY if it holds something that is no version yet and would be lost, or lacks what others wrote; as
     /// [`Vault::open_version`], and as [`OpError`] says; then it is as it was.
     pub fn restore_version(&self, of: Subject, number: u64) -> Result<Ino, OpError> {
         self.writable()?;
+        self.show_what_came(of)?;
         let whose = self.whose(of)?;
         // Nothing of it is thinned or purged before it is the file's again; and no commit is under
         // way, which might fail: then what it told is no version after all.
@@ -45,7 +46,9 @@ impl Vault {
         // What was saved just now is a version, too. What is not is lost for good: bytes that came
         // since somebody asked whether there are any; those of a file without a name become none.
         self.capture(&inode, state);
-        if same && (state.fresh || state.meta.nlink == 0) {
+        // Nor is it known what restoring means where others wrote what is not shown yet: that may be
+        // just what is restored.
+        if same && (state.fresh || state.meta.nlink == 0 || state.behind > 0) {
             return Err(OpError::Errno(libc::EBUSY));
         }
         let Some(content) = state.content.as_mut().filter(|_| same) else {
@@ -102,16 +105,25 @@ impl Vault {
                 last = Some(record.at);
             }
         })?;
-        // What it showed when it went; more may have come since.
+        // What it showed when it went, and of a text all that has come since: so that whatever comes
+        // back is made from that.
         let mut named_by = gone.record.saw.clone();
         if named_by.is_empty() {
             named_by.extend(last);
         }
-        let merge = match (number, named_by.len() > 1) {
-            (None, true) => self.text_of(&key, entity, &named_by)?,
-            _ => None,
+        if let Some(newest) = self.newest_versions(&key, entity, &named_by)? {
+            named_by = newest;
+        }
+        let merge = match number {
+            None => self.text_of(&key, entity, &named_by)?,
+            Some(_) => None,
         };
-        let number = number.or(last_held).ok_or(TreeError::NotFound)?;
+        let shown = match named_by.first() {
+            Some(at) => self.row_of(&key, &entity, *at)?,
+            None => None,
+        };
+        let shown = shown.filter(|row| row.kept == Kept::All).map(|row| row.number);
+        let number = number.or(shown).or(last_held).ok_or(TreeError::NotFound)?;
         let record = self.held_version(&key, &entity, number)?;
         let version = self.version_payload(&key, entity, &record)?;
         let mut bytes = self.bytes_of((&key, entity), &record, &version)?;

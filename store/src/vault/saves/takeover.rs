@@ -188,7 +188,7 @@ impl Vault {
         self.remember(new.ino, state);
         self.rebound.lock().heirs.insert(entity, new.ino);
         // What it was before it had this name is no version of what it stands for now.
-        self.drop_drafts(&state.binding.entity(), &mut state.drafts);
+        self.drop_drafts(&mut state.drafts);
         state.drafts = past.drafts;
         state.fresh = true;
         // Whoever saves it is editing it: what is put beside it now belongs to that.
@@ -217,8 +217,9 @@ impl Vault {
     /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
     /// by now or stands for another. Whoever has the entity learns of the event. The tree is locked:
     /// nobody takes it over meanwhile.
-    pub(in crate::vault) fn told_late(&self, entity: EntityId, told: &ToldEntity) {
+    pub(in crate::vault) fn told_late(&self, (ino, entity): (Ino, EntityId), told: &ToldEntity) {
         let named_by = told.stand();
+        let mut heard = false;
         let heir = self.rebound.lock().heirs.get(&entity).copied();
         let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
         if let Some(heir) = heir {
@@ -230,9 +231,15 @@ impl Vault {
                     self.be_behind(heir.ino, &mut state);
                 }
                 state.meta_dirty = true;
+                // Together: else the step takes what was told for what is still to be.
+                self.texts.told(entity, ino, told.texts.clone());
+                heard = true;
                 drop(state);
                 self.mark_dirty(heir.ino);
             }
+        }
+        if !heard {
+            self.texts.told(entity, ino, told.texts.clone());
         }
         self.left.lock().told_late(entity, &named_by);
         let mut untold = self.untold.lock();

@@ -2,9 +2,10 @@
 
 use super::shelf::DocumentError;
 use crate::core::StoreError;
-use crate::ids::EntityId;
+use crate::ids::{EntityId, EventRef};
 use crate::keys::Key;
 use crate::record::VersionRecord;
+use crate::text::TEXT_MAX;
 use crate::vault::Vault;
 
 impl Vault {
@@ -23,13 +24,37 @@ impl Vault {
         }
     }
 
+    /// The newest versions of the text that these are of; none if they are of none, or of none that
+    /// all of them can be one text of.
+    pub(in crate::vault) fn newest_versions(
+        &self,
+        key: &Key,
+        entity: EntityId,
+        of: &[EventRef],
+    ) -> Result<Option<Vec<EventRef>>, StoreError> {
+        let Some(first) = of.first() else {
+            return Ok(None);
+        };
+        let newest = self.with_document((entity, key), *first, |hot| {
+            let (newest, heads) = (hot.newest()?, hot.doc.heads()?);
+            // Else both are kept.
+            let fits = hot.doc.text_at(&heads)?.len() <= TEXT_MAX;
+            Ok(newest.filter(|newest| fits && !newest.is_empty()))
+        });
+        match newest {
+            Ok(newest) => Ok(newest.flatten()),
+            Err(DocumentError::Store(e)) if !e.is_damage() => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The text that versions come to together; none if they are not of one text, or its document
     /// fails.
     pub(in crate::vault) fn text_of(
         &self,
         key: &Key,
         entity: EntityId,
-        versions: &[crate::event::EventRef],
+        versions: &[EventRef],
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(first) = versions.first() else {
             return Ok(None);

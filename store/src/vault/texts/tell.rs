@@ -195,8 +195,8 @@ impl Texts {
     }
 
     /// A draft is given up.
-    pub(in crate::vault) fn given_up(&self, entity: &EntityId, draft: u64) {
-        self.shown.lock().given_up(entity, draft);
+    pub(in crate::vault) fn given_up(&self, draft: u64) {
+        // Who was shown it was: a commit under way may be telling it.
         let ready = self.ready.lock().by_serial.remove(&draft);
         if let Some(ready) = ready
             && ready.body().is_some()
@@ -217,7 +217,7 @@ impl Vault {
         let ready = self.texts.ready_of(&state.drafts);
         Ok(match (ready.last(), state.published) {
             (None, None) => Telling::Whole,
-            (None, _) if state.anew => Telling::Whole,
+            (None, _) if state.anew && !state.fresh => Telling::Whole,
             (None, Some(at)) if !state.fresh => match self.is_text(key, &state.binding.entity(), at)? {
                 true => Telling::Attributes,
                 false => Telling::Whole,

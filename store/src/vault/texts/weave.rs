@@ -121,7 +121,6 @@ impl Vault {
     pub(super) fn needs_weaving(&self, state: &State) -> bool {
         let is_to_be_kept = || {
             state.marks.text
-                && !state.anew
                 && state.untold
                 && state.fresh
                 && state.writers == 0
