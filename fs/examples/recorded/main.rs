@@ -1,5 +1,5 @@
 //! `recorded VAULT MOUNTPOINT BYTES ROUNDS REST`: makes a vault in the folder VAULT, which must not be
-//! there yet, mounts it, and saves a note of so many bytes again and again, each time with a word more,
+//! there yet, mounts it, and saves a note of so many bytes again and again, each time with another word in it,
 //! REST milliseconds after the version before was recorded. Prints for each the nanoseconds from the
 //! close to the version that is recorded, as the vault's own feed of changes says it. For the benches:
 //! from outside nobody can see that moment.
@@ -66,9 +66,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for round in 0..rounds {
         std::thread::sleep(rest);
         while changes.try_recv().is_ok() {}
-        let at = round * 7919 % text.len();
-        let at = at + text[at..].find(' ').ok_or("the text is too short")?;
-        text.insert_str(at, &format!(" new{round}"));
+        // One word becomes another: the note stays about as long as it is.
+        let at = round * 7919 % (text.len() - 100);
+        let at = at + text[at..].find(' ').ok_or("the text is too short")? + 1;
+        let end = at + text[at..].find([' ', '\n']).ok_or("the text is too short")?;
+        text.replace_range(at..end, &format!("{}{round}", WORDS[round % WORDS.len()]));
         std::fs::write(&note, &text)?;
         let begun = Instant::now();
         recorded()?;

@@ -15,6 +15,12 @@ use crate::ids::EventRef;
 pub struct ChangeHash(pub [u8; 32]);
 
 impl ChangeHash {
+    /// Of a change as an event of this maker carries it; none if it is in no form of one.
+    pub fn of_packed(packed: &[u8], maker: Maker) -> Option<ChangeHash> {
+        let bytes = guard::unpack(packed, Actor::of(maker)).ok()?;
+        Some(ChangeHash::of(&bytes))
+    }
+
     /// Of a change's bytes, whether or not they are one.
     pub fn of(bytes: &[u8]) -> ChangeHash {
         let hashed = bytes.get(guard::HASHED..).unwrap_or_default();
@@ -65,8 +71,19 @@ pub struct Change {
 }
 
 impl Change {
-    /// Reads the change that an event of this maker carries, of the text that began with the event
-    /// `genesis`.
+    /// Reads the change that an event of this maker carries, packed, of the text that began with the
+    /// event `genesis`.
+    ///
+    /// # Errors
+    /// As [`Change::check`].
+    pub fn open(packed: &[u8], maker: Maker, genesis: EventRef) -> Result<Change, Refused> {
+        if packed.len() > guard::CHANGE_MAX {
+            return Err(Refused("it is longer than any edit of a text"));
+        }
+        Change::check(guard::unpack(packed, Actor::of(maker))?, maker, genesis)
+    }
+
+    /// Reads the bytes of a change of this maker, of the text that began with the event `genesis`.
     ///
     /// # Errors
     /// [`Refused`] for anything but a change of such a text, in the form in which
@@ -82,7 +99,12 @@ impl Change {
         })
     }
 
-    /// The bytes, as they are sealed into an event.
+    /// As it is sealed into an event: without what that says itself.
+    pub fn packed(&self) -> Vec<u8> {
+        guard::pack(&self.bytes).expect("it was read: it is a plain change")
+    }
+
+    /// The bytes, as Automerge has them.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

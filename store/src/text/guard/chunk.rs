@@ -8,11 +8,11 @@ use super::{CHANGE_MAX, COUNTER_MAX, Refused};
 use crate::text::actor::Actor;
 use crate::text::change::ChangeHash;
 
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+pub(super) const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 /// Where the bytes begin that the hash is over: type, length and contents.
 pub(in crate::text) const HASHED: usize = 8;
 /// A change that is not deflated.
-const TYPE_CHANGE: u8 = 1;
+pub(super) const TYPE_CHANGE: u8 = 1;
 /// The bit of a column's number that says that it is deflated.
 const DEFLATED: u64 = 0b1000;
 /// The columns that an edit can have, by their numbers: id × 16 + type.

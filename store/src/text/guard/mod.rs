@@ -18,9 +18,11 @@
 mod chunk;
 mod input;
 mod ops;
+mod pack;
 mod runs;
 
 pub(super) use chunk::HASHED;
+pub(super) use pack::{pack, unpack};
 
 use super::actor::{Actor, Maker};
 use super::change::ChangeHash;

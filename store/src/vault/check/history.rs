@@ -10,13 +10,12 @@ use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::event::{BatchRow, Body};
+use crate::event::BatchRow;
 use crate::ids::EntityId;
 use crate::keys::Key;
 use crate::record::{BodyRef, ChunkRef, Kept, VersionRecord};
-use crate::text::ChangeHash;
 use crate::vault::Vault;
-use crate::vault::history::split_key;
+use crate::vault::history::{change_name, split_key};
 
 impl Vault {
     pub(super) fn check_history(
@@ -108,10 +107,7 @@ impl Vault {
         }
         if options.read_data {
             let version = self.version_payload(key, entity, &record).map_err(say)?;
-            let name = match &version.body {
-                Body::Change { bytes, .. } => Some(ChangeHash::of(bytes).0),
-                _ => None,
-            };
+            let name = change_name(&version, record.at.chain).map(|name| name.0);
             let known = match record.body {
                 BodyRef::Change(name) => Some(name),
                 _ => None,

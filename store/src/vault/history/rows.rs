@@ -14,10 +14,10 @@ use std::sync::Arc;
 use crate::core::StoreError;
 use crate::db::{Batch, Db, Table};
 use crate::event::{Body, EventRef, Version};
-use crate::ids::EntityId;
+use crate::ids::{ChainId, EntityId};
 use crate::keys::{Aad, Key, open_into, seal};
 use crate::record::{BodyRef, Kept, PROGRAM_MAX, Time, VersionRecord, kind};
-use crate::text::ChangeHash;
+use crate::text::{ChangeHash, Maker};
 use crate::vault::Vault;
 
 /// A row's key.
@@ -119,6 +119,15 @@ pub(in crate::vault) struct NewVersions {
     failed: Option<StoreError>,
 }
 
+/// What names the change that a version of this chain is.
+pub(in crate::vault) fn change_name(version: &Version, chain: ChainId) -> Option<ChangeHash> {
+    let Body::Change { serial, bytes } = &version.body else {
+        return None;
+    };
+    let serial = *serial;
+    ChangeHash::of_packed(bytes, Maker { chain, serial })
+}
+
 impl NewVersions {
     /// Notes a version, under the next serial, which it returns.
     pub(in crate::vault) fn note(
@@ -171,7 +180,10 @@ impl NewVersions {
             body: match &version.body {
                 Body::Inline(_) => BodyRef::Inline,
                 Body::Manifest(root) => BodyRef::Manifest(*root),
-                Body::Change { bytes, .. } => BodyRef::Change(ChangeHash::of(bytes).0),
+                Body::Change { .. } => match change_name(version, told.at.chain) {
+                    Some(name) => BodyRef::Change(name.0),
+                    None => BodyRef::Other,
+                },
                 Body::Same => BodyRef::Other,
             },
         };

@@ -44,7 +44,7 @@ impl Told {
                 serial,
             };
             let change = match open(place).map(|version| version.body) {
-                Some(Body::Change { serial, bytes }) => Change::check(bytes, maker(serial), began).ok(),
+                Some(Body::Change { serial, bytes }) => Change::open(&bytes, maker(serial), began).ok(),
                 Some(Body::Same) => {
                     within.insert(newest.at);
                     continue;

@@ -151,7 +151,7 @@ fn version(body: Body, size: u64) -> Version {
 fn changed(change: &Change, new: &str) -> Vec<u8> {
     let body = Body::Change {
         serial: change.maker().serial,
-        bytes: change.bytes().to_vec(),
+        bytes: change.packed(),
     };
     version(body, new.len() as u64).encode()
 }

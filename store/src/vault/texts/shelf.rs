@@ -327,7 +327,7 @@ impl Vault {
                     chain: row.at.chain,
                     serial,
                 };
-                Some(Change::check(bytes, maker, genesis)?)
+                Some(Change::open(&bytes, maker, genesis)?)
             }
             Body::Same => None,
             _ => {

@@ -10,6 +10,7 @@ use crate::ids::EntityId;
 use crate::keys::Key;
 use crate::text::{Change, ChangeHash, Document, Maker, TextError};
 use crate::vault::Vault;
+use crate::vault::history::change_name;
 
 /// A version as it came.
 pub(in crate::vault) type Came<'a> = (&'a Head, &'a Version);
@@ -22,15 +23,12 @@ fn change_of((head, version): Came<'_>, genesis: EventRef) -> Option<Result<Chan
         chain: head.at.chain,
         serial: *serial,
     };
-    let change = Change::check(bytes.clone(), maker, genesis);
+    let change = Change::open(bytes, maker, genesis);
     Some(change.map_err(|_| TextError::Damaged))
 }
 
-fn hash_of((_, version): Came<'_>) -> Option<ChangeHash> {
-    match &version.body {
-        Body::Change { bytes, .. } => Some(ChangeHash::of(bytes)),
-        _ => None,
-    }
+fn hash_of((head, version): Came<'_>) -> Option<ChangeHash> {
+    change_name(version, head.at.chain)
 }
 
 /// Takes in what came before, as far as it is not here, and then this.

@@ -233,7 +233,7 @@ impl Vault {
                     let heads: Heads = [change.hash()].into_iter().collect();
                     let told_as = ToldAs::Change {
                         serial: change.maker().serial,
-                        bytes: change.bytes().to_vec(),
+                        bytes: change.packed(),
                         on: base.names,
                     };
                     (told_as, heads)
