@@ -135,7 +135,10 @@ fn a_restored_version_is_shown_as_it_was() {
     let bench = merged();
     for number in [1, 2, 3] {
         let was = bench.version("note.md", number);
-        bench.vault.restore_version(Subject::File(bench.ino("note.md")), number).unwrap();
+        bench
+            .vault
+            .restore_version(Subject::File(bench.ino("note.md")), number)
+            .unwrap();
         for _ in 0..3 {
             bench.tell();
             assert_eq!(bench.text("note.md").as_bytes(), was, "version {number}");
@@ -144,7 +147,10 @@ fn a_restored_version_is_shown_as_it_was() {
     bench.check();
     // Also past a process that would be taken for an editor with another version.
     bench.read(EMACS, "note.md");
-    bench.vault.restore_version(Subject::File(bench.ino("note.md")), 2).unwrap();
+    bench
+        .vault
+        .restore_version(Subject::File(bench.ino("note.md")), 2)
+        .unwrap();
     bench.tell();
     assert_eq!(bench.text("note.md"), butter(NOTE));
     assert_eq!(bench.forms("note.md"), [Text; 7]);

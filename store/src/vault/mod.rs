@@ -44,6 +44,7 @@ pub(crate) mod secrets;
 mod status;
 mod take_in;
 mod texts;
+mod whereabouts;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
