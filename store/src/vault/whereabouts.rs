@@ -22,4 +22,21 @@ impl Vault {
         }
         names
     }
+
+    /// A path of each of these files that has a name, from the root, without a leading slash.
+    pub fn paths_of(&self, files: &HashSet<Ino>) -> Vec<(Ino, Vec<u8>)> {
+        let mut names = self.names_of(files);
+        names.sort_unstable();
+        names.dedup_by_key(|(ino, ..)| *ino);
+        let tree = self.tree.read();
+        let whole = |(ino, folder, name): (Ino, Ino, Vec<u8>)| {
+            let mut path = tree.folder_path(folder)?;
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend(name);
+            Some((ino, path))
+        };
+        names.into_iter().filter_map(whole).collect()
+    }
 }

@@ -90,7 +90,7 @@ impl Vault {
         }
     }
 
-    fn device_of(&self, chain: ChainId) -> String {
+    pub(super) fn device_of(&self, chain: ChainId) -> String {
         match self.secrets.chains.contains(&chain) {
             true => self.secrets.device_name.clone(),
             false => chain.to_string(),
