@@ -23,7 +23,7 @@ Exit codes:
   10  made by a newer Coffer
   11  done, but something was left out; it is listed
 
-With --json, answers are one JSON object on standard output (of log and trash, one a line), and
+With --json, answers are one JSON object on standard output (of log, merges and trash, one a line), and
 failures one on standard error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
 
 /// Below “coffer mount”.
@@ -55,6 +55,18 @@ By time, it is the newest version recorded at or before that. A file that is rea
 
 In the mounted folder, .coffer/history/PATH/ holds the versions as files, for any program.
 No listing shows “.coffer”.";
+
+/// Below “coffer merges”.
+pub(crate) const MERGES: &str = "\
+Merges are counted as they are listed: of one file with PATH, else of all.
+  coffer merges note.md             the merges of one file
+  coffer merges --diff 2            what each side of the second one did
+  coffer merges --undo 2            take it back: what this device wrote stays
+  coffer merges --undo 2 --keep @7  the same, but the side of version 7 stays
+  coffer merges --undo 2 --keep both
+                                    have both sides again
+
+Where the words that are to go were written on since, nothing is done.";
 
 /// Below “coffer settings”.
 pub(crate) const SETTINGS: &str = "\

@@ -5,12 +5,13 @@
 //! named one by one. The mount hears of every change.
 //!
 //! Parts, each importing only those above it: `find` (which file a path means), `versions`,
-//! `announce`, `places` (where something is to lie), `restore`, `revive` (what was removed),
+//! `announce`, `merges`, `places` (where something is to lie), `restore`, `revive` (what was removed),
 //! `forget` (purge and collection).
 
 mod announce;
 mod find;
 mod forget;
+mod merges;
 mod places;
 mod restore;
 mod revive;
@@ -51,6 +52,21 @@ pub(crate) fn past(
             // What is said to be back is back after a crash, too.
             vault.commit()?;
             plain(restored)
+        }
+        Past::Merges { of, newest } => plain(merges::list(store, of.as_ref(), *newest)?),
+        Past::MergeText { of, sides, part } => {
+            let text = merges::read(store, of, sides, part.clone())?;
+            Ok((serde_json::Value::Null, Some(text)))
+        }
+        Past::Unmerge {
+            of,
+            path,
+            sides,
+            keep,
+        } => {
+            let unmerged = merges::undo(store, mount, (of, path), sides, keep)?;
+            vault.commit()?;
+            plain(unmerged)
         }
         Past::Trash { under } => {
             let removed = find::removed(store, under.as_ref().map(|path| path.0.as_path()))?;
