@@ -43,6 +43,7 @@ mod saves;
 pub(crate) mod secrets;
 mod status;
 mod take_in;
+mod text_names;
 mod texts;
 mod whereabouts;
 

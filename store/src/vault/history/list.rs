@@ -181,7 +181,7 @@ impl Vault {
     }
 
     /// Commits and tells what is at rest; half a save is left alone.
-    pub(super) fn tell_saved(&self) -> Result<(), StoreError> {
+    pub(in crate::vault) fn tell_saved(&self) -> Result<(), StoreError> {
         self.commit_all(Scope::Timer)
     }
 }
