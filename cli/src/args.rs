@@ -137,7 +137,7 @@ pub(crate) enum Command {
     /// Show or change settings
     ///
     /// Those of this device lie outside the vault and need no password; those of the vault
-    /// (retention-…) lie in it.
+    /// (retention-…, texts) lie in it.
     #[command(after_help = help::SETTINGS)]
     Settings(Settings),
     /// Print the completions for a shell

@@ -79,10 +79,16 @@ Settings:
                 “coffer lock --all --suspend”. With “always”, programs that have files of the
                 vault open get errors; all that they wrote before is kept.
 
-Settings of the vault, on all its devices, in days:
+Settings of the vault, on all its devices; times in days:
   retention-all      every version is kept for so long (30)
   retention-daily    then one a day for so long (90), and one a month after
-  retention-removed  what was removed can be brought back for so long (90)";
+  retention-removed  what was removed can be brought back for so long (90)
+
+  texts  names of files in which edits made at the same time merge, where they are text: patterns
+         between spaces in which * stands for anything, and what is not meant after !:
+           coffer settings texts '*.md *.txt todo !requirements.txt'
+         “default” puts the program's own list back. It counts for what is saved next; source code
+         is better kept in two versions, and what lies in a .git never merges.";
 
 #[cfg(test)]
 mod tests {

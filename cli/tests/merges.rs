@@ -311,3 +311,74 @@ fn two_devices() {
     stage.open(&["merges", "--diff", "0"]).gives(2);
     stage.open(&["check"]).gives(0);
 }
+
+/// Guards the list of names that merge: shown, set, put back, kept in the vault, obeyed at once; and that a
+/// pattern that is none changes nothing.
+#[test]
+fn which_names_merge_is_a_setting() {
+    if cannot_mount() {
+        return;
+    }
+    let stage = Stage::with_vault();
+    stage.mount();
+    let forms = |name: &str| {
+        let said = stage.run(&["log", &format!("mnt/{name}"), "--json"]).gives(0);
+        lines(&said)
+            .iter()
+            .map(|version| version["form"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let own = stage.run(&["settings", "texts"]).gives(0).out;
+    assert!(
+        own.contains("*.md") && own.contains("*.vcf") && own.contains("!cmakelists.txt"),
+        "{own}"
+    );
+    for name in ["a.md", "a.tex"] {
+        fs::write(stage.mnt().join(name), "one\n").unwrap();
+    }
+    assert_eq!(
+        (forms("a.md"), forms("a.tex")),
+        (vec!["text".to_owned()], vec!["blob".to_owned()])
+    );
+    for bad in ["a/b", "!", &"x".repeat(300), &vec!["x"; 600].join(" ")] {
+        let refused = stage.run(&["settings", "texts", bad]).gives(2).err;
+        assert!(refused.contains("pattern"), "{refused}");
+    }
+    assert_eq!(stage.run(&["settings", "texts"]).gives(0).out, own);
+    let said = stage.run(&["settings", "texts", "*.TeX  !x.tex"]).gives(0).out;
+    assert_eq!(said, "texts is *.tex !x.tex now.\n");
+    for name in ["a.md", "a.tex"] {
+        fs::write(stage.mnt().join(name), "two\n").unwrap();
+    }
+    assert_eq!(
+        (forms("a.md"), forms("a.tex")),
+        (
+            vec!["blob".to_owned(), "text".into()],
+            vec!["text".to_owned(), "blob".into()]
+        )
+    );
+    let all = stage.run(&["settings", "--json"]).gives(0).json();
+    assert_eq!(all["texts"], "*.tex !x.tex");
+    stage.run(&["lock"]).gives(0);
+    assert_eq!(stage.open(&["settings", "texts"]).gives(0).out, "*.tex !x.tex\n");
+    assert!(
+        stage
+            .open(&["settings", "texts", "default"])
+            .gives(0)
+            .out
+            .starts_with("texts is the default now: ")
+    );
+    assert_eq!(stage.open(&["settings", "texts"]).gives(0).out, own);
+    stage.mount();
+    assert!(
+        stage
+            .run(&["settings"])
+            .gives(0)
+            .out
+            .contains("texts              default"),
+        "{}",
+        stage.run(&["settings"]).out
+    );
+    fs::write(stage.mnt().join("a.md"), "three\n").unwrap();
+    assert_eq!(forms("a.md"), ["text", "blob", "text"]);
+}

@@ -294,6 +294,50 @@ fn what_does_not_merge_has_no_merges() {
     }
 }
 
+/// Guards long pasts: hundreds of merges of one note are found, and each once. Prints how long that takes.
+#[test]
+fn hundreds_of_merges() {
+    let bench = Bench::new();
+    bench.save(1, "note.md", NOTE);
+    bench.tell();
+    for who in [VIM, EMACS] {
+        bench.read(who, "note.md");
+    }
+    for round in 0..250 {
+        let text = bench.read(VIM, "note.md");
+        bench.read(EMACS, "note.md");
+        let line = |by: &str| format!("{by} {round}.\n");
+        // Each in a line of its own, which takes the place of the one before.
+        let with = |at: usize, by: &str| {
+            let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+            lines[at] = line(by);
+            lines.concat()
+        };
+        bench.save(VIM, "note.md", with(0, "Vim"));
+        bench.save(EMACS, "note.md", with(4, "Emacs"));
+        bench.tell();
+    }
+    let begun = std::time::Instant::now();
+    let found = merges(&bench, "note.md");
+    eprintln!(
+        "{} merges of {} versions in {:?}",
+        found.len(),
+        bench.versions("note.md").len(),
+        begun.elapsed()
+    );
+    assert_eq!(found.len(), 250);
+    let begun = std::time::Instant::now();
+    for merge in &found[..20] {
+        let texts = bench
+            .vault
+            .merge_texts(of(&bench, "note.md"), merge)
+            .unwrap()
+            .unwrap();
+        assert!(!texts.overlap());
+    }
+    eprintln!("texts of 20 in {:?}", begun.elapsed());
+}
+
 /// Guards all of it together, over two devices that write, meet and take back at random: what a side had
 /// is a version, byte for byte, and a merge that is shown and taken back at once is that.
 #[test]

@@ -76,6 +76,15 @@ pub(crate) struct Retention {
     pub removed_days: u32,
 }
 
+/// Which names are texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TextNames {
+    /// Patterns, between spaces.
+    pub list: String,
+    /// Whether that is the program's own list, since nobody has set one.
+    pub default: bool,
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
@@ -153,5 +162,10 @@ pub(crate) enum Past {
     Retention {
         /// What to set it to.
         set: Option<Retention>,
+    },
+    /// Which names are texts; set anew if there is something to set.
+    Texts {
+        /// What to set it to.
+        set: Option<TextNames>,
     },
 }

@@ -17,11 +17,11 @@ mod restore;
 mod revive;
 mod versions;
 
-use super::{Mount, Vault};
+use super::{Mount, Vault, sentence};
 use crate::answers::history::Gone;
 use crate::failure::Failure;
 use crate::secret::Secret;
-use crate::wire::history::{Past, Retention};
+use crate::wire::history::{Past, Retention, TextNames};
 use coffer_store::vault::Retention as Kept;
 use serde::Serialize;
 
@@ -91,7 +91,29 @@ pub(crate) fn past(
                 removed_days: kept.removed_days,
             })
         }
+        Past::Texts { set } => {
+            if let Some(set) = set {
+                let names = match set.default {
+                    true => None,
+                    false => Some(text_names(&set.list)?),
+                };
+                store.set_text_names(names.as_ref())?;
+                vault.commit()?;
+            }
+            let (names, default) = store.text_names();
+            let list = names.to_string();
+            plain(TextNames { list, default })
+        }
     }
+}
+
+/// The list that a person has written.
+///
+/// # Errors
+/// `Usage`, naming the pattern that is none.
+pub(crate) fn text_names(list: &str) -> Result<coffer_store::text::TextNames, Failure> {
+    list.parse()
+        .map_err(|error: coffer_store::text::BadPattern| Failure::usage(sentence(&error)))
 }
 
 fn plain(answer: impl Serialize) -> Result<(serde_json::Value, Option<Secret>), Failure> {

@@ -117,7 +117,7 @@ impl Vault {
             .enumerate()
             .map(|(place, row)| (Some(place), &row.parents));
         let shown = shown.unwrap_or_default();
-        let mut merges: Vec<Merge> = Vec::new();
+        let (mut merges, mut known) = (Vec::<Merge>::new(), HashSet::new());
         for (place, joined) in joins
             .chain([(None, &shown)])
             .filter(|(_, joined)| joined.len() > 1)
@@ -125,10 +125,10 @@ impl Vault {
             let Some(mut merge) = self.merge(&all, joined) else {
                 continue;
             };
-            let sides =
-                |merge: &Merge| -> HashSet<EventRef> { merge.sides.iter().map(|side| side.at).collect() };
+            let mut sides: Vec<EventRef> = merge.sides.iter().map(|side| side.at).collect();
+            sides.sort_unstable();
             // Two devices may have saved upon the same.
-            if merges.iter().any(|other| sides(other) == sides(&merge)) {
+            if !known.insert(sides) {
                 continue;
             }
             merge.saved_as = place.and_then(|place| all.saved(place));
@@ -258,13 +258,5 @@ impl Vault {
             }
         }
         Ok(found)
-    }
-
-    /// Damage counts as what is not kept any more.
-    fn unless_gone<T>(found: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
-        match found {
-            Err(error) if error.is_damage() => Ok(None),
-            found => found,
-        }
     }
 }

@@ -83,12 +83,17 @@ impl MergeTexts {
         }
     }
 
-    /// The side that the present text has alone: nothing of what the others changed is in it.
+    /// The side that the present text has alone: nothing of what the others changed is in it. None also
+    /// where nothing of any is.
     pub fn taken_back(&self, present: &str) -> Option<usize> {
-        (0..self.sides.len()).find(|side| {
+        let alone = (0..self.sides.len()).filter(|side| {
             let is_other = self.sides[*side] != self.merged;
             is_other && self.keeping(Keep::Side(*side), present).as_deref() == Some(present)
-        })
+        });
+        match alone.collect::<Vec<_>>()[..] {
+            [side] => Some(side),
+            _ => None,
+        }
     }
 }
 
@@ -157,7 +162,11 @@ impl Vault {
     fn texts_of_merge(&self, whose: &Whose, merge: &Merge) -> Result<Option<MergeTexts>, OpError> {
         let mut of: Vec<Vec<EventRef>> = vec![merge.base.clone(), merge.of.clone()];
         of.extend(merge.sides.iter().map(|side| vec![side.at]));
-        let texts = Vault::unless_gone(self.texts_of(&whose.key, whose.entity, &of))?;
+        let texts = match self.texts_of(&whose.key, whose.entity, &of) {
+            // What is damaged is named by `check`; here it counts as what is not kept any more.
+            Err(error) if error.is_damage() => None,
+            texts => texts?,
+        };
         Ok(texts.map(|texts| {
             let mut texts = texts.into_iter();
             MergeTexts {
