@@ -109,6 +109,13 @@ pub(crate) enum Command {
     /// Word by word; of what is no text, a summary.
     #[command(after_help = help::VERSIONS)]
     Diff(history::Diff),
+    /// List edits that were made at the same time and merged, or take one back
+    ///
+    /// Where two devices, or two programs, changed a text at once, both edits are in it. The newest
+    /// first: when, which file, and for each side its device, its version and how many words it added
+    /// and removed. What is taken back is a version more, with all that was written since.
+    #[command(after_help = help::MERGES)]
+    Merges(history::Merges),
     /// Bring a version, or something removed, back
     ///
     /// What the file is until then stays a version, so nothing is lost by it. A removed folder comes
@@ -130,7 +137,7 @@ pub(crate) enum Command {
     /// Show or change settings
     ///
     /// Those of this device lie outside the vault and need no password; those of the vault
-    /// (retention-…) lie in it.
+    /// (retention-…, texts) lie in it.
     #[command(after_help = help::SETTINGS)]
     Settings(Settings),
     /// Print the completions for a shell

@@ -23,7 +23,7 @@ Exit codes:
   10  made by a newer Coffer
   11  done, but something was left out; it is listed
 
-With --json, answers are one JSON object on standard output (of log and trash, one a line), and
+With --json, answers are one JSON object on standard output (of log, merges and trash, one a line), and
 failures one on standard error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
 
 /// Below “coffer mount”.
@@ -56,6 +56,18 @@ By time, it is the newest version recorded at or before that. A file that is rea
 In the mounted folder, .coffer/history/PATH/ holds the versions as files, for any program.
 No listing shows “.coffer”.";
 
+/// Below “coffer merges”.
+pub(crate) const MERGES: &str = "\
+Merges are counted as they are listed: of one file with PATH, else of all.
+  coffer merges note.md             the merges of one file
+  coffer merges --diff 2            what each side of the second one did
+  coffer merges --undo 2            take it back: what this device wrote stays
+  coffer merges --undo 2 --keep @7  the same, but the side of version 7 stays
+  coffer merges --undo 2 --keep both
+                                    have both sides again
+
+Where the words that are to go were written on since, nothing is done.";
+
 /// Below “coffer settings”.
 pub(crate) const SETTINGS: &str = "\
 Settings:
@@ -67,10 +79,16 @@ Settings:
                 “coffer lock --all --suspend”. With “always”, programs that have files of the
                 vault open get errors; all that they wrote before is kept.
 
-Settings of the vault, on all its devices, in days:
+Settings of the vault, on all its devices; times in days:
   retention-all      every version is kept for so long (30)
   retention-daily    then one a day for so long (90), and one a month after
-  retention-removed  what was removed can be brought back for so long (90)";
+  retention-removed  what was removed can be brought back for so long (90)
+
+  texts  names of files in which edits made at the same time merge, where they are text: patterns
+         between spaces in which * stands for anything, and what is not meant after !:
+           coffer settings texts '*.md *.txt todo !requirements.txt'
+         “default” puts the program's own list back. It counts for what is saved next; source code
+         is better kept in two versions, and what lies in a .git never merges.";
 
 #[cfg(test)]
 mod tests {

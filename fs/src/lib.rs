@@ -11,4 +11,5 @@ pub mod adapter;
 pub mod mount;
 pub mod vaultfs;
 
+pub mod follow;
 pub mod history;

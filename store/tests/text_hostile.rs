@@ -410,7 +410,7 @@ fn what_passes_does_no_harm() {
         device
             .sent
             .iter()
-            .map(|sent| change_body(&sent.bytes).expect("a chunk").to_vec()),
+            .map(|sent| change_body(sent.received().bytes()).expect("a chunk").to_vec()),
     );
     let first = device.sent[0].received();
     let mut rng = StdRng::seed_from_u64(5);

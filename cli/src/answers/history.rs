@@ -54,6 +54,70 @@ pub(crate) struct History {
     pub unsaved: bool,
 }
 
+/// Merges of one file, or of all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Merges {
+    /// How many there are.
+    pub total: u64,
+    /// Those that were asked for, the newest first.
+    pub merges: Vec<Merge>,
+}
+
+/// Concurrent edits that were merged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Merge {
+    /// The file's path, from the vault's root.
+    pub path: WirePath,
+    /// How to ask for more.
+    pub whose: Whose,
+    /// When the last of its sides was recorded, by the clock of its device.
+    pub recorded: Option<Timestamp>,
+    /// What was merged.
+    pub sides: Vec<MergeSide>,
+    /// Whether all that was merged is still kept.
+    pub kept: bool,
+    /// Whether two sides changed the same place, where it is kept.
+    pub overlap: Option<bool>,
+    /// The first version that was saved upon it; none: the file just shows it.
+    pub saved_as: Option<u64>,
+    /// The side whose edits alone the file has by now, by its place among them, where the others' were taken back.
+    pub only: Option<usize>,
+}
+
+/// One side of a merge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MergeSide {
+    /// Its newest event.
+    pub id: String,
+    /// Its newest version, if that is known.
+    pub version: Option<u64>,
+    /// How many versions it has for itself.
+    pub versions: u64,
+    /// The devices that made them.
+    pub devices: Vec<String>,
+    /// The programs that wrote them, where that was seen.
+    pub programs: Vec<String>,
+    /// Whether this device made them.
+    pub own: bool,
+    /// When its newest was recorded.
+    pub recorded: Option<Timestamp>,
+    /// Words that it added to what all began with, where that is kept.
+    pub words_added: Option<u64>,
+    /// Words that it removed.
+    pub words_removed: Option<u64>,
+}
+
+/// A merge that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unmerged {
+    /// The file's path, from the vault's root.
+    pub path: WirePath,
+    /// Whether it was so already, and nothing was done.
+    pub unchanged: bool,
+    /// The version that it is now.
+    pub version: Option<u64>,
+}
+
 /// What was brought back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Restored {

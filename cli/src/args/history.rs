@@ -58,6 +58,30 @@ pub(crate) struct Diff {
 
 #[derive(Args)]
 #[allow(missing_docs)]
+pub(crate) struct Merges {
+    /// Only of this file
+    pub path: Option<PathBuf>,
+    /// Only so many, the newest [default: 20]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["all", "undo"])]
+    pub count: Option<u64>,
+    /// All of them
+    #[arg(long, conflicts_with = "undo")]
+    pub all: bool,
+    /// Show what each side did; of one merge, by its number in the list
+    #[arg(long, value_name = "PATH|NUMBER", num_args = 0..=1, conflicts_with = "undo")]
+    pub diff: Option<Option<PathBuf>>,
+    /// Take this merge back, by its number in the list
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub undo: Option<u64>,
+    /// Which side stays: mine, theirs, a device, or @VERSION; both: nothing is taken back any more [default: mine]
+    #[arg(long, value_name = "SIDE", requires = "undo")]
+    pub keep: Option<String>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
 pub(crate) struct Restore {
     /// The file, and which version; if absent, the one before the present. Or what was removed
     #[arg(value_name = "PATH[@VERSION]")]

@@ -12,6 +12,7 @@ mod inbox;
 mod init;
 mod lock;
 mod log;
+mod merges;
 mod mount;
 mod passwd;
 mod past;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Log(args) => return log::log(ui, cli.vault.as_deref(), args),
         Command::Show(args) => return show::show(cli.vault.as_deref(), args),
         Command::Diff(args) => return diff::diff(ui, cli.vault.as_deref(), args),
+        Command::Merges(args) => return merges::merges(ui, cli.vault.as_deref(), args),
         Command::Restore(args) => return restore::restore(ui, cli.vault.as_deref(), args),
         Command::Trash(args) => return trash::trash(ui, cli.vault.as_deref(), args),
         Command::Purge(args) => return trash::purge(ui, cli.vault.as_deref(), args),
@@ -90,6 +92,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Log(_)
         | Command::Show(_)
         | Command::Diff(_)
+        | Command::Merges(_)
         | Command::Restore(_)
         | Command::Trash(_)
         | Command::Purge(_)

@@ -15,7 +15,7 @@ use crate::paths;
 use crate::shown::{Shown, quoted};
 use crate::ui::Person;
 use crate::when;
-use crate::wire::history::{MAX_BYTES, Moment, Named, Past, Whose};
+use crate::wire::history::{MAX_BYTES, MergePart, Moment, Named, Past, Whose};
 use crate::wire::{Op, WirePath};
 use jiff::Zoned;
 use serde::de::DeserializeOwned;
@@ -203,6 +203,30 @@ impl Answering {
             Answering::Open(vault) => engine::past(vault, None, &asked)?.1,
         };
         Ok(bytes.map(|bytes| bytes.expose().to_vec()).unwrap_or_default())
+    }
+}
+
+impl Answering {
+    /// One of a merge's texts.
+    ///
+    /// # Errors
+    /// The vault's.
+    pub(super) fn merge_text(
+        &self,
+        of: &Whose,
+        sides: &[String],
+        part: MergePart,
+    ) -> Result<String, Failure> {
+        let asked = Past::MergeText {
+            of: of.clone(),
+            sides: sides.to_owned(),
+            part,
+        };
+        let text = match self {
+            Answering::Daemon(found) => found.ask(Op::Past(asked), &[], &mut |_| {})?.1.pop(),
+            Answering::Open(vault) => engine::past(vault, None, &asked)?.1,
+        };
+        Ok(text.map_or_else(String::new, |text| text.to_text().to_string()))
     }
 }
 

@@ -5,17 +5,22 @@ use super::past::{To, with};
 use super::{Reached, reach};
 use crate::args;
 use crate::client::Found;
+use crate::engine;
 use crate::failure::Failure;
 use crate::paths;
 use crate::settings::{self, Settings};
 use crate::ui::{self, Ui, table};
 use crate::wire::Op;
-use crate::wire::history::{Past, Retention};
+use crate::wire::history::{Past, Retention, TextNames};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Settings of the vault, in days.
 const RETENTION: [&str; 3] = ["retention-all", "retention-daily", "retention-removed"];
+/// Another: which names are texts.
+const TEXTS: &str = "texts";
+/// The value that has the program's own list count.
+const DEFAULT: &str = "default";
 /// The longest time that can be set, in days: a hundred years.
 const DAYS_MAX: u32 = 36_500;
 
@@ -26,6 +31,9 @@ const DAYS_MAX: u32 = 36_500;
 pub(super) fn settings(ui: &Ui, vault: &Path, args: &args::Settings) -> Result<(), Failure> {
     if let Some(key) = args.key.as_deref().filter(|key| RETENTION.contains(key)) {
         return retention(ui, vault, key, args);
+    }
+    if args.key.as_deref() == Some(TEXTS) {
+        return texts(ui, vault, args);
     }
     let (id, daemon) = match reach(vault)? {
         Reached::Daemon(found) => (found.card.vault_id.clone(), Some(found)),
@@ -59,15 +67,26 @@ fn all(ui: &Ui, settings: &Settings, daemon: Option<&Found>) -> Result<(), Failu
             all.insert(key.to_owned(), days(&mut kept, key).to_string());
         }
     }
+    let mut own_list = false;
+    if let Some(found) = daemon {
+        let asked = Op::Past(Past::Texts { set: None });
+        let names: TextNames = super::understood(found.ask(asked, &[], &mut |_| {})?.0)?;
+        all.insert(TEXTS.to_owned(), names.list);
+        own_list = names.default;
+    }
     ui.answer(&all, || {
+        let shown = |key: &String, value: &String| match key == TEXTS && own_list {
+            true => format!("{DEFAULT} (“coffer settings {TEXTS}” shows them)"),
+            false => value.clone(),
+        };
         let rows: Vec<[String; 2]> = all
             .iter()
-            .map(|(key, value)| [key.clone(), value.clone()])
+            .map(|(key, value)| [key.clone(), shown(key, value)])
             .collect();
         table(&rows)
     });
     if daemon.is_none() {
-        ui::remark("(retention-… are settings of the vault, and are listed while it is open.)");
+        ui::remark("(retention-… and texts are settings of the vault, and are listed while it is open.)");
     }
     Ok(())
 }
@@ -94,6 +113,39 @@ fn retention(ui: &Ui, vault: &Path, key: &str, args: &args::Settings) -> Result<
         vault.ask(Past::Retention { set: Some(kept) })
     })?;
     said(ui, key, &days(&mut kept, key).to_string(), value.is_some());
+    Ok(())
+}
+
+/// Shows which names are texts, or changes that.
+fn texts(ui: &Ui, vault: &Path, args: &args::Settings) -> Result<(), Failure> {
+    let set = match args.value.as_deref() {
+        None => None,
+        Some(DEFAULT) => Some(TextNames {
+            list: String::new(),
+            default: true,
+        }),
+        Some(list) => {
+            engine::check_text_names(list)?;
+            Some(TextNames {
+                list: list.to_owned(),
+                default: false,
+            })
+        }
+    };
+    let (to, now) = if set.is_some() {
+        (To::Write, true)
+    } else {
+        (To::Read, false)
+    };
+    let names: TextNames = with(vault, &args.password, to, |vault| vault.ask(Past::Texts { set }))?;
+    ui.answer(&serde_json::json!({ TEXTS: names.list }), || {
+        match (now, names.default) {
+            (true, true) => format!("{TEXTS} is the default now: {}", names.list),
+            (true, false) if names.list.is_empty() => format!("{TEXTS} is empty now: no file merges."),
+            (true, false) => format!("{TEXTS} is {} now.", names.list),
+            (false, _) => names.list.clone(),
+        }
+    });
     Ok(())
 }
 

@@ -75,6 +75,14 @@ fn kdf(params: KdfParams) -> Kdf {
     }
 }
 
+/// Refuses a list of names that are texts in which something is no pattern.
+///
+/// # Errors
+/// `Usage`, naming it.
+pub(crate) fn check_text_names(list: &str) -> Result<(), Failure> {
+    past::text_names(list).map(drop)
+}
+
 /// The vault's database: the file whose inode tells where a vault lies.
 pub(crate) fn database(dir: &Path) -> PathBuf {
     dir.join(coffer_store::db::FILE)

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Origin, Progress, WirePath};
+use coffer_fs::follow::Follow;
 use coffer_fs::history::{self, WithHistory};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
@@ -509,11 +510,12 @@ impl Vault {
         threads: Option<usize>,
         ended: Box<dyn FnOnce() + Send>,
     ) -> Result<Mount, Failure> {
-        let fs = CofferFs::new(Arc::clone(&self.0.vault))
-            .map_err(|error| Failure::io("start the file system", &error))?;
+        let failed = |error: &std::io::Error| Failure::io("start the file system", error);
+        let fs = CofferFs::new(Arc::clone(&self.0.vault)).map_err(|error| failed(&error))?;
         let fs = Arc::new(WithHistory::new(Arc::new(fs)));
         let watched = Arc::clone(&fs);
-        Mount::new(
+        let follow = Follow::new(&self.0.vault);
+        let mount = Mount::new(
             fs,
             &self.0.dir,
             point,
@@ -521,6 +523,9 @@ impl Vault {
             threads,
             Box::new(move || watched.idle()),
             ended,
-        )
+        )?;
+        // Without it no more is wrong than that programs see merges late: no reason to end the mount.
+        let _ = follow.announce(mount.announcer());
+        Ok(mount)
     }
 }

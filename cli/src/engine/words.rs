@@ -21,6 +21,19 @@ pub(crate) fn changed_pieces(old: &str, new: &str) -> Vec<(Range<usize>, Range<u
     pieces
 }
 
+/// How many words came, and how many went.
+pub(crate) fn words_changed(old: &str, new: &str) -> (u64, u64) {
+    // A sign alone is no word.
+    let is_word = |part: &&str| !part.chars().all(|c| c.is_ascii_punctuation());
+    let words = |text: &str| text.split_whitespace().filter(is_word).count() as u64;
+    let (mut added, mut removed) = (0, 0);
+    for (went, came) in changed_pieces(old, new) {
+        added += words(&new[came]);
+        removed += words(&old[went]);
+    }
+    (added, removed)
+}
+
 /// How many bytes so many code points are.
 fn skipped(text: &str, points: usize) -> usize {
     text.char_indices().nth(points).map_or(text.len(), |(at, _)| at)
@@ -28,7 +41,15 @@ fn skipped(text: &str, points: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::changed_pieces;
+    use super::{changed_pieces, words_changed};
+
+    /// Guards counts for people.
+    #[test]
+    fn words_are_counted() {
+        let (old, new) = ("bread and milk.\nend", "bread, butter and oat milk.\n");
+        assert_eq!(words_changed(old, new), (2, 1));
+        assert_eq!(words_changed("a - b", "a b 🙂"), (1, 0));
+    }
 
     /// Guards the way from code points to bytes: the pieces make the new text of the old.
     #[test]

@@ -43,6 +43,28 @@ pub(crate) enum Whose {
     Removed(String),
 }
 
+/// One of a merge's texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MergePart {
+    /// What all sides were made from.
+    Base,
+    /// What this side had.
+    Side(String),
+    /// What they came to together.
+    Merged,
+}
+
+/// What a merge is to come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kept {
+    /// What this side alone had.
+    Side(String),
+    /// What all had, where it was taken back before.
+    All,
+}
+
 /// How long versions are kept, in days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Retention {
@@ -52,6 +74,15 @@ pub(crate) struct Retention {
     pub daily_days: u32,
     /// What was removed.
     pub removed_days: u32,
+}
+
+/// Which names are texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TextNames {
+    /// Patterns, between spaces.
+    pub list: String,
+    /// Whether that is the program's own list, since nobody has set one.
+    pub default: bool,
 }
 
 /// What is asked.
@@ -83,6 +114,33 @@ pub(crate) enum Past {
         /// Under this path from the vault's root, instead of its own.
         to: Option<WirePath>,
     },
+    /// Merges, the newest first.
+    Merges {
+        /// Of this file; of all if absent.
+        of: Option<Named>,
+        /// How many; all if absent.
+        newest: Option<u64>,
+    },
+    /// A text of a merge; the answer's secret holds it.
+    MergeText {
+        /// Whose.
+        of: Whose,
+        /// The merge, by its sides.
+        sides: Vec<String>,
+        /// Which.
+        part: MergePart,
+    },
+    /// Take a merge back.
+    Unmerge {
+        /// Whose.
+        of: Whose,
+        /// Its path from the vault's root, for what is said.
+        path: WirePath,
+        /// The merge, by its sides.
+        sides: Vec<String>,
+        /// What is to stay.
+        keep: Kept,
+    },
     /// What was removed: all, or what lay at or below a path.
     Trash {
         /// The path, from the vault's root.
@@ -104,5 +162,10 @@ pub(crate) enum Past {
     Retention {
         /// What to set it to.
         set: Option<Retention>,
+    },
+    /// Which names are texts; set anew if there is something to set.
+    Texts {
+        /// What to set it to.
+        set: Option<TextNames>,
     },
 }

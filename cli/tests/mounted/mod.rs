@@ -3,7 +3,10 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each suite uses its part")]
 
+pub mod device;
+
 use coffer_fs::adapter::{Announcer, Change, Place, ServeOptions, Session, serve};
+use coffer_fs::follow::Follow;
 use coffer_fs::mount::{Mount, MountOptions, mount};
 use coffer_fs::permit::{Permit, User};
 use coffer_fs::types::{Ino, Kind, ROOT};
@@ -71,6 +74,7 @@ impl Mounted {
             ..ServeOptions::default()
         };
         let fs = Arc::new(CofferFs::new(vault.clone()).unwrap());
+        let follow = Follow::new(&vault);
         let session = match serving.kernel_checks {
             true => serve(fs, fuse, 4, serving).unwrap(),
             false => {
@@ -78,6 +82,7 @@ impl Mounted {
                 serve(Arc::new(fs), fuse, 4, serving).unwrap()
             }
         };
+        follow.announce(session.announcer()).unwrap();
         Mounted {
             vault,
             mount,

@@ -16,6 +16,8 @@ pub struct Changes {
     /// Of these, files that show other bytes than somebody wrote through the vault: a merge, or what
     /// another device made. Whoever keeps their bytes must forget them.
     pub merged: Vec<Ino>,
+    /// Of these, files that show the same bytes with the attributes of such a version.
+    pub touched: Vec<Ino>,
     /// Inodes that are gone.
     pub gone: Vec<Ino>,
     /// Nodes that were made, moved or removed.
@@ -37,12 +39,17 @@ impl Feed {
         receiver
     }
 
-    /// A file shows other bytes from now on. Nobody waits for the transaction: whoever reads what is
-    /// cached meanwhile has what the file does not show any more.
-    pub(super) fn merged(&self, ino: Ino) {
+    /// A file has come to show newer versions: other bytes, or only other attributes. Nobody waits for
+    /// the transaction: whoever reads what is cached meanwhile has what the file does not show any more.
+    pub(super) fn shows(&self, ino: Ino, other_bytes: bool) {
+        let (merged, touched) = match other_bytes {
+            true => (vec![ino], Vec::new()),
+            false => (Vec::new(), vec![ino]),
+        };
         self.send(&Changes {
             inodes: vec![ino],
-            merged: vec![ino],
+            merged,
+            touched,
             ..Changes::default()
         });
     }
@@ -61,6 +68,7 @@ impl Feed {
         let changes = Changes {
             inodes: work.items.keys().copied().collect(),
             merged: Vec::new(),
+            touched: Vec::new(),
             gone: work.dead.iter().map(|d| d.ino).collect(),
             nodes: work.nodes.iter().map(|(no, _)| *no).collect(),
             events: (told.first, told.count),

@@ -43,7 +43,9 @@ mod saves;
 pub(crate) mod secrets;
 mod status;
 mod take_in;
+mod text_names;
 mod texts;
+mod whereabouts;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,7 +63,10 @@ pub use create::CreateError;
 pub use feed::Changes;
 pub use gc::Freed;
 pub use gone::OnGone;
-pub use history::{OldVersion, Purged, Removed, Retention, Subject, Thinned, VersionInfo};
+pub use history::{
+    Keep, Merge, MergeSide, MergeTexts, OldVersion, Purged, Removed, Retention, Subject, Thinned, UndoError,
+    Undone, VersionInfo,
+};
 pub(crate) use history::{removed_aad, version_aad};
 pub use hold::lock_file;
 pub use kept::{ASIDE_ADVICE, Aside};

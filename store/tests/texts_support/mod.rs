@@ -3,6 +3,8 @@
 
 #![allow(unreachable_pub, dead_code)] // a module of each test program; each uses a part
 
+pub mod pair;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

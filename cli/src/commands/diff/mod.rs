@@ -205,6 +205,20 @@ fn compare(ui: &Ui, vault: &Answering, old: &Side, new: &Side, args: &Diff) -> R
     Ok(())
 }
 
+/// What changed between two texts, for people.
+pub(super) fn between(old: &str, new: &str) -> String {
+    let at_terminal = io::stdout().is_terminal();
+    let (a, b) = match at_terminal {
+        true => (harmless(old.to_owned()), harmless(new.to_owned())),
+        false => (old.to_owned(), new.to_owned()),
+    };
+    let colours = at_terminal && std::env::var_os("NO_COLOR").is_none();
+    match pieces::groups(&a, &b) {
+        groups if groups.is_empty() => "  nothing\n".to_owned(),
+        groups => words::text(&a, &b, &groups, colours),
+    }
+}
+
 fn blob(ui: &Ui, vault: &Answering, old: &Side, new: &Side, head: &str) -> Result<(), Failure> {
     let mut read = [old, new].map(|side| move |offset: u64| vault.bytes(&side.whose, side.number(), offset));
     let [a, b] = &mut read;

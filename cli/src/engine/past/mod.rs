@@ -5,22 +5,23 @@
 //! named one by one. The mount hears of every change.
 //!
 //! Parts, each importing only those above it: `find` (which file a path means), `versions`,
-//! `announce`, `places` (where something is to lie), `restore`, `revive` (what was removed),
+//! `announce`, `merges`, `places` (where something is to lie), `restore`, `revive` (what was removed),
 //! `forget` (purge and collection).
 
 mod announce;
 mod find;
 mod forget;
+mod merges;
 mod places;
 mod restore;
 mod revive;
 mod versions;
 
-use super::{Mount, Vault};
+use super::{Mount, Vault, sentence};
 use crate::answers::history::Gone;
 use crate::failure::Failure;
 use crate::secret::Secret;
-use crate::wire::history::{Past, Retention};
+use crate::wire::history::{Past, Retention, TextNames};
 use coffer_store::vault::Retention as Kept;
 use serde::Serialize;
 
@@ -52,6 +53,21 @@ pub(crate) fn past(
             vault.commit()?;
             plain(restored)
         }
+        Past::Merges { of, newest } => plain(merges::list(store, of.as_ref(), *newest)?),
+        Past::MergeText { of, sides, part } => {
+            let text = merges::read(store, of, sides, part.clone())?;
+            Ok((serde_json::Value::Null, Some(text)))
+        }
+        Past::Unmerge {
+            of,
+            path,
+            sides,
+            keep,
+        } => {
+            let unmerged = merges::undo(store, mount, (of, path), sides, keep)?;
+            vault.commit()?;
+            plain(unmerged)
+        }
         Past::Trash { under } => {
             let removed = find::removed(store, under.as_ref().map(|path| path.0.as_path()))?;
             plain(removed.iter().map(versions::gone).collect::<Vec<Gone>>())
@@ -75,7 +91,29 @@ pub(crate) fn past(
                 removed_days: kept.removed_days,
             })
         }
+        Past::Texts { set } => {
+            if let Some(set) = set {
+                let names = match set.default {
+                    true => None,
+                    false => Some(text_names(&set.list)?),
+                };
+                store.set_text_names(names.as_ref())?;
+                vault.commit()?;
+            }
+            let (names, default) = store.text_names();
+            let list = names.to_string();
+            plain(TextNames { list, default })
+        }
     }
+}
+
+/// The list that a person has written.
+///
+/// # Errors
+/// `Usage`, naming the pattern that is none.
+pub(crate) fn text_names(list: &str) -> Result<coffer_store::text::TextNames, Failure> {
+    list.parse()
+        .map_err(|error: coffer_store::text::BadPattern| Failure::usage(sentence(&error)))
 }
 
 fn plain(answer: impl Serialize) -> Result<(serde_json::Value, Option<Secret>), Failure> {

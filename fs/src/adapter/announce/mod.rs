@@ -91,10 +91,11 @@ impl Announcer {
         reads: Arc<Reads>,
     ) -> (Announcer, Queue<F>) {
         let (sender, receiver) = bounded(QUEUE);
-        let known = fs.clone();
+        // Whoever announces keeps no file system: once it is not served, the kernel knows nothing of it.
+        let known = Arc::downgrade(&fs);
         let announcer = Announcer {
             jobs: sender,
-            held: Arc::new(move |ino| known.is_held(ino)),
+            held: Arc::new(move |ino| known.upgrade().is_some_and(|fs| fs.is_held(ino))),
         };
         let queue = Queue {
             jobs: receiver,

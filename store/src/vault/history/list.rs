@@ -90,7 +90,7 @@ impl Vault {
         }
     }
 
-    fn device_of(&self, chain: ChainId) -> String {
+    pub(super) fn device_of(&self, chain: ChainId) -> String {
         match self.secrets.chains.contains(&chain) {
             true => self.secrets.device_name.clone(),
             false => chain.to_string(),
@@ -181,7 +181,7 @@ impl Vault {
     }
 
     /// Commits and tells what is at rest; half a save is left alone.
-    pub(super) fn tell_saved(&self) -> Result<(), StoreError> {
+    pub(in crate::vault) fn tell_saved(&self) -> Result<(), StoreError> {
         self.commit_all(Scope::Timer)
     }
 }

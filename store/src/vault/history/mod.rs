@@ -7,11 +7,12 @@
 //!
 //! Parts, each importing only those above it: `rows` (the table of versions), `settings`, `debts`
 //! (what still lies in packs and is to go), `removed` (what was removed), `list`, `read` (one
-//! version's bytes), `restore`, `stand` (what is needed), `purge`, `thin`, `collect` (its part of giving room back).
+//! version's bytes), `merges`, `restore`, `stand` (what is needed), `purge`, `thin`, `collect` (its part of giving room back).
 
 mod collect;
 mod debts;
 mod list;
+mod merges;
 mod purge;
 mod read;
 mod removed;
@@ -25,6 +26,7 @@ use crate::event::{EventRef, Form};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Kind, Time};
 pub(super) use debts::{note_pack, pack_note};
+pub use merges::{Keep, Merge, MergeSide, MergeTexts, UndoError, Undone};
 pub use read::OldVersion;
 pub(super) use read::Reading;
 pub(crate) use removed::removed_aad;

@@ -125,12 +125,15 @@ impl Vault {
     /// Sets one, and makes that durable.
     pub(in crate::vault) fn set_setting(&self, id: [u8; 16], value: Vec<u8>) -> Result<(), OpError> {
         self.writable()?;
-        {
-            let mut settings = self.settings.lock();
-            settings.values.insert(id, value);
-            settings.untold.insert(id);
-        }
+        self.put_setting(id, value);
         Ok(self.tell_saved()?)
+    }
+
+    /// Sets one; the next commit that tells makes that durable.
+    pub(in crate::vault) fn put_setting(&self, id: [u8; 16], value: Vec<u8>) {
+        let mut settings = self.settings.lock();
+        settings.values.insert(id, value);
+        settings.untold.insert(id);
     }
 
     /// Rows of what one commit changes of settings and of what was removed.
@@ -166,6 +169,7 @@ impl Vault {
             ));
         }
         self.settings.lock().values = values;
+        self.load_text_names();
         Ok(())
     }
 }

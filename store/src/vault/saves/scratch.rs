@@ -151,7 +151,7 @@ impl Vault {
         }
     }
 
-    fn is_text_name(&self, tree: &Tree, folder: Ino, name: &[u8]) -> bool {
+    pub(in crate::vault) fn is_text_name(&self, tree: &Tree, folder: Ino, name: &[u8]) -> bool {
         let mut at = folder;
         while let Some(entry) = tree.entry_of(at) {
             if TextNames::is_closed(&entry.name) {

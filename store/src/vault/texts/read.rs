@@ -48,6 +48,32 @@ impl Vault {
         }
     }
 
+    /// The texts that several sets of versions come to, each together; none if they are not all of one
+    /// text, or its document fails.
+    pub(in crate::vault) fn texts_of(
+        &self,
+        key: &Key,
+        entity: EntityId,
+        of: &[Vec<EventRef>],
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(first) = of.iter().flatten().next() else {
+            return Ok(None);
+        };
+        let texts = self.with_document((entity, key), *first, |hot| {
+            let each = of.iter().map(|versions| hot.union(versions));
+            let Some(heads) = each.collect::<Option<Vec<_>>>() else {
+                return Ok(None);
+            };
+            let texts = heads.iter().map(|heads| hot.doc.text_at(heads));
+            Ok(Some(texts.collect::<Result<Vec<_>, _>>()?))
+        });
+        match texts {
+            Ok(texts) => Ok(texts.flatten()),
+            Err(DocumentError::Store(e)) => Err(e),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The text that versions come to together; none if they are not of one text, or its document
     /// fails.
     pub(in crate::vault) fn text_of(

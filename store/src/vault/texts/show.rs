@@ -155,9 +155,7 @@ impl Vault {
         let Newest::Other(bytes, versions) = newest else {
             return Ok(false);
         };
-        if bytes.is_some() {
-            self.feed.merged(ino);
-        }
+        self.feed.shows(ino, bytes.is_some());
         self.texts.tell_document(entity, vec![ToldText::Shows(versions)]);
         Ok(true)
     }

@@ -1,0 +1,148 @@
+//! Which names are texts: a setting of the vault, the same on all its devices.
+//!
+//! Guarantees: it counts at once for what is saved next, and changes no version that is there. Files
+//! whose names it makes texts, or no texts any more, go on as if they had got such a name by now: the
+//! next save begins a text, or ends it, and what was saved before is told as what it was. A value
+//! that this program cannot read is kept, and its own list counts.
+
+use std::collections::HashSet;
+
+use super::{OpError, Vault};
+use crate::codec::{Malformed, Reader, Writer};
+use crate::ids::Ino;
+use crate::record::Kind;
+use crate::text::TextNames;
+
+/// The setting's name.
+const SETTING: [u8; 16] = *b"coffer:textnames";
+
+/// The setting's value; none: the list of whichever program reads it.
+pub(crate) fn encode(names: Option<&TextNames>) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.u8(0).u8(u8::from(names.is_some()));
+    if let Some(names) = names {
+        w.raw(names.to_string().as_bytes());
+    }
+    w.0
+}
+
+/// The inverse.
+///
+/// # Errors
+/// [`Malformed`] for anything but a value of this version.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Option<TextNames>, Malformed> {
+    const CONTRADICTS: Malformed = Malformed("a list of text names contradicts itself");
+    let mut r = Reader::new(bytes);
+    if r.u8()? != 0 {
+        return Err(Malformed("a list of text names of an unknown version"));
+    }
+    match r.u8()? {
+        0 => r.end().map(|()| None),
+        1 => {
+            let list = std::str::from_utf8(r.rest()).map_err(|_| CONTRADICTS)?;
+            let names: TextNames = list.parse().map_err(|_| CONTRADICTS)?;
+            // As it is written, and no other way.
+            let is_so = names.to_string() == list;
+            is_so.then_some(Some(names)).ok_or(CONTRADICTS)
+        }
+        _ => Err(CONTRADICTS),
+    }
+}
+
+impl Vault {
+    /// Which names are texts; and whether that is this program's own list, since nobody has set one.
+    pub fn text_names(&self) -> (TextNames, bool) {
+        let value = self.setting(&SETTING).and_then(|value| decode(&value).ok());
+        match value.flatten() {
+            Some(names) => (names, false),
+            None => (TextNames::default(), true),
+        }
+    }
+
+    /// Sets them, for all devices, or has the program's own list count again.
+    ///
+    /// # Errors
+    /// As [`OpError`] says.
+    pub fn set_text_names(&self, names: Option<&TextNames>) -> Result<(), OpError> {
+        self.writable()?;
+        {
+            // What the names make of the files is stored with them: no commit goes between.
+            let _committer = self.committer.lock();
+            self.put_setting(SETTING, encode(names));
+            self.use_text_names();
+        }
+        Ok(self.tell_saved()?)
+    }
+
+    /// From now on the setting counts, as it is by now: for files that are there, too. Called when it
+    /// has changed, with the committer held.
+    fn use_text_names(&self) {
+        let (new, _) = self.text_names();
+        let old = std::mem::replace(&mut *self.text_names.write(), new.clone());
+        let mut turned: HashSet<(Ino, bool)> = HashSet::new();
+        {
+            let tree = self.tree.read();
+            for (folder, entries) in tree.iter() {
+                let files = entries.entries.values().filter(|entry| entry.kind == Kind::File);
+                let turns = files.filter(|entry| old.cover(&entry.name) != new.cover(&entry.name));
+                let each = turns.map(|entry| (entry.ino, self.is_text_name(&tree, folder, &entry.name)));
+                turned.extend(each);
+            }
+        }
+        for (ino, text) in turned {
+            // One that cannot be read is found, and noted, by whoever asks for it.
+            let Ok(inode) = self.get(ino) else { continue };
+            let mut state = inode.state.write();
+            if state.marks.text == text {
+                continue;
+            }
+            // What was saved under the old name of its kind is a version of that kind.
+            self.capture(&inode, &mut state);
+            state.marks.text = text;
+            (state.meta_dirty, state.times_only) = (true, false);
+            drop(state);
+            self.mark_dirty(ino);
+        }
+    }
+
+    /// The setting counts, as it was stored. Marks of files were stored with it.
+    pub(super) fn load_text_names(&self) {
+        *self.text_names.write() = self.text_names().0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards the setting's bytes, as docs/format.md has them, and that nothing else is taken for one.
+    #[test]
+    fn only_what_is_written_is_read() {
+        let names: TextNames = "*.MD  todo !x.md".parse().unwrap();
+        let bytes = encode(Some(&names));
+        assert_eq!(bytes, b"\0\x01*.md todo !x.md");
+        assert_eq!(decode(&bytes).unwrap(), Some(names));
+        let none: TextNames = "".parse().unwrap();
+        assert_eq!(decode(&encode(Some(&none))).unwrap(), Some(none));
+        assert_eq!(decode(&encode(None)).unwrap(), None);
+        for bad in [
+            &b""[..],
+            b"\0",
+            b"\x01\0",
+            b"\0\0x",
+            b"\0\x02",
+            b"\0\x01*.MD",
+            b"\0\x01a  b",
+            b"\0\x01a/b",
+            b"\0\x01\xff",
+        ] {
+            assert!(decode(bad).is_err(), "{bad:?}");
+        }
+        let all = vec!["x"; 513].join(" ");
+        assert!(decode(&[b"\0\x01", all.as_bytes()].concat()).is_err());
+        assert_eq!(
+            decode(&encode(Some(&TextNames::default()))).unwrap(),
+            Some(TextNames::default())
+        );
+    }
+}
