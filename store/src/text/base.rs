@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use super::diff;
 
@@ -16,6 +17,9 @@ use super::diff;
 const EXACT_BYTES: usize = 4 << 20;
 /// Candidates whose exact distance is found in any case.
 const EXACT_MIN: usize = 3;
+/// How many times worse a version must fit that an editor was shown, to be given up for one that it
+/// was not known to be shown.
+const PLAINLY: usize = 8;
 
 /// The place of the candidate nearest to `new`, among candidates from the oldest to the newest;
 /// none only if there are none.
@@ -47,6 +51,93 @@ pub fn nearest(candidates: &[&str], new: &str) -> Option<usize> {
         }
     }
     best.map(|(_, place)| place)
+}
+
+/// A version that an editor may have had.
+#[derive(Clone, Copy, Debug)]
+pub struct Had<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// The editor was certainly shown it; of others that is only possible.
+    pub shown: bool,
+}
+
+/// The place of the version that an editor had which saved `new`, among those that it may have had,
+/// from the oldest to the newest; none only if there are none. `now` is the newest text, with
+/// everybody's words.
+///
+/// What `new` is exactly decides, then what is [`nearest`] of those that the editor was shown. That
+/// one is given up for one that it was not known to be shown only if `new` says so plainly: by words
+/// that only the other has and it did not come by otherwise, or by lacking what only the first has.
+/// So that nobody's words go for a chance likeness.
+pub fn likeliest(candidates: &[Had<'_>], now: &str, new: &str) -> Option<usize> {
+    let of = |shown: bool| -> Vec<usize> {
+        let places = candidates.iter().enumerate();
+        let places = places.filter(|(_, one)| one.shown == shown);
+        places.map(|(place, _)| place).collect()
+    };
+    let (shown, others) = (of(true), of(false));
+    let exact = shown.iter().rev().chain(others.iter().rev());
+    if let Some(place) = exact.copied().find(|place| candidates[*place].text == new) {
+        return Some(place);
+    }
+    let best = |places: &[usize]| {
+        let texts: Vec<&str> = places.iter().map(|place| candidates[*place].text).collect();
+        nearest(&texts, new).map(|place| places[place])
+    };
+    let (Some(shown), Some(other)) = (best(&shown), best(&others)) else {
+        return best(&shown).or_else(|| best(&others));
+    };
+    let (one, two) = (candidates[shown].text, candidates[other].text);
+    // What would be lost or there twice, were it made from the one though the other was had. What is
+    // gone by now anyway cannot be lost.
+    let (of_one, of_two) = (alone(two, one, new), alone(one, two, new));
+    let gone = removed(one, now);
+    let lost = of_one.lacks.iter().filter(|at| !is_within(&gone, **at)).count();
+    let wrong = lost + of_two.has;
+    let other_wrong = of_two.lacks.len() + of_one.has;
+    Some(if other_wrong * PLAINLY < wrong {
+        other
+    } else {
+        shown
+    })
+}
+
+/// What became of the bytes that only one of two versions has; white space does not count.
+struct Alone {
+    /// So many are in the new text.
+    has: usize,
+    /// Where those are that are not.
+    lacks: Vec<usize>,
+}
+
+/// The same of `text`, beside another.
+fn alone(other: &str, text: &str, new: &str) -> Alone {
+    let lacking = removed(text, new);
+    let mut alone = Alone {
+        has: 0,
+        lacks: Vec::new(),
+    };
+    for hunk in diff::hunks(other, text) {
+        for at in hunk.new.filter(|at| !text.as_bytes()[*at].is_ascii_whitespace()) {
+            match is_within(&lacking, at) {
+                true => alone.lacks.push(at),
+                false => alone.has += 1,
+            }
+        }
+    }
+    alone
+}
+
+/// The bytes of one text that another has not, ascending.
+fn removed(text: &str, new: &str) -> Vec<Range<usize>> {
+    let hunks = diff::hunks(text, new).into_iter();
+    hunks.map(|hunk| hunk.old).filter(|old| !old.is_empty()).collect()
+}
+
+fn is_within(ranges: &[Range<usize>], at: usize) -> bool {
+    let place = ranges.partition_point(|range| range.end <= at);
+    ranges.get(place).is_some_and(|range| range.contains(&at))
 }
 
 /// Bytes of lines that only one of two texts has. Few as this is, a word changed in a long line

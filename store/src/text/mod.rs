@@ -1,7 +1,7 @@
 //! Texts that merge: from two versions of a note to what was edited, and from what several
 //! people and devices edited to one note.
 //!
-//! The way of a save: [`TextNames`] says whether a file is a text; [`nearest`] finds the version
+//! The way of a save: [`TextNames`] says whether a file is a text; [`likeliest`] finds the version
 //! that its editor had; [`Document::edit`] makes one [`Change`] of the difference, at that
 //! version; another device checks the change ([`Change::check`]), applies it, and has the same
 //! text. [`still_whole`] says whether a merged contact or calendar is still one.
@@ -21,7 +21,7 @@ mod names;
 mod structured;
 
 pub use actor::{Actor, Maker};
-pub use base::nearest;
+pub use base::{Had, likeliest, nearest};
 pub use change::{Change, ChangeHash, Heads};
 pub use diff::{Splice, splices};
 pub use document::Document;

@@ -71,8 +71,8 @@ impl Vault {
                     // What was closed is a version, and has a name from now on.
                     self.capture(&inode, state);
                     let stand = self.stand_of(ino, state);
-                    let entity = state.binding.entity();
-                    self.texts.show(entity, self.drafts.process(who), stand, handle);
+                    let file = (state.binding.entity(), ino);
+                    self.texts.show(file, self.drafts.process(who), stand, handle);
                 }
             }
         }
@@ -114,7 +114,7 @@ impl Vault {
         if !state.closing.contains(&handle) && state.closing.len() < state.writers as usize {
             state.closing.push(handle);
         }
-        self.texts.closed(state.binding.entity(), handle);
+        self.texts.closed(handle);
     }
 
     /// A handle was closed for the last time.
@@ -134,7 +134,7 @@ impl Vault {
         if state.writers == 0 {
             state.saving_since = None;
         }
-        self.texts.closed(state.binding.entity(), handle);
+        self.texts.closed(handle);
         let waits = state.fresh || !state.drafts.is_empty();
         let may_show = state.behind > 0 && state.is_at_rest();
         if may_show {

@@ -166,6 +166,12 @@ fn version_of(meta: &Meta, size: u64) -> Version {
     }
 }
 
+/// What a version that is told with its bytes replaces.
+fn replaced(ready: Option<&Ready>, told: &ToldEntity) -> Vec<EventRef> {
+    let apart = ready.and_then(Ready::apart).map(<[EventRef]>::to_vec);
+    apart.unwrap_or_else(|| told.stand())
+}
+
 /// What one commit tells.
 #[derive(Default)]
 pub(super) struct ToldNow {
@@ -316,7 +322,7 @@ impl<'a> Publishing<'a> {
                 body: Body::Inline(draft.bytes.to_vec()),
                 ..version_of(&draft.meta, draft.bytes.len() as u64)
             };
-            let parents = told.stand();
+            let parents = replaced(ready, &told);
             let by = (Some(draft.recorded), draft.program.clone(), false);
             let now = self.version(item, seen, parents, version, by);
             told.is(now.at, Vec::new());
@@ -466,7 +472,8 @@ impl<'a> Publishing<'a> {
             // What has nothing new but its attributes is no version by itself.
             None => (None, seen.program.clone(), !seen.fresh && told.at.is_some()),
         };
-        let now = self.version(item, seen, told.stand(), version, by);
+        let ready = last.and(seen.ready.last()).and_then(Option::as_deref);
+        let now = self.version(item, seen, replaced(ready, told), version, by);
         let durable = &mut told.durable;
         if is_inline && durable.size > 0 {
             self.stale.push((item.inode.ino, *durable));

@@ -87,7 +87,7 @@ impl Graph {
     }
 
     /// Whether a change is among these or what they build on.
-    fn covers(&self, heads: &[ChangeHash], change: &ChangeHash) -> bool {
+    pub(super) fn covers(&self, heads: &[ChangeHash], change: &ChangeHash) -> bool {
         let floor = self.max_op(&[*change]);
         let mut seen: HashSet<ChangeHash> = heads.iter().copied().collect();
         let mut next = heads.to_vec();

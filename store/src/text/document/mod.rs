@@ -135,6 +135,15 @@ impl Document {
         state.is_some_and(|state| state.graph.has(change))
     }
 
+    /// Whether all of a version is in another: the same, or one that came after it.
+    pub fn includes(&self, version: &Heads, other: &Heads) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| {
+            let mut changes = other.as_slice().iter();
+            changes.all(|change| state.graph.covers(version.as_slice(), change))
+        })
+    }
+
     /// Turns what an editor saved into a change, which an event of `chain` will carry: the
     /// difference between the version that it had, `base`, and `new`, applied at that version. None
     /// if there is no difference. The document then has the change; [`text`](Self::text) is the

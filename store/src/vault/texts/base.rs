@@ -2,10 +2,11 @@
 
 use super::hot::Hot;
 use super::shelf::DocumentError;
+use super::shown::Its;
 use super::{Name, Stand, ToldAs};
 use crate::event::EventRef;
 use crate::ids::EntityId;
-use crate::text::{Heads, nearest};
+use crate::text::{Had, Heads, likeliest};
 use crate::vault::Vault;
 use crate::vault::saves::Draft;
 
@@ -17,6 +18,16 @@ pub(super) struct Candidate {
     pub(super) heads: Heads,
     /// The process that saved was shown it.
     is_its: bool,
+    /// Something came from others, or was merged, since the file showed it.
+    others_since: bool,
+}
+
+/// What the editor had who saved a version.
+pub(super) enum Base {
+    /// This version.
+    Version(Candidate),
+    /// These versions, of another text of the same file: what it saved stands beside this one.
+    Apart(Vec<EventRef>),
 }
 
 impl Candidate {
@@ -26,7 +37,17 @@ impl Candidate {
             names: versions.iter().copied().map(Name::Told).collect(),
             heads: hot.union(versions)?,
             is_its: false,
+            others_since: false,
         })
+    }
+
+    /// The other; or this, if that has the same content: it may have been told of once more, with new
+    /// attributes.
+    fn or(self, other: Candidate) -> Candidate {
+        match self.heads == other.heads {
+            true => self,
+            false => other,
+        }
     }
 
     /// The version that a draft is, if it is ready.
@@ -39,6 +60,7 @@ impl Candidate {
             names,
             heads: heads.clone(),
             is_its: false,
+            others_since: false,
         }
     }
 }
@@ -54,66 +76,106 @@ impl Vault {
         Some(before)
     }
 
-    /// The version that the editor had who saved `new`, which `draft` is; `before` is what the file
-    /// was.
+    /// What the editor had who saved `new`, which `draft` is; `before` is what the file was.
     pub(super) fn base(
         &self,
         (entity, draft): (EntityId, &Draft),
         hot: &Hot,
         new: &str,
-        before: &Candidate,
-    ) -> Result<Candidate, DocumentError> {
+        before: Candidate,
+    ) -> Result<Base, DocumentError> {
         if draft.on_present {
-            return Ok(before.clone());
+            return Ok(Base::Version(before));
         }
-        let known = match draft.who {
-            0 => Default::default(),
+        let its = match draft.who {
+            0 => Its::default(),
             who => self.texts.shown.lock().to(&entity, who, draft.order),
         };
-        let mut its: Vec<Candidate> = Vec::new();
-        for stand in &known.stands {
+        let mut all = self.may_have(hot, &its, &before);
+        let is_known = all.iter().any(|one| one.is_its);
+        if all.len() == 1 && (is_known || its.stands.is_empty()) {
+            return Ok(Base::Version(before.or(all.swap_remove(0))));
+        }
+        let was = hot.doc.text_at(&before.heads)?;
+        if new == was {
+            return Ok(Base::Version(before)); // nobody's words are in between
+        }
+        if !is_known && let Some(on) = self.of_another_text(entity, hot, &its.stands)? {
+            return Ok(Base::Apart(on));
+        }
+        let texts = all.iter().map(|one| hot.doc.text_at(&one.heads));
+        let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+        let had = all.iter().zip(&texts).map(|(one, text)| Had {
+            text,
+            shown: one.is_its,
+        });
+        let had: Vec<Had<'_>> = had.collect();
+        let place = likeliest(&had, &hot.doc.text()?, new).unwrap_or(all.len() - 1);
+        // Somebody put an older version back, which it was not shown, perhaps by copying it. But if
+        // another's came since, it may as well be a buffer of old, which says nothing.
+        let base = &all[place];
+        let is_put_back = !base.is_its && texts[place] == new && !base.others_since;
+        Ok(Base::Version(match is_put_back || texts[place] == was {
+            true => before,
+            false => before.or(all.swap_remove(place)),
+        }))
+    }
+
+    /// The versions that a process may have had, the oldest first; what it was certainly shown comes
+    /// last, and nothing is there twice.
+    fn may_have(&self, hot: &Hot, its: &Its, before: &Candidate) -> Vec<Candidate> {
+        let mut shown: Vec<Candidate> = Vec::new();
+        for stand in &its.stands {
             if let Some(candidate) = self.shown_as(hot, stand) {
-                its.retain(|other| other.heads != candidate.heads);
-                its.push(Candidate {
+                shown.retain(|other| other.heads != candidate.heads);
+                shown.push(Candidate {
                     is_its: true,
                     ..candidate
                 });
             }
         }
-        let is_known = !its.is_empty();
+        // What it had before it saved is over: what it takes back of that is gone.
+        let saved = its.saved.as_ref().and_then(|stand| self.shown_as(hot, stand));
         let mut all: Vec<Candidate> = Vec::new();
-        if !is_known || !known.has_saved {
-            let lately = hot.lately();
-            all.extend(lately.iter().filter_map(|state| Candidate::told(hot, state)));
-        }
-        if !is_known {
-            its.push(before.clone());
-        }
-        all.retain(|one| its.iter().all(|other| other.heads != one.heads));
-        all.append(&mut its);
-        let place = match all.len() {
-            1 => 0,
-            _ => {
-                let texts = all.iter().map(|one| hot.doc.text_at(&one.heads));
-                let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
-                let candidates: Vec<&str> = texts.iter().map(String::as_str).collect();
-                let place = nearest(&candidates, new).unwrap_or(all.len() - 1);
-                if !all[place].is_its && candidates[place] == new {
-                    // Somebody put an older version back, which it was not shown, perhaps by copying it.
-                    return Ok(before.clone());
-                }
-                place
+        let mut others_since = false;
+        for (own, state) in hot.lately().iter().rev() {
+            if let Some(candidate) = Candidate::told(hot, state) {
+                all.push(Candidate {
+                    others_since,
+                    ..candidate
+                });
             }
-        };
-        let base = all.swap_remove(place);
-        // What has the same text as what the file was: then nobody's words are in between.
-        let is_alike =
-            base.heads != before.heads && hot.doc.text_at(&base.heads)? == hot.doc.text_at(&before.heads)?;
-        Ok(if is_alike || base.heads == before.heads {
-            before.clone()
-        } else {
-            base
-        })
+            others_since |= !own;
+        }
+        all.reverse();
+        all.retain(|one| {
+            let is_since = |saved: &Candidate| hot.doc.includes(&one.heads, &saved.heads);
+            one.heads != before.heads && saved.as_ref().is_none_or(is_since)
+        });
+        all.push(before.clone());
+        all.retain(|one| shown.iter().all(|other| other.heads != one.heads));
+        all.append(&mut shown);
+        all
+    }
+
+    /// The last of these that was a version of another text of this entity, if it is there still.
+    fn of_another_text(
+        &self,
+        entity: EntityId,
+        hot: &Hot,
+        stands: &[Stand],
+    ) -> Result<Option<Vec<EventRef>>, DocumentError> {
+        for stand in stands.iter().rev() {
+            let Stand::Told(versions) = stand else { continue };
+            let mut are_there = !versions.is_empty();
+            for at in versions {
+                are_there &= self.row_of(&hot.key, &entity, *at)?.is_some();
+            }
+            if are_there {
+                return Ok(Some(versions.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// What was shown, if it is of this text and can be named.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::lately::Lately;
+use super::lately::{Lately, Seen};
 use super::tell::ToldText;
 use crate::event::EventRef;
 use crate::keys::Key;
@@ -263,7 +263,7 @@ impl Hot {
     }
 
     /// See [`Lately::since_others`].
-    pub(super) fn lately(&self) -> Vec<Vec<EventRef>> {
+    pub(super) fn lately(&self) -> Vec<Seen> {
         self.lately.since_others()
     }
 

@@ -11,9 +11,12 @@ use crate::event::EventRef;
 /// So many states are remembered.
 const MOST: usize = 8;
 
-/// States, the newest last; with each whether this device alone made it.
+/// A state: whether this device alone made it, and the versions that it was the merge of.
+pub(super) type Seen = (bool, Vec<EventRef>);
+
+/// States, the newest last.
 #[derive(Default)]
-pub(super) struct Lately(VecDeque<(bool, Vec<EventRef>)>);
+pub(super) struct Lately(VecDeque<Seen>);
 
 impl Lately {
     /// The file shows this.
@@ -39,9 +42,9 @@ impl Lately {
 
     /// What was shown since something came from elsewhere, and before that, the oldest first; none if
     /// nothing did.
-    pub(super) fn since_others(&self) -> Vec<Vec<EventRef>> {
+    pub(super) fn since_others(&self) -> Vec<Seen> {
         let from = self.first().map_or(self.0.len(), |first| first.saturating_sub(1));
-        self.0.iter().skip(from).map(|(_, state)| state.clone()).collect()
+        self.0.iter().skip(from).cloned().collect()
     }
 
     /// The newest.
@@ -77,15 +80,15 @@ mod tests {
         }
         let since = lately.since_others();
         assert_eq!(since.len(), MOST);
-        assert_eq!(since[0], at(4));
-        assert_eq!(since[MOST - 1], at(29));
+        assert_eq!(since[0], (true, at(4)));
+        assert_eq!(since[MOST - 1], (false, at(29)));
         // So does what was saved here last, whatever else comes.
         lately.push(at(50), true);
         for seq in 60..90 {
             lately.push(at(seq), false);
         }
         let since = lately.since_others();
-        assert_eq!((since.len(), &since[0]), (MOST, &at(50)));
+        assert_eq!((since.len(), &since[0]), (MOST, &(true, at(50))));
         // Once all of those are over, it goes too.
         for seq in 100..130 {
             lately.push(at(seq), true);

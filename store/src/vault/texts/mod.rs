@@ -67,22 +67,28 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// A process has opened a file of this text by this handle.
-    pub(super) fn show(&self, entity: EntityId, who: Process, stand: Stand, handle: u64) {
+    /// A process has opened this file of this text by this handle.
+    pub(super) fn show(&self, file: (EntityId, Ino), who: Process, stand: Stand, handle: u64) {
         let order = self.order();
-        self.shown.lock().note(entity, order, who, stand, handle);
+        self.shown.lock().note(file, order, who, stand, handle);
     }
 
-    /// That handle is closed.
-    pub(super) fn closed(&self, entity: EntityId, handle: u64) {
+    /// This file of this text shows something that came past whoever has it open.
+    pub(super) fn shows(&self, file: (EntityId, Ino), stand: &Stand) {
+        let order = self.order();
+        self.shown.lock().changed(file, order, 0, stand);
+    }
+
+    /// A handle is closed.
+    pub(super) fn closed(&self, handle: u64) {
         if handle != 0 {
-            self.shown.lock().closed(&entity, handle);
+            self.shown.lock().closed(handle);
         }
     }
 
     /// A process has saved what is a draft now.
     pub(super) fn saved(&self, entity: EntityId, (who, order): (Process, u64), ino: Ino, serial: u64) {
-        self.shown.lock().saved(entity, order, who, ino, serial);
+        self.shown.lock().saved((entity, ino), order, who, serial);
     }
 
     /// The next place in the order of what was shown and saved.
@@ -119,6 +125,8 @@ pub(super) struct Ready {
 enum ToldAs {
     /// With its bytes.
     Whole,
+    /// The same, beside what the file was: its editor had these versions, of another text.
+    Apart { on: Vec<EventRef> },
     /// As a change of these versions.
     Change {
         serial: Option<u64>,

@@ -149,6 +149,9 @@ impl Vault {
             (state.meta.ctime, state.meta_dirty, state.times_only) = (now, true, false);
             state.published = versions.first().copied();
             state.beside = versions.get(1..).unwrap_or_default().to_vec();
+            if bytes.is_some() {
+                self.texts.shows((entity, ino), &Stand::Told(versions.clone()));
+            }
             // It stays behind until it was looked at once more: others may have come since.
         }
         self.mark_dirty(ino);

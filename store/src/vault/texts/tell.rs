@@ -88,7 +88,15 @@ pub(in crate::vault) fn form_of(is_text_name: bool, kind: Kind, bytes: &[u8]) ->
 
 impl Ready {
     pub(in crate::vault) fn is_whole(&self) -> bool {
-        matches!(self.told_as, ToldAs::Whole)
+        matches!(self.told_as, ToldAs::Whole | ToldAs::Apart { .. })
+    }
+
+    /// The versions that it replaces with its bytes, if they are others than what the file was.
+    pub(in crate::vault) fn apart(&self) -> Option<&[EventRef]> {
+        match &self.told_as {
+            ToldAs::Apart { on } => Some(on),
+            _ => None,
+        }
     }
 
     /// What the event says; none if it has the bytes, or there is none.
@@ -99,7 +107,7 @@ impl Ready {
                 bytes: bytes.clone(),
             }),
             ToldAs::Same { .. } => Some(Body::Same),
-            ToldAs::Whole | ToldAs::Nothing { .. } => None,
+            ToldAs::Whole | ToldAs::Apart { .. } | ToldAs::Nothing { .. } => None,
         }
     }
 
@@ -108,7 +116,7 @@ impl Ready {
         match &self.told_as {
             ToldAs::Change { on, .. } | ToldAs::Same { on } => on,
             ToldAs::Nothing { equal } => equal,
-            ToldAs::Whole => &[],
+            ToldAs::Whole | ToldAs::Apart { .. } => &[],
         }
     }
 

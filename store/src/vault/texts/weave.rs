@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::base::Base;
 use super::shelf::DocumentError;
 use super::{Name, Ready, ToldAs};
 use crate::event::{EVENT_MAX, EventRef};
@@ -220,7 +221,10 @@ impl Vault {
             let Some(before) = self.before(hot, &file.told, &file.drafts[..place]) else {
                 return Ok(ready_whole(entity));
             };
-            let base = self.base((entity, draft), hot, new, &before)?;
+            let base = match self.base((entity, draft), hot, new, before)? {
+                Base::Version(base) => base,
+                Base::Apart(on) => return Ok(ready_apart(entity, on)),
+            };
             let serial = u64::from_le_bytes(random_bytes());
             let change = hot.doc.edit(&base.heads, new, self.secrets.chain(), serial)?;
             hot.len = new.len();
@@ -277,6 +281,15 @@ fn ready_whole(entity: EntityId) -> Ready {
         told_as: ToldAs::Whole,
         heads: Heads::default(),
         behind: false,
+    }
+}
+
+/// With its bytes, of these versions.
+fn ready_apart(entity: EntityId, on: Vec<EventRef>) -> Ready {
+    let told_as = ToldAs::Apart { on };
+    Ready {
+        told_as,
+        ..ready_whole(entity)
     }
 }
 
