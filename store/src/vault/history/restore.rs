@@ -11,6 +11,7 @@ use crate::keys::Key;
 use crate::record::{Kept, Meta, Time, VersionRecord};
 use crate::tree::{Kind, TreeError};
 use crate::vault::inode::Inode;
+use crate::vault::texts::Stand;
 use crate::vault::{At, OpError, Vault};
 
 /// A version's bytes as a content takes them over: by reference where they lie in chunks.
@@ -63,6 +64,9 @@ impl Vault {
         (state.untold, state.fresh) = (true, true);
         // It is made from what is there, whoever had what.
         (state.on_present, state.program) = (true, None);
+        // Whoever has it open sees that from now on.
+        self.texts
+            .shows((whose.entity, inode.ino), &Stand::Next(inode.ino));
         drop(guard);
         self.mark_dirty(inode.ino);
         Ok(inode.ino)

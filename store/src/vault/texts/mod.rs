@@ -74,7 +74,7 @@ impl Texts {
     }
 
     /// This file of this text shows something that came past whoever has it open.
-    pub(super) fn shows(&self, file: (EntityId, Ino), stand: &Stand) {
+    pub(in crate::vault) fn shows(&self, file: (EntityId, Ino), stand: &Stand) {
         let order = self.order();
         self.shown.lock().changed(file, order, 0, stand);
     }
