@@ -348,5 +348,8 @@ fn a_stale_buffer_begins_no_text_anew() {
     mesh.carry(0, 1);
     mesh.all[1].save(EMACS, "note.md", both.clone() + "More.\nStill more.\n");
     mesh.carry(1, 0);
-    assert_eq!(mesh.agree("note.md", ""), (both + "More.\nStill more.\n").as_bytes());
+    assert_eq!(
+        mesh.agree("note.md", ""),
+        (both + "More.\nStill more.\n").as_bytes()
+    );
 }
