@@ -537,6 +537,27 @@ fn what_contradicts_the_document_is_refused() {
     ));
 }
 
+/// Guards an edit that is only tried: it leaves no trace, and what is made after it is what would have
+/// been made without.
+#[test]
+fn an_edit_that_is_tried_leaves_no_trace() {
+    let (mut tried, mut other) = (doc(), doc());
+    let base = tried.heads().unwrap();
+    let chain = event(1, 1).chain;
+    for n in 0..3 {
+        let before = (tried.heads(), tried.text(), tried.ops(), tried.save());
+        tried.try_edit().unwrap();
+        assert_eq!((tried.heads(), tried.text(), tried.ops(), tried.save()), before);
+        let text = format!("{}{n}\n", other.text().unwrap());
+        let newest = other.heads().unwrap();
+        for at in [&newest, &base] {
+            let one = tried.edit(at, &text, chain, 7 + n).unwrap().unwrap();
+            let two = other.edit(at, &text, chain, 7 + n).unwrap().unwrap();
+            assert_eq!(one, two);
+        }
+    }
+}
+
 /// Guards versions that are none.
 #[test]
 fn unknown_versions_are_named() {

@@ -5,7 +5,7 @@ mod texts_support;
 use std::io::Read;
 
 use coffer_store::event::Form::{Blob, Text};
-use coffer_store::vault::Process;
+use coffer_store::vault::{Process, Subject};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use texts_support::pair::Pair;
@@ -174,8 +174,8 @@ fn a_merge_that_is_no_contact_is_not_shown() {
     pair.check();
 }
 
-/// Guards files of which every version is whole: what replaces is shown, what is concurrent is kept
-/// and changes nothing.
+/// Guards files of which every version is whole: what replaces is shown; of what is concurrent both
+/// show the same, and keep the other.
 #[test]
 fn blobs_are_whole() {
     let mut pair = Pair::new(&[("data.bin", "first")]);
@@ -185,9 +185,19 @@ fn blobs_are_whole() {
     pair.one.save(VIM, "data.bin", "by one");
     pair.two.save(EMACS, "data.bin", "by two");
     pair.meet();
-    assert_eq!(pair.one.text("data.bin"), "by one");
-    assert_eq!(pair.two.text("data.bin"), "by two");
-    assert_eq!(pair.one.forms("data.bin"), [Blob; 4]);
+    let shown = pair.both("data.bin");
+    for bench in [&pair.one, &pair.two] {
+        assert_eq!(bench.forms("data.bin"), [Blob; 4]);
+        let of = Subject::File(bench.ino("data.bin"));
+        let beside = bench.vault.versions_beside(of).unwrap();
+        let beside: Vec<Vec<u8>> = beside
+            .iter()
+            .map(|version| bench.version("data.bin", version.number))
+            .collect();
+        let other = if shown == "by one" { "by two" } else { "by one" };
+        assert!(shown == "by one" || shown == "by two");
+        assert_eq!(beside, [other.as_bytes()]);
+    }
     pair.check();
 }
 

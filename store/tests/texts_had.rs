@@ -381,3 +381,26 @@ fn who_reads_all_notes_crowds_nobody_out() {
     bench.tell();
     assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
 }
+
+/// A version was put back while a program had the note open, which then wrote another text over it: what was
+/// put back was there beside that.
+#[test]
+fn what_is_put_back_under_an_open_handle_was_shown() {
+    for closed in [false, true] {
+        let bench = Bench::new();
+        for text in ["one\n", "two\n", "three\n"] {
+            bench.save(VIM, "note.md", text);
+            bench.tell();
+        }
+        let ino = bench.ino("note.md");
+        let handle = 7;
+        bench.vault.open_handle(VIM, ino, (true, false, false), handle).unwrap();
+        bench.vault.restore_version(Subject::File(ino), 1).unwrap();
+        if closed {
+            bench.vault.release_handle(ino, true, handle);
+        }
+        bench.save(VIM, "note.md", "five\n");
+        bench.tell();
+        assert_eq!(bench.text("note.md"), "five\n", "{closed}");
+    }
+}

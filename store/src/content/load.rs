@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::over::{Bytes, Extent};
-use super::{Content, INLINE_MAX, Owner, manifest};
+use super::{Content, Owner, manifest};
 use crate::chunk::Place;
 use crate::core::StoreError;
 use crate::db::Table;
@@ -11,6 +11,7 @@ use crate::event;
 use crate::ids::{EntityId, EventRef};
 use crate::keys::open;
 use crate::record::{BaseRef, LogRecord};
+use crate::text::TEXT_MAX;
 
 impl Content {
     /// Reads pieces and log, unless that was done. A failed load leaves the content as it was.
@@ -136,7 +137,8 @@ pub(crate) fn read_body(owner: Owner<'_>, base: BaseRef) -> Result<Vec<u8>, Stor
         return Ok(Vec::new());
     };
     match read_version(owner, entity, (batch, offset, len), at, generation)?.body {
-        event::Body::Inline(bytes) if bytes.len() as u64 <= INLINE_MAX => Ok(bytes),
+        // An event has its limit; a text that was saved over before it was told lies in one whole.
+        event::Body::Inline(bytes) if bytes.len() <= TEXT_MAX => Ok(bytes),
         _ => Err(StoreError::Tampered {
             what: "a file's body".into(),
         }),

@@ -129,6 +129,11 @@ impl Change {
         self.facts.ops
     }
 
+    /// The number of its last operation, counted along what it builds on.
+    pub fn last_op(&self) -> u64 {
+        self.facts.max_op()
+    }
+
     pub(super) fn facts(&self) -> &Facts {
         &self.facts
     }

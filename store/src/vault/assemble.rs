@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -14,6 +14,7 @@ use super::map::Map;
 use super::publish::Untold;
 use super::saves::LeftNames;
 use super::secrets::{Counters, Secrets};
+use super::take_in::is_waiting;
 use super::{Problem, Vault};
 use crate::chunk::Packs;
 use crate::core::{Core, StoreError};
@@ -96,5 +97,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         let untold = vault.untold.lock();
         untold.behind.iter().for_each(|ino| vault.texts.may_show(*ino));
     }
+    let waits = is_waiting(&vault.core.db)?;
+    vault.texts.to_retry.store(waits, Ordering::Relaxed);
     Ok(Arc::new(vault))
 }

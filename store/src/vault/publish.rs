@@ -15,7 +15,7 @@ use super::secrets::Counters;
 use super::texts::{Name, Ready, Telling, ToldText, form_of};
 use super::{Vault, gone_aad};
 use crate::codec::{Malformed, Reader, Writer};
-use crate::content::{Durable, INLINE_MAX, delete_log};
+use crate::content::{Durable, delete_log};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::{
@@ -25,6 +25,7 @@ use crate::event::{
 use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, labels, seal};
 use crate::record::{BaseRef, GoneRecord, Meta, NodeRecord, Time, kind};
+use crate::text::TEXT_MAX;
 use crate::tree::{DirtyNode, Kind, Told};
 
 /// Most versions that a file can show the merge of.
@@ -310,9 +311,9 @@ impl<'a> Publishing<'a> {
             }
             told.drafts.push(draft.serial);
             told.behind = false;
-            let is_whole = draft.is_text && draft.bytes.len() as u64 <= INLINE_MAX;
+            let is_whole = draft.is_text && draft.bytes.len() <= TEXT_MAX;
             if !is_whole {
-                // Its bytes are not kept, or too many for an event: it is no version of its own.
+                // Its bytes are not kept: it is no version of its own.
                 let (draft, is) = (draft.serial, Vec::new());
                 told.texts.push(ToldText::Passed { draft, is });
                 continue;

@@ -3,30 +3,33 @@
 //!
 //! Guarantees: only what follows what is here of its chain, and of all that it builds on, and is
 //! signed by its device, is taken; a batch is taken as a whole, in one transaction, together with
-//! what it says of versions. An event that cannot be used is set aside, with all that builds on it and
-//! a row that says so, and nothing else suffers. A file with local writes that are not yet a version
+//! what it says of versions. An event that says what cannot be is set aside, with all that builds on
+//! it, and one that needs what is not here, or cannot be read here, waits, and is tried again; a row
+//! says so of each, and nothing else suffers. A file with local writes that are not yet a version
 //! goes on showing those; a text shows the merge after (`texts/show`). It makes no event: the merge
 //! is named by the newest versions of both. What a peer sends never panics here.
 //!
-//! Not here yet: names (Node, NodeGone), settings, files that are new, and the second of two
-//! concurrent versions of a file whose versions are whole. Their events are kept with their batch,
-//! and [`TakenIn`] says so: that is where sync goes on.
+//! Not here yet: names (Node, NodeGone), settings, and files that are new. Their events are kept with
+//! their batch, and [`TakenIn`] says so: that is where sync goes on.
+//!
+//! Parts, each importing only those above it: `sort` (what becomes of each event), `write` (the
+//! transaction), `waiting` (what is tried again).
 
-use std::collections::HashMap;
+mod sort;
+mod waiting;
+mod write;
 
-use super::commit::{Scope, pending_inode};
-use super::heads::{COUNTERS, seal_counters};
-use super::history::{NewVersions, ToldAt};
-use super::inode::{Inode, pending};
+use std::collections::{HashMap, HashSet};
+
+use super::commit::Scope;
 use super::{OpError, Vault};
 use crate::core::StoreError;
-use crate::db::{Batch, Table};
-use crate::event::{
-    BatchRow, Body, EventKind, EventRef, Found, Head, Unverified, VerifyError, Version, Walk, content_aad,
-};
+use crate::db::Table;
+use crate::event::{BatchRow, EventRef, Unverified, VerifyError, Walk};
 use crate::ids::{ChainId, EntityId};
-use crate::keys::{Key, VerifyingKey, open};
-use crate::record::kind;
+use crate::keys::VerifyingKey;
+use sort::Coming;
+pub(super) use waiting::is_waiting;
 
 /// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and
 /// far from where numbers end.
@@ -75,30 +78,31 @@ pub enum TakeInError {
 pub struct TakenIn {
     /// Files that have new versions.
     pub entities: Vec<EntityId>,
-    /// Events that are kept, and of which nothing is done yet, or ever.
+    /// Events that are kept, and of which nothing is done, or not by this version of the program.
     pub set_aside: Vec<EventRef>,
+    /// Versions that are kept, and need what is not here or cannot be read: they are tried again. All
+    /// that waits now, whenever it came.
+    pub waiting: Vec<EventRef>,
 }
 
-/// An entity that is known here.
-struct Whose {
-    key: Key,
-}
+impl TakenIn {
+    fn add(&mut self, other: TakenIn) {
+        self.entities.extend(other.entities);
+        self.set_aside.extend(other.set_aside);
+        self.waiting.extend(other.waiting);
+    }
 
-/// A version that is taken.
-struct Taking {
-    entity: EntityId,
-    head: Head,
-    version: Version,
-    sealed_at: u32,
+    fn tidy(&mut self) {
+        let mut seen = HashSet::new();
+        self.entities.retain(|entity| seen.insert(*entity));
+        self.set_aside.sort_unstable();
+        self.waiting.sort_unstable();
+        self.waiting.dedup();
+    }
 }
 
 /// How far each chain's events are here.
 type Clock = HashMap<ChainId, ([u8; 32], u64)>;
-
-/// The row of an event that is set aside.
-pub(super) fn aside_note(at: &EventRef) -> Vec<u8> {
-    [&[7][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
-}
 
 impl Vault {
     /// What this device has told on its present chain after the event of this number, in order.
@@ -162,13 +166,11 @@ impl Vault {
             return Err(TakeInError::Fork);
         }
         let known = self.committer.lock().counters.lamport;
-        let (mut taken, mut bad) = (TakenIn::default(), Vec::new());
-        let mut whose: HashMap<EntityId, Option<Whose>> = HashMap::new();
-        let mut taking: Vec<Taking> = Vec::new();
         let mut lamport = known;
-        for found in Walk::new(bytes) {
-            let found = found.map_err(VerifyError::Malformed)?;
-            let head = &found.event.head;
+        let mut found = Vec::new();
+        for next in Walk::new(bytes) {
+            let next = next.map_err(VerifyError::Malformed)?;
+            let head = &next.event.head;
             if head.lamport > known.saturating_add(LAMPORT_JUMP) {
                 return Err(TakeInError::Clock);
             }
@@ -178,190 +180,40 @@ impl Vault {
                 return Err(TakeInError::TooEarly);
             }
             clock.insert(head.at.chain, ([0; 32], head.at.seq));
-            let entity = EntityId(head.subject);
-            let is_version = head.kind == EventKind::Version;
-            if is_version && !whose.contains_key(&entity) {
-                whose.insert(entity, self.whose_is(entity)?);
-            }
-            let key = whose.get(&entity).and_then(Option::as_ref).filter(|_| is_version);
-            match key.map(|whose| self.usable(&whose.key, &found, &bad)) {
-                Some(Ok(Some(version))) => taking.push(Taking {
-                    entity,
-                    head: head.clone(),
-                    version,
-                    sealed_at: found.sealed_at,
-                }),
-                Some(Ok(None)) => bad.push(head.at),
-                Some(Err(e)) => return Err(e.into()),
-                None => taken.set_aside.push(head.at),
-            }
+            found.push(Coming {
+                batch: None,
+                found: next,
+            });
         }
-        let mut ours: HashMap<EntityId, Vec<Taking>> = HashMap::new();
-        for taking in taking {
-            ours.entry(taking.entity).or_default().push(taking);
+        // What waits may be what this goes on from.
+        let mut taken = self.try_waiting()?;
+        let sorted = self.sort(found)?;
+        let waits = !sorted.waiting.is_empty();
+        self.take(Some((row, bytes)), lamport, sorted, &mut taken)?;
+        if waits {
+            // For what came with it, perhaps.
+            let again = self.try_waiting()?;
+            taken.waiting.retain(|at| again.waiting.contains(at));
+            taken.add(again);
         }
-        let mut left = Vec::new();
-        for (entity, takings) in ours {
-            let Some(Some(whose)) = whose.get(&entity) else {
-                continue;
-            };
-            left.extend(self.mergeable((entity, &whose.key), takings, &mut bad)?);
-        }
-        left.sort_by_key(|taking| taking.head.at.seq);
-        let entities: Vec<EntityId> = left.iter().map(|taking| taking.entity).collect();
-        let done = self.take((row, bytes), lamport, &whose, (left, &bad), &mut taken);
-        if done.is_err() {
-            // Documents have what was not taken.
-            entities.iter().for_each(|entity| self.texts.discard(entity));
-        }
-        done?;
-        taken.set_aside.extend(bad);
-        taken.set_aside.sort_unstable();
+        taken.tidy();
         self.commit_all(Scope::Timer)?;
         Ok(taken)
     }
 
-    /// What an event says, if it can be used as far as it alone is concerned.
-    fn usable(&self, key: &Key, found: &Found, bad: &[EventRef]) -> Result<Option<Version>, StoreError> {
-        let head = &found.event.head;
-        for at in &head.replaces {
-            let is_aside = bad.contains(at);
-            if is_aside || self.core.db.get(Table::Pending, &aside_note(at))?.is_some() {
-                return Ok(None);
-            }
-        }
-        let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
-        let sealed = found.event.sealed.as_deref().unwrap_or_default();
-        let Ok(plain) = open(key, &aad, sealed) else {
-            return Ok(None);
-        };
-        Ok(Version::decode(&zeroize::Zeroizing::new(plain)).ok())
-    }
-
-    /// Those versions of an entity that its text can take; whatever cannot be is set aside, and what
-    /// builds on it.
-    fn mergeable(
-        &self,
-        (entity, key): (EntityId, &Key),
-        takings: Vec<Taking>,
-        bad: &mut Vec<EventRef>,
-    ) -> Result<Vec<Taking>, StoreError> {
-        let mut good: Vec<Taking> = Vec::new();
-        for taking in takings {
-            let builds_on_bad = taking.head.replaces.iter().any(|at| bad.contains(at));
-            let goes_on = matches!(taking.version.body, Body::Change { .. } | Body::Same);
-            let is_good = !builds_on_bad
-                && (!goes_on || {
-                    let before: Vec<_> = good.iter().map(|other| (&other.head, &other.version)).collect();
-                    self.goes_on((entity, key), &before, (&taking.head, &taking.version))?
-                });
-            match is_good {
-                true => good.push(taking),
-                false => bad.push(taking.head.at),
-            }
-        }
-        Ok(good)
-    }
-
-    /// The transaction.
-    fn take(
-        &self,
-        (row, bytes): (&BatchRow, &[u8]),
-        lamport: u64,
-        whose: &HashMap<EntityId, Option<Whose>>,
-        (takings, bad): (Vec<Taking>, &[EventRef]),
-        taken: &mut TakenIn,
-    ) -> Result<(), TakeInError> {
-        let mut committer = self.committer.lock();
-        let mut counters = committer.counters;
-        let number = counters.next_batch;
-        let (mut batch, mut versions) = (Batch::new(), NewVersions::default());
-        for taking in takings {
-            let (entity, head, version) = (taking.entity, taking.head, taking.version);
-            let Some(Some(whose)) = whose.get(&entity) else {
-                continue;
-            };
-            let told = ToldAt {
-                batch: number,
-                offset: taking.sealed_at,
-                len: head.sealed.len,
-                at: head.at,
-                generation: head.generation,
-                lamport: head.lamport,
-                parents: head.replaces,
-                recorded: Some(version.mtime),
-                program: None,
-                same: matches!(version.body, Body::Same),
-                foreign: true,
-            };
-            versions.note(self, &whose.key, entity, &version, told);
-            if !taken.entities.contains(&entity) {
-                taken.entities.push(entity);
-            }
-        }
-        versions.put(&mut batch)?;
-        for at in bad {
-            batch.put(Table::Pending, aside_note(at), Vec::new());
-        }
-        let place = self.core.packs.append(kind::BATCH, &row.head, bytes);
-        let place = place.map_err(StoreError::from)?;
-        let row = BatchRow { place, ..row.clone() };
-        batch.put(Table::Batches, number.to_be_bytes(), row.encode());
-        let packs = self.core.packs.sync().map_err(StoreError::from)?;
-        for (pack, len) in &packs {
-            batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
-        }
-        let mut behind = Vec::new();
-        for entity in &taken.entities {
-            // It may have been given to another file meanwhile.
-            let Some(ino) = self.living(*entity)? else {
-                continue;
-            };
-            let Some(inode) = self.resident(ino)? else {
-                continue;
-            };
-            // Until the file shows it: a crash must not leave it at what it was.
-            let note = inode.state.read().pending | pending::BEHIND;
-            batch.put(Table::Pending, pending_inode(inode.ino), vec![note]);
-            behind.push((*entity, inode));
-        }
-        counters.lamport = counters.lamport.max(lamport);
-        counters.next_batch = number + 1;
-        counters.commits += 1;
-        batch.put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
-        self.core.db.apply(&batch).map_err(StoreError::Db)?;
-        self.core.packs.committed(&packs);
-        committer.counters = counters;
-        for (entity, noted) in behind {
-            self.be_behind_by_now(entity, &noted);
-        }
-        Ok(())
-    }
-
-    /// There are newer versions of an entity, as the note of this inode says, which had it when that was
-    /// written. Another may have taken it over since: then the note is moved by the next commit.
-    fn be_behind_by_now(&self, entity: EntityId, noted: &Inode) {
-        // Nobody is half-way through taking it over; and no inode is locked while they are looked at.
-        let tree = self.tree.read();
-        let shows = self.living_resident(&tree, entity);
-        {
-            let mut state = noted.state.write();
-            state.pending |= pending::BEHIND;
-            state.meta_dirty |= shows != Some(noted.ino);
-        }
-        if shows != Some(noted.ino) {
-            self.mark_dirty(noted.ino);
-        }
-        let inode = shows.and_then(|ino| self.inodes.lock().get(ino));
-        if let Some(inode) = inode {
-            let mut state = inode.state.write();
-            self.be_behind(inode.ino, &mut state);
-            if inode.ino != noted.ino {
-                state.meta_dirty = true;
-                drop(state);
-                self.mark_dirty(inode.ino);
-            }
-        }
+    /// Tries once more what waits for something that was not here: for whoever brings chunks. It is
+    /// done at each [`Vault::take_in`], too, and once after a vault was opened.
+    ///
+    /// # Errors
+    /// As [`TakeInError`] says; nothing is taken then.
+    pub fn retry_waiting(&self) -> Result<TakenIn, TakeInError> {
+        self.writable()?;
+        let _taking = self.texts.taking.lock();
+        self.commit_all(Scope::Timer)?;
+        let mut taken = self.try_waiting()?;
+        taken.tidy();
+        self.commit_all(Scope::Timer)?;
+        Ok(taken)
     }
 
     /// How far each chain's events are here.
@@ -390,11 +242,6 @@ impl Vault {
             !is_here
         })?;
         Ok(is_here)
-    }
-
-    /// An entity's key.
-    fn whose_is(&self, entity: EntityId) -> Result<Option<Whose>, StoreError> {
-        Ok(self.key_of(entity)?.map(|key| Whose { key }))
     }
 }
 

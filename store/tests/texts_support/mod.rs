@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coffer_store::event::Form;
-use coffer_store::ids::{EntityId, Ino, ROOT};
+use coffer_store::ids::{EntityId, EventRef, Ino, ROOT};
 use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
@@ -103,6 +103,20 @@ impl Bench {
         let mut out = Vec::new();
         self.vault.read(self.ino(name), 0, 4 << 20, &mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    /// What the file shows, whatever it is.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.vault.read(self.ino(name), 0, 4 << 20, &mut out).unwrap();
+        out
+    }
+
+    /// The events that name what the file shows.
+    pub fn names(&self, name: &str) -> Vec<EventRef> {
+        let mut names = self.vault.shows(self.ino(name)).unwrap();
+        names.sort_unstable();
+        names
     }
 
     /// Saves as an editor does that writes over the file.

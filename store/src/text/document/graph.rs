@@ -17,10 +17,13 @@ pub(super) struct Graph {
     nodes: HashMap<ChangeHash, Node>,
     /// Each actor's last change, and its number.
     last: HashMap<Actor, (u64, ChangeHash)>,
+    /// Operations of all of them.
+    ops: u64,
 }
 
 struct Node {
     deps: Vec<ChangeHash>,
+    ops: u64,
     max_op: u64,
     actor: Actor,
     /// What was the actor's last change before.
@@ -106,15 +109,32 @@ impl Graph {
         false
     }
 
+    /// Of these changes, those that none of the others builds on.
+    pub(super) fn newest(&self, changes: &[ChangeHash]) -> Vec<ChangeHash> {
+        let is_under = |change: &ChangeHash| {
+            let others: Vec<ChangeHash> = changes.iter().copied().filter(|other| other != change).collect();
+            self.covers(&others, change)
+        };
+        let newest = changes.iter().copied().filter(|change| !is_under(change));
+        newest.collect()
+    }
+
     pub(super) fn add(&mut self, facts: &Facts) {
         let before = self.last.insert(facts.actor, (facts.seq, facts.hash));
         let node = Node {
             deps: facts.deps.clone(),
+            ops: facts.ops,
             max_op: facts.max_op(),
             actor: facts.actor,
             before,
         };
+        self.ops += facts.ops;
         self.nodes.insert(facts.hash, node);
+    }
+
+    /// Operations of all changes.
+    pub(super) fn ops(&self) -> u64 {
+        self.ops
     }
 
     /// Takes the change away that was added last.
@@ -122,6 +142,7 @@ impl Graph {
         let Some(node) = self.nodes.remove(change) else {
             return;
         };
+        self.ops -= node.ops;
         match node.before {
             Some(before) => self.last.insert(node.actor, before),
             None => self.last.remove(&node.actor),

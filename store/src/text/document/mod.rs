@@ -144,6 +144,31 @@ impl Document {
         })
     }
 
+    /// Characters that were ever inserted or deleted, and the text itself: what it takes of memory goes
+    /// with that.
+    pub fn ops(&self) -> u64 {
+        self.state.as_ref().map_or(0, |state| state.graph.ops())
+    }
+
+    /// Whether an edit of the newest version works: it is tried, and taken back.
+    ///
+    /// # Errors
+    /// [`TextError::Discarded`] if it does not.
+    pub fn try_edit(&mut self) -> Result<(), TextError> {
+        let began = self.event;
+        self.change(|state| state.library.try_edit(Actor::of_edit(began.chain, began.seq)))
+    }
+
+    /// The same version by its newest changes alone: none of them builds on another.
+    pub fn newest_of(&self, heads: Heads) -> Heads {
+        match &self.state {
+            Some(state) if heads.as_slice().len() > 1 => {
+                state.graph.newest(heads.as_slice()).into_iter().collect()
+            }
+            _ => heads,
+        }
+    }
+
     /// Turns what an editor saved into a change, which an event of `chain` will carry: the
     /// difference between the version that it had, `base`, and `new`, applied at that version. None
     /// if there is no difference. The document then has the change; [`text`](Self::text) is the

@@ -41,7 +41,30 @@ impl Vault {
         self.versions_of(&self.whose(of)?)
     }
 
-    /// The same, but only what is recorded already: for who must wait for no commit.
+    /// Of a file's versions those that nothing replaces and that it does not show: what somebody wrote
+    /// beside what is shown, and that could not come together with it. The same on every device that
+    /// has the same events, once what is shown is the newest.
+    ///
+    /// # Errors
+    /// As [`Vault::versions`].
+    pub fn versions_beside(&self, of: Subject) -> Result<Vec<VersionInfo>, OpError> {
+        let whose = self.whose(of)?;
+        let shown = match of {
+            Subject::Removed(node) => self
+                .gone_row(node)?
+                .ok_or(TreeError::NotFound)?
+                .record
+                .saw
+                .clone(),
+            _ => self.showing(of)?.state.read().named_by(),
+        };
+        let beside = self.not_shown(&whose.key, &whose.entity, &shown)?;
+        let mut versions = self.versions_of(&whose)?;
+        versions.retain(|version| version.events.iter().any(|at| beside.contains(at)));
+        Ok(versions)
+    }
+
+    /// As [`Vault::versions`], but only what is recorded already: for who must wait for no commit.
     ///
     /// # Errors
     /// As [`Vault::versions`].

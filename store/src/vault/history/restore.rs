@@ -32,13 +32,28 @@ impl Vault {
         self.writable()?;
         self.show_what_came(of)?;
         let whose = self.whose(of)?;
-        // Nothing of it is thinned or purged before it is the file's again; and no commit is under
-        // way, which might fail: then what it told is no version after all.
+        // Nothing of it is thinned or purged before it is the file's again.
         let _history = self.history.lock();
+        // No document is waited for with the committer held.
+        let before = self.held_version(&whose.key, &whose.entity, number)?;
+        let text = match before.is_change() {
+            true => Some(self.text_of_version(&whose.key, whose.entity, &before)?),
+            false => None,
+        };
+        // No commit is under way, which might fail: then what it told is no version after all.
         let _committer = self.committer.lock();
         let record = self.held_version(&whose.key, &whose.entity, number)?;
+        if record.at != before.at {
+            return Err(OpError::Errno(libc::EBUSY));
+        }
         let version = self.version_payload(&whose.key, whose.entity, &record)?;
-        let bytes = self.bytes_of((&whose.key, whose.entity), &record, &version)?;
+        let bytes = match text {
+            Some(inline) => Bytes {
+                pieces: Vec::new(),
+                inline,
+            },
+            None => self.bytes_of((&whose.key, whose.entity), &record, &version)?,
+        };
         let inode = self.showing(of)?;
         let now = Time::now();
         let mut guard = inode.state.write();

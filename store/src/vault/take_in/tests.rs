@@ -1,19 +1,20 @@
 //! What a hostile or broken device may send.
 
 use super::*;
-use crate::event::{Digest, Event, Form, hash};
+use crate::event::{Body, Digest, Event, EventKind, Form, Head, Version, content_aad, hash};
 use crate::ids::ROOT;
 use crate::io::sim::SimDisk;
-use crate::keys::{SigningKey, labels, seal};
+use crate::keys::{Key, SigningKey, labels, seal};
 use crate::record::{Kind, Time};
 use crate::text::{Change, Document, Heads};
-use crate::vault::tests::{file_meta, vault};
+use crate::vault::tests::{file_meta, password, vault};
 use std::sync::Arc;
 
 const NOTE: &str = "one two three\n";
 
 /// A vault with a note, and a device that sends what it likes.
 struct Bed {
+    disk: SimDisk,
     vault: Arc<Vault>,
     entity: EntityId,
     key: Key,
@@ -28,13 +29,15 @@ type Says = (Vec<EventRef>, u64, Vec<u8>);
 
 impl Bed {
     fn new() -> Bed {
-        let vault = vault(&SimDisk::new());
+        let disk = SimDisk::new();
+        let vault = vault(&disk);
         write(&vault, "note.md", NOTE);
         vault.commit().unwrap();
         let ino = vault.lookup(ROOT, b"note.md").unwrap();
         let entity = vault.entity(ino).unwrap();
         Bed {
             key: vault.key_of(entity).unwrap().unwrap(),
+            disk,
             vault,
             entity,
             signing: SigningKey::generate(),
@@ -282,4 +285,186 @@ fn own_chains_and_forks_are_refused() {
     bed.chain = bed.vault.secrets.chain();
     let taken = bed.take(&[(vec![first], 7, plain)]);
     assert!(matches!(taken, Err(TakeInError::Own)), "{taken:?}");
+}
+
+/// The row of the note's first version.
+fn first_row(bed: &Bed) -> (Vec<u8>, Vec<u8>) {
+    let mut row = None;
+    let scanned = bed
+        .vault
+        .core
+        .db
+        .scan(Table::Versions, &bed.entity.0, &mut |key, value| {
+            row.get_or_insert((key.to_vec(), value.to_vec()));
+            true
+        });
+    scanned.unwrap();
+    row.unwrap()
+}
+
+fn put_row(vault: &Vault, (key, value): (Vec<u8>, Vec<u8>)) {
+    let mut batch = crate::db::Batch::new();
+    batch.put(Table::Versions, key, value);
+    vault.core.db.apply(&batch).unwrap();
+}
+
+/// A row that could not be read on this device made everybody else's edits be set aside for good.
+#[test]
+fn what_cannot_be_read_here_waits_and_is_taken_later() {
+    for reopened in [false, true] {
+        let mut bed = Bed::new();
+        let first = bed.at();
+        let mut document = Document::genesis(first, NOTE).unwrap();
+        let base = document.heads().unwrap();
+        let change = bed.change(&mut document, &base, "one two three four\n");
+        let base = document.heads().unwrap();
+        let next = bed.change(&mut document, &base, "one two three four five\n");
+        let row = first_row(&bed);
+        put_row(&bed.vault, (row.0.clone(), vec![0; row.1.len()]));
+        let (one, two) = (bed.next(1), bed.next(2));
+        let taken = bed
+            .take(&[(vec![first], 5, changed(&change, "one two three four\n"))])
+            .unwrap();
+        assert_eq!((taken.set_aside, taken.waiting), (vec![], vec![one]));
+        // What builds on it comes later, and waits too.
+        let taken = bed
+            .take(&[(vec![one], 6, changed(&next, "one two three four five\n"))])
+            .unwrap();
+        assert_eq!((taken.set_aside, taken.waiting), (vec![], vec![one, two]));
+        assert_eq!(bed.text(), NOTE);
+        put_row(&bed.vault, row);
+        if reopened {
+            bed.vault.close().unwrap();
+            let disk = Arc::new(bed.disk.clone());
+            let sealed = crate::vault::Sealed::open_on(disk, "sim".into(), None).unwrap();
+            bed.vault = sealed.unlock(&password(), crate::vault::Identity::Same).unwrap();
+            bed.vault.stop_keeper();
+            bed.vault.commit().unwrap();
+        } else {
+            let taken = bed.vault.retry_waiting().unwrap();
+            assert_eq!((taken.entities, taken.waiting), (vec![bed.entity], vec![]));
+        }
+        assert_eq!(
+            bed.text(),
+            "one two three four five\n",
+            "opened again: {reopened}"
+        );
+        let taken = bed.vault.retry_waiting().unwrap();
+        assert_eq!(taken, TakenIn::default());
+        let options = crate::vault::CheckOptions { read_data: true };
+        let report = bed.vault.check(options, &mut |_| {}).unwrap();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+    }
+}
+
+/// Whether a change was taken that builds on others than its event says depended on what else had come.
+#[test]
+fn a_change_builds_on_just_what_its_event_replaces() {
+    for others_first in [false, true] {
+        let mut bed = Bed::new();
+        let first = bed.at();
+        let mut document = Document::genesis(first, NOTE).unwrap();
+        let base = document.heads().unwrap();
+        let one = bed.change(&mut document, &base, "zero one two three\n");
+        let newest = document.heads().unwrap();
+        let two = bed.change(&mut document, &newest, "zero one two three four\n");
+        // Both, one of which it builds on; and one that it does not build on.
+        let liar = (vec![first], 6, changed(&two, "zero one two three four\n"));
+        if others_first {
+            let taken = bed.take(&[(vec![first], 5, changed(&one, "zero one two three\n"))]);
+            assert!(taken.unwrap().set_aside.is_empty());
+        }
+        let at = bed.next(1);
+        let taken = bed.take(&[liar]).unwrap();
+        assert_eq!(taken.set_aside, [at], "others first: {others_first}");
+        let shown = if others_first {
+            "zero one two three\n"
+        } else {
+            NOTE
+        };
+        assert_eq!(bed.text(), shown);
+    }
+}
+
+/// A version that lied about its size could not be read from the history.
+#[test]
+fn a_version_has_the_size_that_it_says() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    let mut document = Document::genesis(first, NOTE).unwrap();
+    let base = document.heads().unwrap();
+    let lies = bed.change(&mut document, &base, "lies\n");
+    let mut document = Document::genesis(first, NOTE).unwrap();
+    let honest = document.edit(&base, "one two\n", bed.chain, 8).unwrap().unwrap();
+    let (bad, same) = (bed.next(1), bed.next(2));
+    let taken = bed
+        .take(&[
+            (vec![first], 5, changed(&lies, "lies and more\n")),
+            (vec![first], 5, version(Body::Same, 3).encode()),
+            (vec![first], 5, changed(&honest, "one two\n")),
+        ])
+        .unwrap();
+    assert_eq!(taken.set_aside, [bad, same]);
+    assert_eq!(bed.text(), "one two\n");
+}
+
+/// A batch that could not be stored left files behind that nobody looked at any more.
+#[test]
+fn what_could_not_be_stored_is_looked_at_again() {
+    let mut failed = 0;
+    for call in 1..12 {
+        let bed = Bed::new();
+        let first = bed.at();
+        let mut document = Document::genesis(first, NOTE).unwrap();
+        let base = document.heads().unwrap();
+        let change = bed.change(&mut document, &base, "one two three four\n");
+        let says = [(vec![first], 5, changed(&change, "one two three four\n"))];
+        let carried = bed.batch(&says);
+        bed.disk
+            .fail_at(bed.disk.ops() + call, crate::io::sim::Fault::NoSpace, false);
+        let taken = bed.vault.take_in(&bed.signing.verifying(), &carried);
+        bed.disk.heal();
+        if taken.is_err() {
+            failed += usize::from(bed.vault.is_to_show());
+        }
+        let taken = bed.vault.take_in(&bed.signing.verifying(), &carried).unwrap();
+        assert!(taken.set_aside.is_empty(), "call {call}: {taken:?}");
+        bed.vault.commit().unwrap();
+        assert_eq!(bed.text(), "one two three four\n", "call {call}");
+    }
+    assert!(failed > 0, "no call made it fail");
+}
+
+/// A text's past could grow in memory without end: what another device adds is bounded, and what
+/// comes to too much together waits.
+#[test]
+fn a_past_that_is_too_long_is_refused_or_waits() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    let none = 1 << 40;
+    let long = "x".repeat(100);
+    let made = |bed: &Bed, serial: u64, text: &str| {
+        let mut document = Document::genesis(first, NOTE).unwrap();
+        let base = document.heads().unwrap();
+        // Each at the same version: so it has an actor of its own.
+        document.edit(&base, "other\n", bed.chain, 1).unwrap();
+        let change = document.edit(&base, text, bed.chain, serial).unwrap().unwrap();
+        (vec![first], 5, changed(&change, text))
+    };
+    bed.vault.limit_texts(none, none, 100, none);
+    let (too_long, too_much) = (bed.next(1), bed.next(3));
+    let says = [
+        made(&bed, 2, &(NOTE.to_owned() + &long)),
+        made(&bed, 3, "one two\n"),
+    ];
+    let taken = bed.take(&says).unwrap();
+    assert_eq!((taken.set_aside, taken.waiting), (vec![too_long], vec![]));
+    bed.vault.limit_texts(none, none, none, 100);
+    let says = [made(&bed, 4, &(NOTE.to_owned() + &long))];
+    let taken = bed.take(&says).unwrap();
+    assert_eq!((taken.set_aside, taken.waiting), (vec![], vec![too_much]));
+    assert_eq!(bed.text(), "one two\n");
+    bed.vault.limit_texts(none, none, none, none);
+    assert_eq!(bed.vault.retry_waiting().unwrap().entities, [bed.entity]);
+    assert!(bed.text().contains(&long) && bed.text().starts_with("one two"));
 }

@@ -41,6 +41,15 @@ impl Candidate {
         })
     }
 
+    /// The versions that name it, if all of them are told.
+    pub(super) fn told_names(&self) -> Option<Vec<EventRef>> {
+        let told = |name: &Name| match name {
+            Name::Told(at) => Some(*at),
+            Name::Draft(_) => None,
+        };
+        self.names.iter().map(told).collect()
+    }
+
     /// The other; or this, if that has the same content: it may have been told of once more, with new
     /// attributes.
     fn or(self, other: Candidate) -> Candidate {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::lately::{Lately, Seen};
+use super::limits::OP_BYTES;
 use super::tell::ToldText;
 use crate::event::EventRef;
 use crate::keys::Key;
@@ -22,15 +23,13 @@ pub(super) struct Hot {
     /// The newest of its versions that are told.
     heads: Vec<EventRef>,
     /// What names each version.
-    names: HashMap<EventRef, Heads>,
+    pub(super) names: HashMap<EventRef, Heads>,
     /// Which event each change is.
     events: HashMap<ChangeHash, EventRef>,
     /// Changes that are not told, by their drafts' serials.
     pub(super) untold: HashSet<u64>,
     /// Versions since it was stored.
     pub(super) since: usize,
-    /// Bytes of the text, about.
-    pub(super) len: usize,
     lately: Lately,
     /// Versions that came from other devices.
     foreign: HashSet<EventRef>,
@@ -58,12 +57,12 @@ impl Hot {
         text: &str,
     ) -> Result<Hot, TextError> {
         let doc = Document::genesis(genesis, text)?;
-        let mut hot = Hot::new(doc, key, (genesis, number), foreign, text.len());
+        let mut hot = Hot::new(doc, key, (genesis, number), foreign);
         hot.show(vec![genesis]);
         Ok(hot)
     }
 
-    fn new(doc: Document, key: Key, (genesis, number): (EventRef, u64), foreign: bool, len: usize) -> Hot {
+    fn new(doc: Document, key: Key, (genesis, number): (EventRef, u64), foreign: bool) -> Hot {
         let first = doc.first();
         Hot {
             events: [(first, genesis)].into_iter().collect(),
@@ -76,7 +75,6 @@ impl Hot {
             upto: number,
             untold: HashSet::new(),
             since: 0,
-            len,
             lately: Lately::default(),
             foreign: foreign.then_some(genesis).into_iter().collect(),
         }
@@ -91,7 +89,7 @@ impl Hot {
         rows: impl Iterator<Item = &'a VersionRecord>,
     ) -> Result<Hot, TextError> {
         let doc = Document::load(record.genesis, &record.bytes)?;
-        let mut hot = Hot::new(doc, key, (record.genesis, first), foreign, record.bytes.len());
+        let mut hot = Hot::new(doc, key, (record.genesis, first), foreign);
         hot.upto = record.upto;
         for row in rows {
             let heads = match row.body {
@@ -182,10 +180,8 @@ impl Hot {
         match told {
             ToldText::Other(_) => false,
             ToldText::Same => true,
-            ToldText::Passed { draft, .. } => {
-                self.untold.remove(draft);
-                true
-            }
+            // A change of it that is no version: the document is made anew without it.
+            ToldText::Passed { draft, .. } => !self.untold.remove(draft),
             ToldText::Shows(state) => {
                 self.show(state.clone());
                 true
@@ -233,21 +229,17 @@ impl Hot {
         for at in versions {
             all.extend_from_slice(self.names.get(at)?.as_slice());
         }
-        (!all.is_empty()).then(|| all.into_iter().collect())
+        // One that changed attributes alone is what others build on.
+        (!all.is_empty()).then(|| self.doc.newest_of(all.into_iter().collect()))
     }
 
-    /// The versions that its newest changes are: each the last that is named so.
+    /// The versions that no other goes on from, those that changed attributes alone among them. None
+    /// while it has what is not told.
     pub(super) fn newest(&self) -> Result<Option<Vec<EventRef>>, TextError> {
         let newest = self.doc.heads()?;
-        let is_new = |change: &ChangeHash| newest.as_slice().binary_search(change).is_ok();
-        let (mut versions, mut covered) = (Vec::new(), HashSet::<ChangeHash>::new());
-        for at in &self.heads {
-            let heads = self.names.get(at).map_or(&[][..], Heads::as_slice);
-            if !heads.is_empty() && heads.iter().all(is_new) {
-                versions.push(*at);
-                covered.extend(heads);
-            }
-        }
+        let mut versions = self.heads.clone();
+        let names = versions.iter().filter_map(|at| self.names.get(at));
+        let covered: HashSet<ChangeHash> = names.flat_map(Heads::as_slice).copied().collect();
         for change in newest
             .as_slice()
             .iter()
@@ -269,6 +261,6 @@ impl Hot {
 
     /// About how many bytes of memory it takes.
     pub(super) fn memory(&self) -> usize {
-        (64 << 10) + 400 * self.names.len() + 40 * self.len
+        (64 << 10) + 400 * self.names.len() + (OP_BYTES * self.doc.ops()) as usize
     }
 }

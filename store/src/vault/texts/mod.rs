@@ -15,16 +15,20 @@
 //! a merge, and that only while nobody writes to it and nothing of it is untold.
 //!
 //! Locks: those of the slots are never waited for by whoever holds the committer, the tree or an
-//! inode; the shelf's own and all others here are leaves.
+//! inode, and whoever holds one waits for none of these; the shelf's own and all others here are leaves.
 //!
 //! Parts, each importing only those above it: `shown` (who was shown what), `tell` (what commits
-//! ask), `lately` (what a file showed), `hot` (one document), `shelf` (all of them), `base` (what
-//! an editor had), `weave` (the step), `read` (old versions), `show` (merges),
+//! ask), `lately` (what a file showed), `limits` (how long a past may be), `hot` (one document),
+//! `shelf` (all of them), `base` (what an editor had), `weave` (the step), `read` (old versions),
+//! `lines` (which of concurrent versions is shown), `attributes` (of a merge), `show` (merges),
 //! `take` (what others send).
 
+mod attributes;
 mod base;
 mod hot;
 mod lately;
+mod limits;
+mod lines;
 mod read;
 mod shelf;
 mod show;
@@ -34,7 +38,7 @@ mod tell;
 mod weave;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -43,11 +47,13 @@ use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::text::Heads;
 pub(super) use shown::Stand;
+pub(super) use take::Verdict;
 pub(super) use tell::{Telling, ToldText, form_of};
 
 /// What the vault keeps of its texts.
 #[derive(Default)]
 pub(super) struct Texts {
+    limits: limits::Limits,
     shelf: Mutex<shelf::Shelf>,
     /// One at a time weaves.
     weaving: Mutex<()>,
@@ -60,6 +66,8 @@ pub(super) struct Texts {
     shown: Mutex<shown::Shown>,
     /// One at a time takes in what others have told.
     pub(super) taking: Mutex<()>,
+    /// Versions wait since the vault was opened.
+    pub(super) to_retry: AtomicBool,
     /// Files that are behind, and at rest since somebody looked.
     to_show: Mutex<HashSet<Ino>>,
     /// Orders what was shown and what was saved.

@@ -96,3 +96,44 @@ impl Vault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::Subject;
+    use crate::vault::tests::{file_meta, vault};
+
+    /// Whoever restored a version waited for its document with the committer held: nobody could commit
+    /// until some long work on that text was done.
+    #[test]
+    fn nobody_waits_for_a_document_with_the_committer_held() {
+        let vault = vault(&SimDisk::new());
+        let ino = vault.make(ROOT, b"note.md", file_meta(), b"").unwrap();
+        for text in ["one\n", "one two\n", "one two three\n"] {
+            vault.open(ino, true, true, false).unwrap();
+            vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+            vault.release(ino, true);
+            vault.commit().unwrap();
+        }
+        let slot = vault.texts.slot(vault.entity(ino).unwrap());
+        let held = slot.lock();
+        std::thread::scope(|scope| {
+            let restores = scope.spawn(|| vault.restore_version(Subject::File(ino), 2));
+            while vault.history.try_lock().is_some() {
+                std::thread::yield_now();
+            }
+            for _ in 0..1000 {
+                assert!(vault.committer.try_lock_for(Duration::from_secs(10)).is_some());
+                std::thread::yield_now();
+            }
+            drop(held);
+            restores.join().unwrap().unwrap();
+        });
+        let mut out = Vec::new();
+        vault.read(ino, 0, 100, &mut out).unwrap();
+        assert_eq!(out, b"one two\n");
+    }
+}

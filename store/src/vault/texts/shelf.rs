@@ -246,6 +246,9 @@ impl Vault {
         rows: &[(u64, VersionRecord)],
         lineage: &Lineage,
     ) -> Result<Option<Hot>, DocumentError> {
+        if self.texts.rows.lock().get(&entity).is_some_and(Vec::is_empty) {
+            return Ok(None); // it is to be forgotten
+        }
         let sealed = self.core.db.get(Table::Documents, &entity.0);
         let Some(sealed) = sealed.map_err(StoreError::Db)? else {
             return Ok(None);

@@ -7,22 +7,27 @@
 //! note in the database too, until it is done.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 
 use super::hot::Hot;
+use super::lines::shown_line;
 use super::shelf::DocumentError;
 use super::{Stand, ToldText};
 use crate::core::StoreError;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
-use crate::record::{Kept, Kind, Time, VersionRecord};
-use crate::text::{TEXT_MAX, still_whole};
+use crate::record::{Time, VersionRecord};
+use crate::text::{TEXT_MAX, TextError, still_whole};
 use crate::vault::history::Bytes;
 use crate::vault::inode::{State, pending};
-use crate::vault::{Problem, Vault};
+use crate::vault::{OpError, Problem, Vault};
 
 /// So many versions in a row a file comes to show at once.
 const IN_A_ROW: usize = 16;
+
+/// So many versions a file's row names at most.
+const BESIDE_MAX: usize = 1024;
 
 /// What a file is to show.
 enum Newest {
@@ -35,6 +40,14 @@ enum Newest {
 }
 
 impl Vault {
+    /// The versions that name what a file shows; none before it was told.
+    ///
+    /// # Errors
+    /// ENOENT if the file is gone.
+    pub fn shows(&self, ino: Ino) -> Result<Vec<EventRef>, OpError> {
+        Ok(self.get(ino)?.state.read().named_by())
+    }
+
     /// There are newer versions than what a file shows. Its inode is locked.
     pub(in crate::vault) fn be_behind(&self, ino: Ino, state: &mut State) {
         state.behind += 1;
@@ -44,11 +57,13 @@ impl Vault {
 
     /// Whether there are files to be looked at.
     pub(in crate::vault) fn is_to_show(&self) -> bool {
-        !self.texts.to_show.lock().is_empty()
+        let waits = self.texts.to_retry.load(Ordering::Relaxed);
+        waits || !self.texts.to_show.lock().is_empty()
     }
 
     /// As [`Vault::show_behind`]; a fault in there is noted, and ends nobody.
     pub(in crate::vault) fn show_safely(&self) -> bool {
+        self.retry_once();
         catch_unwind(AssertUnwindSafe(|| self.show_behind())).unwrap_or_else(|_| {
             self.note_problem(Problem::new(
                 None,
@@ -102,12 +117,13 @@ impl Vault {
             let key = state.binding.key(inode.key()).duplicate();
             (state.binding.entity(), key, state.named_by(), state.behind)
         };
-        let newest = self.newest_of((entity, &key), ino, &named_by)?;
+        let rows = self.rows_of_versions(&key, &entity)?;
+        let newest = self.newest_of((entity, &key), &rows, ino, &named_by)?;
         if matches!(newest, Newest::Later) {
             return Ok(false);
         }
         let attributes = match &newest {
-            Newest::Other(_, versions) => self.attributes_of((entity, &key), versions)?,
+            Newest::Other(_, versions) => self.attributes_of((entity, &key), &rows, versions)?,
             _ => None,
         };
         {
@@ -163,20 +179,33 @@ impl Vault {
         Ok(true)
     }
 
-    /// What a file is to show that shows these versions.
+    /// What a file is to show that shows these versions, of the versions that these rows are of.
     fn newest_of(
         &self,
         (entity, key): (EntityId, &Key),
+        rows: &[VersionRecord],
         ino: Ino,
         named_by: &[EventRef],
     ) -> Result<Newest, StoreError> {
-        let Some(first) = named_by.first() else {
+        let line = shown_line(rows).filter(|_| !named_by.is_empty());
+        let Some(line) = line else {
             return Ok(Newest::Same);
         };
-        let newest = self.with_document((entity, key), *first, |hot| self.newest_text(hot, ino, named_by));
+        let mut shown = named_by.to_vec();
+        shown.sort_unstable();
+        if shown == line.heads {
+            return Ok(Newest::Same);
+        }
+        if line.is_whole() {
+            return self.newest_whole((entity, key), rows, line.last);
+        }
+        // No lock is taken while a document is held.
+        let name = self.name_of(ino).unwrap_or_default();
+        let newest = self.with_document((entity, key), line.last, |hot| {
+            newest_text(hot, &name, &shown, line.last)
+        });
         match newest {
-            Ok(None | Some(Newest::Same)) => self.newest_whole((entity, key), named_by),
-            Ok(Some(newest)) => Ok(newest),
+            Ok(newest) => Ok(newest.unwrap_or(Newest::Later)),
             Err(DocumentError::Store(e)) if !e.is_damage() => Err(e),
             Err(e) => {
                 self.note_unwoven(ino, &e);
@@ -185,100 +214,24 @@ impl Vault {
         }
     }
 
-    /// The same of a text, as far as it goes on.
-    fn newest_text(&self, hot: &Hot, ino: Ino, named_by: &[EventRef]) -> Result<Newest, DocumentError> {
-        let Some(stand) = hot.union(named_by) else {
-            return Ok(Newest::Same);
-        };
-        let Some(versions) = hot.newest()? else {
-            return Ok(Newest::Later); // it has what is not told yet
-        };
-        let mut shown = named_by.to_vec();
-        shown.sort_unstable();
-        if versions == shown {
-            return Ok(Newest::Same);
-        }
-        let heads = hot.doc.heads()?;
-        if heads == stand {
-            return Ok(Newest::Other(None, versions));
-        }
-        let text = hot.doc.text()?;
-        if heads.as_slice().len() > 1 {
-            let mut before = vec![hot.doc.text_at(&stand)?];
-            for change in heads.as_slice() {
-                before.push(hot.doc.text_at(&[*change].into_iter().collect())?);
-            }
-            let before: Vec<&str> = before.iter().map(String::as_str).collect();
-            // Else both are kept: a merge that is no text any more, or not as whole as they were.
-            let name = self.name_of(ino).unwrap_or_default();
-            if text.len() > TEXT_MAX || !still_whole(&name, &before, &text) {
-                return Ok(Newest::Same);
-            }
-        }
-        let bytes = Bytes {
-            pieces: Vec::new(),
-            inline: text.into_bytes(),
-        };
-        Ok(Newest::Other(Some(bytes), versions))
-    }
-
-    /// The same of versions that have their bytes: one that replaces all that is shown.
+    /// The same of a version that has its bytes.
     fn newest_whole(
         &self,
         (entity, key): (EntityId, &Key),
-        named_by: &[EventRef],
+        rows: &[VersionRecord],
+        at: EventRef,
     ) -> Result<Newest, StoreError> {
-        let replaces = |row: &VersionRecord| {
-            let is_whole = row.kept == Kept::All && !row.is_change() && row.kind == Kind::File;
-            is_whole && named_by.iter().all(|at| row.parents.contains(at))
-        };
-        let mut found: Vec<VersionRecord> = Vec::new();
-        self.each_version(key, &entity, &mut |_, row| {
-            found.extend(row.ok().filter(replaces))
-        })?;
-        // Two that replace the same are both kept, and neither is shown.
-        let [row] = found.as_slice() else {
+        let Some(row) = rows.iter().find(|row| row.at == at) else {
             return Ok(Newest::Same);
         };
         let bytes = self
             .version_payload(key, entity, row)
             .and_then(|version| self.bytes_of((key, entity), row, &version));
         match bytes {
-            Ok(bytes) if self.has_all(&bytes)? => Ok(Newest::Other(Some(bytes), vec![row.at])),
+            Ok(bytes) if self.has_all(&bytes)? => Ok(Newest::Other(Some(bytes), vec![at])),
             // Its chunks are elsewhere.
             Ok(_) => Ok(Newest::Later),
             Err(e) if e.is_damage() => Ok(Newest::Later),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Permissions, xattrs and, of one version alone, modification time: of the latest of these, which
-    /// is the same on every device.
-    #[allow(clippy::type_complexity)] // three attributes, used once
-    fn attributes_of(
-        &self,
-        (entity, key): (EntityId, &Key),
-        versions: &[EventRef],
-    ) -> Result<Option<(u16, Option<Box<crate::record::Xattrs>>, Option<Time>)>, StoreError> {
-        let mut latest: Option<VersionRecord> = None;
-        self.each_version(key, &entity, &mut |_, row| {
-            let Some(row) = row.ok().filter(|row| versions.contains(&row.at)) else {
-                return;
-            };
-            if latest
-                .as_ref()
-                .is_none_or(|old| (old.lamport, old.at) < (row.lamport, row.at))
-            {
-                latest = Some(row);
-            }
-        })?;
-        let Some(row) = latest else { return Ok(None) };
-        match self.version_payload(key, entity, &row) {
-            Ok(version) => {
-                let mtime = (versions.len() == 1).then_some(version.mtime);
-                Ok(Some((version.perm, version.xattrs, mtime)))
-            }
-            Err(e) if e.is_damage() => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -300,4 +253,45 @@ impl Vault {
             None => Stand::Told(state.named_by()),
         }
     }
+}
+
+/// What a file is to show of a text whose last version is `last`, if it shows these.
+fn newest_text(hot: &Hot, name: &[u8], shown: &[EventRef], last: EventRef) -> Result<Newest, DocumentError> {
+    let Some(versions) = hot.newest()? else {
+        return Ok(Newest::Later); // it has what is not told yet
+    };
+    if versions.len() > BESIDE_MAX {
+        return Err(TextError::NotText("too many versions of it are concurrent").into());
+    }
+    if versions == shown {
+        return Ok(Newest::Same);
+    }
+    let heads = hot.doc.heads()?;
+    if hot.union(shown).as_ref() == Some(&heads) {
+        return Ok(Newest::Other(None, versions));
+    }
+    let mut text = hot.doc.text()?;
+    let mut versions = versions;
+    if heads.as_slice().len() > 1 {
+        let each = heads.as_slice().iter().map(|change| {
+            let alone = [*change].into_iter().collect();
+            hot.doc.text_at(&alone)
+        });
+        let before: Vec<String> = each.collect::<Result<_, _>>()?;
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        // A merge that is no text any more, or not as whole as they were: the last one alone is shown,
+        // which is the same on every device, and the others stay in the history.
+        if text.len() > TEXT_MAX || !still_whole(name, &before, &text) {
+            if shown == [last] {
+                return Ok(Newest::Same);
+            }
+            let alone = hot.union(&[last]).ok_or(TextError::NoVersion)?;
+            (text, versions) = (hot.doc.text_at(&alone)?, vec![last]);
+        }
+    }
+    let bytes = Bytes {
+        pieces: Vec::new(),
+        inline: text.into_bytes(),
+    };
+    Ok(Newest::Other(Some(bytes), versions))
 }

@@ -15,17 +15,15 @@ use std::time::{Duration, Instant};
 use super::base::Base;
 use super::shelf::DocumentError;
 use super::{Name, Ready, ToldAs};
-use crate::event::{EVENT_MAX, EventRef};
+use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::keys::{Key, random_bytes};
-use crate::record::{Kind, XATTRS_MAX};
+use crate::record::Kind;
 use crate::text::{Heads, TEXT_MAX, TextError};
 use crate::vault::inode::{Inode, State};
 use crate::vault::saves::Draft;
 use crate::vault::{Problem, Vault};
 
-/// The longest change that an event carries, with all that can be beside it.
-const CHANGE_MAX: usize = EVENT_MAX - XATTRS_MAX - (64 << 10);
 /// How long an empty file that nobody has opened yet is not a version.
 const FILLED: Duration = Duration::from_secs(2);
 /// How long one step takes, about.
@@ -195,7 +193,7 @@ impl Vault {
     }
 
     /// The stored document is not used again.
-    fn forget_stored(&self, entity: EntityId) {
+    pub(super) fn forget_stored(&self, entity: EntityId) {
         // An empty row opens as none; it is written over with the next document that is stored.
         self.texts.rows.lock().insert(entity, Vec::new());
     }
@@ -225,13 +223,26 @@ impl Vault {
                 Base::Version(base) => base,
                 Base::Apart(on) => return Ok(ready_apart(entity, on)),
             };
+            let limits = &self.texts.limits;
+            let had_all = base.heads == hot.doc.heads()?;
+            if hot.doc.ops() > limits.soft() && had_all {
+                // Its past is too long, and the editor had all of it: the text begins anew.
+                return Ok(ready_whole(entity));
+            }
             let serial = u64::from_le_bytes(random_bytes());
             let change = hot.doc.edit(&base.heads, new, self.secrets.chain(), serial)?;
-            hot.len = new.len();
             let newest = hot.doc.heads()?;
             let (told_as, heads) = match change {
-                Some(change) if change.bytes().len() > CHANGE_MAX => {
-                    return Err(TextError::NotText("its change is too large").into());
+                Some(change)
+                    if change.bytes().len() > limits.change() || change.last_op() > limits.hard() =>
+                {
+                    // The document has it, and is made anew once the version is told with its bytes.
+                    hot.untold.insert(draft.serial);
+                    return Ok(match base.told_names().filter(|_| !had_all) {
+                        // Beside what its editor did not have.
+                        Some(on) => ready_apart(entity, on),
+                        None => ready_whole(entity),
+                    });
                 }
                 Some(change) => {
                     let heads: Heads = [change.hash()].into_iter().collect();

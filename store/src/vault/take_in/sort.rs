@@ -1,0 +1,198 @@
+//! What becomes of each event that came: it is taken, set aside, or waits.
+//!
+//! Guarantees: an event is set aside for good only for what it says itself, or because it builds on
+//! such a one; never for want of a key, a row or a chunk on this device.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use super::TakeInError;
+use super::waiting::{aside_note, waiting_note};
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad};
+use crate::ids::EntityId;
+use crate::keys::{Key, open};
+use crate::vault::Vault;
+use crate::vault::texts::Verdict;
+
+/// An event, and the batch that it lies in if that is stored.
+pub(super) struct Coming {
+    pub(super) batch: Option<u64>,
+    pub(super) found: Found,
+}
+
+/// A version that is taken.
+pub(super) struct Taking {
+    pub(super) batch: Option<u64>,
+    pub(super) entity: EntityId,
+    pub(super) head: Head,
+    pub(super) version: Version,
+    pub(super) sealed_at: u32,
+}
+
+/// What becomes of events that came, each in their order.
+#[derive(Default)]
+pub(super) struct Sorted {
+    pub(super) taking: Vec<Taking>,
+    /// They say what cannot be.
+    pub(super) bad: Vec<EventRef>,
+    /// They need what is not here; with the batches where they lie, if those are stored.
+    pub(super) waiting: Vec<(EventRef, Option<u64>)>,
+    /// Nobody here knows yet what to do with them.
+    pub(super) unknown: Vec<EventRef>,
+    pub(super) keys: HashMap<EntityId, Key>,
+}
+
+/// An entity's key, as far as it can be had.
+enum Whose {
+    Known(Key),
+    Unknown,
+    Unreadable,
+}
+
+impl Sorted {
+    fn put(&mut self, at: EventRef, batch: Option<u64>, verdict: Verdict) {
+        match verdict {
+            Verdict::Good => {}
+            Verdict::Waits => self.waiting.push((at, batch)),
+            Verdict::Refused => self.bad.push(at),
+        }
+    }
+}
+
+impl Vault {
+    /// Sorts events, each of which comes after what it builds on. What of texts is in memory may have what
+    /// is to be taken: whoever does not take it says [`Vault::give_up`].
+    pub(super) fn sort(&self, coming: Vec<Coming>) -> Result<Sorted, TakeInError> {
+        let mut sorted = Sorted::default();
+        let mut whose: HashMap<EntityId, Whose> = HashMap::new();
+        let mut takings: Vec<Taking> = Vec::new();
+        let mut verdicts: HashMap<EventRef, Verdict> = HashMap::new();
+        let now: HashSet<EventRef> = coming.iter().map(|coming| coming.found.event.head.at).collect();
+        for Coming { batch, found } in coming {
+            let head = &found.event.head;
+            let entity = EntityId(head.subject);
+            if head.kind != EventKind::Version {
+                sorted.unknown.push(head.at);
+                continue;
+            }
+            let known = match whose.entry(entity) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.whose_is(entity)?),
+            };
+            let said = match known {
+                Whose::Known(key) => self.usable(key, &found, &verdicts, &now)?,
+                Whose::Unreadable => Err(Verdict::Waits),
+                Whose::Unknown => {
+                    sorted.unknown.push(head.at);
+                    continue;
+                }
+            };
+            match said {
+                Ok(version) => takings.push(Taking {
+                    batch,
+                    entity,
+                    head: head.clone(),
+                    version,
+                    sealed_at: found.sealed_at,
+                }),
+                Err(verdict) => {
+                    verdicts.insert(head.at, verdict);
+                    sorted.put(head.at, batch, verdict);
+                }
+            }
+        }
+        for (entity, whose) in whose {
+            if let Whose::Known(key) = whose {
+                sorted.keys.insert(entity, key);
+            }
+        }
+        if let Err(e) = self.sort_texts(takings, &mut sorted) {
+            sorted.keys.keys().for_each(|entity| self.give_up(*entity));
+            return Err(e.into());
+        }
+        Ok(sorted)
+    }
+
+    /// What a version says, if it can be used as far as it alone, and what it goes on from, is
+    /// concerned.
+    fn usable(
+        &self,
+        key: &Key,
+        found: &Found,
+        verdicts: &HashMap<EventRef, Verdict>,
+        now: &HashSet<EventRef>,
+    ) -> Result<Result<Version, Verdict>, StoreError> {
+        let head = &found.event.head;
+        let mut waits = false;
+        for at in &head.replaces {
+            let known = verdicts.get(at);
+            if known == Some(&Verdict::Refused)
+                || self.core.db.get(Table::Pending, &aside_note(at))?.is_some()
+            {
+                return Ok(Err(Verdict::Refused));
+            }
+            // One that waited and is looked at once more may be taken.
+            waits |= known == Some(&Verdict::Waits)
+                || (!now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some());
+        }
+        // Whoever carried it here may have let go of what it says; others may have it.
+        let sealed = found.event.sealed.as_deref();
+        let Some(sealed) = sealed.filter(|_| !waits && head.generation == self.secrets.epoch) else {
+            return Ok(Err(Verdict::Waits));
+        };
+        let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
+        let Ok(plain) = open(key, &aad, sealed) else {
+            return Ok(Err(Verdict::Refused));
+        };
+        let version = Version::decode(&zeroize::Zeroizing::new(plain));
+        Ok(version.map_err(|_| Verdict::Refused))
+    }
+
+    /// Asks the texts about those of each entity.
+    fn sort_texts(&self, takings: Vec<Taking>, sorted: &mut Sorted) -> Result<(), StoreError> {
+        let mut by_entity: HashMap<EntityId, Vec<usize>> = HashMap::new();
+        for (place, taking) in takings.iter().enumerate() {
+            by_entity.entry(taking.entity).or_default().push(place);
+        }
+        let mut verdicts = vec![Verdict::Good; takings.len()];
+        for (entity, places) in by_entity {
+            let Some(key) = sorted.keys.get(&entity) else {
+                continue;
+            };
+            let came = places.iter().map(|place| &takings[*place]);
+            let came: Vec<_> = came.map(|taking| (&taking.head, &taking.version)).collect();
+            let judged = self.judge((entity, key), &came)?;
+            for (place, verdict) in places.into_iter().zip(judged) {
+                verdicts[place] = verdict;
+            }
+        }
+        for (taking, verdict) in takings.into_iter().zip(verdicts) {
+            sorted.put(taking.head.at, taking.batch, verdict);
+            if verdict == Verdict::Good {
+                sorted.taking.push(taking);
+            }
+        }
+        Ok(())
+    }
+
+    /// An entity's key.
+    fn whose_is(&self, entity: EntityId) -> Result<Whose, StoreError> {
+        match self.key_of(entity) {
+            Ok(Some(key)) => Ok(Whose::Known(key)),
+            Ok(None) => Ok(Whose::Unknown),
+            Err(e) if e.is_damage() => Ok(Whose::Unreadable),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What was to be taken of an entity is not: its document is made anew, and its file is looked at
+    /// again, which found a version in it that is none.
+    pub(super) fn give_up(&self, entity: EntityId) {
+        self.texts.discard(&entity);
+        if let Ok(Some(ino)) = self.living(entity) {
+            self.texts.may_show(ino);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Versions that wait: they were taken in, and need what is not here, or cannot be read here.
+//!
+//! Each has a row that says in which batch it lies, until it is taken, or set aside for what it says.
+
+use super::sort::Coming;
+use super::{TakeInError, TakenIn};
+use crate::core::StoreError;
+use crate::db::{Db, DbError, Table};
+use crate::event::{BatchRow, EventRef, Walk};
+use crate::ids::ChainId;
+use crate::vault::{Problem, Vault};
+
+const ASIDE: u8 = 7;
+const WAITING: u8 = 8;
+
+fn note(tag: u8, at: &EventRef) -> Vec<u8> {
+    [&[tag][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
+}
+
+/// The row of an event that is set aside.
+pub(super) fn aside_note(at: &EventRef) -> Vec<u8> {
+    note(ASIDE, at)
+}
+
+/// The row of an event that waits.
+pub(super) fn waiting_note(at: &EventRef) -> Vec<u8> {
+    note(WAITING, at)
+}
+
+/// What such a row says: batch and event.
+fn split(key: &[u8], value: &[u8]) -> Option<(u64, EventRef)> {
+    let (chain, seq) = key.strip_prefix(&[WAITING])?.split_first_chunk::<16>()?;
+    let at = EventRef {
+        chain: ChainId(*chain),
+        seq: u64::from_be_bytes(seq.try_into().ok()?),
+    };
+    Some((u64::from_be_bytes(value.try_into().ok()?), at))
+}
+
+/// Whether anything waits.
+pub(in crate::vault) fn is_waiting(db: &Db) -> Result<bool, DbError> {
+    let mut waits = false;
+    db.scan(Table::Pending, &[WAITING], &mut |_, _| {
+        waits = true;
+        false
+    })?;
+    Ok(waits)
+}
+
+impl Vault {
+    /// Tries what waits once more; says what still does.
+    pub(super) fn try_waiting(&self) -> Result<TakenIn, TakeInError> {
+        let mut taken = TakenIn::default();
+        let mut rows: Vec<(u64, EventRef)> = Vec::new();
+        let scanned = self.core.db.scan(Table::Pending, &[WAITING], &mut |key, value| {
+            rows.extend(split(key, value));
+            true
+        });
+        scanned.map_err(StoreError::Db)?;
+        if rows.is_empty() {
+            return Ok(taken);
+        }
+        // In the order in which they came, each stands after what it goes on from.
+        rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
+        let mut coming = Vec::new();
+        for same in rows.chunk_by(|a, b| a.0 == b.0) {
+            let batch = same[0].0;
+            match self.events_of(batch, same) {
+                Ok(found) => coming.extend(found),
+                Err(e) if e.is_damage() => taken.waiting.extend(same.iter().map(|(_, at)| *at)),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let sorted = self.sort(coming)?;
+        let is_news = !(sorted.taking.is_empty() && sorted.bad.is_empty() && sorted.unknown.is_empty());
+        if is_news {
+            self.take(None, 0, sorted, &mut taken)?;
+        } else {
+            taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
+        }
+        Ok(taken)
+    }
+
+    /// Those events of a batch that is stored.
+    fn events_of(&self, batch: u64, which: &[(u64, EventRef)]) -> Result<Vec<Coming>, StoreError> {
+        let what = "a batch of another device";
+        let row = self.core.db.get(Table::Batches, &batch.to_be_bytes())?;
+        let row = row.ok_or_else(|| StoreError::Missing { what: what.into() })?;
+        let row = BatchRow::decode(&row).map_err(StoreError::malformed(what))?;
+        let mut bytes = vec![0; row.place.len as usize];
+        self.core.packs.read(row.place, 0, &mut bytes)?;
+        let mut coming = Vec::new();
+        for found in Walk::new(&bytes) {
+            let found = found.map_err(StoreError::malformed(what))?;
+            if which.iter().any(|(_, at)| *at == found.event.head.at) {
+                let batch = Some(batch);
+                coming.push(Coming { batch, found });
+            }
+        }
+        Ok(coming)
+    }
+
+    /// Whether something waits since the vault was opened, and was not tried yet; once.
+    pub(in crate::vault) fn retry_once(&self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        if !self.texts.to_retry.swap(false, Relaxed) || self.read_only.load(Relaxed) {
+            return;
+        }
+        // Whoever takes in tries it anyway.
+        let Some(_taking) = self.texts.taking.try_lock() else {
+            return;
+        };
+        let tried = std::panic::AssertUnwindSafe(|| self.try_waiting());
+        if std::panic::catch_unwind(tried).is_err() {
+            let what = "trying what waits once more met a fault of this program";
+            self.note_problem(Problem::new(None, what));
+        }
+    }
+}

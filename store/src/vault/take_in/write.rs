@@ -1,0 +1,155 @@
+//! The transaction that takes versions in.
+
+use super::sort::{Sorted, Taking};
+use super::waiting::{aside_note, waiting_note};
+use super::{TakeInError, TakenIn};
+use crate::core::StoreError;
+use crate::db::{Batch, Table};
+use crate::event::{BatchRow, Body};
+use crate::ids::EntityId;
+use crate::record::kind;
+use crate::vault::Vault;
+use crate::vault::commit::pending_inode;
+use crate::vault::heads::{COUNTERS, seal_counters};
+use crate::vault::history::{NewVersions, ToldAt};
+use crate::vault::inode::{Inode, pending};
+
+impl Vault {
+    /// Stores what was sorted, together with the batch that it came in, if that is new. If it cannot, no
+    /// document has any of it.
+    pub(super) fn take(
+        &self,
+        new: Option<(&BatchRow, &[u8])>,
+        lamport: u64,
+        mut sorted: Sorted,
+        taken: &mut TakenIn,
+    ) -> Result<(), TakeInError> {
+        let mut entities: Vec<EntityId> = Vec::new();
+        for taking in &sorted.taking {
+            if !entities.contains(&taking.entity) {
+                entities.push(taking.entity);
+            }
+        }
+        let takings = std::mem::take(&mut sorted.taking);
+        if let Err(e) = self.store(new, lamport, &sorted, (takings, &entities)) {
+            entities.iter().for_each(|entity| self.give_up(*entity));
+            return Err(e);
+        }
+        taken.entities.extend(entities);
+        taken.set_aside.extend(sorted.bad);
+        taken.set_aside.extend(sorted.unknown);
+        taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
+        Ok(())
+    }
+
+    fn store(
+        &self,
+        new: Option<(&BatchRow, &[u8])>,
+        lamport: u64,
+        sorted: &Sorted,
+        (takings, entities): (Vec<Taking>, &[EntityId]),
+    ) -> Result<(), TakeInError> {
+        let mut committer = self.committer.lock();
+        let mut counters = committer.counters;
+        let number = counters.next_batch;
+        let (mut batch, mut versions) = (Batch::new(), NewVersions::default());
+        for taking in takings {
+            let (head, version) = (taking.head, taking.version);
+            let Some(key) = sorted.keys.get(&taking.entity) else {
+                continue;
+            };
+            if taking.batch.is_some() {
+                batch.delete(Table::Pending, waiting_note(&head.at));
+            }
+            let told = ToldAt {
+                batch: taking.batch.unwrap_or(number),
+                offset: taking.sealed_at,
+                len: head.sealed.len,
+                at: head.at,
+                generation: head.generation,
+                lamport: head.lamport,
+                parents: head.replaces,
+                recorded: Some(version.mtime),
+                program: None,
+                same: matches!(version.body, Body::Same),
+                foreign: true,
+            };
+            versions.note(self, key, taking.entity, &version, told);
+        }
+        versions.put(&mut batch)?;
+        for at in &sorted.bad {
+            batch.delete(Table::Pending, waiting_note(at));
+            batch.put(Table::Pending, aside_note(at), Vec::new());
+        }
+        for (at, stored) in &sorted.waiting {
+            if stored.is_none() {
+                batch.put(Table::Pending, waiting_note(at), number.to_be_bytes().to_vec());
+            }
+        }
+        // What of those that waited nobody knows what to do with any more: their file was purged.
+        for at in &sorted.unknown {
+            batch.delete(Table::Pending, waiting_note(at));
+        }
+        if let Some((row, bytes)) = new {
+            let place = self.core.packs.append(kind::BATCH, &row.head, bytes);
+            let place = place.map_err(StoreError::from)?;
+            let row = BatchRow { place, ..row.clone() };
+            batch.put(Table::Batches, number.to_be_bytes(), row.encode());
+            counters.next_batch = number + 1;
+        }
+        let packs = self.core.packs.sync().map_err(StoreError::from)?;
+        for (pack, len) in &packs {
+            batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
+        }
+        let mut behind = Vec::new();
+        for entity in entities {
+            // It may have been given to another file meanwhile.
+            let Some(ino) = self.living(*entity)? else {
+                continue;
+            };
+            let Some(inode) = self.resident(ino)? else {
+                continue;
+            };
+            // Until the file shows it: a crash must not leave it at what it was.
+            let note = inode.state.read().pending | pending::BEHIND;
+            batch.put(Table::Pending, pending_inode(inode.ino), vec![note]);
+            behind.push((*entity, inode));
+        }
+        counters.lamport = counters.lamport.max(lamport);
+        counters.commits += 1;
+        batch.put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
+        self.core.db.apply(&batch).map_err(StoreError::Db)?;
+        self.core.packs.committed(&packs);
+        committer.counters = counters;
+        for (entity, noted) in behind {
+            self.be_behind_by_now(entity, &noted);
+        }
+        Ok(())
+    }
+
+    /// There are newer versions of an entity, as the note of this inode says, which had it when that was
+    /// written. Another may have taken it over since: then the note is moved by the next commit.
+    fn be_behind_by_now(&self, entity: EntityId, noted: &Inode) {
+        // Nobody is half-way through taking it over; and no inode is locked while they are looked at.
+        let tree = self.tree.read();
+        let shows = self.living_resident(&tree, entity);
+        {
+            let mut state = noted.state.write();
+            state.pending |= pending::BEHIND;
+            state.meta_dirty |= shows != Some(noted.ino);
+        }
+        if shows != Some(noted.ino) {
+            self.mark_dirty(noted.ino);
+        }
+        let inode = shows.and_then(|ino| self.inodes.lock().get(ino));
+        if let Some(inode) = inode {
+            let mut state = inode.state.write();
+            self.be_behind(inode.ino, &mut state);
+            if inode.ino != noted.ino {
+                state.meta_dirty = true;
+                drop(state);
+                self.mark_dirty(inode.ino);
+            }
+        }
+    }
+}
