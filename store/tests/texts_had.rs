@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use coffer_store::event::Form::{Blob, Text};
 use coffer_store::ids::ROOT;
-use coffer_store::vault::{Identity, Process, Subject};
+use coffer_store::vault::{Change, Identity, Process, Subject};
 use texts_support::*;
 
 const NOTE: &str = "# Garden\n\nPlant the garlic in October.\n\nBuy bread and milk.\n";
@@ -386,21 +386,44 @@ fn who_reads_all_notes_crowds_nobody_out() {
 /// put back was there beside that.
 #[test]
 fn what_is_put_back_under_an_open_handle_was_shown() {
-    for closed in [false, true] {
+    // Between the steps, in each combination: whether commits come there, and the handle's close.
+    for case in 0..32 {
         let bench = Bench::new();
         for text in ["one\n", "two\n", "three\n"] {
             bench.save(VIM, "note.md", text);
             bench.tell();
         }
-        let ino = bench.ino("note.md");
-        let handle = 7;
-        bench.vault.open_handle(VIM, ino, (true, false, false), handle).unwrap();
+        let maybe = |bit: u32| {
+            if case & bit != 0 {
+                bench.tell();
+            }
+        };
+        let (ino, handle) = (bench.ino("note.md"), 7);
+        let write = (true, false, false);
+        bench.vault.open_handle(VIM, ino, write, handle).unwrap();
+        // A child of the program closes what it has inherited.
+        bench.vault.close_handle(ino, handle);
         bench.vault.restore_version(Subject::File(ino), 1).unwrap();
-        if closed {
+        maybe(1);
+        if case & 2 == 0 {
             bench.vault.release_handle(ino, true, handle);
         }
-        bench.save(VIM, "note.md", "five\n");
+        maybe(4);
+        // As the kernel asks for it: opened, cut, written.
+        bench.vault.open_handle(VIM, ino, write, 8).unwrap();
+        let cut = Change {
+            size: Some(0),
+            ..Change::default()
+        };
+        bench.vault.change(ino, cut).unwrap();
+        maybe(8);
+        bench.vault.write(ino, Some(0), b"five\n", false).unwrap();
+        bench.vault.release_handle(ino, true, 8);
+        maybe(16);
+        if case & 2 != 0 {
+            bench.vault.release_handle(ino, true, handle);
+        }
         bench.tell();
-        assert_eq!(bench.text("note.md"), "five\n", "{closed}");
+        assert_eq!(bench.text("note.md"), "five\n", "{case}");
     }
 }

@@ -468,3 +468,23 @@ fn a_damaged_past_of_one_note_stops_no_commit() {
     assert_eq!(after.text("note.md"), NOTE);
     assert_eq!(after.vault.stat(after.ino("note.md")).unwrap().meta.perm, 0o600);
 }
+
+/// While a program had the file open to write, nothing that was saved before was listed.
+#[test]
+fn what_was_saved_is_listed_while_somebody_has_it_open() {
+    let bench = Bench::new();
+    for text in ["one\n", "two\n", "three\n"] {
+        bench.save(VIM, "note.md", text);
+    }
+    let ino = bench.ino("note.md");
+    bench.vault.open_by(EMACS, ino, true, false, false).unwrap();
+    assert_eq!(
+        bench.versions("note.md").len(),
+        2,
+        "the third may be being written over"
+    );
+    assert_eq!(bench.version("note.md", 2), b"two\n");
+    bench.vault.release(ino, true);
+    assert_eq!(bench.versions("note.md").len(), 3);
+    bench.check();
+}

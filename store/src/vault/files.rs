@@ -114,7 +114,8 @@ impl Vault {
         if !state.closing.contains(&handle) && state.closing.len() < state.writers as usize {
             state.closing.push(handle);
         }
-        self.texts.closed(handle);
+        // It may be shared, by a child that closes what it has inherited: it shows what comes until it
+        // is released.
     }
 
     /// A handle was closed for the last time.

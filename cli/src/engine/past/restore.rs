@@ -113,9 +113,8 @@ fn in_place(
     })?;
     let (folder, name) = lies(store, &target.path)?;
     announce.content(folder, &name, ino);
-    // What it was until now is the version before the one that this made.
-    let after = store.versions(subject)?;
-    restored.before = after.iter().rev().nth(1).map(|version| version.number);
+    // All that it was is a version, or it would have been refused.
+    restored.before = versions.last().map(|version| version.number);
     Ok(restored)
 }
 

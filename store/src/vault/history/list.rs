@@ -126,7 +126,9 @@ impl Vault {
             Subject::File(_) | Subject::Entity { .. } => {
                 let inode = self.showing(of)?;
                 let state = inode.state.read();
-                !state.untold || state.writers > 0 || state.meta.kind.is_local()
+                // While somebody writes, what was saved before that is told, and no more.
+                let waits = state.writers == 0 || !state.drafts.is_empty();
+                !state.untold || !waits || state.meta.kind.is_local()
             }
             Subject::Removed(node) => self.gone_row(node)?.is_some(),
         };
