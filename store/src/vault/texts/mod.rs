@@ -17,15 +17,16 @@
 //! Locks: those of the slots are never waited for by whoever holds the committer, the tree or an
 //! inode; the shelf's own and all others here are leaves.
 //!
-//! Parts, each importing only those above it: `shown` (who was shown what), `tell` (what commits
-//! ask), `lately` (what a file showed), `hot` (one document), `shelf` (all of them), `base` (what
-//! an editor had), `weave` (the step), `read` (old versions), `show` (merges),
-//! `take` (what others send).
+//! Parts, each importing only those above it: `reader` (what one process was shown), `shown` (who was
+//! shown what), `tell` (what commits ask), `lately` (what a file showed), `hot` (one document),
+//! `shelf` (all of them), `base` (what an editor had), `weave` (the step), `read` (old versions),
+//! `show` (merges), `take` (what others send).
 
 mod base;
 mod hot;
 mod lately;
 mod read;
+mod reader;
 mod shelf;
 mod show;
 mod shown;
@@ -42,7 +43,7 @@ use super::saves::Process;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::text::Heads;
-pub(super) use shown::Stand;
+pub(super) use reader::Stand;
 pub(super) use tell::{Telling, ToldText, form_of};
 
 /// What the vault keeps of its texts.
