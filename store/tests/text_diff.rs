@@ -1,7 +1,7 @@
 //! Guards the difference between two saves: it gives the new text, in few splices of whole
 //! words, and tears nothing that a reader sees as one character.
 
-use coffer_store::text::{Splice, nearest, splices};
+use coffer_store::text::{Had, Splice, likeliest, nearest, splices};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -294,6 +294,38 @@ fn the_nearest_version_is_the_base() {
     let candidates: Vec<String> = (0..50).map(|n| line(&format!("v{n} v{n} v{n}"))).collect();
     let shown: Vec<&str> = candidates.iter().map(String::as_str).collect();
     assert_eq!(nearest(&shown, &line("v7 v7 v7 too")), Some(7));
+}
+
+/// Guards the weight of what an editor was shown: neither a chance likeness nor words that both may
+/// have typed make it one with another version; words that it can have from there alone do.
+#[test]
+fn what_an_editor_was_shown_weighs_more() {
+    let place = |shown: &str, other: &str, new: &str| {
+        let had = |text, shown| Had { text, shown };
+        likeliest(&[had(other, false), had(shown, true)], other, new)
+    };
+    let (shown, other) = (Some(1), Some(0));
+    let now = "Groceries\n\nmilk\nbread\neggs\n";
+    let was = "Groceries\n\nmilk\nbread\na long line that goes\n";
+    // Both took the same out: that says nothing, and what the other put in would be lost.
+    assert_eq!(place(was, now, "Groceries\n\nmilk and tea\nbread\n"), shown);
+    // It has what the other put in: else that would be there twice.
+    assert_eq!(place(was, now, "Groceries\n\nmilk\nbread\neggs\njam\n"), other);
+    // The same heading typed by both: what stands below it would be lost.
+    let daily = |line: &str| format!("{was}\n## Monday, the ninth\n- {line}\n");
+    assert_eq!(place(was, &daily("call Ada"), &daily("buy eggs")), shown);
+    // It changed one word of many that came: it had them.
+    let came =
+        format!("{was}The letter to the landlord is on the table by the door, for somebody to post.\n");
+    assert_eq!(place(was, &came, &came.replace("table", "chair")), other);
+    // What it saved is exactly one of them: that one, and rather the one that it was shown.
+    assert_eq!(place(was, now, now), other);
+    assert_eq!(place(now, was, now), shown);
+    assert_eq!(place(was, was, was), shown);
+    // Of those it was shown, or was not, the nearest.
+    let all = [was, now].map(|text| Had { text, shown: false });
+    assert_eq!(likeliest(&all, now, &format!("{was}More.\n")), Some(0));
+    assert_eq!(likeliest(&[], now, now), None);
 }
 
 /// Guards the time of the choice among many large ones; prints it.

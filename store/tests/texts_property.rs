@@ -65,8 +65,10 @@ impl Editor {
         (self.dirty, self.since) = (false, 0);
     }
 
-    fn load(&mut self, bench: &Bench, case: &str) {
-        let text = bench.read(self.who, "note.md");
+    /// By itself, or by another process that reads for it.
+    fn load(&mut self, bench: &Bench, by_another: bool, case: &str) {
+        let who = self.who + if by_another { 500 } else { 0 };
+        let text = bench.read(who, "note.md");
         let has = counts(&text);
         for n in 0..self.typed {
             assert_eq!(
@@ -118,7 +120,8 @@ impl Play {
     }
 }
 
-fn play(seed: u64) {
+/// `helped`: editors may have what another process read for them.
+fn play(seed: u64, helped: bool) {
     let mut rng = StdRng::seed_from_u64(seed);
     // After a remount nobody knows who had what: then a buffer that is stale towards an editor of the
     // same device is taken for a new text, as everywhere. So either there are remounts, or there are
@@ -155,7 +158,7 @@ fn play(seed: u64) {
         })
         .collect();
     for editor in &mut editors {
-        editor.load(play.at(editor.place), &play.case);
+        editor.load(play.at(editor.place), false, &play.case);
     }
     for step in 0..rng.random_range(20..60) {
         play.case = format!("seed {seed}, step {step}");
@@ -173,7 +176,8 @@ fn play(seed: u64) {
             6 => {
                 if !editors[e].dirty {
                     play.at(place).vault.commit().unwrap();
-                    editors[e].load(play.at(place), &play.case);
+                    let by_another = helped && rng.random_bool(0.3);
+                    editors[e].load(play.at(place), by_another, &play.case);
                 }
             }
             7..9 => {
@@ -201,7 +205,7 @@ fn play(seed: u64) {
                 if editors[e].since >= STATES {
                     if !editors[e].dirty {
                         play.at(place).vault.commit().unwrap();
-                        editors[e].load(play.at(place), &play.case);
+                        editors[e].load(play.at(place), false, &play.case);
                     } else {
                         continue;
                     }
@@ -255,6 +259,14 @@ fn play(seed: u64) {
 #[test]
 fn each_word_is_there_once() {
     for seed in seeds() {
-        play(seed);
+        play(seed, false);
+    }
+}
+
+/// The same of editors for which others read, now and then.
+#[test]
+fn each_word_is_there_once_whoever_reads() {
+    for seed in seeds() {
+        play(seed, true);
     }
 }

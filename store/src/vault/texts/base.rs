@@ -18,7 +18,7 @@ pub(super) struct Candidate {
     pub(super) heads: Heads,
     /// The process that saved was shown it.
     is_its: bool,
-    /// Something came from others, or was merged, since the file showed it.
+    /// Something came from others, or was merged, since the file showed it, or may have.
     others_since: bool,
 }
 
@@ -145,22 +145,26 @@ impl Vault {
         }
         // What it had before it saved is over: what it takes back of that is gone.
         let saved = its.saved.as_ref().and_then(|stand| self.shown_as(hot, stand));
+        let is_since = |one: &Candidate| {
+            let saved = saved.as_ref();
+            saved.is_none_or(|saved| hot.doc.includes(&one.heads, &saved.heads))
+        };
         let mut all: Vec<Candidate> = Vec::new();
-        let mut others_since = false;
-        for (own, state) in hot.lately().iter().rev() {
-            if let Some(candidate) = Candidate::told(hot, state) {
+        for seen in hot.lately() {
+            let others_since = seen.others_since;
+            let one = Candidate::told(hot, &seen.versions).filter(is_since);
+            all.extend(one.map(|one| Candidate { others_since, ..one }));
+        }
+        for stand in &its.of_others {
+            if let Some(one) = self.shown_as(hot, stand) {
+                all.retain(|other| other.heads != one.heads);
                 all.push(Candidate {
-                    others_since,
-                    ..candidate
+                    others_since: true,
+                    ..one
                 });
             }
-            others_since |= !own;
         }
-        all.reverse();
-        all.retain(|one| {
-            let is_since = |saved: &Candidate| hot.doc.includes(&one.heads, &saved.heads);
-            one.heads != before.heads && saved.as_ref().is_none_or(is_since)
-        });
+        all.retain(|one| one.heads != before.heads);
         all.push(before.clone());
         all.retain(|one| shown.iter().all(|other| other.heads != one.heads));
         all.append(&mut shown);

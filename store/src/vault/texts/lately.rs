@@ -11,12 +11,18 @@ use crate::event::EventRef;
 /// So many states are remembered.
 const MOST: usize = 8;
 
-/// A state: whether this device alone made it, and the versions that it was the merge of.
-pub(super) type Seen = (bool, Vec<EventRef>);
+/// What a file showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The versions that it was the merge of.
+    pub(super) versions: Vec<EventRef>,
+    /// Something came from elsewhere after it.
+    pub(super) others_since: bool,
+}
 
-/// States, the newest last.
+/// States, the newest last; with each whether this device alone made it.
 #[derive(Default)]
-pub(super) struct Lately(VecDeque<Seen>);
+pub(super) struct Lately(VecDeque<(bool, Vec<EventRef>)>);
 
 impl Lately {
     /// The file shows this.
@@ -44,7 +50,13 @@ impl Lately {
     /// nothing did.
     pub(super) fn since_others(&self) -> Vec<Seen> {
         let from = self.first().map_or(self.0.len(), |first| first.saturating_sub(1));
-        self.0.iter().skip(from).cloned().collect()
+        let last = self.0.iter().rposition(|(own, _)| !own);
+        let seen = self.0.iter().enumerate().skip(from);
+        let seen = seen.map(|(place, (_, versions))| Seen {
+            versions: versions.clone(),
+            others_since: last.is_some_and(|last| place < last),
+        });
+        seen.collect()
     }
 
     /// The newest.
@@ -68,6 +80,11 @@ mod tests {
         vec![EventRef { chain, seq }]
     }
 
+    fn since_others(lately: &Lately) -> Vec<Vec<EventRef>> {
+        let seen = lately.since_others().into_iter();
+        seen.map(|one| one.versions).collect()
+    }
+
     /// The state before the first of many foreign ones went when there were eight.
     #[test]
     fn what_was_before_others_came_stays() {
@@ -78,22 +95,24 @@ mod tests {
         for seq in 5..30 {
             lately.push(at(seq), false);
         }
-        let since = lately.since_others();
+        let since = since_others(&lately);
         assert_eq!(since.len(), MOST);
-        assert_eq!(since[0], (true, at(4)));
-        assert_eq!(since[MOST - 1], (false, at(29)));
+        assert_eq!(since[0], at(4));
+        assert_eq!(since[MOST - 1], at(29));
         // So does what was saved here last, whatever else comes.
         lately.push(at(50), true);
         for seq in 60..90 {
             lately.push(at(seq), false);
         }
-        let since = lately.since_others();
-        assert_eq!((since.len(), &since[0]), (MOST, &(true, at(50))));
+        let others_since = |place: usize| lately.since_others()[place].others_since;
+        assert_eq!((others_since(0), others_since(MOST - 1)), (true, false));
+        let since = since_others(&lately);
+        assert_eq!((since.len(), &since[0]), (MOST, &at(50)));
         // Once all of those are over, it goes too.
         for seq in 100..130 {
             lately.push(at(seq), true);
         }
-        assert!(lately.since_others().is_empty());
+        assert!(since_others(&lately).is_empty());
         assert_eq!(lately.all().count(), MOST);
     }
 }

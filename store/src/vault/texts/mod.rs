@@ -17,11 +17,11 @@
 //! Locks: those of the slots are never waited for by whoever holds the committer, the tree or an
 //! inode, and whoever holds one waits for none of these; the shelf's own and all others here are leaves.
 //!
-//! Parts, each importing only those above it: `shown` (who was shown what), `tell` (what commits
-//! ask), `lately` (what a file showed), `limits` (how long a past may be), `hot` (one document),
-//! `shelf` (all of them), `base` (what an editor had), `weave` (the step), `read` (old versions),
-//! `lines` (which of concurrent versions is shown), `attributes` (of a merge), `show` (merges),
-//! `take` (what others send).
+//! Parts, each importing only those above it: `reader` (what one process was shown), `shown` (who was
+//! shown what), `tell` (what commits ask), `lately` (what a file showed), `limits` (how long a past may
+//! be), `hot` (one document), `shelf` (all of them), `base` (what an editor had), `weave` (the step),
+//! `read` (old versions), `lines` (which of concurrent versions is shown), `attributes` (of a merge),
+//! `show` (merges), `take` (what others send).
 
 mod attributes;
 mod base;
@@ -30,6 +30,7 @@ mod lately;
 mod limits;
 mod lines;
 mod read;
+mod reader;
 mod shelf;
 mod show;
 mod shown;
@@ -46,7 +47,7 @@ use super::saves::Process;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::text::Heads;
-pub(super) use shown::Stand;
+pub(super) use reader::Stand;
 pub(super) use take::Verdict;
 pub(super) use tell::{Telling, ToldText, form_of};
 

@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 
+use super::reader::{Reader, Showing, Stand};
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::vault::saves::{Process, same_process};
@@ -18,42 +19,13 @@ use crate::vault::saves::{Process, same_process};
 const TEXTS: usize = 16_384;
 /// So many showings of all of them: some 10 MB.
 const SHOWINGS: usize = 65_536;
-/// What a process was shown of one text since it saved it last, by no handle that is open: so many.
-const READS: usize = 8;
-/// What one open handle showed: the first, and the last of so many.
-const BY_HANDLE: usize = 8;
+/// What others were shown since a process was shown or saved something: so many, the newest.
+const OTHERS: usize = 16;
 /// When a text was shown to so many, those are looked for that are no more.
 const READERS: usize = 64;
 /// The last so many showings of all stay, whatever became of who was shown them: what somebody
 /// saved who then ended may still be on its way.
 const RECENT: u64 = 1024;
-
-/// What a file showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::vault) enum Stand {
-    /// These versions.
-    Told(Vec<EventRef>),
-    /// A version that is not told yet, by its draft's serial.
-    Draft(u64),
-    /// What the next draft of this inode is.
-    Next(Ino),
-}
-
-/// One showing, or one save.
-struct Showing {
-    order: u64,
-    stand: Stand,
-    /// The process itself has saved this.
-    saved: bool,
-    /// Handles that are open since it was shown this.
-    handles: Vec<u64>,
-}
-
-/// What one process was shown of a text, and saved, in the order of time.
-struct Reader {
-    who: Process,
-    showings: Vec<Showing>,
-}
 
 /// What is known of a text.
 struct Known {
@@ -71,6 +43,8 @@ pub(super) struct Its {
     pub(super) stands: Vec<Stand>,
     /// What it saved last: before that it had nothing that it may still have, but by an open handle.
     pub(super) saved: Option<Stand>,
+    /// What others were shown since, who may have read it for this one; the oldest first.
+    pub(super) of_others: Vec<Stand>,
 }
 
 /// See the module.
@@ -83,10 +57,21 @@ pub(super) struct Shown {
     count: usize,
     /// The last place in the order that was noted.
     latest: u64,
+    /// So many texts and showings stayed when room was made last, all that might not go: it is not
+    /// looked again before there are twice as many.
+    stayed: (usize, usize),
 }
 
 fn is_there(who: Process) -> bool {
     std::path::Path::new("/proc").join(who.to_string()).exists()
+}
+
+/// What these were shown and saved before `order`, the oldest first.
+fn before<'a>(readers: &[&'a Reader], order: u64) -> Vec<&'a Showing> {
+    let showings = readers.iter().flat_map(|reader| &reader.showings);
+    let mut showings: Vec<&Showing> = showings.filter(|one| one.order < order).collect();
+    showings.sort_by_key(|one| one.order);
+    showings
 }
 
 impl Shown {
@@ -163,19 +148,31 @@ impl Shown {
         let Some(known) = self.texts.get(entity) else {
             return Its::default();
         };
-        let readers = known.readers.iter();
-        let its = readers.filter(|reader| reader.who == who || same_process(reader.who, who));
-        let its = its.flat_map(|reader| &reader.showings);
-        let mut its: Vec<&Showing> = its.filter(|one| one.order < order).collect();
-        its.sort_by_key(|one| one.order);
+        let is_its = |reader: &&Reader| reader.who == who || same_process(reader.who, who);
+        let (its, others): (Vec<&Reader>, Vec<&Reader>) = known.readers.iter().partition(is_its);
+        let its = before(&its, order);
+        let Some(newest) = its.last() else {
+            return Its::default();
+        };
         let last = its.iter().rposition(|one| one.saved);
         let since = its.iter().enumerate().filter(|(place, one)| {
             let is_since = last.is_none_or(|last| *place >= last);
             is_since || !one.handles.is_empty()
         });
+        let mut of_others: Vec<Stand> = Vec::new();
+        for one in before(&others, order).iter().rev() {
+            if one.order < newest.order || of_others.len() >= OTHERS {
+                break;
+            }
+            if !of_others.contains(&one.stand) {
+                of_others.push(one.stand.clone());
+            }
+        }
+        of_others.reverse();
         Its {
             stands: since.map(|(_, one)| one.stand.clone()).collect(),
             saved: last.map(|last| its[last].stand.clone()),
+            of_others,
         }
     }
 
@@ -215,8 +212,10 @@ impl Shown {
     /// What is known of a text, to which something is added.
     fn of(&mut self, entity: EntityId, order: u64) -> &mut Known {
         self.latest = self.latest.max(order);
-        if self.count >= SHOWINGS || (self.texts.len() >= TEXTS && !self.texts.contains_key(&entity)) {
+        let most = (TEXTS.max(2 * self.stayed.0), SHOWINGS.max(2 * self.stayed.1));
+        if self.count >= most.1 || (self.texts.len() >= most.0 && !self.texts.contains_key(&entity)) {
             self.make_room();
+            self.stayed = (self.texts.len(), self.count);
         }
         let recent = self.latest.saturating_sub(RECENT);
         let known = self.texts.entry(entity).or_insert_with(|| Known {
@@ -311,64 +310,6 @@ impl Known {
         let showings = self.readers.iter_mut().flat_map(|reader| &mut reader.showings);
         for one in showings.filter(|one| one.stand == *was) {
             one.stand = is.clone();
-        }
-    }
-}
-
-impl Reader {
-    /// When it was shown, or saved, something last.
-    fn last(&self) -> u64 {
-        self.showings.last().map_or(0, |one| one.order)
-    }
-
-    /// Whether it may be forgotten.
-    fn may_go(&self, recent: u64) -> bool {
-        let is_held = |one: &Showing| !one.handles.is_empty() || !matches!(one.stand, Stand::Told(_));
-        self.last() < recent && !self.showings.iter().any(is_held)
-    }
-
-    /// Adds one, in its place.
-    fn add(&mut self, one: Showing) {
-        let place = self.showings.partition_point(|other| other.order <= one.order);
-        self.showings.insert(place, one);
-    }
-
-    /// Where the showings begin that came after what it saved last.
-    fn since_saved(&self) -> usize {
-        let last = self.showings.iter().rposition(|one| one.saved);
-        last.map_or(0, |last| last + 1)
-    }
-
-    fn closed(&mut self, handle: u64) {
-        for one in &mut self.showings {
-            one.handles.retain(|open| *open != handle);
-        }
-        self.bound_reads();
-    }
-
-    /// Forgets some of what it read since it saved: never the first, which it may have loaded and
-    /// only looked at the others.
-    fn bound_reads(&mut self) {
-        let since = self.since_saved();
-        let reads = self.showings.iter().enumerate().skip(since);
-        let reads = reads.filter(|(_, one)| one.handles.is_empty());
-        let reads: Vec<usize> = reads.map(|(place, _)| place).collect();
-        for place in reads.iter().skip(1).take(reads.len().saturating_sub(READS)).rev() {
-            self.showings.remove(*place);
-        }
-    }
-
-    /// Forgets some of what a handle showed in between.
-    fn bound_handle(&mut self, handle: u64) {
-        let by_it = |one: &Showing| one.handles.contains(&handle);
-        let places = self.showings.iter().enumerate().filter(|(_, one)| by_it(one));
-        let places: Vec<usize> = places.map(|(place, _)| place).collect();
-        if places.len() > BY_HANDLE {
-            let one = &mut self.showings[places[1]];
-            one.handles.retain(|open| *open != handle);
-            if one.handles.is_empty() {
-                self.showings.remove(places[1]);
-            }
         }
     }
 }
