@@ -1,0 +1,137 @@
+//! Names and settings, and the keys that go with them.
+
+use std::collections::HashMap;
+
+use super::Publishing;
+use super::batches::Draft;
+use crate::codec::Writer;
+use crate::event::{self, EventKind, EventRef, NodeState};
+use crate::ids::{EntityId, NodeId, NodeNo, ROOT, ROOT_NODE};
+use crate::keys::{Key, seal};
+use crate::record::NodeRecord;
+use crate::tree::{DirtyNode, Kind, Told};
+use crate::vault::commit::Work;
+use crate::vault::history::Setting;
+
+impl Publishing<'_> {
+    /// Tells nodes whose targets have been told, and those that are gone.
+    pub(in crate::vault) fn nodes(&mut self, work: &mut Work) {
+        let dirty: HashMap<NodeNo, usize> = work
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, (no, _))| (*no, i))
+            .collect();
+        let mut nodes: Vec<(NodeNo, NodeRecord)> = std::mem::take(&mut work.untold);
+        nodes.retain(|(no, _)| !dirty.contains_key(no));
+        nodes.extend(work.nodes.iter().filter_map(|(no, state)| match state {
+            DirtyNode::Is(record) => Some((*no, record.clone())),
+            DirtyNode::Gone => None,
+        }));
+        nodes.sort_unstable_by_key(|(no, _)| *no);
+        for (no, mut record) in nodes {
+            let held = work.held.contains(&no);
+            if held || record.told == Told::Now || record.kind.is_local() || !self.node(&record) {
+                continue;
+            }
+            record.told = Told::Now;
+            match dirty.get(&no) {
+                Some(i) => work.nodes[*i].1 = DirtyNode::Is(record.clone()),
+                None => work.nodes.push((no, DirtyNode::Is(record.clone()))),
+            }
+            self.told.nodes.push((no, record));
+        }
+        for (no, gone) in work.gone.iter().filter(|(no, _)| !work.held.contains(no)) {
+            let mut w = Writer::new();
+            w.u8(0);
+            let aad = event::gone_aad(&gone.id, self.next(), self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, &w.0);
+            let draft = Draft {
+                replaces: gone.saw.clone(),
+                wrapped: None,
+                sealed,
+            };
+            self.push(EventKind::NodeGone, gone.id.0, draft);
+            self.told.gone.insert(*no);
+        }
+    }
+
+    /// Tells settings that are new.
+    pub(in crate::vault) fn settings(&mut self, settings: &[Setting]) {
+        for (id, plain) in settings {
+            let aad = event::setting_aad(id, self.next(), self.vault.secrets.epoch);
+            let sealed = seal(self.tree_key(), &aad, plain);
+            let draft = Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            };
+            self.push(EventKind::Setting, *id, draft);
+        }
+    }
+
+    /// Tells one node; false if what it names has not been told yet.
+    fn node(&mut self, record: &NodeRecord) -> bool {
+        let Ok(inode) = self.vault.get(record.ino) else {
+            return false;
+        };
+        let Ok(parent) = self.vault.get(record.parent) else {
+            return false;
+        };
+        let state = inode.state.read();
+        // As it was at the commit's instant: it may have been bound to another entity since.
+        let rebound = self.vault.rebound.lock().was(record.ino);
+        let (entity, published) = rebound.unwrap_or((state.binding.entity(), state.published));
+        let told = self.told.entities.get(&record.ino);
+        let known = told.is_some_and(|told| told.at.is_some()) || published.is_some();
+        if record.kind != Kind::Folder && !known {
+            return false;
+        }
+        let entity = (record.kind != Kind::Folder).then_some(entity);
+        let (perm, xattrs) = match record.kind {
+            Kind::Folder => (state.meta.perm, state.meta.xattrs.clone()),
+            _ => (0, None),
+        };
+        drop(state);
+        let parent = if record.parent == ROOT {
+            ROOT_NODE
+        } else {
+            NodeId(parent.state.read().binding.entity().0)
+        };
+        let plain = NodeState {
+            parent,
+            entity,
+            perm,
+            xattrs,
+            name: record.name.clone(),
+        }
+        .encode();
+        let aad = event::node_aad(&record.id, self.next(), self.vault.secrets.epoch);
+        let sealed = seal(self.tree_key(), &aad, &plain);
+        self.push(
+            EventKind::Node,
+            record.id.0,
+            Draft {
+                replaces: Vec::new(),
+                wrapped: None,
+                sealed,
+            },
+        );
+        true
+    }
+
+    pub(super) fn wrap(&mut self, entity: &EntityId, at: EventRef, key: &Key) -> [u8; crate::keys::WRAPPED] {
+        let secrets = &self.vault.secrets;
+        let wrap_key = self.wrap_key.get_or_insert_with(|| secrets.wrap_key());
+        let aad = event::key_aad(entity, at, secrets.epoch);
+        let sealed = seal(wrap_key, &aad, key.expose());
+        sealed
+            .try_into()
+            .expect("a sealed key of 32 bytes has the length of a wrap")
+    }
+
+    pub(super) fn tree_key(&mut self) -> &Key {
+        let secrets = &self.vault.secrets;
+        self.tree_key.get_or_insert_with(|| secrets.tree_key())
+    }
+}
