@@ -154,7 +154,8 @@ fn a_restored_version_is_shown_as_it_was() {
         .unwrap();
     bench.tell();
     assert_eq!(bench.text("note.md"), butter(NOTE));
-    assert_eq!(bench.forms("note.md"), [Text; 7]);
+    // Three that were saved, four that were restored, and the merge that the first of those replaced.
+    assert_eq!(bench.forms("note.md"), [Text; 8]);
 }
 
 /// What was removed while it showed a merge lost one side, and came back with what it had lost.
@@ -486,5 +487,34 @@ fn what_was_saved_is_listed_while_somebody_has_it_open() {
     assert_eq!(bench.version("note.md", 2), b"two\n");
     bench.vault.release(ino, true);
     assert_eq!(bench.versions("note.md").len(), 3);
+    bench.check();
+}
+
+/// A version was put back over a merge that was only shown: the merge was in no version, and nothing brought
+/// it back.
+#[test]
+fn a_merge_is_a_version_before_something_is_put_in_its_place() {
+    let bench = merged();
+    let of = Subject::File(bench.ino("note.md"));
+    let shown = bench.text("note.md");
+    assert_eq!(bench.versions("note.md").len(), 3);
+    bench.vault.restore_version(of, 1).unwrap();
+    bench.tell();
+    assert_eq!(bench.text("note.md"), NOTE);
+    let versions = bench.versions("note.md");
+    assert_eq!(versions.len(), 5);
+    assert_eq!(bench.version("note.md", versions[3].number), shown.as_bytes());
+    bench.vault.restore_version(of, versions[3].number).unwrap();
+    bench.tell();
+    assert_eq!(bench.text("note.md"), shown);
+    assert_eq!(
+        bench.versions("note.md").len(),
+        6,
+        "what is a version already is not kept again"
+    );
+    bench.check();
+    let bench = bench.crashed();
+    assert_eq!(bench.text("note.md"), shown);
+    assert_eq!(bench.version("note.md", versions[3].number), shown.as_bytes());
     bench.check();
 }

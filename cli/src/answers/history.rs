@@ -52,6 +52,15 @@ pub(crate) struct History {
     pub size: u64,
     /// Whether it has bytes now that are no version yet.
     pub unsaved: bool,
+    /// The versions whose merge it shows now, which is no version by itself; none if it shows one.
+    pub merged: Vec<u64>,
+}
+
+impl History {
+    /// Whether what it is now is none of its versions.
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.unsaved || !self.merged.is_empty()
+    }
 }
 
 /// Merges of one file, or of all.

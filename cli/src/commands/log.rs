@@ -47,6 +47,14 @@ fn text(history: &History, shown: usize, now: &Zoned, argument: &str) -> String 
             size(history.size)
         ));
     }
+    if let [some @ .., last] = history.merged.as_slice() {
+        let some: Vec<String> = some.iter().map(|number| format!("@{number}")).collect();
+        text.push_str(&format!(
+            "It shows {} and @{last} together, {} now; “coffer merges {argument}” says more.\n",
+            some.join(", "),
+            size(history.size)
+        ));
+    }
     if history.versions.is_empty() {
         text.push_str("It has no version yet: what it holds becomes one once the vault is open and nobody writes to it.\n");
         return text;
@@ -143,6 +151,7 @@ mod tests {
             versions: vec![version(4, 12), version(2, 2048), version(1, 5)],
             size: 12,
             unsaved: false,
+            merged: Vec::new(),
         };
         history.versions[0].parents = vec![1, 2];
         history.versions[0].program = Some("vim".into());

@@ -124,8 +124,8 @@ fn sides(vault: &Answering, from: &Place, to: Option<&Place>) -> Result<(Side, S
         removed: history.removed.is_some(),
     };
     // What is named without a version is meant as it is now: its last version, unless it has
-    // bytes that are none yet.
-    let meant = |history: &History| match history.unsaved && !history.picked {
+    // bytes that are none, or none yet.
+    let meant = |history: &History| match history.is_beyond() && !history.picked {
         true => side(history, None),
         false => side(history, history.versions.first()),
     };
@@ -140,7 +140,7 @@ fn sides(vault: &Answering, from: &Place, to: Option<&Place>) -> Result<(Side, S
     }
     // What changed last.
     let held: Vec<&Version> = first.versions.iter().filter(|version| version.held).collect();
-    match (first.unsaved, held.as_slice()) {
+    match (first.is_beyond(), held.as_slice()) {
         (true, [last, ..]) => Ok((side(&first, Some(last)), side(&first, None))),
         (false, [last, before, ..]) => Ok((side(&first, Some(before)), side(&first, Some(last)))),
         (_, []) => Err(Failure::failed(format!(

@@ -6,7 +6,7 @@ use super::announce::Announce;
 use super::find::{Found, Target, find, stamp};
 use super::places::{place, taken};
 use super::revive;
-use super::versions::{is_unsaved, lost};
+use super::versions::{is_merged, is_unsaved, lost};
 use crate::answers::history::Restored;
 use crate::failure::Failure;
 use crate::wire::WirePath;
@@ -47,12 +47,12 @@ pub(super) fn restore(
 fn chosen<'a>(
     target: &Target,
     versions: &'a [VersionInfo],
-    unsaved: bool,
+    beyond: bool,
 ) -> Result<&'a VersionInfo, Failure> {
     if let Some(moment) = target.moment {
         return target.pick(moment, versions);
     }
-    let before = match (unsaved, versions) {
+    let before = match (beyond, versions) {
         (false, [before @ .., _]) => before,
         _ => versions,
     };
@@ -88,7 +88,8 @@ fn in_place(
     if is_unsaved(store, subject, &versions)? {
         return Err(unsaved(target));
     }
-    let version = chosen(target, &versions, false)?;
+    let merged = is_merged(store, store.shown_by(subject)?)?;
+    let version = chosen(target, &versions, merged)?;
     let mut restored = Restored {
         path: WirePath(target.path.clone()),
         version: Some(version.number),
@@ -101,7 +102,7 @@ fn in_place(
         left: Vec::new(),
         apart: 0,
     };
-    if versions.last().is_some_and(|last| last.number == version.number) {
+    if !merged && versions.last().is_some_and(|last| last.number == version.number) {
         restored.unchanged = true;
         return Ok(restored);
     }
@@ -114,7 +115,13 @@ fn in_place(
     let (folder, name) = lies(store, &target.path)?;
     announce.content(folder, &name, ino);
     // All that it was is a version, or it would have been refused.
-    restored.before = versions.last().map(|version| version.number);
+    restored.before = match merged {
+        // It was none by itself, and became one.
+        true => store.versions(subject)?[versions.len()..]
+            .first()
+            .map(|version| version.number),
+        false => versions.last().map(|version| version.number),
+    };
     Ok(restored)
 }
 
@@ -141,7 +148,8 @@ fn elsewhere(
 ) -> Result<Restored, Failure> {
     let (subject, _, versions) = target.file(store)?;
     let unsaved = is_unsaved(store, subject, &versions)?;
-    let version = chosen(target, &versions, unsaved)?;
+    let beyond = unsaved || is_merged(store, ino)?;
+    let version = chosen(target, &versions, beyond)?;
     let (place, folders) = place(store, path, announce)?;
     let like = store.stat(ino)?.meta;
     let made = copy(store, subject, version, like, &place)?.ok_or_else(|| taken(path))?;

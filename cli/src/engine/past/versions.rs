@@ -47,7 +47,25 @@ pub(super) fn list(store: &Vault, of: &Named, newest: Option<u64>) -> Result<His
             .collect(),
         size,
         unsaved: is_unsaved(store, subject, &versions)?,
+        merged: merged(store, subject, &numbers)?,
     })
+}
+
+/// The versions whose merge a file shows; none if it shows one version, or what is none yet.
+fn merged(store: &Vault, of: Subject, numbers: &HashMap<EventRef, u64>) -> Result<Vec<u64>, Failure> {
+    if matches!(of, Subject::Removed(_)) {
+        return Ok(Vec::new());
+    }
+    let named = store.shows_as_told(store.shown_by(of)?)?.unwrap_or_default();
+    let mut merged: Vec<u64> = named.iter().filter_map(|at| numbers.get(at)).copied().collect();
+    merged.sort_unstable();
+    merged.dedup();
+    Ok(if merged.len() > 1 { merged } else { Vec::new() })
+}
+
+/// Whether a file shows the merge of several versions, which is none by itself.
+pub(super) fn is_merged(store: &Vault, ino: u64) -> Result<bool, Failure> {
+    Ok(store.shows_as_told(ino)?.is_some_and(|named| named.len() > 1))
 }
 
 /// Whether a file has bytes now that are none of its versions: somebody writes to it.
@@ -59,6 +77,9 @@ pub(super) fn is_unsaved(store: &Vault, of: Subject, versions: &[VersionInfo]) -
         return Ok(false);
     };
     let ino = store.shown_by(of)?;
+    if store.shows_as_told(ino)?.is_some() {
+        return Ok(false);
+    }
     let stat = store.stat(ino)?;
     if stat.size != last.size {
         return Ok(true);

@@ -10,7 +10,7 @@ use crate::ids::{EntityId, Ino, NodeId};
 use crate::keys::Key;
 use crate::record::{Kept, Meta, Time, VersionRecord};
 use crate::tree::{Kind, TreeError};
-use crate::vault::inode::Inode;
+use crate::vault::inode::{Inode, State};
 use crate::vault::texts::Stand;
 use crate::vault::{At, OpError, Vault};
 
@@ -62,6 +62,7 @@ impl Vault {
         // What was saved just now is a version, too. What is not is lost for good: bytes that came
         // since somebody asked whether there are any; those of a file without a name become none.
         self.capture(&inode, state);
+        self.keep_merge(&inode, state);
         // Nor is it known what restoring means where others wrote what is not shown yet: that may be
         // just what is restored.
         if same && (state.fresh || state.meta.nlink == 0 || state.behind > 0) {
@@ -85,6 +86,17 @@ impl Vault {
         drop(guard);
         self.mark_dirty(inode.ino);
         Ok(inode.ino)
+    }
+
+    /// A merge that is only shown is no version: it is to be one before something takes its place.
+    fn keep_merge(&self, inode: &Inode, state: &mut State) {
+        let is_told = !state.fresh && state.drafts.is_empty();
+        if is_told && !state.beside.is_empty() && state.marks.text {
+            (state.fresh, state.on_present) = (true, true);
+            self.capture_now(inode, state);
+            // Where there is no room for one more, it stays what its versions come to.
+            (state.fresh, state.on_present) = (false, false);
+        }
     }
 
     /// Brings one removed file or empty folder back, at a place that is free, with its history, at

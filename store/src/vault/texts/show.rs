@@ -48,6 +48,19 @@ impl Vault {
         Ok(self.get(ino)?.state.read().named_by())
     }
 
+    /// The same, if it is just what they name, and nothing was written to it since.
+    ///
+    /// # Errors
+    /// As [`Vault::shows`].
+    pub fn shows_as_told(&self, ino: Ino) -> Result<Option<Vec<EventRef>>, OpError> {
+        let inode = self.get(ino)?;
+        let state = inode.state.read();
+        let is_told = !state.fresh && state.drafts.is_empty();
+        Ok(is_told
+            .then(|| state.named_by())
+            .filter(|named| !named.is_empty()))
+    }
+
     /// There are newer versions than what a file shows. Its inode is locked.
     pub(in crate::vault) fn be_behind(&self, ino: Ino, state: &mut State) {
         state.behind += 1;
