@@ -45,6 +45,8 @@ pub(crate) struct Signals {
 #[derive(Default)]
 struct SignalState {
     stop: bool,
+    /// The thread runs.
+    runs: bool,
     hurry: bool,
     /// A version is waiting to be told.
     tell: bool,
@@ -76,6 +78,12 @@ impl Signals {
     pub(crate) fn stop(&self) {
         self.state.lock().stop = true;
         self.wake.notify_all();
+        self.room.notify_all();
+    }
+
+    /// The thread has ended, however it did.
+    fn ended(&self) {
+        self.state.lock().runs = false;
         self.room.notify_all();
     }
 
@@ -118,6 +126,10 @@ impl Vault {
     #[doc(hidden)]
     pub fn stop_keeper(&self) {
         self.signals.stop();
+        let mut state = self.signals.state.lock();
+        while state.runs {
+            self.signals.room.wait(&mut state); // it may be in the middle of a commit
+        }
     }
 
     /// What the keeper does when it is due. For tests that have ended it.
@@ -141,10 +153,22 @@ impl Vault {
 pub(crate) fn start(vault: &Arc<Vault>) -> std::io::Result<()> {
     let weak = Arc::downgrade(vault);
     let signals = vault.signals.clone();
-    std::thread::Builder::new()
-        .name("keeper".into())
-        .spawn(move || keep(&weak, &signals))?;
+    signals.state.lock().runs = true;
+    let ending = Ending(signals.clone());
+    std::thread::Builder::new().name("keeper".into()).spawn(move || {
+        let _ending = ending;
+        keep(&weak, &signals);
+    })?;
     Ok(())
+}
+
+/// Says at the thread's end that it is, also of one that never began.
+struct Ending(Arc<Signals>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.ended();
+    }
 }
 
 /// Gives room back if that is due. A fault in there must not end the thread that makes durable what
