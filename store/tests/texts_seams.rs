@@ -518,3 +518,99 @@ fn a_merge_is_a_version_before_something_is_put_in_its_place() {
     assert_eq!(bench.version("note.md", versions[3].number), shown.as_bytes());
     bench.check();
 }
+
+/// A version was put back while somebody had the file open to write, and another saved an older buffer over
+/// it: that was taken for what had been put back, and took all others' words with it.
+#[test]
+fn a_stale_save_over_what_was_put_back_takes_nothing_away() {
+    let bench = open_by_both();
+    bench.save(EMACS, "note.md", butter(NOTE));
+    bench.tell();
+    let ino = bench.ino("note.md");
+    bench.vault.open_handle(77, ino, (true, false, false), 5).unwrap();
+    bench.vault.restore_version(Subject::File(ino), 1).unwrap();
+    bench.vault.restore_version(Subject::File(ino), 2).unwrap();
+    // It has what there was before butter came.
+    bench.save(VIM, "note.md", garlic(NOTE));
+    bench.vault.release_handle(ino, true, 5);
+    for _ in 0..2 {
+        bench.tell();
+    }
+    assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
+    let texts: Vec<Vec<u8>> = bench
+        .versions("note.md")
+        .iter()
+        .map(|version| bench.version("note.md", version.number))
+        .collect();
+    let expected = [NOTE.into(), butter(NOTE), NOTE.into(), butter(NOTE), garlic(NOTE)];
+    assert_eq!(
+        texts,
+        expected.map(String::into_bytes),
+        "each is a version at once"
+    );
+    bench.check();
+}
+
+/// A restore that was refused made a version of the merge that the file showed, and the file showed nothing
+/// newer from then on.
+#[test]
+fn a_refused_restore_changes_nothing() {
+    let bench = merged();
+    let ino = bench.ino("note.md");
+    bench
+        .vault
+        .open_handle(VIM, ino, (true, false, false), 5)
+        .unwrap();
+    bench.vault.write(ino, Some(0), b"#", false).unwrap();
+    let refused = bench.vault.restore_version(Subject::File(ino), 1).unwrap_err();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    bench
+        .vault
+        .write(ino, Some(0), &bench.version("note.md", 1)[..1], false)
+        .unwrap();
+    bench.vault.release_handle(ino, true, 5);
+    bench.tell();
+    assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
+    bench.check();
+}
+
+/// A row that cannot be read hid the newest versions: the file came to show an older one.
+#[test]
+fn a_file_never_shows_an_older_version_for_a_damaged_row() {
+    let bench = open_by_both();
+    let mut text = NOTE.to_owned();
+    for i in 0..4 {
+        text.push_str(&format!("Line {i}.\n"));
+        bench.read(VIM, "note.md");
+        bench.save(VIM, "note.md", &text);
+        bench.tell();
+    }
+    let (entity, ino) = (bench.entity("note.md"), bench.ino("note.md"));
+    let disk = bench.disk.clone();
+    bench.vault.close().unwrap();
+    drop(bench);
+    {
+        let db = Db::open(std::sync::Arc::new(disk.clone())).unwrap();
+        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        db.scan(Table::Versions, &entity.0, &mut |key, value| {
+            rows.push((key.to_vec(), value.to_vec()));
+            true
+        })
+        .unwrap();
+        let (key, value) = &mut rows[3];
+        value[30] ^= 1;
+        let mut batch = Batch::new();
+        batch.put(Table::Versions, key.as_slice(), value.clone());
+        // As after a crash before a merge was shown.
+        let mut noted = vec![2];
+        noted.extend(ino.to_be_bytes());
+        batch.put(Table::Pending, noted, vec![2]);
+        db.apply(&batch).unwrap();
+        db.close();
+    }
+    let bench = Bench::on(disk, Identity::Same);
+    for _ in 0..3 {
+        bench.vault.commit().unwrap();
+        assert_eq!(bench.text("note.md"), text);
+    }
+}

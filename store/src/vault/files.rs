@@ -82,7 +82,7 @@ impl Vault {
             let now = Time::now();
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
-            (state.untold, state.fresh) = (true, true);
+            (state.untold, state.fresh, state.on_present) = (true, true, false);
             if suid {
                 kill_suid(&mut state.meta);
             }
@@ -354,7 +354,8 @@ impl Vault {
         }
         let first = !state.meta_dirty;
         state.meta_dirty = true;
-        (state.untold, state.fresh) = (true, true);
+        // Whatever was put there before, this is somebody's own.
+        (state.untold, state.fresh, state.on_present) = (true, true, false);
         drop(guard);
         if first {
             self.mark_dirty(ino);

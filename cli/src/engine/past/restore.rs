@@ -47,20 +47,30 @@ pub(super) fn restore(
 fn chosen<'a>(
     target: &Target,
     versions: &'a [VersionInfo],
-    beyond: bool,
+    present: Option<usize>,
 ) -> Result<&'a VersionInfo, Failure> {
     if let Some(moment) = target.moment {
         return target.pick(moment, versions);
     }
-    let before = match (beyond, versions) {
-        (false, [before @ .., _]) => before,
-        _ => versions,
-    };
+    let before = present.map_or(versions, |place| &versions[..place]);
     before.iter().rev().find(|version| version.held).ok_or_else(|| {
         Failure::failed(format!(
             "{} has no version before the present one; “coffer log {0}” lists those that it has.",
             target.shown()
         ))
+    })
+}
+
+/// Which of its versions a file that holds nothing else shows; none: the merge of several.
+fn present(store: &Vault, of: Subject, versions: &[VersionInfo]) -> Result<Option<usize>, Failure> {
+    let last = versions.len().checked_sub(1);
+    Ok(match store.shows_as_told(store.shown_by(of)?)?.as_deref() {
+        Some([at]) => versions
+            .iter()
+            .position(|version| version.events.contains(at))
+            .or(last),
+        Some(_) => None,
+        None => last,
     })
 }
 
@@ -89,7 +99,8 @@ fn in_place(
         return Err(unsaved(target));
     }
     let merged = is_merged(store, store.shown_by(subject)?)?;
-    let version = chosen(target, &versions, merged)?;
+    let present = present(store, subject, &versions)?;
+    let version = chosen(target, &versions, present)?;
     let mut restored = Restored {
         path: WirePath(target.path.clone()),
         version: Some(version.number),
@@ -102,7 +113,7 @@ fn in_place(
         left: Vec::new(),
         apart: 0,
     };
-    if !merged && versions.last().is_some_and(|last| last.number == version.number) {
+    if present.is_some_and(|place| versions[place].number == version.number) {
         restored.unchanged = true;
         return Ok(restored);
     }
@@ -120,7 +131,7 @@ fn in_place(
         true => store.versions(subject)?[versions.len()..]
             .first()
             .map(|version| version.number),
-        false => versions.last().map(|version| version.number),
+        false => present.map(|place| versions[place].number),
     };
     Ok(restored)
 }
@@ -148,8 +159,11 @@ fn elsewhere(
 ) -> Result<Restored, Failure> {
     let (subject, _, versions) = target.file(store)?;
     let unsaved = is_unsaved(store, subject, &versions)?;
-    let beyond = unsaved || is_merged(store, ino)?;
-    let version = chosen(target, &versions, beyond)?;
+    let present = match unsaved {
+        true => None,
+        false => present(store, subject, &versions)?,
+    };
+    let version = chosen(target, &versions, present)?;
     let (place, folders) = place(store, path, announce)?;
     let like = store.stat(ino)?.meta;
     let made = copy(store, subject, version, like, &place)?.ok_or_else(|| taken(path))?;

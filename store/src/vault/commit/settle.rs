@@ -110,7 +110,7 @@ impl Vault {
             let _tree = self.tree.read();
             for (of, now, gone) in late {
                 if gone || self.rebound.lock().has_heir(&of.1) {
-                    self.told_late(of, now);
+                    self.told_late(of, now, gone);
                 }
             }
         }

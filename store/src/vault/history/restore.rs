@@ -9,6 +9,7 @@ use crate::event::{Body, Version};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::keys::Key;
 use crate::record::{Kept, Meta, Time, VersionRecord};
+use crate::text::TEXT_MAX;
 use crate::tree::{Kind, TreeError};
 use crate::vault::inode::{Inode, State};
 use crate::vault::texts::Stand;
@@ -62,11 +63,14 @@ impl Vault {
         // What was saved just now is a version, too. What is not is lost for good: bytes that came
         // since somebody asked whether there are any; those of a file without a name become none.
         self.capture(&inode, state);
-        self.keep_merge(&inode, state);
-        // Nor is it known what restoring means where others wrote what is not shown yet: that may be
-        // just what is restored.
-        if same && (state.fresh || state.meta.nlink == 0 || state.behind > 0) {
+        // Nor is it known what restoring means where others wrote what is not shown yet, because somebody
+        // writes here: that may be just what is restored.
+        let waits = state.behind > 0 && state.writers > 0;
+        if same && (state.fresh || state.meta.nlink == 0 || waits) {
             return Err(OpError::Errno(libc::EBUSY));
+        }
+        if same {
+            self.keep_merge(&inode, state);
         }
         let Some(content) = state.content.as_mut().filter(|_| same) else {
             return Err(OpError::Errno(libc::ESTALE));
@@ -76,16 +80,23 @@ impl Vault {
         let meta = &mut state.meta;
         (meta.perm, meta.xattrs) = (version.perm, version.xattrs);
         (meta.mtime, meta.ctime) = (now, now);
-        (state.meta_dirty, state.times_only) = (true, false);
-        (state.untold, state.fresh) = (true, true);
-        // It is made from what is there, whoever had what.
-        (state.on_present, state.program) = (true, None);
-        // Whoever has it open sees that from now on.
-        self.texts
-            .shows((whose.entity, inode.ino), &Stand::Next(inode.ino));
+        self.was_put(&inode, state);
         drop(guard);
         self.mark_dirty(inode.ino);
         Ok(inode.ino)
+    }
+
+    /// Something was put in the place of what a file was: of a text that is a version at once, made from
+    /// what was there, whoever had what. Whoever has it open sees it from now on.
+    pub(super) fn was_put(&self, inode: &Inode, state: &mut State) {
+        (state.meta_dirty, state.times_only) = (true, false);
+        (state.untold, state.fresh) = (true, true);
+        (state.on_present, state.program) = (true, None);
+        let file = (state.binding.entity(), inode.ino);
+        self.texts.shows(file, &Stand::Next(inode.ino));
+        if state.marks.text && (1..=TEXT_MAX as u64).contains(&state.size()) {
+            self.capture_now(inode, state);
+        }
     }
 
     /// A merge that is only shown is no version: it is to be one before something takes its place.
@@ -96,6 +107,7 @@ impl Vault {
             self.capture_now(inode, state);
             // Where there is no room for one more, it stays what its versions come to.
             (state.fresh, state.on_present) = (false, false);
+            (state.untold, state.meta_dirty) = (true, true);
         }
     }
 

@@ -6,9 +6,9 @@ use super::Publishing;
 use super::batches::Draft;
 use super::told::{ToldEntity, ToldVersion, replaced, version_of};
 use crate::content::Durable;
-use crate::event::{Body, EventKind, EventRef, Form, Version, content_aad};
+use crate::event::{Body, EVENT_MAX, EventKind, EventRef, Form, Version, content_aad};
 use crate::keys::seal;
-use crate::record::{BaseRef, Meta, Time};
+use crate::record::{BaseRef, Meta, Time, xattrs_len};
 use crate::text::TEXT_MAX;
 use crate::tree::Kind;
 use crate::vault::commit::{Item, Seen};
@@ -49,7 +49,8 @@ impl Publishing<'_> {
             }
             told.drafts.push(draft.serial);
             told.behind = false;
-            let is_whole = draft.is_text && draft.bytes.len() <= TEXT_MAX;
+            let beside = draft.meta.xattrs.as_deref().map_or(0, xattrs_len) + (64 << 10);
+            let is_whole = draft.is_text && draft.bytes.len() <= TEXT_MAX.min(EVENT_MAX - beside);
             if !is_whole {
                 // Its bytes are not kept: it is no version of its own.
                 let (draft, is) = (draft.serial, Vec::new());
@@ -190,6 +191,13 @@ impl Publishing<'_> {
                 }
                 self.attributes(item, seen, told);
                 return true;
+            }
+            (Telling::Whole, Some(_)) if told.at.is_some() => {
+                // How it is told may have been taken back since it was prepared.
+                let ready = seen.ready.last().and_then(Option::as_deref);
+                if !ready.is_some_and(Ready::is_whole) {
+                    return false;
+                }
             }
             (Telling::Whole, _) => {}
         }

@@ -217,9 +217,10 @@ impl Vault {
     /// An event has told of an entity, as a file had it at the commit's instant; the file is gone
     /// by now or stands for another. Whoever has the entity learns of the event. The tree is locked:
     /// nobody takes it over meanwhile.
-    pub(in crate::vault) fn told_late(&self, (ino, entity): (Ino, EntityId), told: &ToldEntity) {
+    pub(in crate::vault) fn told_late(&self, (ino, entity): (Ino, EntityId), told: &ToldEntity, gone: bool) {
         let named_by = told.stand();
-        let mut heard = false;
+        // What the file has still, its text has heard of already.
+        let mut heard = !gone;
         let heir = self.rebound.lock().heirs.get(&entity).copied();
         let heir = heir.and_then(|heir| self.inodes.lock().get(heir));
         if let Some(heir) = heir {
@@ -232,7 +233,9 @@ impl Vault {
                 }
                 state.meta_dirty = true;
                 // Together: else the step takes what was told for what is still to be.
-                self.texts.told(entity, ino, told.texts.clone());
+                if !heard {
+                    self.texts.told(entity, ino, told.texts.clone());
+                }
                 heard = true;
                 drop(state);
                 self.mark_dirty(heir.ino);

@@ -76,15 +76,18 @@ pub(super) fn shown_line(rows: &[VersionRecord]) -> Option<Line> {
 }
 
 impl Vault {
-    /// The rows of an entity's versions, as far as they can be read.
+    /// The rows of an entity's versions: all of them, since what is shown without one would be older.
     pub(super) fn rows_of_versions(
         &self,
         key: &Key,
         entity: &EntityId,
     ) -> Result<Vec<VersionRecord>, StoreError> {
-        let mut rows = Vec::new();
-        self.each_version(key, entity, &mut |_, row| rows.extend(row.ok()))?;
-        Ok(rows)
+        let (mut rows, mut failed) = (Vec::new(), None);
+        self.each_version(key, entity, &mut |_, row| match row {
+            Ok(row) => rows.push(row),
+            Err(error) => failed = Some(error),
+        })?;
+        failed.map_or(Ok(rows), Err)
     }
 
     /// Versions of an entity that nothing replaces, and that a file does not show which shows these.

@@ -8,7 +8,7 @@ use super::Merge;
 use crate::event::EventRef;
 use crate::ids::Ino;
 use crate::record::Time;
-use crate::text::{Splice, TEXT_MAX, splices};
+use crate::text::{Splice, TEXT_MAX, nearest, splices};
 use crate::vault::history::Subject;
 use crate::vault::history::list::Whose;
 use crate::vault::{OpError, Vault};
@@ -74,26 +74,32 @@ impl MergeTexts {
     /// What the present text of the file becomes if only what is kept counts; none if what was written
     /// since stands in the way.
     pub fn keeping(&self, keep: Keep, present: &str) -> Option<String> {
-        match keep {
-            Keep::Side(side) => take_back(&self.merged, self.sides.get(side)?, present),
-            Keep::All => match self.taken_back(present) {
-                Some(side) => take_back(&self.sides[side], &self.merged, present),
-                None => Some(present.to_owned()),
-            },
+        let to = match keep {
+            Keep::Side(side) => self.sides.get(side)?,
+            Keep::All => &self.merged,
+        };
+        match self.stands_on(present) {
+            from if from == to => Some(present.to_owned()),
+            from => take_back(from, to, present),
         }
     }
 
-    /// The side that the present text has alone: nothing of what the others changed is in it. None also
-    /// where nothing of any is.
+    /// What the present text was made of: the merge, or what one side had, or what they began with, if
+    /// any was taken back before.
+    fn stands_on(&self, present: &str) -> &str {
+        let sides = self.sides.iter().map(String::as_str);
+        let all: Vec<&str> = std::iter::once(self.base.as_str())
+            .chain(sides)
+            .chain([self.merged.as_str()])
+            .collect();
+        nearest(&all, present).map_or(&self.merged, |place| all[place])
+    }
+
+    /// The side that the present text stands on alone, if one was kept; else none.
     pub fn taken_back(&self, present: &str) -> Option<usize> {
-        let alone = (0..self.sides.len()).filter(|side| {
-            let is_other = self.sides[*side] != self.merged;
-            is_other && self.keeping(Keep::Side(*side), present).as_deref() == Some(present)
-        });
-        match alone.collect::<Vec<_>>()[..] {
-            [side] => Some(side),
-            _ => None,
-        }
+        let on = self.stands_on(present);
+        let is_one = |side: &String| side == on && *side != self.merged && *side != self.base;
+        self.sides.iter().position(is_one)
     }
 }
 
@@ -105,10 +111,15 @@ fn touch(a: &Splice<'_>, b: &Splice<'_>) -> bool {
 /// Whether it cannot be said what both together come to.
 fn clash(a: &Splice<'_>, b: &Splice<'_>) -> bool {
     let (a_end, b_end) = (a.at + a.delete, b.at + b.delete);
+    // Words that are put in beside words that were replaced may be the same words.
+    let within = |at: usize, of: &Splice<'_>, end: usize| match of.insert.is_empty() {
+        true => of.at < at && at < end,
+        false => of.at <= at && at <= end,
+    };
     match (a.delete, b.delete) {
         (0, 0) => a.at == b.at,
-        (0, _) => b.at < a.at && a.at < b_end,
-        (_, 0) => a.at < b.at && b.at < a_end,
+        (0, _) => within(a.at, b, b_end),
+        (_, 0) => within(b.at, a, a_end),
         _ => a.at < b_end && b.at < a_end,
     }
 }
@@ -220,10 +231,7 @@ impl Vault {
             .map_err(OpError::from)?;
         let now = Time::now();
         (state.meta.mtime, state.meta.ctime) = (now, now);
-        (state.meta_dirty, state.times_only) = (true, false);
-        (state.untold, state.fresh) = (true, true);
-        // It is made from what is there, whoever had what.
-        (state.on_present, state.program) = (true, None);
+        self.was_put(&inode, state);
         drop(guard);
         self.mark_dirty(inode.ino);
         Ok(Undone::Done(inode.ino))
@@ -232,7 +240,7 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
-    use super::take_back;
+    use super::{Keep, MergeTexts, take_back};
 
     const MERGED: &str = "# Garden\n\nPlant the garlic in late October.\n\nBuy bread, butter and milk.\n";
     const KEPT: &str = "# Garden\n\nPlant the garlic in late October.\n\nBuy bread and milk.\n";
@@ -278,5 +286,58 @@ mod tests {
         assert_eq!(take_back(merged, kept, "a\nx\nc\n"), None);
         assert_eq!(take_back(merged, kept, kept).as_deref(), Some(kept));
         assert_eq!(take_back("", "a", "").as_deref(), Some("a"));
+    }
+
+    /// One side was kept, then the other, without both in between: nothing of either was left, and
+    /// nothing brought it back.
+    #[test]
+    fn sides_are_kept_one_after_the_other() {
+        let sides = [
+            "one and\ntwo\nthree\n",
+            "one\ntwo\nthree or\n",
+            "one\ntwo, too\nthree\n",
+        ];
+        for count in [2, 3] {
+            let mut merged = "one and\ntwo\nthree or\n".to_owned();
+            if count == 3 {
+                merged = merged.replace("two", "two, too");
+            }
+            let texts = MergeTexts {
+                base: "one\ntwo\nthree\n".into(),
+                merged: merged.clone(),
+                sides: sides[..count].iter().map(|side| (*side).to_owned()).collect(),
+            };
+            let mut present = merged.clone();
+            for side in [0, 1, 0, count - 1] {
+                present = texts.keeping(Keep::Side(side), &present).unwrap();
+                assert_eq!(present, sides[side], "of {count}");
+                let since = format!("{present}since\n");
+                let other = texts.keeping(Keep::Side(1 - side.min(1)), &since).unwrap();
+                assert_eq!(other, format!("{}since\n", sides[1 - side.min(1)]));
+            }
+            assert_eq!(texts.keeping(Keep::All, &present).unwrap(), merged);
+            assert_eq!(texts.keeping(Keep::All, &merged).unwrap(), merged);
+            assert_eq!(texts.keeping(Keep::All, &texts.base).unwrap(), merged);
+        }
+    }
+
+    /// What was taken back already, and then written on beside, was taken back once more: twice there.
+    #[test]
+    fn what_is_back_comes_back_once() {
+        let texts = MergeTexts {
+            base: "a\nb\nc\n".into(),
+            merged: "a, and\nc\n".into(),
+            sides: vec!["a, and\nb\nc\n".into(), "a\nc\n".into()],
+        };
+        for since in [
+            "a, and\nb\ncc\n",
+            "aa, and\nb\nc\n",
+            "a, and\nb b\nc\n",
+            "x\na, and\nb\nc\n",
+        ] {
+            let again = texts.keeping(Keep::Side(0), since);
+            assert_eq!(again.as_deref(), Some(since));
+            assert_eq!(texts.taken_back(since), Some(0));
+        }
     }
 }
