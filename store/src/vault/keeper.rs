@@ -227,9 +227,11 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         let woven = weaving.elapsed();
         let committing = Instant::now();
         let result = vault.commit_with(&mut vault.committer.lock(), Scope::Timer);
-        // Where saves follow each other closely, telling takes a small part of the time.
-        let rest = (committing.elapsed() * TELL_PART).clamp(TELL_REST, TICK);
-        tell_from = Instant::now() + rest.max(2 * woven);
+        // Where saves follow each other closely, telling takes a small part of the time; unless so much is
+        // kept in memory for it that soon there is no room for more.
+        let part = if vault.drafts.is_crowded() { 2 } else { TELL_PART };
+        let rest = ((committing.elapsed() + woven) * part).clamp(TELL_REST, TICK);
+        tell_from = Instant::now() + rest;
         signals.room.notify_all();
         if result.is_ok() {
             vault.show_safely(); // the next commit stores it

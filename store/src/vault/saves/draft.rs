@@ -60,6 +60,11 @@ impl Drafts {
         self.bytes.fetch_sub(draft.bytes.len() as u64, Ordering::Relaxed);
     }
 
+    /// Whether there are so many that they should be told soon.
+    pub(in crate::vault) fn is_crowded(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > BYTES_MAX / 4
+    }
+
     /// The name of the process that a thread belongs to.
     pub(in crate::vault) fn program(&self, who: Process) -> Option<Arc<str>> {
         let (_, name) = self.look_up(who)?;
