@@ -290,6 +290,10 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.inner.read(ino, handle, offset, size, out)
     }
 
+    fn append(&self, ino: Ino, handle: Handle, data: &[u8], kill_suid: bool) -> Result<u64> {
+        self.inner.append(ino, handle, data, kill_suid)
+    }
+
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32> {
         self.inner.write(ino, handle, offset, data, kill_suid)
     }

@@ -114,7 +114,7 @@ pub struct OpenMode {
     pub write: bool,
     /// To run it, which may be permitted though reading is not.
     pub execute: bool,
-    /// Every write goes to the end (the kernel sends the offset; local writers race only within one kernel).
+    /// Every write goes to the end, by [`FileSystem::append`]: where the kernel sees the end may be over.
     pub append: bool,
     /// Cut to nothing at open.
     pub truncate: bool,
@@ -270,6 +270,13 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Writes all of `data`; `kill_suid` says to clear set-id bits. What is refused is refused
     /// now: close(2) is not told of, and reports nothing.
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32>;
+    /// Writes all of `data` at the end of the file, wherever that is by now: the kernel may not know yet
+    /// that the file was changed past it. Returns where that was.
+    fn append(&self, ino: Ino, handle: Handle, data: &[u8], kill_suid: bool) -> Result<u64> {
+        let end = self.getattr(ino)?.size;
+        self.write(ino, handle, end, data, kill_suid)?;
+        Ok(end)
+    }
     /// Whether [`FileSystem::flush`] is to be called when a descriptor of this handle is closed.
     fn wants_flush(&self, _ino: Ino, _handle: Handle) -> bool {
         false

@@ -331,6 +331,11 @@ impl FileSystem for CofferFs {
         Ok(data.len() as u32)
     }
 
+    fn append(&self, ino: Ino, _handle: Handle, data: &[u8], kill_suid: bool) -> Result<u64> {
+        self.touch();
+        self.vault.append(ino, data, kill_suid).map_err(errno)
+    }
+
     fn wants_flush(&self, ino: Ino, handle: Handle) -> bool {
         handle & WRITES != 0 && self.vault.is_saved_by_closing(ino)
     }

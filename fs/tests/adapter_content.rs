@@ -15,6 +15,7 @@ use adapter_bed::memory::Memory;
 use adapter_bed::{Here, LATE_WRITES, There, point, possible};
 use coffer_fs::adapter::ServeOptions;
 use coffer_fs::mount::MountOptions;
+use coffer_fs::types::{Caller, FileSystem, ROOT, SetAttr};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, StatxFlags, Timespec, Timestamps};
 use rustix::mm::{MapFlags, MsyncFlags, ProtFlags};
 
@@ -380,4 +381,45 @@ fn ranges() {
     let hole = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(0)).unwrap();
     let past = rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(10)).unwrap_err();
     assert_eq!((hole, past), (10, rustix::io::Errno::NXIO));
+}
+
+/// A file grew, or shrank, past the kernel, as when it comes to show a merge. What a program appended
+/// before the kernel knew went where the end had been: over others' bytes, or behind a hole.
+#[test]
+fn what_is_appended_goes_to_the_end_that_is() {
+    if !possible() {
+        return;
+    }
+    let memory = Arc::new(Memory::default());
+    let here = Here::new(memory.clone(), &MountOptions::default(), ServeOptions::default());
+    let path = here.path("file");
+    for (behind, expected) in [
+        ("one\nand two\n", "one\nand two\nthree\n"),
+        ("o\n", "o\nthree\n"),
+    ] {
+        for cached in [false, true] {
+            fs::write(&path, "one\n").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+            let reader = cached.then(|| File::open(&path).unwrap());
+            let mut file = OpenOptions::new().append(true).read(cached).open(&path).unwrap();
+            let ino = memory.lookup(ROOT, b"file").unwrap().ino;
+            let size = Some(behind.len() as u64);
+            let set = SetAttr {
+                size,
+                ..SetAttr::default()
+            };
+            memory.setattr(Caller::default(), ino, None, set).unwrap();
+            memory.write(ino, 0, 0, behind.as_bytes(), false).unwrap();
+            file.write_all(b"three\n").unwrap();
+            let mut bytes = Vec::new();
+            memory.read(ino, 0, 0, 100, &mut bytes).unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{cached}");
+            drop((file, reader));
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while fs::read_to_string(&path).unwrap_or_default() != expected {
+                assert!(std::time::Instant::now() < until, "the kernel never learns of it");
+                thread::yield_now();
+            }
+        }
+    }
 }

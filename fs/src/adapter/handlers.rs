@@ -340,7 +340,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -350,13 +350,33 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
             }
             let kill_suid = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
             let stale = kill_suid && self.has_set_id(ino.0);
-            let written = match self.fs.write(ino.0, handle.0, offset, data, kill_suid) {
-                Ok(written) => written,
+            let cached = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+            let appends = !cached && flags.0 & libc::O_APPEND != 0;
+            let done = match appends {
+                true => {
+                    let at = self.fs.append(ino.0, handle.0, data, kill_suid);
+                    at.map(|at| (at, data.len() as u32))
+                }
+                false => {
+                    let written = self.fs.write(ino.0, handle.0, offset, data, kill_suid);
+                    written.map(|written| (offset, written))
+                }
+            };
+            let (at, written) = match done {
+                Ok(done) => done,
                 Err(error) => return reply.error(errno(error)),
             };
+            if at != offset {
+                // The file was changed past the kernel, which has put these bytes where the end was, and
+                // holds that page until it has the answer.
+                reply.written(written);
+                let (offset, len) = (at.min(offset), 0);
+                self.invalidator
+                    .invalidate(ino.0, What::Pages { offset, len }, || {});
+                return;
+            }
             // What comes out of the page cache needs no invalidation, and one would wait
             // for this very answer.
-            let cached = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
             let what = if !cached && written > 0 && self.opens.must_invalidate(ino.0, handle.0) {
                 What::Pages {
                     offset,

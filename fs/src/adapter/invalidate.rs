@@ -21,7 +21,7 @@ pub(super) enum What {
     Pages {
         /// First byte.
         offset: u64,
-        /// How many; at least one.
+        /// How many; 0: to the end.
         len: u64,
     },
     /// A folder's listing, and these names in it.

@@ -138,6 +138,11 @@ impl FileSystem for WithHistory {
         }
     }
 
+    fn append(&self, ino: Ino, handle: Handle, data: &[u8], kill_suid: bool) -> Result<u64> {
+        refuse(ino)?;
+        self.inner.append(ino, handle, data, kill_suid)
+    }
+
     fn write(&self, ino: Ino, handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32> {
         refuse(ino)?;
         self.inner.write(ino, handle, offset, data, kill_suid)

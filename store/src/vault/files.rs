@@ -215,6 +215,23 @@ impl Vault {
         })
     }
 
+    /// Writes all of `data` at the end of the file; returns where that was.
+    ///
+    /// # Errors
+    /// As [`Vault::write`].
+    pub fn append(&self, ino: Ino, data: &[u8], suid: bool) -> Result<u64, OpError> {
+        self.writable()?;
+        self.wait_for_room()?;
+        self.edit_with(ino, suid, |content, owner| {
+            let end = content.size();
+            content.write(owner, end, data)?;
+            if content.memory().max(content.held()) > SPILL {
+                content.spill_over(owner)?;
+            }
+            Ok(end)
+        })
+    }
+
     /// Makes a range zeros. Unless `keep_size`, the file grows to the range's end.
     ///
     /// # Errors
