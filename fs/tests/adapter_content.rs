@@ -393,10 +393,7 @@ fn what_is_appended_goes_to_the_end_that_is() {
     let memory = Arc::new(Memory::default());
     let here = Here::new(memory.clone(), &MountOptions::default(), ServeOptions::default());
     let path = here.path("file");
-    for (behind, expected) in [
-        ("one\nand two\n", "one\nand two\nthree\n"),
-        ("o\n", "o\nthree\n"),
-    ] {
+    for (behind, expected) in [("one\nand two\n", "one\nand two\nthree\n"), ("o\n", "o\nthree\n")] {
         for cached in [false, true] {
             fs::write(&path, "one\n").unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");

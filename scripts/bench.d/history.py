@@ -28,6 +28,7 @@ EDITS, QUICK_EDITS = 1_000, 100
 ANNOUNCED, QUICK_ANNOUNCED = 1_000, 100
 NOTES, QUICK_NOTES = 10_000, 1_000
 FIRST = 100          # edits before those whose room is measured
+PACE = 250           # saves in a row, as fast as they go
 ASKED = 9            # times that log and show are asked; the median is shown
 PATIENCE = 60.0      # seconds for anything to show
 REST = 0.7           # seconds between two saves by a person who is quick
@@ -99,6 +100,8 @@ def asked(system, load, many):
             text = prose(rng, 4_000)
         text = edited(rng, text)
         save(system.mnt / name, text)
+        if number % PACE == PACE - 1:  # more at a time are not all kept in memory
+            until("recording what was saved", lambda n=number: versions(system, name) == n + 1)
     until("recording what was saved", lambda: versions(system, name) == many)
     settle(load, system)
     coffer, path = system.bin / "coffer", system.mnt / name

@@ -51,6 +51,7 @@ type Program = (Process, Arc<str>);
 pub(crate) struct Drafts {
     serial: AtomicU64,
     bytes: AtomicU64,
+    count: AtomicU64,
     programs: parking_lot::Mutex<HashMap<Process, (Instant, Program)>>,
 }
 
@@ -58,11 +59,13 @@ impl Drafts {
     /// One is told or given up.
     pub(in crate::vault) fn forget(&self, draft: &Draft) {
         self.bytes.fetch_sub(draft.bytes.len() as u64, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether there are so many that they should be told soon.
     pub(in crate::vault) fn is_crowded(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) > BYTES_MAX / 4
+        let many = self.count.load(Ordering::Relaxed) > COUNT_MAX as u64 / 4;
+        many || self.bytes.load(Ordering::Relaxed) > BYTES_MAX / 4
     }
 
     /// The name of the process that a thread belongs to.
@@ -149,6 +152,7 @@ impl Vault {
             bytes = Vec::new();
         }
         self.drafts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.drafts.count.fetch_add(1, Ordering::Relaxed);
         let maker = state.made.map_or(0, |(_, maker)| maker);
         let on_present = std::mem::replace(&mut state.on_present, false);
         let who = match state.writer {
