@@ -69,7 +69,10 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
             return reply.attr(&Duration::ZERO, &attributes(&played(ino.0, Kind::Folder)));
         }
         self.guard(|| match self.fs.getattr(ino.0) {
-            Ok(attr) => reply.attr(&self.ttl(ino.0), &attributes(&attr)),
+            Ok(attr) => {
+                let ttl = self.ttl(ino.0);
+                self.once_told(&[ino.0], move || reply.attr(&ttl, &attributes(&attr)));
+            }
             Err(error) => reply.error(errno(error)),
         });
     }
@@ -112,7 +115,14 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
                 .setattr(caller(request), ino.0, handle.map(|handle| handle.0), set)
             {
                 Ok(attr) => {
-                    reply.attr(&self.options.ttl, &attributes(&attr));
+                    let ttl = self.options.ttl;
+                    let answer = move || reply.attr(&ttl, &attributes(&attr));
+                    match set.size {
+                        // Until it has the answer, the kernel writes no page of the file out, and forgetting a
+                        // dirty one waits for that. It is cut to this size anyway.
+                        Some(_) => answer(),
+                        None => self.once_told(&[ino.0], answer),
+                    }
                     if self.is_shut(&attr, &set) {
                         self.forget_listing(ino.0);
                     }
@@ -265,7 +275,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
                     let answer = self.open_flags(ino.0, handle, mode, flags.0);
                     let reply = move || reply.opened(FileHandle(handle), answer);
                     match stale {
-                        false => reply(),
+                        // Who truncates it has no pages, and no size but 0.
+                        false if mode.truncate => reply(),
+                        false => self.once_told(&[ino.0], reply),
                         true => self.invalidator.invalidate(ino.0, What::Attributes, reply),
                     }
                 }
@@ -298,8 +310,10 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
                 Err(error) => reply.error(errno(error)),
                 Ok((attr, handle)) => {
                     let answer = self.open_flags(attr.ino, handle, mode, flags);
-                    let handle = FileHandle(handle);
-                    reply.created(&self.options.ttl, &attributes(&attr), GENERATION, handle, answer);
+                    let (handle, ttl) = (FileHandle(handle), self.options.ttl);
+                    self.once_told(&[attr.ino], move || {
+                        reply.created(&ttl, &attributes(&attr), GENERATION, handle, answer);
+                    });
                 }
             }
         });
@@ -477,7 +491,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         mut reply: ReplyDirectoryPlus,
     ) {
         self.guard(|| {
-            let mut given = false;
+            let mut given = Vec::new();
             // Whoever may list a folder need not be let through to what is in it.
             let through =
                 self.options.kernel_checks || self.fs.access(ino.0, Access(Access::EXECUTE)).is_ok();
@@ -490,13 +504,15 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
                 };
                 let ino = INodeNo(entry.ino);
                 let full = reply.add(ino, entry.cookie, child, &ttl, &attr, GENERATION);
-                given |= !full;
+                if !full {
+                    given.push(entry.ino);
+                }
                 !full
             });
             match listed {
                 // What was given counts as looked up, so the kernel must get it.
-                Err(error) if !given => reply.error(errno(error)),
-                _ => reply.ok(),
+                Err(error) if given.is_empty() => reply.error(errno(error)),
+                _ => self.once_told(&given, move || reply.ok()),
             }
         });
     }
