@@ -330,7 +330,7 @@ impl FileSystem for CofferFs {
 
     fn append(&self, ino: Ino, _handle: Handle, data: &[u8], kill_suid: bool) -> Result<u64> {
         self.touch();
-        self.vault.append(ino, data, kill_suid).map_err(errno)
+        self.vault.write(ino, None, data, kill_suid).map_err(errno)
     }
 
     fn wants_flush(&self, ino: Ino, handle: Handle) -> bool {
