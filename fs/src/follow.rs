@@ -123,7 +123,13 @@ impl Heard {
                     self.more.wait(&mut untold);
                 }
                 let ended = untold.ended;
-                std::mem::replace(&mut *untold, Untold { ended, ..Untold::default() })
+                std::mem::replace(
+                    &mut *untold,
+                    Untold {
+                        ended,
+                        ..Untold::default()
+                    },
+                )
             };
             let Some(vault) = vault.upgrade() else { return };
             if untold.is_empty() {
@@ -135,10 +141,11 @@ impl Heard {
             for (ino, folder, name) in names {
                 nameless.remove(&ino);
                 let at = Place::new(folder, name);
-                self.announcer.announce_marked(match untold.merged.contains(&ino) {
-                    true => Change::Content { at, ino },
-                    false => Change::Attributes { at, ino },
-                });
+                self.announcer
+                    .announce_marked(match untold.merged.contains(&ino) {
+                        true => Change::Content { at, ino },
+                        false => Change::Attributes { at, ino },
+                    });
             }
             for ino in nameless {
                 self.announcer.announce_nameless(ino);
@@ -189,7 +196,10 @@ mod tests {
         for _ in 0..1000 {
             assert!(!say(&mut untold, &[5], &[6, 7]));
         }
-        assert!(say(&mut untold, &[6], &[]), "other bytes are more than other attributes");
+        assert!(
+            say(&mut untold, &[6], &[]),
+            "other bytes are more than other attributes"
+        );
         assert_eq!((untold.merged.len(), untold.touched.len()), (2, 2));
         assert_eq!(untold.files(), HashSet::from([5, 6, 7]));
     }

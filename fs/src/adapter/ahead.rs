@@ -13,8 +13,8 @@
 //! before it was last told to forget.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use fuser::{INodeNo, Notifier};
@@ -118,7 +118,13 @@ impl Waiting {
             ahead: ahead.clone(),
             answers: receiver,
         };
-        (Waiting { ahead, answers: sender }, forgetter)
+        (
+            Waiting {
+                ahead,
+                answers: sender,
+            },
+            forgetter,
+        )
     }
 
     /// Gives an answer that lets the kernel use these files, or says how long they are: at once, or after it

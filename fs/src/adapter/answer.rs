@@ -85,7 +85,9 @@ impl<F: FileSystem> Adapter<F> {
         match made {
             Ok(attr) => {
                 let ttl = self.ttl(attr.ino);
-                self.once_told(&[attr.ino], move || reply.entry(&ttl, &attributes(&attr), GENERATION));
+                self.once_told(&[attr.ino], move || {
+                    reply.entry(&ttl, &attributes(&attr), GENERATION)
+                });
             }
             Err(error) => reply.error(errno(error)),
         }

@@ -157,7 +157,13 @@ pub fn serve<F: FileSystem>(
     let ahead = Arc::new(Ahead::default());
     let (waiting, forgetter) = Waiting::new(ahead.clone());
     let (announcer, queue) = Announcer::new(fs.clone(), stage.clone(), reads.clone(), ahead);
-    let adapter = Adapter::new(fs, options, (invalidator, waiting), (stage, reads), panics.clone());
+    let adapter = Adapter::new(
+        fs,
+        options,
+        (invalidator, waiting),
+        (stage, reads),
+        panics.clone(),
+    );
     let session = fuser::Session::from_fd(adapter, fuse_fd, SessionACL::All, config)?;
     let notifier = session.notifier();
     let invalidating = thread::Builder::new()
