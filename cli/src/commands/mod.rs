@@ -33,6 +33,7 @@ use crate::password::{self, Given};
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui::Ui;
+use crate::wire::Plain;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
@@ -199,8 +200,8 @@ fn within<T>(vault: Vault, work: impl FnOnce(&Vault) -> Result<T, Failure>) -> R
 ///
 /// # Errors
 /// When the daemon is of another mind about its shape.
-fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(|_| {
+fn understood<T: DeserializeOwned>(answer: Plain) -> Result<T, Failure> {
+    serde_json::from_str(answer.get()).map_err(|_| {
         Failure::failed("The vault's daemon gave an answer that makes no sense; is it another version?")
     })
 }
