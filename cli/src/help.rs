@@ -58,8 +58,8 @@ No listing shows “.coffer”.";
 
 /// Below “coffer merges”.
 pub(crate) const MERGES: &str = "\
-A merge is named by its file and the versions that came together in it, as in note.md@4+5. Such a
-name always means that one; a merge that somebody has written on in has a new one.
+A merge is named by its file and the versions that came together in it, as in note.md@4+5.
+Such a name always means that one; a merge that somebody has written on in has a new one.
   coffer merges                     the merges of all files
   coffer merges note.md             those of one file
   coffer merges --diff note.md@4+5  what each side of one did
