@@ -21,7 +21,7 @@ use crate::paths;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::ui;
-use crate::wire::{Ending, Origin, Reply, WirePath};
+use crate::wire::{self, Ending, Origin, Reply, WirePath};
 use control::{Published, Socket};
 use guardian::Guardian;
 use jobs::Shared;
@@ -98,7 +98,7 @@ impl Requester {
     fn hears(self, result: Result<bool, Failure>) {
         let reply = match result {
             Ok(locked) => Reply::Done {
-                answer: serde_json::json!({ "locked": locked }),
+                answer: wire::plain(&serde_json::json!({ "locked": locked })),
                 secrets: Vec::new(),
             },
             Err(failure) => Reply::Failed(failure),
