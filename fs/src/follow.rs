@@ -102,7 +102,8 @@ impl Heard {
         let changes = self.changes.lock();
         for changes in changes.try_iter() {
             // Each time anew: it was perhaps forgotten since the last.
-            changes.merged.iter().for_each(|ino| self.announcer.mark(*ino));
+            let others = changes.merged.iter().chain(&changes.put);
+            others.for_each(|ino| self.announcer.mark(*ino));
             if self.untold.lock().take_in(&changes) {
                 self.more.notify_one();
             }
