@@ -63,9 +63,14 @@ pub fn format(name: &str) -> Again {
     found.expect("tests name formats that are there").1
 }
 
+/// How a batch begins, and its events, each with the place of its payload.
+pub type Events = (BatchHeader, Vec<(Event, Option<usize>)>);
+/// What a batch lacks, and where the payload of each event lay, with its length.
+pub type Lacking = (Vec<Hole>, Vec<(u32, u32)>);
+
 /// The events of a batch, each with where its payload lies in these bytes, if it is there; none if
 /// they are no batch, or one without events.
-pub fn events(bytes: &[u8]) -> Option<(BatchHeader, Vec<(Event, Option<usize>)>)> {
+pub fn events(bytes: &[u8]) -> Option<Events> {
     let mut walk = Walk::new(bytes).ok()?;
     let header = *walk.header();
     let place = |found: Found| {
@@ -82,7 +87,7 @@ pub fn events(bytes: &[u8]) -> Option<(BatchHeader, Vec<(Event, Option<usize>)>)
 
 /// What a batch lacks, and where the payload of each event lay in it as it was made, with its length;
 /// none if it is none.
-pub fn holes(bytes: &[u8]) -> Option<(Vec<Hole>, Vec<(u32, u32)>)> {
+pub fn holes(bytes: &[u8]) -> Option<Lacking> {
     let mut walk = Walk::new(bytes).ok()?;
     let place = |found: Found| (found.sealed_at, found.event.head.sealed.len);
     let places = walk
