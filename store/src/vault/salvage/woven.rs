@@ -33,29 +33,40 @@ impl Told {
         let mut order: Vec<usize> = (0..past.len()).collect();
         order.sort_by_key(|place| (past[*place].0.lamport, past[*place].0.at));
         let mut within: HashSet<EventRef> = [began].into_iter().collect();
-        let mut is_whole = true;
-        for place in order {
-            let (newest, parents) = &past[place];
-            if place == genesis || !parents.iter().any(|parent| within.contains(parent)) {
-                continue;
-            }
-            let maker = |serial| Maker {
-                chain: newest.at.chain,
-                serial,
-            };
-            let change = match open(place).map(|version| version.body) {
-                Some(Body::Change { serial, bytes }) => Change::open(&bytes, maker(serial), began).ok(),
-                Some(Body::Same) => {
-                    within.insert(newest.at);
-                    continue;
+        order.retain(|place| *place != genesis);
+        let mut is_whole;
+        // Lamport times in a batch that is damaged may be too low or too high: what lacks something is
+        // tried again when there is more.
+        loop {
+            let before = order.len();
+            is_whole = true;
+            order.retain(|place| {
+                let (newest, parents) = &past[*place];
+                if !parents.iter().any(|parent| within.contains(parent)) {
+                    return true;
                 }
-                // A version with its bytes: of another text, or of none.
-                Some(_) => continue,
-                None => None,
-            };
-            // What builds on one that is missing is missing too.
-            within.insert(newest.at);
-            is_whole &= change.is_some_and(|change| document.apply(&[change]).is_ok());
+                let maker = |serial| Maker {
+                    chain: newest.at.chain,
+                    serial,
+                };
+                let is_in = match open(*place).map(|version| version.body) {
+                    Some(Body::Change { serial, bytes }) => {
+                        let change = Change::open(&bytes, maker(serial), began).ok();
+                        change.is_some_and(|change| document.apply(&[change]).is_ok())
+                    }
+                    Some(Body::Same) => true,
+                    // A version with its bytes: of another text, or of none.
+                    Some(_) => return false,
+                    None => false,
+                };
+                // What builds on one that is missing is missing too.
+                within.insert(newest.at);
+                is_whole &= is_in;
+                !is_in
+            });
+            if order.is_empty() || order.len() == before {
+                break;
+            }
         }
         let bytes = document.text().ok()?.into_bytes();
         Some(Woven { bytes, is_whole })
