@@ -346,3 +346,28 @@ fn the_choice_among_fifty_megabytes_ends() {
     assert_eq!(nearest(&shown, &new), Some(17));
     println!("50 candidates of {} bytes: {:?}", base.len(), start.elapsed());
 }
+
+/// Guards the choice between two versions that an editor was certainly shown: the nearer one, but not where
+/// words that came with the newer one would be there twice; and never so that words would be lost.
+#[test]
+fn the_nearer_one_doubles_nothing() {
+    let place = |all: &[&str], now: &str, new: &str| {
+        let had: Vec<Had<'_>> = all.iter().map(|text| Had { text, shown: true }).collect();
+        likeliest(&had, now, new)
+    };
+    let long = "A paragraph that is so long that it is more than what took its place.\n";
+    let was = format!("Groceries\n\n{long}\nEnd\n");
+    let now = "Groceries\n\nBuy eggs.\n\nEnd\n";
+    // The paragraph is put back beside what took its place.
+    let both = format!("Groceries\n\n{long}Buy eggs.\n\nEnd\n");
+    assert_eq!(place(&[&was, now], now, &both), Some(1));
+    // Whoever never had the newer one: what it has of its own would be lost.
+    let more = was.replace("End", "The end");
+    assert_eq!(place(&[&was, now], now, &more), Some(0));
+    // Others took something out, and this one says nothing of it: it stays out.
+    let shorter = "Groceries\n\nEnd\n";
+    assert_eq!(place(&[&was, shorter], shorter, &more), Some(0));
+    // Of two that are as near, the newest.
+    assert_eq!(place(&["a b\n", "a c\n"], "a c\n", "a d\n"), Some(1));
+    assert_eq!(place(&["a c\n", "a b\n"], "a b\n", "a d\n"), Some(1));
+}

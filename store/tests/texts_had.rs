@@ -427,3 +427,30 @@ fn what_is_put_back_under_an_open_handle_was_shown() {
         assert_eq!(bench.text("note.md"), "five\n", "{case}");
     }
 }
+
+/// A process with two handles, of an older version and of the newest: what it put back beside the newest
+/// words was taken for an edit of the older version, and those words were there twice.
+#[test]
+fn of_two_handles_the_newer_one_counts_where_words_would_double() {
+    let long = "A paragraph that is so long that it is more than what took its place.\n";
+    let was = format!("Groceries\n\n{long}\nEnd\n");
+    let bench = Bench::new();
+    bench.save(VIM, "note.md", &was);
+    bench.tell();
+    let ino = bench.ino("note.md");
+    let open = |handle| {
+        let how = (false, false, false);
+        bench.vault.open_handle(BASH, ino, how, handle).unwrap();
+    };
+    open(71);
+    bench.read(EMACS, "note.md");
+    bench.save(EMACS, "note.md", "Groceries\n\nBuy eggs.\n\nEnd\n");
+    bench.tell();
+    open(72);
+    let both = format!("Groceries\n\n{long}Buy eggs.\n\nEnd\n");
+    bench.save(BASH, "note.md", &both);
+    bench.tell();
+    bench.tell();
+    assert_eq!(bench.text("note.md"), both);
+    bench.check();
+}

@@ -215,3 +215,62 @@ fn the_author_decides() {
     assert_eq!(pair.one.forms("data.bin"), [Blob, Text]);
     pair.check();
 }
+
+/// A file of two names was of the kind of the last one that it got, or of whichever came last when the list
+/// was set.
+#[test]
+fn of_several_names_one_of_a_text_is_enough() {
+    let root = coffer_store::ids::ROOT;
+    for (first, second) in [("x.md", "x.bin"), ("x.bin", "x.md")] {
+        let bench = Bench::new();
+        bench.save(VIM, first, "one\n");
+        bench.tell();
+        bench
+            .vault
+            .link(bench.ino(first), root, second.as_bytes())
+            .unwrap();
+        let last = |bench: &Bench, name: &str, text: &str| {
+            bench.save(VIM, name, text);
+            bench.tell();
+            assert_eq!(
+                bench.version(name, bench.versions(name).len() as u64),
+                text.as_bytes()
+            );
+            bench.forms(name).pop().unwrap()
+        };
+        assert_eq!(last(&bench, first, "two\n"), Text, "{first}, {second}");
+        // Whichever list comes: by all names.
+        for (list, form) in [
+            ("*.bin", Text),
+            ("*.rs", Blob),
+            ("*.md", Text),
+            ("*.rs", Blob),
+            ("*.bin *.md", Text),
+        ] {
+            bench.vault.set_text_names(Some(&names(list))).unwrap();
+            assert_eq!(
+                last(&bench, second, &format!("{list}\n")),
+                form,
+                "{list}: {first}, {second}"
+            );
+        }
+        bench.vault.set_text_names(None).unwrap();
+        assert_eq!(last(&bench, first, "three\n"), Text);
+        // Without the text's name it is none any more, at once and after a crash in between.
+        bench.vault.remove(root, b"x.md", false).unwrap();
+        bench.vault.sync(bench.ino("x.bin")).unwrap();
+        let after = bench.crashed();
+        for bench in [&bench, &after] {
+            assert_eq!(last(bench, "x.bin", "four\n"), Blob, "{first}, {second}");
+            // And with another again.
+            bench.vault.link(bench.ino("x.bin"), root, b"y.bin").unwrap();
+            assert_eq!(last(bench, "x.bin", "five\n"), Blob);
+            bench
+                .vault
+                .rename((root, b"y.bin"), (root, b"y.md"), false)
+                .unwrap();
+            assert_eq!(last(bench, "x.bin", "six\n"), Text);
+            bench.check();
+        }
+    }
+}

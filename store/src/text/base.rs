@@ -66,8 +66,8 @@ pub struct Had<'a> {
 /// from the oldest to the newest; none only if there are none. `now` is the newest text, with
 /// everybody's words.
 ///
-/// What `new` is exactly decides, then what is [`nearest`] of those that the editor was shown. That
-/// one is given up for one that it was not known to be shown only if `new` says so plainly: by words
+/// What `new` is exactly decides, then what is [`nearest`] of those that the editor was shown, or the
+/// newest of these where the nearest would plainly double or lose what is there now. That one is given up for one that it was not known to be shown only if `new` says so plainly: by words
 /// that only the other has and it did not come by otherwise, or by lacking what only the first has.
 /// So that nobody's words go for a chance likeness.
 pub fn likeliest(candidates: &[Had<'_>], now: &str, new: &str) -> Option<usize> {
@@ -85,17 +85,20 @@ pub fn likeliest(candidates: &[Had<'_>], now: &str, new: &str) -> Option<usize> 
         let texts: Vec<&str> = places.iter().map(|place| candidates[*place].text).collect();
         nearest(&texts, new).map(|place| places[place])
     };
-    let (Some(shown), Some(other)) = (best(&shown), best(&others)) else {
-        return best(&shown).or_else(|| best(&others));
+    let (near, other) = (best(&shown), best(&others));
+    let shown = match (near, shown.last()) {
+        (Some(near), Some(newest)) => Some(nearest_or_newest(candidates, (near, *newest), now, new)),
+        _ => near,
+    };
+    let (Some(shown), Some(other)) = (shown, other) else {
+        return shown.or(other);
     };
     let (one, two) = (candidates[shown].text, candidates[other].text);
     // What would be lost or there twice, were it made from the one though the other was had. What is
     // gone by now anyway cannot be lost.
     let (of_one, of_two) = (alone(two, one, new), alone(one, two, new));
-    let gone = removed(one, now);
-    let lost = of_one.lacks.iter().filter(|at| !is_within(&gone, **at)).count();
-    let wrong = lost + of_two.has;
-    let other_wrong = of_two.lacks.len() + of_one.has;
+    let wrong = within(&of_one.lacks, one, now) + of_two.has.len();
+    let other_wrong = of_two.lacks.len() + of_one.has.len();
     Some(if other_wrong * PLAINLY < wrong {
         other
     } else {
@@ -103,10 +106,32 @@ pub fn likeliest(candidates: &[Had<'_>], now: &str, new: &str) -> Option<usize> 
     })
 }
 
+/// Of two versions that an editor was certainly shown, the nearer one, unless by that far more of the words
+/// that are there now would be lost or doubled, had it the newer one, than the other way round.
+fn nearest_or_newest(candidates: &[Had<'_>], (near, newest): (usize, usize), now: &str, new: &str) -> usize {
+    if near == newest {
+        return near;
+    }
+    let (one, two) = (candidates[near].text, candidates[newest].text);
+    let (of_one, of_two) = (alone(two, one, new), alone(one, two, new));
+    let wrong = within(&of_one.lacks, one, now) + within(&of_two.has, two, now);
+    let newest_wrong = within(&of_two.lacks, two, now) + within(&of_one.has, one, now);
+    match newest_wrong * PLAINLY < wrong {
+        true => newest,
+        false => near,
+    }
+}
+
+/// How many of these bytes of a text are there now.
+fn within(at: &[usize], text: &str, now: &str) -> usize {
+    let gone = removed(text, now);
+    at.iter().filter(|at| !is_within(&gone, **at)).count()
+}
+
 /// What became of the bytes that only one of two versions has; white space does not count.
 struct Alone {
-    /// So many are in the new text.
-    has: usize,
+    /// Where those are that are in the new text.
+    has: Vec<usize>,
     /// Where those are that are not.
     lacks: Vec<usize>,
 }
@@ -115,14 +140,14 @@ struct Alone {
 fn alone(other: &str, text: &str, new: &str) -> Alone {
     let lacking = removed(text, new);
     let mut alone = Alone {
-        has: 0,
+        has: Vec::new(),
         lacks: Vec::new(),
     };
     for hunk in diff::hunks(other, text) {
         for at in hunk.new.filter(|at| !text.as_bytes()[*at].is_ascii_whitespace()) {
             match is_within(&lacking, at) {
                 true => alone.lacks.push(at),
-                false => alone.has += 1,
+                false => alone.has.push(at),
             }
         }
     }

@@ -16,6 +16,7 @@ mod change;
 mod diff;
 mod document;
 mod error;
+mod glob;
 mod guard;
 mod names;
 mod structured;

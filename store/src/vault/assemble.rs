@@ -66,6 +66,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         editors: Mutex::default(),
         rebound: Mutex::default(),
         text_names: RwLock::new(TextNames::default()),
+        to_mark: Mutex::default(),
         texts: Default::default(),
         next_ino: AtomicU64::new(p.counters.next_ino),
         tickets: AtomicU64::new(0),

@@ -129,6 +129,7 @@ impl Vault {
             state.meta.nlink += 1;
             state.meta.ctime = now;
         });
+        self.mark_text(&tree, &inode, at.folder, at.name);
         if !at.keep_times {
             self.touch_folder(&above, now);
         }

@@ -64,8 +64,8 @@ pub use feed::Changes;
 pub use gc::Freed;
 pub use gone::OnGone;
 pub use history::{
-    Keep, Merge, MergeSide, MergeTexts, OldVersion, Purged, Removed, Retention, Subject, Thinned, UndoError,
-    Undone, VersionInfo,
+    BringingBack, Keep, Merge, MergeSide, MergeTexts, OldVersion, Purged, Removed, Retention, Subject,
+    Thinned, UndoError, Undone, VersionInfo,
 };
 pub(crate) use history::{removed_aad, version_aad};
 pub use hold::lock_file;
@@ -152,6 +152,8 @@ pub struct Vault {
     rebound: Mutex<Rebound>,
     /// Which names are texts.
     text_names: RwLock<TextNames>,
+    /// Files that may be texts or not any more, by all their names.
+    to_mark: Mutex<HashSet<Ino>>,
     /// What is kept of texts: documents, and what is to be told.
     texts: texts::Texts,
     next_ino: AtomicU64,
@@ -163,8 +165,9 @@ pub struct Vault {
     /// Old versions that are open.
     readers: Mutex<Vec<Weak<history::Reading>>>,
     settings: Mutex<history::Settings>,
-    /// Held while history is changed but for its growth: by one at a time, before the committer.
-    history: Mutex<()>,
+    /// Held while history is changed but for its growth: by one at a time, before the committer. How
+    /// often something that was removed was brought back.
+    history: Mutex<u64>,
     /// Something was let go of, or is to be destroyed, and still lies in packs.
     owes: AtomicBool,
     /// The last collection could not destroy all of it.
@@ -427,7 +430,7 @@ impl Vault {
         if let Some(content) = state.content.as_mut() {
             content.discard(&self.core);
         }
-        self.drop_drafts(&mut state.drafts);
+        self.drop_drafts(state.binding.entity(), &mut state.drafts);
         // A commit under way may be noting it just now, if it was told before.
         let noted = state.pending != 0 || state.published.is_some() || state.binding.is_taken_over();
         drop(guard);

@@ -263,8 +263,6 @@ impl Vault {
         if state.meta.nlink >= LINKS_MAX {
             return Err(OpError::Errno(libc::EMLINK));
         }
-        // Its new name may not be one of a text.
-        self.capture(&inode, &mut state);
         let node = tree.insert(parent, name, ino, state.meta.kind, NodeId::random())?;
         let is_backup = original(name)
             .and_then(|of| tree.lookup(parent, of).ok())
@@ -281,6 +279,7 @@ impl Vault {
             // Some save by giving the new file the name that they have just taken away.
             self.settle_in(&mut tree, &inode, parent, name, who);
         } else {
+            self.mark_text(&tree, &inode, parent, name);
             self.left.lock().take(parent, name);
         }
         self.mark_dirty(ino);
@@ -304,6 +303,7 @@ impl Vault {
         self.note_gone(tree, &moved.state.read(), moved, &gone, (from.0, true), now);
         let is_backup = target.state.read().meta.nlink > 1;
         target.state.write().marks.scratch |= is_backup;
+        self.unmark(tree, target.ino, to);
         self.take_over(moved, target, is_backup);
         self.lose_name(target, now);
         Ok(())
@@ -368,6 +368,9 @@ impl Vault {
         state.meta.ctime = now;
         state.meta_dirty = true;
         let is_last = state.meta.nlink == 0;
+        if !is_last {
+            self.unmark(tree, inode.ino, at);
+        }
         self.note_gone(tree, &state, inode, gone, (at.0, is_last), now);
         if let Some(who) = who
             && is_last

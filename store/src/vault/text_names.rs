@@ -2,8 +2,9 @@
 //!
 //! Guarantees: it counts at once for what is saved next, and changes no version that is there. Files
 //! whose names it makes texts, or no texts any more, go on as if they had got such a name by now: the
-//! next save begins a text, or ends it, and what was saved before is told as what it was. A value
-//! that this program cannot read is kept, and its own list counts.
+//! next save begins a text, or ends it, and what was saved before is told as what it was. The setting and
+//! what it makes of files are one transaction. A value that this program cannot read is kept, and its own
+//! list counts.
 
 use std::collections::HashSet;
 
@@ -66,7 +67,7 @@ impl Vault {
     pub fn set_text_names(&self, names: Option<&TextNames>) -> Result<(), OpError> {
         self.writable()?;
         {
-            // What the names make of the files is stored with them: no commit goes between.
+            // What the names make of the files is stored with them, by whichever commit comes next.
             let _committer = self.committer.lock();
             self.put_setting(SETTING, encode(names));
             self.use_text_names();
@@ -79,30 +80,17 @@ impl Vault {
     fn use_text_names(&self) {
         let (new, _) = self.text_names();
         let old = std::mem::replace(&mut *self.text_names.write(), new.clone());
-        let mut turned: HashSet<(Ino, bool)> = HashSet::new();
-        {
-            let tree = self.tree.read();
-            for (folder, entries) in tree.iter() {
-                let files = entries.entries.values().filter(|entry| entry.kind == Kind::File);
-                let turns = files.filter(|entry| old.cover(&entry.name) != new.cover(&entry.name));
-                let each = turns.map(|entry| (entry.ino, self.is_text_name(&tree, folder, &entry.name)));
-                turned.extend(each);
-            }
+        let mut turned: HashSet<Ino> = HashSet::new();
+        for (_, entries) in self.tree.read().iter() {
+            let files = entries.entries.values().filter(|entry| entry.kind == Kind::File);
+            let turns = files.filter(|entry| old.cover(&entry.name) != new.cover(&entry.name));
+            turned.extend(turns.map(|entry| entry.ino));
         }
-        for (ino, text) in turned {
-            // One that cannot be read is found, and noted, by whoever asks for it.
-            let Ok(inode) = self.get(ino) else { continue };
-            let mut state = inode.state.write();
-            if state.marks.text == text {
-                continue;
-            }
-            // What was saved under the old name of its kind is a version of that kind.
-            self.capture(&inode, &mut state);
-            state.marks.text = text;
-            (state.meta_dirty, state.times_only) = (true, false);
-            drop(state);
-            self.mark_dirty(ino);
-        }
+        // Read before the tree is held.
+        let _held: Vec<_> = turned.iter().map(|ino| self.get(*ino)).collect();
+        self.to_mark.lock().extend(turned);
+        // Who renames one meanwhile comes before or after, and finds the new names.
+        self.mark_by_all_names(&self.tree.read());
     }
 
     /// The setting counts, as it was stored. Marks of files were stored with it.
@@ -113,7 +101,68 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use super::*;
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, password, vault};
+    use crate::vault::{Identity, Sealed};
+
+    /// An fsync's commit between the setting and its own stored what it made of the files, and not the
+    /// setting: after a power cut the list said one thing and the files another.
+    #[test]
+    fn what_it_makes_of_files_is_stored_with_it() {
+        let disk = SimDisk::new();
+        let vault = vault(&disk);
+        let ino = vault.make(ROOT, b"x.bin", file_meta(), b"").unwrap();
+        vault.commit().unwrap();
+        {
+            let _committer = vault.committer.lock();
+            vault.put_setting(SETTING, encode(Some(&"*.bin".parse().unwrap())));
+            vault.use_text_names();
+        }
+        vault.sync(ino).unwrap();
+        let found = Sealed::open_on(Arc::new(disk.crash_all_lost()), "sim".into(), None).unwrap();
+        let found = found.unlock(&password(), Identity::Same).unwrap();
+        let marked = found.get(ino).unwrap().state.read().marks.text;
+        assert_eq!((marked, found.text_names().1), (true, false));
+    }
+
+    /// A file that was renamed while the list was being set was what its old name said by the new list.
+    #[test]
+    fn who_renames_meanwhile_is_not_passed_over() {
+        let vault = vault(&SimDisk::new());
+        let make = |name: &str| vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
+        let ino = make("x.bin");
+        let others: Vec<_> = (0..40)
+            .map(|i| vault.get(make(&format!("{i}.bin"))).unwrap())
+            .collect();
+        vault.commit().unwrap();
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            // It comes to one of these, mostly before it comes to the file.
+            let held: Vec<_> = others.iter().map(|inode| inode.state.read()).collect();
+            let vault = &vault;
+            let list: TextNames = "*.bin".parse().unwrap();
+            let sets = scope.spawn(move || vault.set_text_names(Some(&list)));
+            let is_awaited = |inode: &Arc<crate::vault::inode::Inode>| inode.state.try_read().is_none();
+            while !others.iter().any(is_awaited) {
+                std::thread::yield_now();
+            }
+            scope.spawn(move || {
+                vault.rename((ROOT, b"x.bin"), (ROOT, b"x.rs"), false).unwrap();
+                let _ = tell.send(());
+            });
+            // Whoever does not wait for the list is through by then.
+            let _ = told.recv_timeout(Duration::from_millis(300));
+            drop(held);
+            sets.join().unwrap().unwrap();
+        });
+        assert!(!vault.get(ino).unwrap().state.read().marks.text);
+    }
 
     /// Guards the setting's bytes, as docs/format.md has them, and that nothing else is taken for one.
     #[test]

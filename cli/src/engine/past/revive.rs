@@ -3,14 +3,15 @@
 
 use super::announce::Announce;
 use super::find::{Found, Target, is_below, plain_path, stamp};
-use super::places::{Place, place, taken};
+use super::places::{place, taken};
 use crate::answers::history::{Left, Restored};
 use crate::failure::Failure;
 use crate::shown::Shown;
 use crate::wire::WirePath;
 use coffer_fs::types::Kind;
+use coffer_store::ids::NodeId;
 use coffer_store::record::Time;
-use coffer_store::vault::{OpError, Removed, Vault};
+use coffer_store::vault::{OpError, Removed, Vault, VersionInfo};
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,6 +19,9 @@ use std::path::Path;
 /// What was removed from a folder with no longer pauses than this went together with it: programs
 /// remove a tree from its leaves to its root. In seconds.
 const PAUSE: i64 = 60;
+
+/// So many come back between two commits: what a commit takes along is in memory until then.
+const TOGETHER: usize = 10_000;
 
 /// Brings it back under `path`.
 ///
@@ -39,24 +43,17 @@ pub(super) fn revive(
     }
 }
 
-fn back(
-    store: &Vault,
-    node: &Removed,
-    number: Option<u64>,
-    place: &Place,
-    path: &Path,
-) -> Result<u64, Failure> {
-    store
-        .bring_back(node.node, number, place.at())
-        .map_err(|error| match error {
-            OpError::Store(error) => error.into(),
-            error if error.errno() == libc::EEXIST => taken(path),
-            error if error.errno() == libc::ENOENT => Failure::failed(format!(
-                "{} is not kept any more; “coffer trash” lists what is.",
-                path.shown()
-            )),
-            error => error.into(),
-        })
+/// Why it did not come back, in words.
+fn refused(error: OpError, path: &Path) -> Failure {
+    match error {
+        OpError::Store(error) => error.into(),
+        error if error.errno() == libc::EEXIST => taken(path),
+        error if error.errno() == libc::ENOENT => Failure::failed(format!(
+            "{} is not kept any more; “coffer trash” lists what is.",
+            path.shown()
+        )),
+        error => error.into(),
+    }
 }
 
 fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) -> Result<Restored, Failure> {
@@ -68,9 +65,14 @@ fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) ->
     };
     let (place, folders) = place(store, path, announce)?;
     let number = version.map(|version| version.number);
-    let ino = back(store, gone, number, &place, path)?;
+    let back = store.bring_back(gone.node, number, place.at());
+    let ino = back.map_err(|error| refused(error, path))?;
+    // Of versions that stand beside each other it came back as the one that is shown.
+    let named_by = store.shows(ino).unwrap_or_default();
     announce.made(place.folder, &place.name, ino);
-    let shown = version.or(versions.last());
+    let is_shown = |version: &&VersionInfo| named_by.iter().any(|at| version.events.contains(at));
+    let shown = version.or_else(|| versions.iter().rev().find(is_shown));
+    let shown = shown.or(versions.last());
     Ok(Restored {
         path: WirePath(path.to_owned()),
         version: shown.map(|version| version.number),
@@ -88,7 +90,12 @@ fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) ->
 fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) -> Result<Restored, Failure> {
     let (lay, apart) = together(top, store.removed()?);
     let (at, above) = place(store, path, announce)?;
-    let ino = back(store, top, None, &at, path)?;
+    // The folder comes with what lay in it: no commit goes between that leaves it empty.
+    let first = lay.iter().take(TOGETHER).map(|gone| gone.node);
+    let first: Vec<NodeId> = [top.node].into_iter().chain(first).collect();
+    let mut returning = store.bringing_back(&first)?;
+    let back = returning.bring(top.node, None, at.at());
+    let ino = back.map_err(|error| refused(error, path))?;
     announce.made(at.folder, &at.name, ino);
     let mut restored = Restored {
         path: WirePath(path.to_owned()),
@@ -102,12 +109,16 @@ fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) ->
         left: Vec::new(),
         apart,
     };
-    for gone in &lay {
-        let below = plain_path(&gone.path[top.path.len() + 1..]);
-        let path = path.join(below);
+    for (place_in, gone) in lay.iter().enumerate() {
+        if place_in > 0 && place_in % TOGETHER == 0 {
+            let next = lay[place_in..].iter().take(TOGETHER).map(|gone| gone.node);
+            returning = store.bringing_back(&next.collect::<Vec<_>>())?;
+        }
+        let path = path.join(plain_path(&gone.path[top.path.len() + 1..]));
         let back = place(store, &path, announce).and_then(|(place, folders)| {
             restored.folders += folders;
-            let ino = back(store, gone, None, &place, &path)?;
+            let back = returning.bring(gone.node, None, place.at());
+            let ino = back.map_err(|error| refused(error, &path))?;
             announce.made(place.folder, &place.name, ino);
             Ok(())
         });
@@ -162,7 +173,6 @@ fn pause(earlier: Time, later: Time) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coffer_store::ids::NodeId;
 
     fn gone(path: &str, kind: Kind, sec: i64) -> Removed {
         Removed {

@@ -47,6 +47,7 @@ impl Vault {
                     .map(|i| i.inode.ino),
             );
             self.prepare_all(work, std::mem::take(&mut next))?;
+            self.mark_by_all_names(&tree);
             if tells {
                 // Rows that nobody can reach any more need not go at each sync: after a crash they
                 // are found without a name, and removed.

@@ -132,7 +132,11 @@ impl Vault {
         }
         let served = self.tickets.load(Ordering::SeqCst);
         let mut work = Work::new(scope);
-        work.tells = !work.is_sync() || self.dirty.lock().len() >= MANY;
+        // What a setting makes of files is stored with it.
+        let is_set = self.settings.lock().is_untold();
+        work.tells = !work.is_sync() || is_set || self.dirty.lock().len() >= MANY;
+        // No commit is under way that might tell them.
+        self.texts.forget_given_up();
         let steps = || {
             self.rescue()?;
             self.gather(&mut work)?;

@@ -6,12 +6,14 @@
 //! what is stored from then on. It decides nothing about how versions come to be.
 //!
 //! Parts, each importing only those above it: `rows` (the table of versions), `settings`, `debts`
-//! (what still lies in packs and is to go), `removed` (what was removed), `list`, `read` (one
-//! version's bytes), `merges`, `restore`, `stand` (what is needed), `purge`, `thin`, `collect` (its part of giving room back).
+//! (what still lies in packs and is to go), `removed` (what was removed), `living` (what is there),
+//! `list`, `read` (one version's bytes), `merges`, `restore`, `back` (what was removed, brought back), `stand` (what is needed), `purge`, `thin`, `collect` (its part of giving room back).
 
+mod back;
 mod collect;
 mod debts;
 mod list;
+mod living;
 mod merges;
 mod purge;
 mod read;
@@ -25,6 +27,7 @@ mod thin;
 use crate::event::{EventRef, Form};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Kind, Time};
+pub use back::BringingBack;
 pub(super) use debts::{note_pack, pack_note};
 pub use merges::{Keep, Merge, MergeSide, MergeTexts, UndoError, Undone};
 pub use read::OldVersion;

@@ -33,9 +33,6 @@ pub(crate) fn removed_aad(node: &NodeId) -> Aad {
     }
 }
 
-/// How often rows are read anew, while others are forgotten, before everybody has to wait for it.
-const SCANS: u32 = 3;
-
 /// How deep a removed path can lie: rows that are damaged may run in circles.
 const DEPTH: usize = 4096;
 
@@ -122,65 +119,6 @@ impl Vault {
             .filter_map(|row| row.record.key)
             .map(|mut key| Key::take(&mut key))
             .next())
-    }
-
-    /// The file that shows this entity under a name, if one does.
-    pub(in crate::vault) fn living(&self, entity: EntityId) -> Result<Option<Ino>, StoreError> {
-        if let Some(ino) = self.living_resident(&self.tree.read(), entity) {
-            return Ok(Some(ino));
-        }
-        let mut tries = 0;
-        loop {
-            // Rows are read before the tree is held, but for the last time: there are many.
-            let held = (tries == SCANS).then(|| self.tree.read());
-            let stand = self.inodes.lock().stand();
-            let rows = self.rows_of(entity)?;
-            let tree = held.unwrap_or_else(|| self.tree.read());
-            if let Some(ino) = self.living_resident(&tree, entity) {
-                return Ok(Some(ino));
-            }
-            for ino in rows {
-                // One in memory has been looked at; and the row may have changed since.
-                if self.inodes.lock().get(ino).is_none() && self.row_shows(ino, entity) {
-                    return Ok(Some(ino));
-                }
-            }
-            // It is in no row that was there, unless one was forgotten that had it in memory only.
-            if tries == SCANS || self.inodes.lock().stand() == stand {
-                return Ok(None);
-            }
-            tries += 1;
-        }
-    }
-
-    /// The same among those in memory. While the tree is held, no file takes over from another: half-way
-    /// in between no file shows the entity.
-    pub(in crate::vault) fn living_resident(&self, _: &Tree, entity: EntityId) -> Option<Ino> {
-        let resident = self.inodes.lock().all();
-        let mut shows = resident.into_iter().filter(|inode| {
-            let state = inode.state.read();
-            state.binding.entity() == entity && state.meta.nlink > 0 && state.content.is_some()
-        });
-        shows.next().map(|inode| inode.ino)
-    }
-
-    /// Files whose rows name this entity.
-    fn rows_of(&self, entity: EntityId) -> Result<Vec<Ino>, StoreError> {
-        let mut inos: Vec<Ino> = Vec::new();
-        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
-            inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
-            true
-        })?;
-        inos.retain(|ino| self.row_shows(*ino, entity));
-        Ok(inos)
-    }
-
-    fn row_shows(&self, ino: Ino, entity: EntityId) -> bool {
-        self.read_record(ino).is_ok_and(|found| {
-            found.is_some_and(|(_, record)| {
-                record.entity == entity && record.meta.nlink > 0 && record.meta.kind != Kind::Folder
-            })
-        })
     }
 
     /// Everything that was removed and can be brought back, the latest first.

@@ -1,19 +1,17 @@
-//! Bringing back: a file to one of its versions, and what was removed to a place in the tree.
+//! Bringing a file back to one of its versions.
 
 use super::Subject;
-use super::removed::GoneRow;
 use crate::content::manifest;
 use crate::content::pieces::{Data, Piece};
 use crate::core::StoreError;
 use crate::event::{Body, Version};
-use crate::ids::{EntityId, Ino, NodeId};
+use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
-use crate::record::{Kept, Meta, Time, VersionRecord};
+use crate::record::{Time, VersionRecord};
 use crate::text::TEXT_MAX;
-use crate::tree::{Kind, TreeError};
 use crate::vault::inode::{Inode, State};
 use crate::vault::texts::Stand;
-use crate::vault::{At, OpError, Vault};
+use crate::vault::{OpError, Vault};
 
 /// A version's bytes as a content takes them over: by reference where they lie in chunks.
 pub(in crate::vault) struct Bytes {
@@ -110,127 +108,6 @@ impl Vault {
             (state.fresh, state.on_present) = (false, false);
             (state.untold, state.meta_dirty) = (true, true);
         }
-    }
-
-    /// Brings one removed file or empty folder back, at a place that is free, with its history, at
-    /// one of its versions or the last. A file of which another name is still there gets its name
-    /// back; an old version of such a one comes as a file of its own.
-    ///
-    /// # Errors
-    /// As [`OpError`] says: EEXIST if the name is taken, ENOENT and ESTALE as
-    /// [`Vault::open_version`].
-    pub fn bring_back(&self, node: NodeId, number: Option<u64>, at: At<'_>) -> Result<Ino, OpError> {
-        self.writable()?;
-        // Its removal is told before it comes back; and it comes back once, not by a save as well.
-        self.end_grace(&[node]);
-        self.tell_saved()?;
-        let _history = self.history.lock();
-        let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
-        let Some(entity) = gone.record.entity else {
-            return match number {
-                None => self.folder_back(&gone, at),
-                Some(_) => Err(OpError::Errno(libc::EISDIR)),
-            };
-        };
-        let living = self.living(entity)?;
-        if let (Some(ino), None) = (living, number) {
-            self.place_link(ino, at)?;
-            self.untold.lock().revived.insert(node);
-            return Ok(ino);
-        }
-        let key = match &gone.record.key {
-            Some(key) => Key::take(&mut key.clone()),
-            None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
-        };
-        let (mut last, mut last_held) = (None, None);
-        self.each_version(&key, &entity, &mut |_, record| {
-            if let Ok(record) = record {
-                last_held = (record.kept == Kept::All).then_some(record.number).or(last_held);
-                last = Some(record.at);
-            }
-        })?;
-        // What it showed when it went, and of a text all that has come since: so that whatever comes
-        // back is made from that.
-        let mut named_by = gone.record.saw.clone();
-        if named_by.is_empty() {
-            named_by.extend(last);
-        }
-        if let Some(newest) = self.newest_versions(&key, entity, &named_by)? {
-            named_by = newest;
-        }
-        let merge = match number {
-            None => self.text_of(&key, entity, &named_by)?,
-            Some(_) => None,
-        };
-        let shown = match named_by.first() {
-            Some(at) => self.row_of(&key, &entity, *at)?,
-            None => None,
-        };
-        let shown = shown.filter(|row| row.kept == Kept::All).map(|row| row.number);
-        let number = number.or(shown).or(last_held).ok_or(TreeError::NotFound)?;
-        let record = self.held_version(&key, &entity, number)?;
-        let version = self.version_payload(&key, entity, &record)?;
-        let mut bytes = self.bytes_of((&key, entity), &record, &version)?;
-        if let Some(inline) = merge {
-            (bytes.pieces, bytes.inline) = (Vec::new(), inline);
-        }
-        let meta = self.meta_back(&version, at.folder)?;
-        let inode = match living {
-            None => Inode::again(self.next_ino(), entity, key, meta, &named_by),
-            Some(_) => Inode::new(self.next_ino(), EntityId::random(), meta, true),
-        };
-        let revives = living.is_none().then_some(node);
-        let file = self.nameless(inode, NodeId::random(), revives);
-        {
-            let inode = file.inode();
-            let mut guard = inode.state.write();
-            let state = &mut *guard;
-            let owner = inode.owner(&self.core, &state.binding);
-            let content = state.content.as_mut().ok_or(OpError::Errno(libc::EINVAL))?;
-            content.become_whole(owner, &bytes.pieces, &bytes.inline)?;
-            (state.fresh, state.on_present) = (true, true);
-        }
-        Ok(file.place(at)?.0)
-    }
-
-    /// A folder comes back by its own node: so what lay in it still knows where that was.
-    fn folder_back(&self, gone: &GoneRow, at: At<'_>) -> Result<Ino, OpError> {
-        let now = Time::now();
-        let above = self.get(at.folder)?.state.read().meta.clone();
-        let meta = Meta {
-            kind: Kind::Folder,
-            perm: gone.record.perm,
-            rdev: 0,
-            nlink: 1,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            btime: now,
-            xattrs: None,
-            ..above
-        };
-        let inode = Inode::new(self.next_ino(), EntityId(gone.node.0), meta, false);
-        Ok(self.nameless(inode, gone.node, Some(gone.node)).place(at)?.0)
-    }
-
-    /// Attributes of a file that comes back: its version's, and the folder's owner.
-    fn meta_back(&self, version: &Version, folder: Ino) -> Result<Meta, OpError> {
-        let now = Time::now();
-        let above = self.get(folder)?;
-        let above = above.state.read();
-        Ok(Meta {
-            kind: version.kind,
-            perm: version.perm,
-            uid: above.meta.uid,
-            gid: above.meta.gid,
-            rdev: 0,
-            nlink: 1,
-            atime: now,
-            mtime: version.mtime,
-            ctime: now,
-            btime: version.btime,
-            xattrs: version.xattrs.clone(),
-        })
     }
 
     /// Whether all chunks are here.

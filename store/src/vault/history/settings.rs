@@ -40,6 +40,11 @@ impl Settings {
         self.untold.iter().filter_map(value).collect()
     }
 
+    /// Whether there are such.
+    pub(in crate::vault) fn is_untold(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
     /// A transaction took these.
     pub(in crate::vault) fn told(&mut self, settings: &[Setting]) {
         for (id, value) in settings {

@@ -10,8 +10,10 @@
 //! What is known to be lost, or may be, is a problem; that something came back another way
 //! is a note.
 //!
-//! Parts, each importing only those above it: `out` (the destination), `told` (the events).
+//! Parts, each importing only those above it: `out` (the destination), `forks` (batches that do not count),
+//! `told` (the events), `woven` (texts), `choice` (which version).
 
+mod choice;
 mod forks;
 mod gaps;
 mod out;
@@ -26,8 +28,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::choice::Restored;
 use self::out::{Attributes, BringError, Out};
-use self::told::{Restored, Told};
+use self::told::Told;
 use super::handover;
 use super::key_file::KeyFile;
 use super::open::{OpenError, Sealed};
@@ -294,10 +297,10 @@ fn bring_named(
 ) -> Result<(), SalvageError> {
     let state = vault.get(named.ino).ok().map(|inode| {
         let state = inode.state.read();
-        (state.binding.entity(), state.published)
+        (state.binding.entity(), state.named_by())
     });
-    let published = state.and_then(|(_, published)| published);
-    let entity = state.map(|(entity, _)| entity);
+    let (entity, named_by) = state.unzip();
+    let named_by = named_by.unwrap_or_default();
     let entity = entity.or_else(|| told.entity_of.get(&named.node).copied());
     let there = entity.and_then(|entity| known.entities.get(&entity));
     if there.is_some_and(|there| out.link(there, &named.to)) {
@@ -317,7 +320,7 @@ fn bring_named(
             out.brought(restored.size);
             out.report.from_events += 1;
             let what = format!("{what}; what was last published of it was brought out instead");
-            match is_current(vault, named.ino, published, &restored) {
+            match is_current(vault, named.ino, &named_by, &restored) {
                 true => out.note(Some(named.path), what),
                 false => out.problem(Some(named.path), format!("{what}, and that is older")),
             }
@@ -329,10 +332,10 @@ fn bring_named(
     Ok(())
 }
 
-/// Whether what was restored is what the file was last.
-fn is_current(vault: &Vault, ino: Ino, published: Option<EventRef>, restored: &Restored) -> bool {
+/// Whether what was restored is what the file was last, or what it was to show.
+fn is_current(vault: &Vault, ino: Ino, named_by: &[EventRef], restored: &Restored) -> bool {
     let changed_since = vault.untold.lock().inodes.contains(&ino);
-    let is_last = published.is_none_or(|published| published == restored.event);
+    let is_last = named_by.iter().all(|at| restored.covers.contains(at));
     !changed_since && is_last && !restored.newer_lost
 }
 

@@ -1,10 +1,10 @@
-//! What the packs' events tell, without the database: each entity's newest version and key,
+//! What the packs' events tell, without the database: each entity's versions and key,
 //! each node's newest state, and where every chunk lies.
 //!
 //! Guarantees: a payload is believed only if its seal opens, and that binds its entity or
 //! node and its number in its chain. Which of two is newer is told by that number, or by
-//! Lamport time between chains, and events of a commit that failed are not told (`forks`). The batches' signatures stand in the database and are not
-//! asked for. What is damaged is counted, never passed over in silence.
+//! Lamport time between chains, and events of a commit that failed are not told (`forks`). The
+//! batches' signatures stand in the database and are not asked for. What is damaged is counted, never passed over in silence.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 use super::forks::Forks;
 use super::gaps::Gaps;
 use super::out::{Attributes, BringError, Out};
-use super::woven::Past;
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
 use crate::chunk::{Packs, Place};
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
@@ -44,22 +43,30 @@ pub(super) struct Newest {
 }
 
 /// Whether the second is the newer one. Within a chain its number counts, which is sealed.
-fn is_newer(known: (u64, EventRef), other: (u64, EventRef)) -> bool {
+pub(super) fn is_newer(known: (u64, EventRef), other: (u64, EventRef)) -> bool {
     match known.1.chain == other.1.chain {
         true => known.1.seq <= other.1.seq,
         false => known.0 <= other.0,
     }
 }
 
+/// What is told of an entity's versions: where each stands, and what it replaces.
+pub(super) type Past = Vec<(Newest, Vec<EventRef>)>;
+
+impl Newest {
+    /// Whether its payload is still there.
+    pub(super) fn is_kept(&self) -> bool {
+        self.len > 0
+    }
+}
+
 /// What an entity's events tell.
 #[derive(Default)]
-struct Versions {
-    /// The newest of those that the hashes in their batch vouch for, or their own seal.
-    sure: Option<Newest>,
+pub(super) struct Versions {
+    /// All that the hashes in their batch vouch for; what was let go of, too, as far as its event tells.
+    pub(super) past: Past,
     /// The newest of the others.
-    doubtful: Option<Newest>,
-    /// All that are sure.
-    past: Past,
+    pub(super) doubtful: Option<Newest>,
 }
 
 /// What is told of a node last.
@@ -70,26 +77,15 @@ struct NodeTold {
     state: Option<NodeState>,
 }
 
-/// A version brought to the destination.
-pub(super) struct Restored {
-    /// In bytes.
-    pub(super) size: u64,
-    pub(super) at: PathBuf,
-    /// The event that told it.
-    pub(super) event: EventRef,
-    /// A newer one was told, and does not open.
-    pub(super) newer_lost: bool,
-}
-
 /// What the packs' events tell.
 pub(super) struct Told {
     packs: Packs,
     chunk_keys: ChunkKeys,
     tree_key: Key,
-    wrap_key: Key,
+    pub(super) wrap_key: Key,
     /// Each entity's key, wrapped under the epoch of this generation.
-    keys: HashMap<EntityId, (EventRef, u32, [u8; WRAPPED])>,
-    versions: HashMap<EntityId, Versions>,
+    pub(super) keys: HashMap<EntityId, (EventRef, u32, [u8; WRAPPED])>,
+    pub(super) versions: HashMap<EntityId, Versions>,
     nodes: HashMap<NodeId, NodeTold>,
     /// What each node ever named.
     pub(super) entity_of: HashMap<NodeId, EntityId>,
@@ -233,10 +229,7 @@ impl Told {
                 {
                     self.keys.insert(entity, (at, event.generation, wrapped));
                 }
-                let Some(sealed) = sealed else {
-                    return vouched;
-                };
-                let len = sealed.len() as u32;
+                let len = sealed.as_ref().map_or(0, |sealed| sealed.len() as u32);
                 let newest = Newest {
                     lamport: event.lamport,
                     at,
@@ -249,7 +242,7 @@ impl Told {
                     open(
                         &self.key(&entity)?,
                         &content_aad(&entity, at, event.generation),
-                        &sealed,
+                        sealed.as_ref()?,
                     )
                     .ok()
                 };
@@ -259,15 +252,11 @@ impl Told {
                 if !vouched && versions.past.iter().any(|(known, _)| known.at == at) {
                     return sure;
                 }
+                let is_newer = |known: Newest| is_newer((known.lamport, known.at), (event.lamport, at));
                 if sure {
                     versions.past.push((newest, event.replaces));
-                }
-                let slot = match sure {
-                    true => &mut versions.sure,
-                    false => &mut versions.doubtful,
-                };
-                if slot.is_none_or(|known| is_newer((known.lamport, known.at), (event.lamport, at))) {
-                    *slot = Some(newest);
+                } else if newest.is_kept() && versions.doubtful.is_none_or(is_newer) {
+                    versions.doubtful = Some(newest);
                 }
                 sure
             }
@@ -305,7 +294,7 @@ impl Told {
     }
 
     /// An entity's key, as an event brought it.
-    fn key(&self, entity: &EntityId) -> Option<Key> {
+    pub(super) fn key(&self, entity: &EntityId) -> Option<Key> {
         let (at, generation, wrapped) = self.keys.get(entity)?;
         let bytes = open(&self.wrap_key, &key_aad(entity, *at, *generation), wrapped).ok()?;
         let mut bytes: [u8; 32] = bytes.try_into().ok()?;
@@ -328,7 +317,11 @@ impl Told {
 
     /// Entities of which a version is told.
     pub(super) fn entities(&self) -> impl Iterator<Item = EntityId> {
-        self.versions.keys().copied()
+        let told = self.versions.iter().filter(|(_, versions)| {
+            let is_kept = |(newest, _): &(Newest, _)| newest.is_kept();
+            versions.doubtful.is_some() || versions.past.iter().any(is_kept)
+        });
+        told.map(|(entity, _)| *entity)
     }
 
     /// A node's path; what hangs nowhere goes to a folder of its own.
@@ -353,45 +346,7 @@ impl Told {
         parts.join(&b'/')
     }
 
-    /// Writes an entity's newest published version to a file.
-    pub(super) fn restore(
-        &self,
-        entity: EntityId,
-        to: &Path,
-        out: &mut Out<'_>,
-    ) -> Result<Restored, BringError> {
-        let lost = |what: &str| BringError::Vault(format!("{what} is missing or damaged"));
-        let versions = self.versions.get(&entity).ok_or_else(|| lost("its content"))?;
-        let key = self.key(&entity).ok_or_else(|| lost("its key"))?;
-        let mut found: Vec<Newest> = versions.sure.into_iter().chain(versions.doubtful).collect();
-        found.sort_by(|a, b| match is_newer((b.lamport, b.at), (a.lamport, a.at)) {
-            true => std::cmp::Ordering::Less,
-            false => std::cmp::Ordering::Greater,
-        });
-        let mut newer_lost = false;
-        for newest in found {
-            if let Some(mut version) = self.version(&key, &entity, &newest) {
-                if matches!(version.body, Body::Change { .. } | Body::Same) {
-                    let Some(woven) = self.woven(&key, &entity, &versions.past, newest.at) else {
-                        newer_lost = true;
-                        continue;
-                    };
-                    newer_lost |= !woven.is_whole;
-                    (version.size, version.body) = (woven.bytes.len() as u64, Body::Inline(woven.bytes));
-                }
-                let (size, at) = self.write_version(&version, to, out)?;
-                return Ok(Restored {
-                    size,
-                    at,
-                    event: newest.at,
-                    newer_lost,
-                });
-            }
-            newer_lost = true;
-        }
-        Err(lost("its content"))
-    }
-
+    /// What a version's event says; none if it cannot be read.
     pub(super) fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
         let mut sealed = vec![0; newest.len as usize];
         self.packs.read(newest.batch, newest.from, &mut sealed).ok()?;
@@ -399,7 +354,8 @@ impl Told {
         Version::decode(&zeroize::Zeroizing::new(plain)).ok()
     }
 
-    fn write_version(
+    /// Writes a version that has its bytes to a file; its size and where it is.
+    pub(super) fn write_version(
         &self,
         version: &Version,
         to: &Path,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Process;
+use crate::ids::EntityId;
 use crate::record::{Kind, Meta, PROGRAM_MAX, Time};
 use crate::text::TEXT_MAX;
 use crate::vault::Vault;
@@ -187,11 +188,11 @@ impl Vault {
         }
     }
 
-    /// Gives up drafts.
-    pub(in crate::vault) fn drop_drafts(&self, drafts: &mut Vec<Draft>) {
+    /// Gives up drafts of an entity.
+    pub(in crate::vault) fn drop_drafts(&self, entity: EntityId, drafts: &mut Vec<Draft>) {
         for draft in drafts.drain(..) {
             self.drafts.forget(&draft);
-            self.texts.given_up(draft.serial);
+            self.texts.given_up(entity, draft.serial);
         }
     }
 }

@@ -10,11 +10,13 @@
 //!
 //! Guarantees: a file that the others know is never given the history of another ([`takeover`]
 //! says which files take one over); what a save leaves in between is told to nobody ([`left`]);
-//! what an editor puts beside a file for a while stays here as long as that lasts ([`scratch`]).
+//! what an editor puts beside a file for a while stays here as long as that lasts ([`scratch`]); of
+//! several names none says more than the others ([`marks`]).
 
 mod draft;
 pub(super) mod left;
 mod local;
+mod marks;
 mod scratch;
 mod takeover;
 

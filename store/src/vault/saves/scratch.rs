@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::{Process, same_process};
 use crate::ids::Ino;
-use crate::record::{Marks, Time};
-use crate::text::TextNames;
+use crate::record::Time;
 use crate::tree::Tree;
 use crate::vault::Vault;
-use crate::vault::inode::{Inode, State};
+use crate::vault::inode::State;
 
 /// How long such a file, closed and unchanged, is taken for one.
 const REST: i64 = 600;
@@ -132,9 +131,10 @@ impl Editors {
 }
 
 impl Vault {
-    /// What a name says of the file that has just got it. The tree is locked.
-    pub(super) fn marks(&self, tree: &Tree, folder: Ino, name: &[u8], who: Process) -> Marks {
-        let scratch = match beside(name) {
+    /// Whether a file that has just got this name is one that an editor puts beside what it edits, as
+    /// far as the name and its maker say. The tree is locked.
+    pub(super) fn is_beside(&self, tree: &Tree, folder: Ino, name: &[u8], who: Process) -> bool {
+        match beside(name) {
             None => false,
             Some(Beside::Some) => self.editors.lock().is_editing(who),
             Some(Beside::Of(of)) => {
@@ -144,28 +144,7 @@ impl Vault {
                 });
                 edited || (anonymous(name) && self.editors.lock().is_editing(who))
             }
-        };
-        Marks {
-            text: self.is_text_name(tree, folder, name),
-            scratch,
         }
-    }
-
-    pub(in crate::vault) fn is_text_name(&self, tree: &Tree, folder: Ino, name: &[u8]) -> bool {
-        let mut at = folder;
-        while let Some(entry) = tree.entry_of(at) {
-            if TextNames::is_closed(&entry.name) {
-                return false;
-            }
-            at = tree.folder(at).map_or(crate::ids::ROOT, |folder| folder.parent);
-        }
-        self.text_names.read().cover(name)
-    }
-
-    /// A file has got a name: what that says of it. The tree is locked, the file is not.
-    pub(in crate::vault) fn mark(&self, tree: &Tree, inode: &Inode, folder: Ino, name: &[u8], who: Process) {
-        let marks = self.marks(tree, folder, name, who);
-        inode.state.write().marks = marks;
     }
 }
 

@@ -188,7 +188,7 @@ impl Vault {
         self.remember(new.ino, state);
         self.rebound.lock().heirs.insert(entity, new.ino);
         // What it was before it had this name is no version of what it stands for now.
-        self.drop_drafts(&mut state.drafts);
+        self.drop_drafts(state.binding.entity(), &mut state.drafts);
         state.drafts = past.drafts;
         state.fresh = true;
         // Whoever saves it is editing it: what is put beside it now belongs to that.

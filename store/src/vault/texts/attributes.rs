@@ -19,7 +19,7 @@ use crate::vault::Vault;
 const APART_MAX: usize = 256;
 
 /// See the module; the time, if it is known.
-pub(super) type Attributes = (u16, Option<Box<Xattrs>>, Option<Time>);
+pub(in crate::vault) type Attributes = (u16, Option<Box<Xattrs>>, Option<Time>);
 
 /// When somebody last changed an attribute; none: nobody did, in what is looked at.
 type Stamp = Option<(u64, EventRef)>;

@@ -7,7 +7,7 @@
 //! Guarantees: which line is shown follows from the events alone, so that every device shows the
 //! same, in whatever order they came: the one that began last, by Lamport time, then by event.
 //! Where it began never changes, so no later edit of an earlier line takes a file away from those
-//! who have gone on with the later one. It reads rows, and no payload.
+//! who have gone on with the later one. Salvage asks the same. It reads rows, and no payload.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,61 +18,90 @@ use crate::keys::Key;
 use crate::record::{Kept, Kind, VersionRecord};
 use crate::vault::Vault;
 
+/// A version, as far as lines are concerned.
+pub(in crate::vault) struct Step<'a> {
+    pub(in crate::vault) at: EventRef,
+    pub(in crate::vault) lamport: u64,
+    /// What it was made from.
+    pub(in crate::vault) parents: &'a [EventRef],
+    /// It is a change of the text of those; else a line begins with it.
+    pub(in crate::vault) is_change: bool,
+    /// It is kept, and a file's; else it is of no line.
+    pub(in crate::vault) counts: bool,
+}
+
+impl<'a> From<&'a VersionRecord> for Step<'a> {
+    fn from(row: &'a VersionRecord) -> Step<'a> {
+        Step {
+            at: row.at,
+            lamport: row.lamport,
+            parents: &row.parents,
+            is_change: row.is_change(),
+            counts: row.kept == Kept::All && row.kind == Kind::File,
+        }
+    }
+}
+
 /// See the module.
-pub(super) struct Line {
+pub(in crate::vault) struct Line {
     began: (u64, EventRef),
     /// Its versions that nothing replaces, ascending.
-    pub(super) heads: Vec<EventRef>,
+    pub(in crate::vault) heads: Vec<EventRef>,
     /// The last of them, by Lamport time, then by event.
-    pub(super) last: EventRef,
+    pub(in crate::vault) last: EventRef,
 }
 
 impl Line {
     /// Whether its one version has its bytes.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::vault) fn is_whole(&self) -> bool {
         self.heads == [self.began.1]
+    }
+
+    /// The version that it began with.
+    pub(in crate::vault) fn began(&self) -> EventRef {
+        self.began.1
     }
 }
 
-/// The lines of these versions, which stand each after what it was made from.
-fn lines(rows: &[VersionRecord]) -> Vec<Line> {
-    let replaced: HashSet<EventRef> = rows.iter().flat_map(|row| &row.parents).copied().collect();
+/// The lines of these versions, which stand each after what it was made from; the one that a file
+/// shows comes first.
+pub(in crate::vault) fn lines(steps: &[Step<'_>]) -> Vec<Line> {
+    let replaced: HashSet<EventRef> = steps.iter().flat_map(|step| step.parents).copied().collect();
     let mut place_of: HashMap<EventRef, usize> = HashMap::new();
-    let mut all: Vec<((u64, EventRef), Vec<&VersionRecord>)> = Vec::new();
-    for row in rows
-        .iter()
-        .filter(|row| row.kept == Kept::All && row.kind == Kind::File)
-    {
-        let place = match row.is_change() {
-            true => row
-                .parents
-                .iter()
-                .filter_map(|at| place_of.get(at))
-                .min()
-                .copied(),
+    let mut all: Vec<((u64, EventRef), Vec<&Step<'_>>)> = Vec::new();
+    for step in steps.iter().filter(|step| step.counts) {
+        let parents = step.parents.iter();
+        let place = match step.is_change {
+            true => parents.filter_map(|at| place_of.get(at)).min().copied(),
             false => {
-                all.push(((row.lamport, row.at), Vec::new()));
+                all.push(((step.lamport, step.at), Vec::new()));
                 Some(all.len() - 1)
             }
         };
         let Some(place) = place else { continue };
-        place_of.insert(row.at, place);
-        if !replaced.contains(&row.at) {
-            all[place].1.push(row);
+        place_of.insert(step.at, place);
+        if !replaced.contains(&step.at) {
+            all[place].1.push(step);
         }
     }
-    let line = |(began, heads): ((u64, EventRef), Vec<&VersionRecord>)| {
-        let last = heads.iter().max_by_key(|row| (row.lamport, row.at))?.at;
-        let mut heads: Vec<EventRef> = heads.iter().map(|row| row.at).collect();
+    let line = |(began, heads): ((u64, EventRef), Vec<&Step<'_>>)| {
+        let last = heads.iter().max_by_key(|step| (step.lamport, step.at))?.at;
+        let mut heads: Vec<EventRef> = heads.iter().map(|step| step.at).collect();
         heads.sort_unstable();
         Some(Line { began, heads, last })
     };
-    all.into_iter().filter_map(line).collect()
+    let mut lines: Vec<Line> = all.into_iter().filter_map(line).collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.began));
+    lines
+}
+
+fn lines_of(rows: &[VersionRecord]) -> Vec<Line> {
+    lines(&rows.iter().map(Step::from).collect::<Vec<_>>())
 }
 
 /// The line that a file shows.
 pub(super) fn shown_line(rows: &[VersionRecord]) -> Option<Line> {
-    lines(rows).into_iter().max_by_key(|line| line.began)
+    lines_of(rows).into_iter().next()
 }
 
 impl Vault {
@@ -98,7 +127,7 @@ impl Vault {
         shown: &[EventRef],
     ) -> Result<Vec<EventRef>, StoreError> {
         let rows = self.rows_of_versions(key, entity)?;
-        let heads = lines(&rows).into_iter().flat_map(|line| line.heads);
+        let heads = lines_of(&rows).into_iter().flat_map(|line| line.heads);
         Ok(heads.filter(|at| !shown.contains(at)).collect())
     }
 }

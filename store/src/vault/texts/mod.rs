@@ -47,7 +47,9 @@ use super::saves::Process;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::text::Heads;
+pub(super) use lines::{Line, Step, lines};
 pub(super) use reader::Stand;
+pub(super) use show::merged_text;
 pub(super) use take::Verdict;
 pub(super) use tell::{Telling, ToldText, form_of};
 
@@ -65,6 +67,8 @@ pub(super) struct Texts {
     /// Documents to be stored with the next transaction.
     rows: Mutex<HashMap<EntityId, Vec<u8>>>,
     shown: Mutex<shown::Shown>,
+    /// Drafts that were given up since the last commit began.
+    given_up: Mutex<Vec<(EntityId, u64)>>,
     /// One at a time takes in what others have told.
     pub(super) taking: Mutex<()>,
     /// Versions wait since the vault was opened.

@@ -5,7 +5,6 @@ use crate::core::StoreError;
 use crate::ids::{EntityId, EventRef};
 use crate::keys::Key;
 use crate::record::VersionRecord;
-use crate::text::TEXT_MAX;
 use crate::vault::Vault;
 
 impl Vault {
@@ -21,30 +20,6 @@ impl Vault {
             _ => Err(StoreError::Tampered {
                 what: "a version of a text".into(),
             }),
-        }
-    }
-
-    /// The newest versions of the text that these are of; none if they are of none, or of none that
-    /// all of them can be one text of.
-    pub(in crate::vault) fn newest_versions(
-        &self,
-        key: &Key,
-        entity: EntityId,
-        of: &[EventRef],
-    ) -> Result<Option<Vec<EventRef>>, StoreError> {
-        let Some(first) = of.first() else {
-            return Ok(None);
-        };
-        let newest = self.with_document((entity, key), *first, |hot| {
-            let (newest, heads) = (hot.newest()?, hot.doc.heads()?);
-            // Else both are kept.
-            let fits = hot.doc.text_at(&heads)?.len() <= TEXT_MAX;
-            Ok(newest.filter(|newest| fits && !newest.is_empty()))
-        });
-        match newest {
-            Ok(newest) => Ok(newest.flatten()),
-            Err(DocumentError::Store(e)) if !e.is_damage() => Err(e),
-            Err(_) => Ok(None),
         }
     }
 

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::attributes::Attributes;
 use super::hot::Hot;
 use super::lines::shown_line;
 use super::shelf::DocumentError;
@@ -19,7 +20,7 @@ use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
 use crate::record::{Time, VersionRecord};
-use crate::text::{TEXT_MAX, TextError, still_whole};
+use crate::text::{Document, Heads, TEXT_MAX, TextError, still_whole};
 use crate::vault::history::Bytes;
 use crate::vault::inode::{Inode, State, pending};
 use crate::vault::{OpError, Problem, Vault};
@@ -44,6 +45,14 @@ enum Newest {
     Later,
     /// This, named so; the bytes, if they are others.
     Other(Option<Bytes>, Vec<EventRef>),
+}
+
+/// What a file shows, of all that is newest.
+pub(in crate::vault) struct Shows {
+    /// The versions that name it.
+    pub(in crate::vault) versions: Vec<EventRef>,
+    pub(in crate::vault) bytes: Bytes,
+    pub(in crate::vault) attributes: Option<Attributes>,
 }
 
 impl Vault {
@@ -138,7 +147,21 @@ impl Vault {
             (state.binding.entity(), key, state.named_by(), state.behind)
         };
         let rows = self.rows_of_versions(&key, &entity)?;
-        let newest = self.newest_of((entity, &key), &rows, ino, &named_by)?;
+        let mut shown = named_by.clone();
+        shown.sort_unstable();
+        let name = || self.name_of(ino).unwrap_or_default();
+        let newest = match named_by.is_empty() {
+            true => Ok(Newest::Same),
+            false => self.newest_of((entity, &key), &rows, &name, &shown),
+        };
+        let newest = match newest {
+            Err(DocumentError::Store(e)) if !e.is_damage() => return Err(e),
+            Err(e) => {
+                self.note_unwoven(ino, &e);
+                Newest::Later
+            }
+            Ok(newest) => newest,
+        };
         if matches!(newest, Newest::Later) {
             return Ok(false);
         }
@@ -206,33 +229,39 @@ impl Vault {
         &self,
         (entity, key): (EntityId, &Key),
         rows: &[VersionRecord],
-        ino: Ino,
-        named_by: &[EventRef],
-    ) -> Result<Newest, StoreError> {
-        let line = shown_line(rows).filter(|_| !named_by.is_empty());
-        let Some(line) = line else {
+        name: &dyn Fn() -> Vec<u8>,
+        shown: &[EventRef],
+    ) -> Result<Newest, DocumentError> {
+        let Some(line) = shown_line(rows).filter(|line| line.heads != shown) else {
             return Ok(Newest::Same);
         };
-        let mut shown = named_by.to_vec();
-        shown.sort_unstable();
-        if shown == line.heads {
-            return Ok(Newest::Same);
-        }
         if line.is_whole() {
-            return self.newest_whole((entity, key), rows, line.last);
+            return Ok(self.newest_whole((entity, key), rows, line.last)?);
         }
         // No lock is taken while a document is held.
-        let name = self.name_of(ino).unwrap_or_default();
+        let name = name();
         let newest = self.with_document((entity, key), line.last, |hot| {
-            newest_text(hot, &name, &shown, line.last)
-        });
-        match newest {
-            Ok(newest) => Ok(newest.unwrap_or(Newest::Later)),
+            newest_text(hot, &name, shown, line.last)
+        })?;
+        Ok(newest.unwrap_or(Newest::Later))
+    }
+
+    /// What a file of this name shows that has these versions; none if it cannot be had now.
+    pub(in crate::vault) fn would_show(
+        &self,
+        of: (EntityId, &Key),
+        rows: &[VersionRecord],
+        name: &[u8],
+    ) -> Result<Option<Shows>, StoreError> {
+        match self.newest_of(of, rows, &|| name.to_vec(), &[]) {
+            Ok(Newest::Other(Some(bytes), versions)) => Ok(Some(Shows {
+                attributes: self.attributes_of(of, rows, &versions)?,
+                versions,
+                bytes,
+            })),
+            Ok(_) => Ok(None),
             Err(DocumentError::Store(e)) if !e.is_damage() => Err(e),
-            Err(e) => {
-                self.note_unwoven(ino, &e);
-                Ok(Newest::Later)
-            }
+            Err(_) => Ok(None),
         }
     }
 
@@ -309,28 +338,38 @@ fn newest_text(hot: &Hot, name: &[u8], shown: &[EventRef], last: EventRef) -> Re
     if hot.union(shown).as_ref() == Some(&heads) {
         return Ok(Newest::Other(None, versions));
     }
-    let mut text = hot.doc.text()?;
-    let mut versions = versions;
-    if heads.as_slice().len() > 1 {
-        let each = heads.as_slice().iter().map(|change| {
-            let alone = [*change].into_iter().collect();
-            hot.doc.text_at(&alone)
-        });
-        let before: Vec<String> = each.collect::<Result<_, _>>()?;
-        let before: Vec<&str> = before.iter().map(String::as_str).collect();
-        // A merge that is no text any more, or not as whole as they were: the last one alone is shown,
-        // which is the same on every device, and the others stay in the history.
-        if text.len() > TEXT_MAX || !still_whole(name, &before, &text) {
-            if shown == [last] {
-                return Ok(Newest::Same);
-            }
+    let (text, versions) = match merged_text(&hot.doc, &heads, name)? {
+        Some(text) => (text, versions),
+        None if shown == [last] => return Ok(Newest::Same),
+        None => {
             let alone = hot.union(&[last]).ok_or(TextError::NoVersion)?;
-            (text, versions) = (hot.doc.text_at(&alone)?, vec![last]);
+            (hot.doc.text_at(&alone)?, vec![last])
         }
-    }
+    };
     let bytes = Bytes {
         pieces: Vec::new(),
         inline: text.into_bytes(),
     };
     Ok(Newest::Other(Some(bytes), versions))
+}
+
+/// The text that the versions of a document come to together; none if that is no text any more, or not
+/// as whole as they were: then the last one alone is shown, which is the same on every device, and the
+/// others stay in the history.
+pub(in crate::vault) fn merged_text(
+    doc: &Document,
+    heads: &Heads,
+    name: &[u8],
+) -> Result<Option<String>, TextError> {
+    let text = doc.text()?;
+    if heads.as_slice().len() < 2 {
+        return Ok(Some(text));
+    }
+    let each = heads.as_slice().iter().map(|change| {
+        let alone = [*change].into_iter().collect();
+        doc.text_at(&alone)
+    });
+    let before: Vec<String> = each.collect::<Result<_, _>>()?;
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    Ok((text.len() <= TEXT_MAX && still_whole(name, &before, &text)).then_some(text))
 }

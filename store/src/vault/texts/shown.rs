@@ -203,9 +203,15 @@ impl Shown {
 
     /// A draft will never be told.
     pub(super) fn given_up(&mut self, entity: &EntityId, serial: u64) {
-        let readers = self.texts.get_mut(entity).map(|known| &mut known.readers);
-        for reader in readers.into_iter().flatten() {
+        let Some(known) = self.texts.get_mut(entity) else {
+            return;
+        };
+        for reader in &mut known.readers {
             reader.showings.retain(|one| one.stand != Stand::Draft(serial));
+        }
+        known.readers.retain(|reader| !reader.showings.is_empty());
+        if known.readers.is_empty() && known.open.is_empty() {
+            self.texts.remove(entity);
         }
     }
 
@@ -310,6 +316,43 @@ impl Known {
         let showings = self.readers.iter_mut().flat_map(|reader| &mut reader.showings);
         for one in showings.filter(|one| one.stand == *was) {
             one.stand = is.clone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::{file_meta, vault};
+
+    /// What was saved and removed before it was told was remembered for as long as the process lived.
+    #[test]
+    fn what_is_given_up_is_forgotten() {
+        let vault = vault(&SimDisk::new());
+        for i in 0..20 {
+            let name = format!("{i}.md");
+            let ino = vault.make(ROOT, name.as_bytes(), file_meta(), b"").unwrap();
+            let save = |who, text: &[u8]| {
+                vault.open_by(who, ino, true, true, false).unwrap();
+                vault.write(ino, Some(0), text, false).unwrap();
+                vault.release(ino, true);
+            };
+            save(4_100_001, b"one\n");
+            vault.commit().unwrap();
+            save(4_100_001, b"one\ntwo\n");
+            // Its second save has a name from now on, and two have seen it.
+            vault.open_by(4_100_002, ino, false, false, false).unwrap();
+            vault.release(ino, false);
+            assert!(vault.texts.shown.lock().texts.len() == 1, "it is known meanwhile");
+            vault.remove(ROOT, name.as_bytes(), false).unwrap();
+            vault.commit().unwrap();
+            let shown = vault.texts.shown.lock();
+            let is_draft = |stand: &super::Stand| matches!(stand, super::Stand::Draft(_));
+            let readers = shown.texts.values().flat_map(|known| &known.readers);
+            let showings = readers.flat_map(|reader| &reader.showings);
+            assert_eq!(showings.filter(|one| is_draft(&one.stand)).count(), 0);
+            assert_eq!(shown.texts.len(), 0);
         }
     }
 }

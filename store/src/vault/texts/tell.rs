@@ -203,14 +203,24 @@ impl Texts {
     }
 
     /// A draft is given up.
-    pub(in crate::vault) fn given_up(&self, draft: u64) {
-        // Who was shown it was: a commit under way may be telling it.
+    pub(in crate::vault) fn given_up(&self, entity: EntityId, draft: u64) {
+        // Who was shown it was: a commit under way may be telling it. The next one forgets it.
+        self.given_up.lock().push((entity, draft));
         let ready = self.ready.lock().by_serial.remove(&draft);
         if let Some(ready) = ready
             && ready.body().is_some()
         {
             // The document has a change that is never told: it is made anew.
             self.discard(&ready.entity);
+        }
+    }
+
+    /// Nobody tells any more what was given up by now: nor is there anything that names who was shown it.
+    pub(in crate::vault) fn forget_given_up(&self) {
+        let given_up = std::mem::take(&mut *self.given_up.lock());
+        let mut shown = self.shown.lock();
+        for (entity, draft) in given_up {
+            shown.given_up(&entity, draft);
         }
     }
 }
