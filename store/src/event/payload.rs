@@ -2,7 +2,7 @@
 
 use super::VERSION;
 use crate::codec::{Malformed, Reader, Writer};
-use crate::ids::{EntityId, NodeId};
+use crate::ids::{EntityId, EventRef, NodeId};
 use crate::record::{
     Kind, ManifestRef, NAME_MAX, Time, Xattrs, get_manifest, get_time, get_xattrs, put_manifest, put_time,
     put_xattrs, valid_name,
@@ -59,6 +59,15 @@ pub struct Version {
 }
 
 impl Version {
+    /// Of the versions that it replaces those without which nobody can say what it is: none of what has
+    /// its bytes. None at all if it has none where it needs one.
+    pub(crate) fn needs<'a>(&self, replaces: &'a [EventRef]) -> Option<&'a [EventRef]> {
+        match &self.body {
+            Body::Inline(_) | Body::Manifest(_) => Some(&[]),
+            Body::Change { .. } | Body::Same => Some(replaces).filter(|needed| !needed.is_empty()),
+        }
+    }
+
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();

@@ -125,29 +125,36 @@ impl Vault {
         now: &HashSet<EventRef>,
     ) -> Result<Result<Version, Verdict>, StoreError> {
         let head = &found.event.head;
-        let mut waits = false;
-        for at in &head.replaces {
-            let known = verdicts.get(at);
-            if known == Some(&Verdict::Refused)
-                || self.core.db.get(Table::Pending, &aside_note(at))?.is_some()
-            {
-                return Ok(Err(Verdict::Refused));
-            }
-            // One that waited and is looked at once more may be taken.
-            waits |= known == Some(&Verdict::Waits)
-                || (!now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some());
-        }
         // Whoever carried it here may have let go of what it says; others may have it.
         let sealed = found.event.sealed.as_deref();
-        let Some(sealed) = sealed.filter(|_| !waits && head.generation == self.secrets.epoch) else {
+        let Some(sealed) = sealed.filter(|_| head.generation == self.secrets.epoch) else {
             return Ok(Err(Verdict::Waits));
         };
         let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
         let Ok(plain) = open(key, &aad, sealed) else {
             return Ok(Err(Verdict::Refused));
         };
-        let version = Version::decode(&zeroize::Zeroizing::new(plain));
-        Ok(version.map_err(|_| Verdict::Refused))
+        let Ok(version) = Version::decode(&zeroize::Zeroizing::new(plain)) else {
+            return Ok(Err(Verdict::Refused));
+        };
+        let Some(needed) = version.needs(&head.replaces) else {
+            return Ok(Err(Verdict::Refused));
+        };
+        let mut worst = Verdict::Good;
+        for at in needed {
+            let known = verdicts.get(at).copied().unwrap_or(Verdict::Good);
+            worst = worst.max(known);
+            if self.core.db.get(Table::Pending, &aside_note(at))?.is_some() {
+                worst = Verdict::Refused;
+            } else if !now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some() {
+                // One that waited and is looked at once more may be taken.
+                worst = worst.max(Verdict::Waits);
+            }
+        }
+        Ok(match worst {
+            Verdict::Good => Ok(version),
+            worst => Err(worst),
+        })
     }
 
     /// Asks the texts about those of each entity.
@@ -164,6 +171,10 @@ impl Vault {
             let came = places.iter().map(|place| &takings[*place]);
             let came: Vec<_> = came.map(|taking| (&taking.head, &taking.version)).collect();
             let judged = self.judge((entity, key), &came)?;
+            if judged.iter().any(|verdict| *verdict != Verdict::Good) {
+                // Whoever looked at its file meanwhile found in it a version that is none, and went away.
+                self.look_again(entity);
+            }
             for (place, verdict) in places.into_iter().zip(judged) {
                 verdicts[place] = verdict;
             }
@@ -191,6 +202,11 @@ impl Vault {
     /// again, which found a version in it that is none.
     pub(super) fn give_up(&self, entity: EntityId) {
         self.texts.discard(&entity);
+        self.look_again(entity);
+    }
+
+    /// The file that shows an entity is looked at again, if it is behind.
+    fn look_again(&self, entity: EntityId) {
         if let Ok(Some(ino)) = self.living(entity) {
             self.texts.may_show(ino);
         }
