@@ -125,16 +125,10 @@ impl Vault {
         now: &HashSet<EventRef>,
     ) -> Result<Result<Version, Verdict>, StoreError> {
         let head = &found.event.head;
-        // Whoever carried it here may have let go of what it says; others may have it.
-        let sealed = found.event.sealed.as_deref();
-        let Some(sealed) = sealed.filter(|_| head.generation == self.secrets.epoch) else {
+        if !self.is_readable(found) {
             return Ok(Err(Verdict::Waits));
-        };
-        let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
-        let Ok(plain) = open(key, &aad, sealed) else {
-            return Ok(Err(Verdict::Refused));
-        };
-        let Ok(version) = Version::decode(&zeroize::Zeroizing::new(plain)) else {
+        }
+        let Some(version) = self.opened(key, found) else {
             return Ok(Err(Verdict::Refused));
         };
         let Some(needed) = version.needs(&head.replaces) else {
@@ -155,6 +149,21 @@ impl Vault {
             Verdict::Good => Ok(version),
             worst => Err(worst),
         })
+    }
+
+    /// Whether what an event says is here. Whoever carried it here may have let go of that; others may
+    /// have it.
+    fn is_readable(&self, found: &Found) -> bool {
+        found.event.sealed.is_some() && found.event.head.generation == self.secrets.epoch
+    }
+
+    /// What a version says, if that is here and is one.
+    pub(in crate::vault) fn opened(&self, key: &Key, found: &Found) -> Option<Version> {
+        let head = &found.event.head;
+        let sealed = found.event.sealed.as_deref().filter(|_| self.is_readable(found))?;
+        let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
+        let plain = zeroize::Zeroizing::new(open(key, &aad, sealed).ok()?);
+        Version::decode(&plain).ok()
     }
 
     /// Asks the texts about those of each entity.

@@ -10,6 +10,7 @@ use crate::text::{Change, Document, Heads};
 use crate::vault::tests::{file_meta, password, vault};
 use std::sync::Arc;
 
+mod chunks;
 mod order;
 
 const NOTE: &str = "one two three\n";

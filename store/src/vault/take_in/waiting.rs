@@ -6,8 +6,8 @@ use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Db, DbError, Table};
-use crate::event::{BatchRow, EventRef, Walk};
-use crate::ids::ChainId;
+use crate::event::{BatchRow, EventRef, Found, Walk};
+use crate::ids::{ChainId, EntityId};
 use crate::vault::{Problem, Vault};
 
 const ASIDE: u8 = 7;
@@ -51,17 +51,10 @@ impl Vault {
     /// Tries what waits once more; says what still does.
     pub(super) fn try_waiting(&self) -> Result<TakenIn, TakeInError> {
         let mut taken = TakenIn::default();
-        let mut rows: Vec<(u64, EventRef)> = Vec::new();
-        let scanned = self.core.db.scan(Table::Pending, &[WAITING], &mut |key, value| {
-            rows.extend(split(key, value));
-            true
-        });
-        scanned.map_err(StoreError::Db)?;
+        let rows = self.waiting_rows()?;
         if rows.is_empty() {
             return Ok(taken);
         }
-        // In the order in which they came, each stands after what it goes on from.
-        rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
         let mut coming = Vec::new();
         for same in rows.chunk_by(|a, b| a.0 == b.0) {
             let batch = same[0].0;
@@ -79,6 +72,35 @@ impl Vault {
             taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
         }
         Ok(taken)
+    }
+
+    /// What waits, in the order in which it came: each stands after what it goes on from.
+    fn waiting_rows(&self) -> Result<Vec<(u64, EventRef)>, StoreError> {
+        let mut rows: Vec<(u64, EventRef)> = Vec::new();
+        self.core.db.scan(Table::Pending, &[WAITING], &mut |key, value| {
+            rows.extend(split(key, value));
+            true
+        })?;
+        rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
+        Ok(rows)
+    }
+
+    /// Calls `each` with every version that waits, as it came; a batch that cannot be read is passed over.
+    pub(in crate::vault) fn each_waiting(
+        &self,
+        each: &mut dyn FnMut(EntityId, &Found) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for same in self.waiting_rows()?.chunk_by(|a, b| a.0 == b.0) {
+            match self.events_of(same[0].0, same) {
+                Ok(coming) => {
+                    let mut all = coming.iter().map(|coming| &coming.found);
+                    all.try_for_each(|found| each(EntityId(found.event.head.subject), found))?;
+                }
+                Err(e) if e.is_damage() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     /// Those events of a batch that is stored.
