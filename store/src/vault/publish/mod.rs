@@ -64,3 +64,6 @@ impl<'a> Publishing<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
