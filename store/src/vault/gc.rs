@@ -236,11 +236,7 @@ impl Vault {
 
     /// The same of a version that may have come from another device without its chunks: what of it is
     /// here is alive, and what is not here cannot die.
-    pub(super) fn mark_manifest_here(
-        &self,
-        root: &ManifestRef,
-        alive: &mut Alive,
-    ) -> Result<(), StoreError> {
+    pub(super) fn mark_manifest_here(&self, root: &ManifestRef, alive: &mut Alive) -> Result<(), StoreError> {
         manifest::names(&self.core, root, &mut |id| {
             alive.chunks.insert(id);
         })

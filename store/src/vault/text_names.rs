@@ -69,14 +69,20 @@ impl Vault {
             // What the names make of the files is stored with them: no commit goes between.
             let _committer = self.committer.lock();
             self.put_setting(SETTING, encode(names));
-            self.use_text_names();
+            self.use_text_names(false);
         }
         Ok(self.tell_saved()?)
     }
 
+    /// Whether this is the setting's name.
+    pub(super) fn is_text_setting(&self, id: &[u8; 16]) -> bool {
+        *id == SETTING
+    }
+
     /// From now on the setting counts, as it is by now: for files that are there, too. Called when it
-    /// has changed, with the committer held.
-    fn use_text_names(&self) {
+    /// has changed, with the committer held. `all`: also for files whose names are what they were before,
+    /// since what was made of them may not have been stored; but for those whose names disagree.
+    pub(super) fn use_text_names(&self, all: bool) {
         let (new, _) = self.text_names();
         let old = std::mem::replace(&mut *self.text_names.write(), new.clone());
         let mut turned: HashSet<(Ino, bool)> = HashSet::new();
@@ -84,12 +90,15 @@ impl Vault {
             let tree = self.tree.read();
             for (folder, entries) in tree.iter() {
                 let files = entries.entries.values().filter(|entry| entry.kind == Kind::File);
-                let turns = files.filter(|entry| old.cover(&entry.name) != new.cover(&entry.name));
+                let turns = files.filter(|entry| all || old.cover(&entry.name) != new.cover(&entry.name));
                 let each = turns.map(|entry| (entry.ino, self.is_text_name(&tree, folder, &entry.name)));
                 turned.extend(each);
             }
         }
-        for (ino, text) in turned {
+        for (ino, text) in turned.iter().copied() {
+            if all && turned.contains(&(ino, !text)) {
+                continue;
+            }
             // One that cannot be read is found, and noted, by whoever asks for it.
             let Ok(inode) = self.get(ino) else { continue };
             let mut state = inode.state.write();

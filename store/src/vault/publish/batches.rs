@@ -114,6 +114,9 @@ impl Publishing<'_> {
             delete_log(batch, *ino, durable);
         }
         let secrets = &self.vault.secrets;
+        for (id, lamport) in &self.stamps {
+            self.vault.put_stamp(batch, id, (*lamport, secrets.chain()));
+        }
         for grown in self.batches.iter().filter(|b| b.count > 0) {
             let place = self
                 .vault

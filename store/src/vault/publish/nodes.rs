@@ -91,6 +91,7 @@ impl Publishing<'_> {
                 sealed,
             };
             self.push(EventKind::Setting, *id, draft);
+            self.stamps.push((*id, self.lamport));
         }
     }
 

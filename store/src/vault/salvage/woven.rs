@@ -36,16 +36,20 @@ impl Told {
         let mut is_whole = true;
         for place in order {
             let (newest, parents) = &past[place];
-            if place == genesis || !parents.iter().any(|parent| within.contains(parent)) {
+            if place == genesis || !parents.first().is_some_and(|parent| within.contains(parent)) {
                 continue;
             }
             let maker = |serial| Maker {
                 chain: newest.at.chain,
                 serial,
+                carries: false,
             };
             let change = match open(place).map(|version| version.body) {
                 Some(Body::Change { serial, bytes }) => Change::open(&bytes, maker(serial), began).ok(),
-                Some(Body::Same) => {
+                Some(Body::Carried { of, bytes }) if !bytes.is_empty() => {
+                    Change::open(&bytes, Maker::carried(of), began).ok()
+                }
+                Some(Body::Same | Body::Carried { .. }) => {
                     within.insert(newest.at);
                     continue;
                 }
@@ -87,7 +91,10 @@ impl Told {
                     return Some((*place, String::from_utf8(bytes).ok()?));
                 }
                 // One that cannot be read still says what it was made from.
-                Some(Body::Change { .. } | Body::Same) | None => next.extend(&past[*place].1),
+                // What it was made from in its own text comes first: that is looked at first.
+                Some(Body::Change { .. } | Body::Same | Body::Carried { .. }) | None => {
+                    next.extend(past[*place].1.iter().rev());
+                }
             }
         }
         None

@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::TakeInError;
+use super::settings::SettingCame;
 use super::waiting::{aside_note, waiting_note};
 use crate::core::StoreError;
 use crate::db::Table;
@@ -14,7 +15,7 @@ use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad};
 use crate::ids::EntityId;
 use crate::keys::{Key, open};
 use crate::vault::Vault;
-use crate::vault::texts::Verdict;
+pub(super) use crate::vault::texts::Verdict;
 
 /// An event, and the batch that it lies in if that is stored.
 pub(super) struct Coming {
@@ -35,6 +36,7 @@ pub(super) struct Taking {
 #[derive(Default)]
 pub(super) struct Sorted {
     pub(super) taking: Vec<Taking>,
+    pub(super) settings: Vec<SettingCame>,
     /// They say what cannot be.
     pub(super) bad: Vec<EventRef>,
     /// They need what is not here; with the batches where they lie, if those are stored.
@@ -73,6 +75,13 @@ impl Vault {
         for Coming { batch, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
+            if head.kind == EventKind::Setting {
+                match self.setting_of(batch, &found) {
+                    Ok(setting) => sorted.settings.push(setting),
+                    Err(verdict) => sorted.put(head.at, batch, verdict),
+                }
+                continue;
+            }
             if head.kind != EventKind::Version {
                 sorted.unknown.push(head.at);
                 continue;
@@ -153,14 +162,18 @@ impl Vault {
 
     /// Whether what an event says is here. Whoever carried it here may have let go of that; others may
     /// have it.
-    fn is_readable(&self, found: &Found) -> bool {
+    pub(super) fn is_readable(&self, found: &Found) -> bool {
         found.event.sealed.is_some() && found.event.head.generation == self.secrets.epoch
     }
 
     /// What a version says, if that is here and is one.
     pub(in crate::vault) fn opened(&self, key: &Key, found: &Found) -> Option<Version> {
         let head = &found.event.head;
-        let sealed = found.event.sealed.as_deref().filter(|_| self.is_readable(found))?;
+        let sealed = found
+            .event
+            .sealed
+            .as_deref()
+            .filter(|_| self.is_readable(found))?;
         let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
         let plain = zeroize::Zeroizing::new(open(key, &aad, sealed).ok()?);
         Version::decode(&plain).ok()

@@ -5,13 +5,16 @@
 use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
-use crate::db::{Db, DbError, Table};
+use crate::db::{Batch, Db, DbError, Table};
 use crate::event::{BatchRow, EventRef, Found, Walk};
 use crate::ids::{ChainId, EntityId};
+use crate::vault::commit::Scope;
 use crate::vault::{Problem, Vault};
 
 const ASIDE: u8 = 7;
 const WAITING: u8 = 8;
+/// The row that says that files are to become texts, or none, as the setting is that came.
+pub(super) const TURN: u8 = 9;
 
 fn note(tag: u8, at: &EventRef) -> Vec<u8> {
     [&[tag][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
@@ -44,7 +47,7 @@ pub(in crate::vault) fn is_waiting(db: &Db) -> Result<bool, DbError> {
         waits = true;
         false
     })?;
-    Ok(waits)
+    Ok(waits || db.get(Table::Pending, &[TURN])?.is_some())
 }
 
 impl Vault {
@@ -65,7 +68,10 @@ impl Vault {
             }
         }
         let sorted = self.sort(coming)?;
-        let is_news = !(sorted.taking.is_empty() && sorted.bad.is_empty() && sorted.unknown.is_empty());
+        let is_news = !(sorted.taking.is_empty()
+            && sorted.settings.is_empty()
+            && sorted.bad.is_empty()
+            && sorted.unknown.is_empty());
         if is_news {
             self.take(None, 0, sorted, &mut taken)?;
         } else {
@@ -122,6 +128,23 @@ impl Vault {
         Ok(coming)
     }
 
+    /// Whether a setting of text names has come whose effect on files may not have been stored: once more,
+    /// then.
+    fn turn_texts(&self) -> Result<(), StoreError> {
+        if self.core.db.get(Table::Pending, &[TURN])?.is_none() {
+            return Ok(());
+        }
+        {
+            let _committer = self.committer.lock();
+            self.use_text_names(true);
+        }
+        self.commit_with(&mut self.committer.lock(), Scope::Timer)?;
+        let mut batch = Batch::new();
+        batch.delete(Table::Pending, [TURN]);
+        let _committer = self.committer.lock();
+        Ok(self.core.db.apply(&batch)?)
+    }
+
     /// Whether something waits since the vault was opened, and was not tried yet; once.
     pub(in crate::vault) fn retry_once(&self) {
         use std::sync::atomic::Ordering::Relaxed;
@@ -132,7 +155,10 @@ impl Vault {
         let Some(_taking) = self.texts.taking.try_lock() else {
             return;
         };
-        let tried = std::panic::AssertUnwindSafe(|| self.try_waiting());
+        let tried = std::panic::AssertUnwindSafe(|| {
+            let _ = self.turn_texts();
+            self.try_waiting()
+        });
         if std::panic::catch_unwind(tried).is_err() {
             let what = "trying what waits once more met a fault of this program";
             self.note_problem(Problem::new(None, what));

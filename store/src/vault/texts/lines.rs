@@ -28,6 +28,11 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// The version that it began with.
+    pub(super) fn began(&self) -> EventRef {
+        self.began.1
+    }
+
     /// Whether its one version has its bytes.
     pub(super) fn is_whole(&self) -> bool {
         self.heads == [self.began.1]
@@ -44,12 +49,8 @@ fn lines(rows: &[VersionRecord]) -> Vec<Line> {
         .filter(|row| row.kept == Kept::All && row.kind == Kind::File)
     {
         let place = match row.is_change() {
-            true => row
-                .parents
-                .iter()
-                .filter_map(|at| place_of.get(at))
-                .min()
-                .copied(),
+            // The first is of its own text; one that carries a version over names that after it.
+            true => row.parents.first().and_then(|at| place_of.get(at)).copied(),
             false => {
                 all.push(((row.lamport, row.at), Vec::new()));
                 Some(all.len() - 1)

@@ -130,7 +130,10 @@ impl Vault {
             let key = state.binding.key(inode.key()).duplicate();
             (state.binding.entity(), key, state.named_by(), state.behind)
         };
-        let rows = self.rows_of_versions(&key, &entity)?;
+        let mut rows = self.rows_of_versions(&key, &entity)?;
+        if self.carry_over(ino, (entity, &key), &rows)? {
+            rows = self.rows_of_versions(&key, &entity)?;
+        }
         let newest = self.newest_of((entity, &key), &rows, ino, &named_by)?;
         if matches!(newest, Newest::Later) {
             return Ok(false);
@@ -250,7 +253,7 @@ impl Vault {
     }
 
     /// One of a file's names.
-    fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
+    pub(super) fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
         let tree = self.tree.read();
         let mut entries = tree.iter().flat_map(|(_, folder)| folder.entries.values());
         entries

@@ -18,8 +18,9 @@ use crate::event::{Body, EventRef, Form, Head, Version};
 use crate::ids::EntityId;
 use crate::keys::Key;
 use crate::record::VersionRecord;
-use crate::text::{Change, Document, Heads, Maker, TextError};
+use crate::text::{Change, Document, Heads, TextError};
 use crate::vault::Vault;
+use crate::vault::history::change_of as packed_change;
 
 /// A version as it came.
 pub(in crate::vault) type Came<'a> = (&'a Head, &'a Version);
@@ -68,15 +69,9 @@ struct Session<'a> {
 }
 
 fn change_of((head, version): Came<'_>, genesis: EventRef) -> Result<Option<Change>, TextError> {
-    let Body::Change { serial, bytes } = &version.body else {
-        return Ok(None);
-    };
-    let maker = Maker {
-        chain: head.at.chain,
-        serial: *serial,
-    };
-    let change = Change::open(bytes, maker, genesis).map_err(|_| TextError::Damaged)?;
-    Ok(Some(change))
+    let change = packed_change(version, head.at.chain);
+    let change = change.map(|(maker, bytes)| Change::open(bytes, maker, genesis));
+    change.transpose().map_err(|_| TextError::Damaged)
 }
 
 impl Vault {
@@ -308,12 +303,7 @@ impl Vault {
 }
 
 impl<'a> Session<'a> {
-    fn try_on_hot(
-        &mut self,
-        limits: &super::limits::Limits,
-        hot: &mut Hot,
-        came: Came<'a>,
-    ) -> Tried {
+    fn try_on_hot(&mut self, limits: &super::limits::Limits, hot: &mut Hot, came: Came<'a>) -> Tried {
         let genesis = hot.genesis;
         let taken = self.taken.get(&genesis).map_or(&[][..], Vec::as_slice);
         // It may have been made anew since.

@@ -72,11 +72,7 @@ fn a_verdict_does_not_depend_on_what_was_thinned() {
             assert_eq!(gone.versions, 1);
         }
         let at = bed.next(1);
-        let says = (
-            vec![first, second],
-            7,
-            changed(&two, "one two three four five\n"),
-        );
+        let says = (vec![first, second], 7, changed(&two, "one two three four five\n"));
         let taken = bed.take(&[says]).unwrap();
         let expected = match thinned {
             false => (vec![], vec![]),
