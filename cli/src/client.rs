@@ -10,7 +10,7 @@ use crate::frame::{self, Reader};
 use crate::paths;
 use crate::secret::Secret;
 use crate::ui;
-use crate::wire::{self, Ending, Op, Progress, Reply, Request};
+use crate::wire::{self, Ending, Op, Plain, Progress, Reply, Request};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
@@ -192,7 +192,7 @@ impl Found {
         op: Op,
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(serde_json::Value, Vec<Secret>), Failure> {
+    ) -> Result<(Plain, Vec<Secret>), Failure> {
         plainly(self.converse(op, secrets, progress, None))
     }
 
@@ -206,7 +206,7 @@ impl Found {
         op: Op,
         stop: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<serde_json::Value, Failure> {
+    ) -> Result<Plain, Failure> {
         plainly(self.converse(op, &[], progress, Some(stop))).map(|(answer, _)| answer)
     }
 
@@ -216,7 +216,7 @@ impl Found {
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
         stop: Option<&AtomicBool>,
-    ) -> Result<(serde_json::Value, Vec<Secret>), Refusal> {
+    ) -> Result<(Plain, Vec<Secret>), Refusal> {
         let lost = |error: &io::Error| Refusal::Lost(Failure::io("talk to the vault's daemon", error));
         let mut stream =
             short(&self.socket, |socket| UnixStream::connect(socket)).map_err(|error| lost(&error))?;
@@ -300,6 +300,7 @@ impl Found {
                 };
             }
         };
+        let answer: serde_json::Value = serde_json::from_str(answer.get()).unwrap_or_default();
         let locked = answer["locked"].as_bool().unwrap_or(true);
         if locked && !has_ended() {
             return Err(Failure::failed(format!(

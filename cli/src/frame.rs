@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
+/// Bytes that are read at a time, at most.
+const BUFFER: usize = 64 * 1024;
 /// The most secrets in one message.
 const MAX_SECRETS: usize = 4;
 
@@ -18,7 +20,12 @@ const MAX_SECRETS: usize = 4;
 /// # Errors
 /// The stream's.
 pub(crate) fn send(to: &mut impl Write, message: &impl Serialize, secrets: &[Secret]) -> io::Result<()> {
-    let line = serde_json::to_vec(message)?;
+    let mut line = serde_json::to_vec(message)?;
+    if secrets.is_empty() {
+        line.push(b'\n');
+        to.write_all(&line)?;
+        return to.flush();
+    }
     let extra: usize = secrets.iter().map(|secret| secret.expose().len()).sum();
     // Sized at once: growing would leave an unwiped copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(line.len() + 1 + extra));
@@ -44,7 +51,7 @@ impl<R: Read> Reader<R> {
     pub(crate) fn new(from: R) -> Reader<R> {
         Reader {
             from,
-            buffer: Zeroizing::new(vec![0; 16 * 1024]),
+            buffer: Zeroizing::new(vec![0; BUFFER]),
             start: 0,
             end: 0,
         }
@@ -183,8 +190,8 @@ mod tests {
             "[]\n",
             "\n",
             "\u{0}\n",
-            "{\"coffer\":2,\"op\":\"explode\"}\n",
-            "{\"coffer\":2",
+            "{\"coffer\":3,\"op\":\"explode\"}\n",
+            "{\"coffer\":3",
         ] {
             assert!(
                 Reader::new(bad.as_bytes())

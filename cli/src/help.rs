@@ -58,13 +58,17 @@ No listing shows “.coffer”.";
 
 /// Below “coffer merges”.
 pub(crate) const MERGES: &str = "\
-Merges are counted as they are listed: of one file with PATH, else of all.
-  coffer merges note.md             the merges of one file
-  coffer merges --diff 2            what each side of the second one did
-  coffer merges --undo 2            take it back: what this device wrote stays
-  coffer merges --undo 2 --keep @7  the same, but the side of version 7 stays
-  coffer merges --undo 2 --keep both
+A merge is named by its file and the versions that came together in it, as in note.md@4+5.
+Such a name always means that one; a merge that somebody has written on in has a new one.
+  coffer merges                     the merges of all files
+  coffer merges note.md             those of one file
+  coffer merges --diff note.md@4+5  what each side of one did
+  coffer merges --undo note.md@4+5  take it back: what this device wrote stays
+  coffer merges --undo note.md@4+5 --keep @5
+                                    the same, but the side of version 5 stays
+  coffer merges --undo note.md@4+5 --keep both
                                     have both sides again
+  coffer merges note.md --undo @4+5 the same as with the whole name
 
 Where the words that are to go were written on since, nothing is done.";
 

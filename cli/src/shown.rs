@@ -5,6 +5,7 @@
 //! whatever it holds: control characters are shown by their pictures. Never touches what programs
 //! read (`--json`).
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -17,7 +18,7 @@ pub(crate) trait Shown {
 
 impl Shown for Path {
     fn shown(&self) -> String {
-        one_line(&self.display().to_string())
+        one_line(&self.to_string_lossy()).into_owned()
     }
 }
 
@@ -33,8 +34,11 @@ fn picture(c: char) -> char {
 }
 
 /// A name or a word of others, on one line.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(picture).collect()
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    match text.chars().all(|c| picture(c) == c) {
+        true => Cow::Borrowed(text),
+        false => text.chars().map(picture).collect(),
+    }
 }
 
 /// A text of several lines.

@@ -11,6 +11,8 @@ use crate::shown::{harmless, one_line};
 use crate::units;
 use crate::wire::Progress;
 use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,25 +166,72 @@ pub(crate) fn note(text: &str) {
 
 /// Rows as aligned columns, two spaces apart; the last column is not padded. A cell is one line.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let cells = |row: &[String; N]| row.each_ref().map(|cell| one_line(cell));
-    let rows: Vec<[String; N]> = rows.iter().map(cells).collect();
-    let mut widths = [0; N];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut out = String::new();
+    let mut table = Table::new();
     for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
+        table.row(row.each_ref().map(|cell| cell as &dyn Display));
     }
-    out
+    table.text()
+}
+
+/// The same, row by row: a list may have ten thousand.
+pub(crate) struct Table<const N: usize> {
+    /// All cells, one behind the other.
+    cells: String,
+    /// Of each cell, where it ends and how many letters it has.
+    rows: Vec<[(usize, usize); N]>,
+}
+
+impl<const N: usize> Table<N> {
+    /// Without a row.
+    pub(crate) fn new() -> Table<N> {
+        let (cells, rows) = (String::new(), Vec::new());
+        Table { cells, rows }
+    }
+
+    /// One row more.
+    pub(crate) fn row(&mut self, row: [&dyn Display; N]) {
+        let cells = &mut self.cells;
+        self.rows.push(row.map(|cell| {
+            let begin = cells.len();
+            // Into memory, this cannot fail.
+            let _ = write!(cells, "{cell}");
+            if let Cow::Owned(line) = one_line(&cells[begin..]) {
+                cells.truncate(begin);
+                cells.push_str(&line);
+            }
+            (cells.len(), cells[begin..].chars().count())
+        }));
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// All of it.
+    pub(crate) fn text(&self) -> String {
+        let mut widths = [0; N];
+        for row in &self.rows {
+            for (widest, (_, width)) in widths.iter_mut().zip(row) {
+                *widest = (*widest).max(*width);
+            }
+        }
+        // A letter may take more than a byte; that a line ends early makes up for most of that.
+        let line = widths.iter().sum::<usize>() + 2 * N;
+        let mut out = String::with_capacity(self.rows.len() * line);
+        let mut from = 0;
+        for row in &self.rows {
+            let begin = out.len();
+            for ((end, width), widest) in row.iter().zip(widths) {
+                out.push_str(&self.cells[from..*end]);
+                out.extend(std::iter::repeat_n(' ', widest - width + 2));
+                from = *end;
+            }
+            out.truncate(begin + out[begin..].trim_end().len());
+            out.push('\n');
+        }
+        out
+    }
 }
 
 /// A person at a terminal.

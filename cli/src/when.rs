@@ -70,16 +70,20 @@ fn dated(text: &str, now: &Zoned) -> Option<Timestamp> {
 
 /// “2026-11-22 15:04”.
 pub(crate) fn local(at: Timestamp, now: &Zoned) -> String {
-    at.to_zoned(now.time_zone().clone())
-        .strftime("%Y-%m-%d %H:%M")
-        .to_string()
+    let at = now.time_zone().to_datetime(at);
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}",
+        at.hour(),
+        at.minute()
+    )
 }
 
 /// “2 minutes ago”.
 pub(crate) fn ago(at: Timestamp, now: &Zoned) -> String {
     let seconds = now.timestamp().duration_since(at).as_secs();
     let days = || {
-        let date = at.to_zoned(now.time_zone().clone()).date();
+        let date = now.time_zone().to_datetime(at).date();
         date.until((Unit::Day, now.date()))
             .map_or(0, |span| span.get_days())
     };

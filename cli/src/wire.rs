@@ -7,16 +7,26 @@ pub(crate) mod history;
 
 use crate::failure::Failure;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// The protocol's version; a daemon answers only its own.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// The longest request line, in bytes: an import may name as many paths as a command line holds.
 pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// The longest reply line, in bytes (a check may name many paths).
 pub(crate) const MAX_REPLY: usize = 256 * 1024 * 1024;
+
+/// An answer as it travels: JSON that is written once and read once, for there may be ten thousand things in it.
+pub(crate) type Plain = Box<RawValue>;
+
+/// An answer, on its way.
+pub(crate) fn plain(answer: &impl Serialize) -> Plain {
+    // Our own types have string keys only, so this cannot fail.
+    to_raw_value(answer).expect("answers are plain data")
+}
 
 /// A path that survives JSON whatever its bytes: a string, or a list of bytes if it is not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,7 +232,7 @@ pub(crate) enum Reply {
     /// The answer.
     Done {
         /// What was asked for.
-        answer: serde_json::Value,
+        answer: Plain,
         /// Lengths of the secrets that follow.
         #[serde(default)]
         secrets: Vec<usize>,

@@ -403,9 +403,9 @@ fn control_socket_survives_nonsense() {
         &b"\n"[..],
         b"{}\n",
         b"{\"coffer\":99,\"op\":\"status\"}\n",
-        b"{\"coffer\":2,\"op\":\"explode\"}\n",
-        b"{\"coffer\":2,\"op\":\"passwd\",\"kdf\":null}\n",
-        b"{\"coffer\":2,\"op\":\"passwd\",\"kdf\":null,\"secrets\":[4294967296]}\n",
+        b"{\"coffer\":3,\"op\":\"explode\"}\n",
+        b"{\"coffer\":3,\"op\":\"passwd\",\"kdf\":null}\n",
+        b"{\"coffer\":3,\"op\":\"passwd\",\"kdf\":null,\"secrets\":[4294967296]}\n",
         &long,
     ] {
         let mut stream = UnixStream::connect(&socket).unwrap();

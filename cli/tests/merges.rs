@@ -129,9 +129,25 @@ fn two_programs_and_one_note() {
         "{sides:?}"
     );
     let all = stage.run(&["merges", "--vault", "v"]).gives(0).out;
-    assert!(all.starts_with("1 ") && all.contains("Notes/garden.md"), "{all}");
+    let name = format!("Notes/garden.md{}", merge["name"].as_str().unwrap());
+    let numbers = [&sides[0]["version"], &sides[1]["version"]];
+    assert_eq!(name, format!("Notes/garden.md@{}+{}", numbers[0], numbers[1]));
+    assert!(all.starts_with(&format!("{name}  ")), "{all}");
+    // Named so that it can be typed where it is shown: in a folder of the mount, and outside.
+    let within = stage
+        .command(&["merges"])
+        .current_dir(stage.mnt().join("Notes"))
+        .output()
+        .unwrap();
+    let within = String::from_utf8(within.stdout).unwrap();
+    assert!(within.starts_with("garden.md@"), "{within}");
+    let one = stage.run(&["merges", "mnt/Notes/garden.md"]).gives(0).out;
+    assert!(one.starts_with(&format!("mnt/{name}  ")), "{one}");
 
-    let shown = stage.run(&["merges", "--vault", "v", "--diff", "1"]).gives(0).out;
+    let shown = stage
+        .run(&["merges", "--vault", "v", "--diff", &name])
+        .gives(0)
+        .out;
     assert!(
         shown.contains("in{+ late+} October") && shown.contains("{+, butter+}"),
         "{shown}"
@@ -153,17 +169,30 @@ fn two_programs_and_one_note() {
 
     // Both sides are this device's: which stays must be said.
     let unsaid = stage
-        .run(&["merges", "mnt/Notes/garden.md", "--undo", "1"])
+        .run(&["merges", "--undo", &format!("mnt/{name}")])
         .gives(2)
         .err;
     assert!(unsaid.contains("--keep"), "{unsaid}");
-    assert_eq!(
-        stage.run(&["merges", "--undo", "2", "--vault", "v"]).gives(2).out,
-        ""
-    );
+    // What is no name, or none of this file, or of no file.
+    for (bad, code, says) in [
+        ("1", 2, "names no merge"),
+        ("Notes/garden.md", 2, "names no merge"),
+        ("Notes/garden.md@4", 2, "names no merge"),
+        ("@2+3", 2, "with its file"),
+        ("Notes/none.md@2+3", 1, "There is no Notes/none.md"),
+        ("Notes/garden.md@1+99", 1, merge["name"].as_str().unwrap()),
+    ] {
+        let said = stage.run(&["merges", "--undo", bad, "--vault", "v"]).gives(code);
+        assert!(
+            said.out.is_empty() && said.err.contains(says),
+            "{bad}: {}",
+            said.err
+        );
+    }
     fs::write(&note, garlic(&butter(NOTE)) + "More.\n").unwrap();
     let kept = format!("@{}", sides[1]["version"]);
-    let undo = ["merges", "mnt/Notes/garden.md", "--undo", "1", "--keep", &kept];
+    let named = format!("mnt/{name}");
+    let undo = ["merges", "--undo", &named, "--keep", &kept];
     let said = stage.run(&undo).gives(0).out;
     assert_eq!(
         fs::read_to_string(&note).unwrap(),
@@ -194,9 +223,7 @@ fn two_programs_and_one_note() {
         .replace("butter", "salted butter from Brittany");
     fs::write(&note, &salted).unwrap();
     let keep = format!("@{}", sides[0]["version"]);
-    let refused = stage
-        .run(&["merges", "mnt/Notes/garden.md", "--undo", "1", "--keep", &keep])
-        .gives(1);
+    let refused = stage.run(&["merges", "--undo", &named, "--keep", &keep]).gives(1);
     assert!(
         refused.err.contains("coffer merges --diff") && refused.err.contains("coffer restore"),
         "{}",
@@ -271,12 +298,15 @@ fn two_devices() {
         Some("and 1 older one")
     );
     let text = stage.open(&["merges"]).gives(0).out;
-    assert!(!text.contains('\u{1b}') && text.contains("two␛[2J.md"), "{text}");
+    assert!(
+        !text.contains('\u{1b}') && text.contains(r"$'two\033[2J.md@2+3'"),
+        "{text}"
+    );
     // Ours stays, unless something else is said.
-    stage.open(&["merges", "--undo", "2"]).gives(0);
+    stage.open(&["merges", "--undo", "one.md@2+3"]).gives(0);
     assert_eq!(stage.open(&["show", "one.md"]).gives(0).out, garlic(NOTE));
     stage
-        .open(&["merges", "one.md", "--undo", "1", "--keep", "both"])
+        .open(&["merges", "one.md", "--undo", "@2+@3", "--keep", "both"])
         .gives(0);
     assert_eq!(
         stage.open(&["show", "one.md"]).gives(0).out,
@@ -288,7 +318,7 @@ fn two_devices() {
             "merges",
             "one.md",
             "--undo",
-            "1",
+            "3+2",
             "--keep",
             &device[..8],
             "--json",
@@ -308,8 +338,82 @@ fn two_devices() {
     stage.open(&["merges", "none.md"]).gives(1);
     stage.open(&["merges", "one.md@2"]).gives(2);
     stage.open(&["merges", "Notes"]).gives(1);
-    stage.open(&["merges", "--diff", "0"]).gives(2);
+    stage.open(&["merges", "--diff", "0"]).gives(1);
+    stage
+        .open(&["merges", "one.md", "--undo", "three.md@2+3"])
+        .gives(2);
     stage.open(&["check"]).gives(0);
+}
+
+/// Guards what a merge's name means once others have come: still the same merge; and once somebody has
+/// written on in one of its sides: none, and it says what there is instead. Counted from the newest,
+/// another one than the one that was seen would be taken back.
+#[test]
+fn a_name_means_one_merge() {
+    let stage = Stage::with_vault();
+    let names = ["one.md", "two.md"];
+    for name in names {
+        fs::write(stage.path(name), NOTE).unwrap();
+        stage.open(&["import", name]).gives(0);
+    }
+    let here = open(&stage.vault(), Identity::Same);
+    here.backup(&stage.path("elsewhere"), &mut |_, _| {}).unwrap();
+    let there = open(&stage.path("elsewhere"), Identity::NewDevice);
+    let mut told = 0;
+    let mut meet = |here: &Vault| {
+        for carried in there.told_after(told).unwrap() {
+            here.take_in(&there.device(), &carried).unwrap();
+            told = carried.row.last().unwrap();
+        }
+    };
+    save(&here, "one.md", &garlic(NOTE));
+    save(&there, "one.md", &butter(NOTE));
+    meet(&here);
+    here.close().unwrap();
+    drop(here);
+    let first = stage.open(&["merges"]).gives(0).out;
+    assert!(first.starts_with("one.md@2+3  "), "{first}");
+
+    // Another file's comes since, and another of this one.
+    let here = open(&stage.vault(), Identity::Same);
+    save(&here, "two.md", &garlic(NOTE));
+    save(&there, "two.md", &butter(NOTE));
+    meet(&here);
+    let both = garlic(&butter(NOTE));
+    save(&here, "one.md", &both.replace("# Garden", "# My garden"));
+    save(&there, "one.md", &butter(NOTE).replace("milk", "oat milk"));
+    meet(&here);
+    here.close().unwrap();
+    drop(here);
+    let listed = stage.open(&["merges"]).gives(0).out;
+    let listed: Vec<&str> = listed
+        .lines()
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(listed, ["one.md@4+5", "two.md@2+3", "one.md@2+3"]);
+    let shown = stage.open(&["merges", "--diff", "one.md@2+3"]).gives(0).out;
+    assert!(shown.contains("late") && !shown.contains("oat"), "{shown}");
+    stage.open(&["merges", "--undo", "one.md@2+3"]).gives(0);
+    let shown = stage.open(&["show", "one.md"]).gives(0).out;
+    assert_eq!(
+        shown,
+        garlic(NOTE)
+            .replace("# Garden", "# My garden")
+            .replace("milk", "oat milk")
+    );
+
+    // Nobody saved upon the other file's merge, and one side goes on: it is another merge now.
+    let here = open(&stage.vault(), Identity::Same);
+    save(&there, "two.md", &(butter(NOTE) + "More.\n"));
+    meet(&here);
+    here.close().unwrap();
+    drop(here);
+    let before = stage.open(&["show", "two.md"]).gives(0).out;
+    let refused = stage.open(&["merges", "--undo", "two.md@2+3"]).gives(1).err;
+    assert!(refused.contains("has no merge @2+3; it has @2+4."), "{refused}");
+    assert_eq!(stage.open(&["show", "two.md"]).gives(0).out, before);
+    stage.open(&["merges", "--undo", "two.md@2+4"]).gives(0);
+    assert_eq!(stage.open(&["show", "two.md"]).gives(0).out, garlic(NOTE));
 }
 
 /// Guards the list of names that merge: shown, set, put back, kept in the vault, obeyed at once; and that a

@@ -1,9 +1,11 @@
 //! Telling a mount of what its files come to show by themselves: merges, and versions of other
 //! devices. No request of the kernel's brings those, so they are announced to it.
 //!
-//! Guarantees: the vault is never waited for and never made to wait, since what it showed is heard
-//! from a queue, by a thread of its own, when it is so already; and the thread ends with the vault,
-//! which it does not keep. It decides nothing about what a file shows.
+//! Guarantees: the vault is never waited for and never made to wait. What it showed is heard by a thread
+//! that does nothing else, and kept by file until it is told, so that it takes no more room than there are files,
+//! however long the kernel takes. Whoever serves the mount and looks at a file hears before
+//! that of all that the vault said until then, and takes the file for one that the kernel is not to be believed of.
+//! The threads end with the vault, which they do not keep. It decides nothing about what a file shows.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,6 +14,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use coffer_store::vault::{Changes, Vault};
+use parking_lot::{Condvar, Mutex};
 
 use crate::adapter::{Announcer, Change, Place};
 use crate::types::Ino;
@@ -21,48 +24,184 @@ use crate::types::Ino;
 pub struct Follow {
     vault: Weak<Vault>,
     changes: Receiver<Changes>,
+    /// Says the same, a moment later: whoever waits for it has not locked what is to be heard.
+    bell: Receiver<Changes>,
+}
+
+/// What is not yet told, by file: to say something twice is to say it once.
+#[derive(Default)]
+struct Untold {
+    /// Files that show other bytes.
+    merged: HashSet<Ino>,
+    /// Files that show other attributes.
+    touched: HashSet<Ino>,
+    /// The vault is gone.
+    ended: bool,
+}
+
+/// What the threads share.
+struct Heard {
+    changes: Mutex<Receiver<Changes>>,
+    untold: Mutex<Untold>,
+    more: Condvar,
+    announcer: Announcer,
 }
 
 impl Follow {
     /// Listens. Begun before the mount is served, it misses nothing that the kernel may remember.
     pub fn new(vault: &Arc<Vault>) -> Follow {
+        // Subscribers are told in the order in which they came: what the bell says is in the other already.
+        let changes = vault.subscribe();
         Follow {
             vault: Arc::downgrade(vault),
-            changes: vault.subscribe(),
+            changes,
+            bell: vault.subscribe(),
         }
     }
 
-    /// Announces all of it, from a thread that ends with the vault.
+    /// Announces all of it, from threads that end with the vault.
     ///
     /// # Errors
     /// If no thread can be started.
     pub fn announce(self, announcer: Announcer) -> io::Result<()> {
-        let thread = thread::Builder::new().name("fuse-follow".into());
-        thread.spawn(move || self.work(&announcer)).map(drop)
+        let heard = Arc::new(Heard {
+            changes: Mutex::new(self.changes),
+            untold: Mutex::new(Untold::default()),
+            more: Condvar::new(),
+            announcer: announcer.clone(),
+        });
+        let (vault, tells) = (self.vault, heard.clone());
+        let telling = thread::Builder::new().name("fuse-follow".into());
+        telling.spawn(move || tells.tell(&vault))?;
+        let (bell, hears) = (self.bell, heard.clone());
+        let hearing = thread::Builder::new().name("fuse-hear".into());
+        let hearing = hearing.spawn(move || {
+            // It ends when the vault is gone, and with it the other end.
+            while bell.recv().is_ok() {
+                hears.hear();
+            }
+            hears.end();
+        });
+        if let Err(error) = hearing {
+            heard.end();
+            return Err(error);
+        }
+        let weak = Arc::downgrade(&heard);
+        announcer.look_before(move || {
+            if let Some(heard) = weak.upgrade() {
+                heard.hear();
+            }
+        });
+        Ok(())
     }
+}
 
-    fn work(self, announcer: &Announcer) {
-        // It ends when the vault is gone, and with it the other end.
-        while let Ok(first) = self.changes.recv() {
-            let (mut merged, mut touched) = (HashSet::new(), HashSet::new());
-            for changes in std::iter::once(first).chain(self.changes.try_iter()) {
-                merged.extend(changes.merged);
-                touched.extend(changes.touched);
-            }
-            let all: HashSet<Ino> = merged.union(&touched).copied().collect();
-            if all.is_empty() {
-                continue; // what came through the kernel, or was announced by who brought it
-            }
-            let Some(vault) = self.vault.upgrade() else { return };
-            let names = vault.names_of(&all);
-            drop(vault);
-            for (ino, folder, name) in names {
-                let at = Place::new(folder, name);
-                announcer.announce(match merged.contains(&ino) {
-                    true => Change::Content { at, ino },
-                    false => Change::Attributes { at, ino },
-                });
+impl Heard {
+    /// Takes in what the vault said. Waits for nobody but who does the same.
+    fn hear(&self) {
+        let changes = self.changes.lock();
+        for changes in changes.try_iter() {
+            // Each time anew: it was perhaps forgotten since the last.
+            let others = changes.merged.iter().chain(&changes.put);
+            others.for_each(|ino| self.announcer.mark(*ino));
+            if self.untold.lock().take_in(&changes) {
+                self.more.notify_one();
             }
         }
+    }
+
+    fn end(&self) {
+        self.untold.lock().ended = true;
+        self.more.notify_one();
+    }
+
+    /// Tells what was heard, again and again until the vault is gone.
+    fn tell(&self, vault: &Weak<Vault>) {
+        loop {
+            let untold = {
+                let mut untold = self.untold.lock();
+                while untold.is_empty() && !untold.ended {
+                    self.more.wait(&mut untold);
+                }
+                let ended = untold.ended;
+                std::mem::replace(
+                    &mut *untold,
+                    Untold {
+                        ended,
+                        ..Untold::default()
+                    },
+                )
+            };
+            let Some(vault) = vault.upgrade() else { return };
+            if untold.is_empty() {
+                return;
+            }
+            let mut nameless = untold.files();
+            let names = vault.names_of(&nameless);
+            drop(vault);
+            for (ino, folder, name) in names {
+                nameless.remove(&ino);
+                let at = Place::new(folder, name);
+                self.announcer
+                    .announce_marked(match untold.merged.contains(&ino) {
+                        true => Change::Content { at, ino },
+                        false => Change::Attributes { at, ino },
+                    });
+            }
+            for ino in nameless {
+                self.announcer.announce_nameless(ino);
+            }
+        }
+    }
+}
+
+impl Untold {
+    fn is_empty(&self) -> bool {
+        self.merged.is_empty() && self.touched.is_empty()
+    }
+
+    fn files(&self) -> HashSet<Ino> {
+        self.merged.union(&self.touched).copied().collect()
+    }
+
+    /// Adds what was said; whether there is something new to tell. What came through the kernel, or is
+    /// announced by who brought it, is not told here.
+    fn take_in(&mut self, changes: &Changes) -> bool {
+        let before = self.merged.len() + self.touched.len();
+        self.merged.extend(&changes.merged);
+        self.touched.extend(&changes.touched);
+        self.merged.len() + self.touched.len() > before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards the bound: while nobody is told, saying the same again takes no room; and what is no news of
+    /// ours wakes nobody.
+    #[test]
+    fn what_is_said_twice_is_kept_once() {
+        let mut untold = Untold::default();
+        let say = |untold: &mut Untold, merged: &[Ino], touched: &[Ino]| {
+            untold.take_in(&Changes {
+                inodes: (0..100).collect(),
+                merged: merged.to_vec(),
+                touched: touched.to_vec(),
+                ..Changes::default()
+            })
+        };
+        assert!(!say(&mut untold, &[], &[]) && untold.is_empty());
+        assert!(say(&mut untold, &[5], &[]));
+        assert!(say(&mut untold, &[], &[6, 7]));
+        for _ in 0..1000 {
+            assert!(!say(&mut untold, &[5], &[6, 7]));
+        }
+        assert!(
+            say(&mut untold, &[6], &[]),
+            "other bytes are more than other attributes"
+        );
+        assert_eq!((untold.merged.len(), untold.touched.len()), (2, 2));
+        assert_eq!(untold.files(), HashSet::from([5, 6, 7]));
     }
 }

@@ -1,8 +1,9 @@
-//! Reading and writing the fields of records: little-endian integers, byte strings with
-//! a length before them.
+//! Reading and writing the fields of records: little-endian integers, integers in LEB128, byte
+//! strings with a length before them.
 //!
 //! The reader is bounded: it never allocates by a length that it has not checked against
-//! the bytes at hand, and it refuses what is left over. It never panics on bad input.
+//! the bytes at hand, and it refuses what is left over, and a number that is longer than it needs
+//! to be. It never panics on bad input.
 
 /// A record's bytes do not have the form that its version prescribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,18 @@ impl Writer {
     pub(crate) fn i64(&mut self, v: i64) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
+    /// An unsigned number in LEB128: seven bits a byte, the lowest first, in the fewest bytes.
+    pub(crate) fn varint(&mut self, mut v: u64) -> &mut Self {
+        while v >= 0x80 {
+            self.0.push(v as u8 | 0x80);
+            v >>= 7;
+        }
+        self.u8(v as u8)
+    }
+    /// A signed number that is small on both sides of zero: 0, -1, 1, -2 … as 0, 1, 2, 3 …
+    pub(crate) fn zigzag(&mut self, v: i64) -> &mut Self {
+        self.varint(((v << 1) ^ (v >> 63)) as u64)
+    }
     /// Bytes of a length that the format fixes.
     pub(crate) fn raw(&mut self, v: &[u8]) -> &mut Self {
         self.0.extend_from_slice(v);
@@ -46,6 +59,7 @@ impl Writer {
 }
 
 /// Takes fields from a buffer, front to back.
+#[derive(Clone)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -80,6 +94,33 @@ impl<'a> Reader<'a> {
     pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
         Ok(i64::from_le_bytes(self.array()?))
     }
+    /// An unsigned number in LEB128, in its one shortest form.
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut v = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            v |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return match byte {
+                    0 if shift > 0 => Err(Malformed("a number is longer than it needs to be")),
+                    _ => Ok(v),
+                };
+            }
+        }
+        Err(Malformed("a number is too large"))
+    }
+    /// The same, of a field that has 32 bits.
+    pub(crate) fn varint32(&mut self) -> Result<u32, Malformed> {
+        u32::try_from(self.varint()?).map_err(|_| Malformed("a number is too large"))
+    }
+    /// The inverse of [`Writer::zigzag`].
+    pub(crate) fn zigzag(&mut self) -> Result<i64, Malformed> {
+        let v = self.varint()?;
+        Ok((v >> 1) as i64 ^ -((v & 1) as i64))
+    }
     pub(crate) fn bytes(&mut self, most: usize) -> Result<&'a [u8], Malformed> {
         let len = self.u32()? as usize;
         if len > most {
@@ -98,6 +139,63 @@ impl<'a> Reader<'a> {
             Ok(())
         } else {
             Err(Malformed("bytes are left over at its end"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards the numbers at which encodings grow: exact values come back, in the bytes that LEB128
+    /// has for them.
+    #[test]
+    fn numbers_are_what_was_written() {
+        let cases: [(u64, &[u8]); 6] = [
+            (0, &[0]),
+            (127, &[0x7f]),
+            (128, &[0x80, 1]),
+            (624_485, &[0xe5, 0x8e, 0x26]),
+            (u64::from(u32::MAX) + 1, &[0x80, 0x80, 0x80, 0x80, 0x10]),
+            (
+                u64::MAX,
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            ),
+        ];
+        for (value, bytes) in cases {
+            let mut w = Writer::new();
+            assert_eq!(w.varint(value).0, bytes);
+            let mut r = Reader::new(bytes);
+            assert_eq!((r.varint(), r.remaining()), (Ok(value), 0));
+            let small = Reader::new(bytes).varint32();
+            assert_eq!(small.ok(), u32::try_from(value).ok());
+        }
+        for (value, byte) in [(0, 0), (-1, 1), (1, 2), (-2, 3), (-64, 127)] {
+            assert_eq!(Writer::new().zigzag(value).0, [byte]);
+            assert_eq!(Reader::new(&[byte]).zigzag(), Ok(value));
+        }
+        for value in [i64::MIN, i64::MIN + 1, -65, 64, i64::MAX] {
+            let mut w = Writer::new();
+            w.zigzag(value);
+            assert_eq!(Reader::new(&w.0).zigzag(), Ok(value));
+        }
+    }
+
+    /// Guards against a second encoding of a number, one that has no end, and one beyond 64 bits.
+    #[test]
+    fn numbers_have_one_form() {
+        let long: &[&[u8]] = &[
+            &[],
+            &[0x80, 0],
+            &[0x81, 0x80, 0],
+            &[0x80; 3],
+            &[0xff; 10],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],
+            &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0],
+            &[0x80; 12],
+        ];
+        for bytes in long {
+            assert!(Reader::new(bytes).varint().is_err(), "{bytes:02x?}");
         }
     }
 }

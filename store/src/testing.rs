@@ -11,7 +11,7 @@ use crate::content::pieces::{
 };
 use crate::core::extent_aad;
 use crate::db::{ChangeOf, Table};
-use crate::event::{self, BatchRow, Event, NodeState, Version};
+use crate::event::{self, BatchHeader, BatchRow, BatchWriter, Event, Found, Hole, NodeState, Version, Walk};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
 use crate::record::{
@@ -38,7 +38,7 @@ pub const FORMATS: [(&str, Again); 20] = [
     ("history", |b| Some(VersionRecord::decode(b).ok()?.encode())),
     ("document", |b| Some(DocumentRecord::decode(b).ok()?.encode())),
     ("removed", |b| Some(GoneRecord::decode(b).ok()?.encode())),
-    ("event", |b| Some(Event::decode(b).ok()?.encode())),
+    ("events", events_again),
     ("version", |b| Some(Version::decode(b).ok()?.encode())),
     ("state", |b| Some(NodeState::decode(b).ok()?.encode())),
     ("manifest", manifest_again),
@@ -61,6 +61,50 @@ pub const FORMATS: [(&str, Again); 20] = [
 pub fn format(name: &str) -> Again {
     let found = FORMATS.iter().find(|(format, _)| *format == name);
     found.expect("tests name formats that are there").1
+}
+
+/// How a batch begins, and its events, each with the place of its payload.
+pub type Events = (BatchHeader, Vec<(Event, Option<usize>)>);
+/// What a batch lacks, and where the payload of each event lay, with its length.
+pub type Lacking = (Vec<Hole>, Vec<(u32, u32)>);
+
+/// The events of a batch, each with where its payload lies in these bytes, if it is there; none if
+/// they are no batch, or one without events.
+pub fn events(bytes: &[u8]) -> Option<Events> {
+    let mut walk = Walk::new(bytes).ok()?;
+    let header = *walk.header();
+    let place = |found: Found| {
+        let len = found.event.sealed.as_ref().map(Vec::len);
+        (found.event, len.map(|len| found.end as usize - len))
+    };
+    let events: Vec<_> = walk
+        .by_ref()
+        .map(|found| found.map(place))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    (!events.is_empty()).then_some((header, events))
+}
+
+/// What a batch lacks, and where the payload of each event lay in it as it was made, with its length;
+/// none if it is none.
+pub fn holes(bytes: &[u8]) -> Option<Lacking> {
+    let mut walk = Walk::new(bytes).ok()?;
+    let place = |found: Found| (found.sealed_at, found.event.head.sealed.len);
+    let places = walk
+        .by_ref()
+        .map(|found| found.map(place))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    Some((walk.holes().to_vec(), places))
+}
+
+fn events_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (header, events) = events(bytes)?;
+    let mut batch = BatchWriter::new(header);
+    for (event, _) in &events {
+        batch.push(event);
+    }
+    Some(batch.bytes().to_vec())
 }
 
 /// A node of any level: the level that it says it is of.

@@ -11,8 +11,10 @@ use std::collections::HashMap;
 
 use coffer_store::Malformed;
 use coffer_store::event::{
-    BatchRow, Body, Digest, EVENT_MAX, Event, Form, Hole, Unverified, VerifyError, Version,
+    BatchHeader, BatchRow, BatchWriter, Body, Digest, EVENT_MAX, EventRef, Form, Hole, Unverified,
+    VerifyError, Version,
 };
+use coffer_store::ids::ChainId;
 use coffer_store::keys::labels;
 use coffer_store::record::{InodeRecord, LogRecord};
 use coffer_store::testing::{self, Again};
@@ -23,6 +25,10 @@ use rand::{RngExt, SeedableRng};
 
 /// What is said of a batch whose events have no numbers.
 const UNCOUNTABLE: Malformed = Malformed("a batch row contradicts itself");
+
+/// Bytes of a batch before its first event, and before the second of the samples.
+const HEADER: usize = 1 + 16 + 16 + 1 + 32;
+const SECOND: usize = HEADER + 2 + 20 + 72 + 41;
 
 /// Notes the largest allocation of each thread.
 struct Watched;
@@ -90,18 +96,37 @@ fn open_end(name: &str) -> usize {
     }
 }
 
+/// Where a list of entries ends with any of them but the last.
+fn shorter(name: &str) -> Vec<usize> {
+    match name {
+        "batch/holes" => {
+            let (_, row) = batch_with_holes();
+            let some = |count| BatchRow {
+                holes: row.holes[..count].to_vec(),
+                ..row.clone()
+            };
+            (0..row.holes.len())
+                .map(|count| some(count).encode().len())
+                .collect()
+        }
+        "events/whole" | "events/holes" => {
+            let (_, events) = testing::events(&frozen(name)).unwrap();
+            let some = |count| joined(events.iter().take(count).map(|(event, _)| event)).0;
+            (1..events.len()).map(|count| some(count).len()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn every_truncation() {
     for (format, name, bytes) in frozen_records() {
         let whole = bytes.len() - open_end(&name);
+        let shorter = shorter(&name);
         for n in 0..=bytes.len() {
             let taken = lawful(&name, testing::format(format), &bytes[..n]);
             // A list of entries of one length is whole after each of them.
-            let fewer = match name.as_str() {
-                "kept/row" => n % 12 == 1,
-                "batch/holes" => n >= 173 && n % 8 == 173 % 8,
-                _ => false,
-            };
+            let fewer = (name == "kept/row" && n % 12 == 1) || shorter.contains(&n);
             assert_eq!(taken, n >= whole || fewer, "{name} cut to {n} bytes");
         }
     }
@@ -203,14 +228,16 @@ fn promised_lengths_are_not_believed() {
     let len = frozen("inode/plain").len();
     let cases = [
         ("inode", with("inode/plain", len - 2, &[0xff; 2])),
-        ("version", with("version/link", 37, &[0xff; 2])),
+        ("version", with("version/inline", 15, &[0xff; 2])),
         ("state", with("state/file", 36, &[0xff; 2])),
         ("secrets", with("secrets/row", 181, &[0xff; 2])),
-        ("event", with("event/version", 102, &[0x00, 0x04])),
+        // The first event's length, and how many the second replaces.
+        ("events", with("events/whole", HEADER, &[0xff, 0xff, 0x7f])),
+        ("events", with("events/whole", SECOND + 20, &[0xff, 0x07])),
         ("keyfile", with("keyfile/file", 8, &[0xff, 0xff, 0, 0])),
         ("manifest", with("manifest/leaf", 2, &[0x00, 0x02])),
         ("chunk", with("chunk/row", 50, &[0xff; 4])),
-        ("batch", with("batch/row", 13, &[0xff; 4])),
+        ("batch", with("batch/row", 7, &[0xff, 0xff, 0xff, 0xff, 0x0f])),
     ];
     for (format, bytes) in cases {
         assert!(!lawful(format, testing::format(format), &bytes), "{format}");
@@ -306,10 +333,21 @@ fn contradictions_are_refused() {
         Version::decode(&empty.encode()).is_err(),
         "an empty file is no text"
     );
-    let (_, mut event) = events().pop().unwrap();
-    event.sealed = Some(vec![0; EVENT_MAX]);
-    event.head.sealed = Digest::of(&[0; EVENT_MAX]);
-    assert!(Event::decode(&event.encode()).is_err());
+    // Longer than any event, and shorter than anything sealed.
+    let (_, event) = events().swap_remove(0);
+    for (len, is_lawful) in [
+        (39, false),
+        (40, true),
+        (EVENT_MAX - 20 - 72, true),
+        (EVENT_MAX, false),
+    ] {
+        let mut event = event.clone();
+        event.head.sealed = Digest::of(&vec![0; len]);
+        event.sealed = Some(vec![0; len]);
+        assert_eq!(testing::events(&joined([&event]).0).is_some(), is_lawful, "{len}");
+        event.sealed = None;
+        assert_eq!(testing::events(&joined([&event]).0).is_some(), is_lawful, "{len}");
+    }
     // Holes that touch, that are empty, or that no number reaches.
     let (_, with_holes) = batch_with_holes();
     for (offset, len) in [
@@ -397,7 +435,8 @@ fn altered((bytes, row): (Vec<u8>, BatchRow)) {
     assert!(verify(&row, &[&bytes[..], &[0]].concat()).is_err());
     let encoded = row.encode();
     // From the chain's id on: the place is not signed, it is this store's alone.
-    for at in 17..encoded.len() {
+    let chain = encoded.windows(16).position(|bytes| bytes == row.chain.0);
+    for at in chain.unwrap()..encoded.len() {
         let mut copy = encoded.clone();
         copy[at] ^= 1 << (at % 8);
         if let Ok(row) = BatchRow::decode(&copy) {
@@ -407,8 +446,13 @@ fn altered((bytes, row): (Vec<u8>, BatchRow)) {
     // A member signs an event whose number has no next.
     let (_, mut event) = events().swap_remove(0);
     event.head.at.seq = u64::MAX;
-    let (head, chain) = (event.hash(), row.chain);
-    let event = event.encode();
+    let header = BatchHeader {
+        first: u64::MAX,
+        ..header()
+    };
+    let mut one = BatchWriter::new(header);
+    one.push(&event);
+    let (head, chain) = (one.head(), row.chain);
     let signed = BatchRow::signed(chain, u64::MAX, &head);
     let last = BatchRow {
         first: u64::MAX,
@@ -417,12 +461,98 @@ fn altered((bytes, row): (Vec<u8>, BatchRow)) {
         signature: device().sign(labels::SIGN_HEAD, &signed),
         ..row.clone()
     };
-    let one = [&(event.len() as u32).to_le_bytes(), &event[..]].concat();
-    assert_eq!(verify(&last, &one), Err(VerifyError::Malformed(UNCOUNTABLE)));
+    assert_eq!(
+        verify(&last, one.bytes()),
+        Err(VerifyError::Malformed(UNCOUNTABLE))
+    );
+    // A row that says another place than the batch; a batch that says another than was signed.
+    let later = BatchRow {
+        first: row.first + 1,
+        ..row.clone()
+    };
+    assert_eq!(verify(&later, &bytes), Err(VerifyError::Elsewhere));
+    let mut other = bytes.clone();
+    other[HEADER - 1] ^= 1;
+    assert_eq!(verify(&row, &other), Err(VerifyError::Altered));
     // Events in another order, each whole.
-    let len = |bytes: &[u8]| 4 + u32::from_le_bytes(bytes[..4].try_into().unwrap()) as usize;
-    let (one, rest) = bytes.split_at(len(&bytes));
-    let (two, rest) = rest.split_at(len(rest));
-    let swapped = [two, one, rest].concat();
-    assert_eq!(verify(&row, &swapped), Err(VerifyError::Broken(1)));
+    let swapped = [&bytes[..HEADER], &bytes[SECOND..], &bytes[HEADER..SECOND]].concat();
+    if row.holes.is_empty() {
+        assert_eq!(verify(&row, &swapped), Err(VerifyError::Altered));
+    }
+}
+
+/// Guards the one form of each event in a batch: what it could be coded as besides is refused.
+#[test]
+fn events_have_one_form() {
+    let whole = frozen("events/whole");
+    let lawful = |bytes: &[u8]| testing::events(bytes).is_some();
+    assert!(lawful(&whole));
+    assert!(!lawful(&whole[..HEADER]), "a batch without events");
+    let with = |at: usize, remove: usize, bytes: &[u8]| {
+        let mut copy = whole.clone();
+        copy.splice(at..at + remove, bytes.iter().copied());
+        copy
+    };
+    // The second event: length, flags, Lamport time, subject, generation, how many it replaces;
+    // the first of its own chain, the other of one that it names.
+    let list = SECOND + 1 + 1 + 1 + 16 + 1;
+    assert_eq!(whole[SECOND..SECOND + 3], [83, 0x12, 1]);
+    assert_eq!(whole[list..list + 4], [2, 0, 1, 1]);
+    assert_eq!(whole[list + 4..list + 20], up::<16>(0xd0));
+    // Each of these would be the same event, or one like it, in another form: with the length that fits.
+    let longer = |more: i8, at: usize, remove: usize, bytes: &[u8]| {
+        let mut copy = with(at, remove, bytes);
+        copy[SECOND] = copy[SECOND].wrapping_add_signed(more);
+        copy
+    };
+    let own = [&[1][..], &at(1).chain.0].concat();
+    let cases = [
+        ("a longer number", longer(1, list, 1, &[0x82, 0])),
+        ("a longer time", longer(1, SECOND + 2, 1, &[0x81, 0])),
+        ("a longer difference", longer(1, list + 2, 1, &[0x81, 0])),
+        ("its own chain by name", longer(16, list + 1, 1, &own)),
+        ("a chain that nobody named", longer(-16, list + 3, 17, &[2])),
+        ("an unknown kind", with(SECOND + 1, 1, &[0x16])),
+        ("no kind", with(SECOND + 1, 1, &[0x10])),
+        ("an unknown flag", with(SECOND + 1, 1, &[0x52])),
+        ("a key that a version has not", with(SECOND + 1, 1, &[0x32])),
+        ("a payload that is not there", with(SECOND + 1, 1, &[0x02])),
+        ("a number that none has", with(33, 1, &[0])),
+    ];
+    for (what, bytes) in cases {
+        assert!(!lawful(&bytes), "{what}");
+    }
+    // A version replaces something: this one alone is without.
+    let mut version = events().swap_remove(1).1;
+    version.head.at = at(1);
+    version.head.prev = [0; 32];
+    assert!(lawful(&joined([&version]).0));
+    version.head.replaces.clear();
+    assert!(!lawful(&joined([&version]).0));
+    // A chain that is named a second time as if it were the first: the same bytes in the third event.
+    let mut third = events().swap_remove(2).1;
+    third.head.replaces = vec![EventRef {
+        chain: ChainId(up(0xd0)),
+        seq: 7,
+    }];
+    let two = events();
+    let (again, _) = joined([&two[0].1, &two[1].1, &third]);
+    let tail = again.len() - 43 - 2;
+    assert_eq!(
+        again[tail - 1..tail + 2],
+        [1, 2, 7],
+        "one, of the first chain that was named"
+    );
+    let mut named = again.clone();
+    named.splice(tail..tail + 1, [&[1][..], &up::<16>(0xd0)].concat());
+    named[tail - 1 - 20] += 16;
+    assert!(lawful(&again) && !lawful(&named));
+    // More of them than numbers are left for.
+    let last = BatchHeader {
+        first: u64::MAX,
+        ..header()
+    };
+    let full = [&last.encode()[..], &whole[HEADER..SECOND]].concat();
+    assert!(lawful(&full));
+    assert!(!lawful(&[&full[..], &whole[HEADER..SECOND]].concat()));
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coffer_store::chunk::pack::{Packs, ScanItem, pack_name};
-use coffer_store::event::{Event, EventKind, EventRef, NodeState, Version};
+use coffer_store::event::{EventKind, EventRef, NodeState, Version};
 use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
@@ -139,14 +139,10 @@ fn sealed_versions(disk: &SimDisk) -> Vec<(EventRef, u64, usize)> {
             .unwrap()
             .read_at(batch.offset, &mut bytes)
             .unwrap();
-        let mut at = 0;
-        while let Some((len, rest)) = bytes[at..].split_first_chunk() {
-            let len = u32::from_le_bytes(*len) as usize;
-            let event = Event::decode(&rest[..len]).unwrap();
-            at += 4 + len;
+        for (event, at) in testing::events(&bytes).unwrap().1 {
             if matches!(event.head.kind, EventKind::Create | EventKind::Version) {
-                let len = event.head.sealed.len as usize;
-                found.push((event.head.at, batch.offset + (at - len) as u64, len));
+                let (at, len) = (at.unwrap() as u64, event.head.sealed.len as usize);
+                found.push((event.head.at, batch.offset + at, len));
             }
         }
     }

@@ -6,12 +6,14 @@ mod format_samples;
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::MAX_PAYLOAD;
 use coffer_store::event::{
-    BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head, Hole, NodeState, Version, hash,
+    BatchHeader, BatchRow, BatchWriter, Body, Digest, Event, EventKind, EventRef, Form, Head, Hole,
+    NodeState, Version, hash,
 };
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::ChunkId;
 use coffer_store::record::{
-    BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, Marks, Meta, NAME_MAX, NodeRecord, Time, Xattrs,
+    BaseRef, BodyRef, ChunkRow, InodeRecord, Kept, LogRecord, ManifestRef, Marks, Meta, NAME_MAX, NodeRecord,
+    Time, VersionRecord, Xattrs,
 };
 use coffer_store::testing;
 use coffer_store::tree::{Kind, Told};
@@ -214,51 +216,133 @@ fn logs_and_chunks() {
     });
 }
 
-#[test]
-fn events_and_batches() {
-    many(|any| {
-        use EventKind::*;
+/// A whole batch of any events, in their places.
+fn any_batch(any: &mut Any) -> (BatchHeader, Vec<Event>) {
+    use EventKind::*;
+    let count = any.pick(&[1, 1, 2, 3, 9]);
+    let header = BatchHeader {
+        space: SpaceId(any.array()),
+        chain: ChainId(any.array()),
+        first: any.u64().clamp(1, u64::MAX - count),
+        prev: any.array(),
+    };
+    let others: [ChainId; 4] = std::array::from_fn(|_| ChainId(any.array()));
+    let (mut prev, mut events) = (header.prev, Vec::new());
+    for seq in header.first..header.first + count {
         let kind = any.pick(&[Create, Version, Node, NodeGone, Setting]);
         // Only what creates an entity replaces nothing of it.
         let least = usize::from(kind == Version);
-        let count = any.pick(&[0, 1, 2, 1024]).max(least);
-        let mut sealed = any.bytes(5_000);
-        sealed.push(0);
+        let count = any.pick(&[0, 1, 2, 2, 1024]).max(least);
+        let mut replaced = || {
+            let chain = any.pick(&[header.chain, others[0], others[1], others[2], others[3]]);
+            EventRef { chain, ..any.at() }
+        };
+        let replaces = (0..count).map(|_| replaced()).collect();
+        let mut sealed = any.bytes(2_000);
+        sealed.extend([0; 40]);
         let wrapped = (kind == Create).then(|| any.array());
         let head = Head {
             kind,
-            space: SpaceId(any.array()),
+            space: header.space,
             at: EventRef {
-                seq: any.u64().max(1),
-                ..any.at()
+                chain: header.chain,
+                seq,
             },
             lamport: any.u64(),
-            prev: any.array(),
+            prev,
             subject: any.array(),
             generation: any.u32(),
-            replaces: (0..count).map(|_| any.at()).collect(),
+            replaces,
             sealed: Digest::of(&sealed),
             wrapped: wrapped.as_ref().map(|wrapped: &[u8; 72]| hash(wrapped)),
         };
         let event = Event {
             head,
-            wrapped: wrapped.filter(|_| any.0.random()),
-            sealed: Some(sealed).filter(|_| any.0.random()),
+            wrapped,
+            sealed: Some(sealed),
         };
-        let whole = Event {
-            sealed: None,
-            wrapped: None,
-            ..event.clone()
+        prev = event.hash();
+        events.push(event);
+    }
+    (header, events)
+}
+
+fn written(header: BatchHeader, events: &[Event]) -> (Vec<u8>, Vec<u32>, [u8; 32]) {
+    let mut batch = BatchWriter::new(header);
+    let places = events.iter().map(|event| batch.push(event)).collect();
+    (batch.bytes().to_vec(), places, batch.head())
+}
+
+/// Guards batches: what was written is read, whatever of it was let go of; offsets are those of the batch
+/// as it was made; and what was cut short or altered is refused, or is something else in its one form.
+#[test]
+fn events_in_batches() {
+    many(|any| {
+        let (header, mut events) = any_batch(any);
+        let (whole, places, head) = written(header, &events);
+        assert_eq!(head, events.last().unwrap().hash());
+        for (event, at) in events.iter().zip(&places) {
+            let sealed = event.sealed.as_ref().unwrap();
+            assert_eq!(&whole[*at as usize..][..sealed.len()], sealed);
+        }
+        let all = events.clone();
+        for event in &mut events {
+            event.sealed.take_if(|_| any.0.random());
+            event.wrapped.take_if(|_| any.0.random());
+        }
+        let (bytes, _, same) = written(header, &events);
+        assert_eq!(same, head, "what is let go of is not hashed");
+        let (begins, found) = testing::events(&bytes).unwrap();
+        assert_eq!(begins, header);
+        assert!(found.iter().map(|(event, _)| event).eq(&events));
+        let (holes, made) = testing::holes(&bytes).unwrap();
+        let lens = all.iter().map(|event| event.head.sealed.len);
+        assert!(made.iter().copied().eq(places.iter().copied().zip(lens)));
+        let row = BatchRow {
+            place: Place {
+                pack: 1,
+                offset: 0,
+                len: bytes.len() as u32,
+            },
+            chain: header.chain,
+            first: header.first,
+            count: events.len() as u32,
+            head,
+            signature: any.array(),
+            holes,
         };
-        assert_eq!(whole.hash(), event.hash(), "what is let go of is not hashed");
-        assert_eq!(Event::decode(&event.encode()), Ok(event));
+        assert_eq!(BatchRow::decode(&row.encode()).as_ref(), Ok(&row));
+        let gone: u32 = row.holes.iter().map(|hole| hole.len).sum();
+        assert_eq!(bytes.len() + gone as usize, whole.len());
+        for ((event, at), (at_hand, at_made)) in all.iter().zip(&places).zip(found.iter().zip(&made)) {
+            let physical = row.physical(*at, at_made.1).map(|at| at as usize);
+            assert_eq!(physical, at_hand.1, "where it is, if it is there");
+            if let Some(physical) = physical {
+                let sealed = event.sealed.as_ref().unwrap();
+                assert_eq!(&bytes[physical..][..sealed.len()], sealed);
+            }
+        }
+        let again = testing::format("events");
+        for _ in 0..4 {
+            let cut = any.0.random_range(0..bytes.len());
+            let mut copy = bytes.clone();
+            copy[cut] ^= 1 << any.0.random_range(0..8);
+            for bytes in [&bytes[..cut], &copy] {
+                assert!(again(bytes).is_none_or(|made| made == bytes), "two forms");
+            }
+        }
+    });
+}
+
+#[test]
+fn rows_of_batches() {
+    many(|any| {
         let count = any.u32().max(1);
         let row = BatchRow {
             place: any.place(),
             chain: ChainId(any.array()),
             first: any.u64().clamp(1, u64::MAX - u64::from(count)),
             count,
-            prev: any.array(),
             head: any.array(),
             signature: any.array(),
             holes: (0..any.pick(&[0, 1, 2, 500]))
@@ -269,6 +353,62 @@ fn events_and_batches() {
                 .collect(),
         };
         assert_eq!(BatchRow::decode(&row.encode()), Ok(row));
+    });
+}
+
+#[test]
+fn rows_of_versions() {
+    many(|any| {
+        let creates = any.0.random();
+        let kept = any.pick(&[Kept::All, Kept::Listed, Kept::Key]);
+        let kept = if creates { kept } else { Kept::All };
+        let kind = any.pick(&[Kind::File, Kind::Symlink]);
+        let form = if kind == Kind::File { any.pick(&[1, 2]) } else { 1 };
+        let body = match any.u32() % 4 {
+            _ if kept != Kept::All => BodyRef::Other,
+            0 if form == 2 => BodyRef::Change(any.array()),
+            0 | 1 => BodyRef::Inline,
+            2 => BodyRef::Manifest(any.manifest()),
+            _ => BodyRef::Other,
+        };
+        let at = any.at();
+        let near = |any: &mut Any| EventRef {
+            chain: at.chain,
+            seq: any.u64(),
+        };
+        let (one, other) = (any.at(), any.at().chain);
+        let parents = (0..any.pick(&[0, 1, 2, 1024]))
+            .map(|_| match any.u32() % 3 {
+                0 => near(any),
+                1 => one,
+                _ => EventRef {
+                    chain: other,
+                    ..near(any)
+                },
+            })
+            .collect();
+        let record = VersionRecord {
+            number: any.u64(),
+            kept,
+            batch: any.u64(),
+            offset: any.u32(),
+            len: any.u32(),
+            at,
+            generation: any.u32(),
+            lamport: any.u64(),
+            creates,
+            foreign: any.0.random(),
+            parents,
+            recorded: any.time(),
+            modified: any.time(),
+            size: any.size(),
+            form,
+            kind,
+            perm: any.u32() as u16,
+            program: any.pick(&[None, Some("vim"), Some("ed")]).map(String::from),
+            body,
+        };
+        assert_eq!(VersionRecord::decode(&record.encode()), Ok(record));
     });
 }
 

@@ -6,6 +6,7 @@ use coffer_store::record::Time;
 use coffer_store::vault::{Keep, Merge, Subject, UndoError, Undone};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::sync::atomic::{AtomicBool, Ordering};
 use texts_support::pair::Pair;
 use texts_support::*;
 
@@ -191,6 +192,66 @@ fn half_a_save_is_not_overwritten() {
     let merge = merges(&pair.one, "note.md").remove(0);
     undo(&pair.one, "note.md", &merge, 0).unwrap();
     assert_eq!(pair.one.text("note.md"), format!("half{}", &garlic(NOTE)[4..]));
+}
+
+/// Guards what is saved while a merge is taken back, again and again: what a file becomes is computed
+/// beside that, and what is computed of an older text must not be put over a newer one.
+#[test]
+fn what_is_saved_meanwhile_stays() {
+    const UNDONE: usize = 6;
+    let bench = Bench::new();
+    let lines: String = (0..3_000).map(|at| format!("Line {at}.\n")).collect();
+    let note = NOTE.to_owned() + &lines;
+    bench.save(1, "note.md", &note);
+    bench.tell();
+    for who in [VIM, EMACS] {
+        bench.read(who, "note.md");
+    }
+    bench.save(VIM, "note.md", garlic(&note));
+    bench.save(EMACS, "note.md", butter(&note));
+    bench.tell();
+    let merge = merges(&bench, "note.md").remove(0);
+    // Every line is another: comparing takes longer than saving, and each computation meets a save.
+    let text = bench.read(VIM, "note.md").replace("Line", "Row");
+    bench.save(VIM, "note.md", text);
+    bench.tell();
+    let (of, is_over) = (of(&bench, "note.md"), AtomicBool::new(false));
+    let mut saved = Vec::new();
+    std::thread::scope(|scope| {
+        let saver = scope.spawn(|| {
+            let mut saved = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                let line = format!("Meanwhile {}.\n", saved.len());
+                let text = bench.read(VIM, "note.md");
+                bench.save(VIM, "note.md", text + &line);
+                saved.push(line);
+                bench.tell();
+            }
+            saved
+        });
+        let mut done = 0;
+        while done < UNDONE {
+            let keep = [Keep::Side(0), Keep::All][done % 2];
+            match bench.vault.undo_merge(of, &merge, keep) {
+                Ok(_) => done += 1,
+                // Half a save.
+                Err(UndoError::Op(error)) => assert_eq!(error.errno(), libc::EBUSY),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+        saved = saver.join().unwrap();
+    });
+    eprintln!("{} saves meanwhile", saved.len());
+    bench.tell();
+    let shown = bench.text("note.md");
+    let lost = saved
+        .iter()
+        .filter(|line| shown.matches(*line).count() != 1)
+        .count();
+    assert_eq!(lost, 0, "of {}", saved.len());
+    bench.vault.undo_merge(of, &merge, Keep::Side(1)).unwrap();
+    assert!(bench.text("note.md") == butter(&note).replace("Line", "Row") + &saved.concat());
 }
 
 /// Guards an old buffer on one device: what it saves is merged with what another editor saved, and both

@@ -1,5 +1,7 @@
 //! Answers about the past.
 
+mod packed;
+
 use crate::wire::WirePath;
 use crate::wire::history::Whose;
 use jiff::Timestamp;
@@ -47,6 +49,7 @@ pub(crate) struct History {
     /// How many versions are known.
     pub total: u64,
     /// The newest first.
+    #[serde(with = "packed")]
     pub versions: Vec<Version>,
     /// Bytes of the file now, or as it was removed.
     pub size: u64,
@@ -77,6 +80,8 @@ pub(crate) struct Merges {
 pub(crate) struct Merge {
     /// The file's path, from the vault's root.
     pub path: WirePath,
+    /// What it is called behind that: “@4+5”, by the versions that came together; none if one is not known any more.
+    pub name: Option<String>,
     /// How to ask for more.
     pub whose: Whose,
     /// When the last of its sides was recorded, by the clock of its device.

@@ -67,12 +67,12 @@ pub(crate) struct Merges {
     /// All of them
     #[arg(long, conflicts_with = "undo")]
     pub all: bool,
-    /// Show what each side did; of one merge, by its number in the list
-    #[arg(long, value_name = "PATH|NUMBER", num_args = 0..=1, conflicts_with = "undo")]
+    /// Show what each side did; of one merge, by its name in the list
+    #[arg(long, value_name = "PATH|MERGE", num_args = 0..=1, conflicts_with = "undo")]
     pub diff: Option<Option<PathBuf>>,
-    /// Take this merge back, by its number in the list
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    pub undo: Option<u64>,
+    /// Take this merge back, by its name in the list: the file and the versions that came together, as in Notes/Garden.md@4+5; behind PATH, @4+5 will do
+    #[arg(long, value_name = "MERGE")]
+    pub undo: Option<PathBuf>,
     /// Which side stays: mine, theirs, a device, or @VERSION; both: nothing is taken back any more [default: mine]
     #[arg(long, value_name = "SIDE", requires = "undo")]
     pub keep: Option<String>,

@@ -5,7 +5,7 @@ use crate::answers::history::{History, Version};
 use crate::args::history::Log;
 use crate::failure::Failure;
 use crate::shown::Shown;
-use crate::ui::{Ui, table};
+use crate::ui::{Table, Ui};
 use crate::units::{counted, size};
 use crate::when::{ago, local};
 use crate::wire::history::Past;
@@ -60,15 +60,12 @@ fn text(history: &History, shown: usize, now: &Zoned, argument: &str) -> String 
         return text;
     }
     let before = history.versions.iter().skip(1).map(Some).chain([None]);
-    let rows: Vec<[String; 6]> = history
-        .versions
-        .iter()
-        .zip(before)
-        .take(shown)
-        .map(|(version, before)| row(version, before, history.picked, now))
-        .collect();
-    text.push_str(&table(&rows));
-    let listed = rows.len() as u64;
+    let mut table = Table::new();
+    for (version, before) in history.versions.iter().zip(before).take(shown) {
+        row(&mut table, version, before, history.picked, now);
+    }
+    text.push_str(&table.text());
+    let listed = table.len() as u64;
     if !history.picked && listed < history.total {
         let more = counted(history.total - listed, "older one", "older ones");
         text.push_str(&format!("and {more}\n"));
@@ -76,7 +73,7 @@ fn text(history: &History, shown: usize, now: &Zoned, argument: &str) -> String 
     text
 }
 
-fn row(version: &Version, before: Option<&Version>, picked: bool, now: &Zoned) -> [String; 6] {
+fn row(table: &mut Table<6>, version: &Version, before: Option<&Version>, picked: bool, now: &Zoned) {
     let differs = match before {
         Some(before) => difference(before.size, version.size),
         None if version.number == 1 && !picked => "new".to_owned(),
@@ -92,14 +89,14 @@ fn row(version: &Version, before: Option<&Version>, picked: bool, now: &Zoned) -
     if !version.held {
         who.push_str(", thinned out");
     }
-    [
-        format!("@{}", version.number),
-        local(version.recorded, now),
-        ago(version.recorded, now),
-        size(version.size),
-        differs,
-        who,
-    ]
+    table.row([
+        &format_args!("@{}", version.number),
+        &local(version.recorded, now),
+        &ago(version.recorded, now),
+        &size(version.size),
+        &differs,
+        &who,
+    ]);
 }
 
 /// “+12 B”, “−1.2 KiB”, “±0”.

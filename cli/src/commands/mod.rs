@@ -34,6 +34,7 @@ use crate::paths;
 use crate::secret::Secret;
 use crate::ui::Ui;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
 /// Tries that a person has at typing the password.
@@ -199,8 +200,8 @@ fn within<T>(vault: Vault, work: impl FnOnce(&Vault) -> Result<T, Failure>) -> R
 ///
 /// # Errors
 /// When the daemon is of another mind about its shape.
-fn understood<T: DeserializeOwned>(answer: serde_json::Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(|_| {
+fn understood<T: DeserializeOwned>(answer: impl AsRef<RawValue>) -> Result<T, Failure> {
+    serde_json::from_str(answer.as_ref().get()).map_err(|_| {
         Failure::failed("The vault's daemon gave an answer that makes no sense; is it another version?")
     })
 }

@@ -12,7 +12,7 @@ use crate::paths;
 use crate::secret::Secret;
 use crate::ui::{self, Person, Ui};
 use crate::units;
-use crate::wire::{Origin, Reply, WirePath};
+use crate::wire::{self, Origin, Reply, WirePath};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -260,7 +260,7 @@ pub(super) fn daemon() -> Result<(), Failure> {
     };
     let ended = daemon::run(&config, password, |answer| {
         say(Reply::Done {
-            answer,
+            answer: wire::plain(&answer),
             secrets: Vec::new(),
         })
     });

@@ -21,7 +21,7 @@ use jiff::Zoned;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A file, as it was named on the command line.
 #[derive(Clone, Debug)]
@@ -101,6 +101,15 @@ pub(super) fn here(vault: Option<&Path>) -> Result<PathBuf, Failure> {
             Err(_) => paths::default_vault(),
         },
     }
+}
+
+/// The folder of a vault that this is done in, from its root; the root, where it is done outside its mount.
+pub(super) fn inside(vault: &Path) -> PathBuf {
+    let place = locate(Some(vault), Path::new("."));
+    let path = place.map(|place| place.path).unwrap_or_default();
+    path.components()
+        .filter(|part| *part != Component::CurDir)
+        .collect()
 }
 
 /// An absolute form of a path whose end may not exist; its last part is never followed.

@@ -54,7 +54,7 @@ pub(crate) fn start(config: &Config, password: &Secret) -> Result<serde_json::Va
     drop(to);
     // Even if sending failed, the daemon's own words are the better ones.
     match Reader::new(from).message(wire::MAX_REPLY) {
-        Ok(Some(Reply::Done { answer, .. })) => Ok(answer),
+        Ok(Some(Reply::Done { answer, .. })) => Ok(serde_json::from_str(answer.get()).unwrap_or_default()),
         Ok(Some(Reply::Failed(failure))) => {
             // It has said why and ends; collect it.
             let _ = child.wait();

@@ -12,7 +12,7 @@ use crate::frame;
 use crate::paths;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::wire::{Op, Progress, Reply, WirePath};
+use crate::wire::{self, Op, Plain, Progress, Reply, WirePath};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::os::unix::net::UnixStream;
@@ -48,13 +48,10 @@ pub(crate) struct Shared {
 }
 
 /// An answer and the secret that goes with it.
-type Answer = Result<(serde_json::Value, Option<Secret>), Failure>;
+type Answer = Result<(Plain, Option<Secret>), Failure>;
 
 fn plain(answer: impl Serialize) -> Answer {
-    Ok((
-        serde_json::to_value(answer).expect("answers are plain data"),
-        None,
-    ))
+    Ok((wire::plain(&answer), None))
 }
 
 impl Shared {
@@ -168,7 +165,7 @@ impl Shared {
                 let _working = self.work();
                 let [current] = secrets else { return Err(missing()) };
                 let phrase = self.vault.add_recovery(current)?;
-                Ok((serde_json::Value::Null, Some(phrase)))
+                Ok((wire::plain(&()), Some(phrase)))
             }
             Op::Reload => {
                 if !self.idle_fixed {

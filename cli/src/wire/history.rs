@@ -120,6 +120,8 @@ pub(crate) enum Past {
         of: Option<Named>,
         /// How many; all if absent.
         newest: Option<u64>,
+        /// Only the one of these versions of the file.
+        which: Option<Vec<u64>>,
     },
     /// A text of a merge; the answer's secret holds it.
     MergeText {

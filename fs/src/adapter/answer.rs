@@ -15,6 +15,7 @@ use fuser::{
 };
 
 use super::ServeOptions;
+use super::ahead::Waiting;
 use super::announce::{HANDLE, Reads, Stage};
 use super::convert::{attributes, errno, name};
 use super::handshake::Agreed;
@@ -35,6 +36,7 @@ pub(super) struct Adapter<F> {
     pub(super) options: ServeOptions,
     pub(super) opens: Opens,
     pub(super) invalidator: Invalidator,
+    waiting: Waiting,
     /// What the announcing helper is shown.
     pub(super) stage: Arc<Stage>,
     pub(super) reads: Arc<Reads>,
@@ -46,7 +48,7 @@ impl<F: FileSystem> Adapter<F> {
     pub(super) fn new(
         fs: Arc<F>,
         options: ServeOptions,
-        invalidator: Invalidator,
+        (invalidator, waiting): (Invalidator, Waiting),
         (stage, reads): (Arc<Stage>, Arc<Reads>),
         panics: Arc<AtomicU64>,
     ) -> Adapter<F> {
@@ -56,6 +58,7 @@ impl<F: FileSystem> Adapter<F> {
             options,
             opens,
             invalidator,
+            waiting,
             stage,
             reads,
             panics,
@@ -80,9 +83,21 @@ impl<F: FileSystem> Adapter<F> {
 
     pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>) {
         match made {
-            Ok(attr) => reply.entry(&self.ttl(attr.ino), &attributes(&attr), GENERATION),
+            Ok(attr) => {
+                let ttl = self.ttl(attr.ino);
+                self.once_told(&[attr.ino], move || {
+                    reply.entry(&ttl, &attributes(&attr), GENERATION)
+                });
+            }
             Err(error) => reply.error(errno(error)),
         }
+    }
+
+    /// Gives an answer that lets the kernel use these files, or says how long they are, now that the file system
+    /// was asked: if the kernel is still to be told of other bytes of one, after it has forgotten the file.
+    /// The pages go with the size: old pages under a new size show zeros behind their end.
+    pub(super) fn once_told(&self, files: &[Ino], answer: impl FnOnce() + Send + 'static) {
+        self.waiting.answer(files, answer);
     }
 
     /// Whether it is the announcing helper that asks.

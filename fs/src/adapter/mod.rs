@@ -11,10 +11,11 @@
 //! come through the kernel; a change from elsewhere must be announced to it ([`Announcer`]).
 //!
 //! Parts, each importing only those above it: `convert` (types), `opens` (page cache or
-//! not), `invalidate` (the thread that tells the kernel), `announce` (the same for changes from
+//! not), `invalidate` (the thread that tells the kernel), `ahead` (files of which it is not yet told), `announce` (the same for changes from
 //! elsewhere, and a helper process that repeats them for those who watch), `handshake` (what the kernel is
 //! asked for), `answer` (what handlers share), `handlers` (the requests).
 
+mod ahead;
 mod announce;
 mod answer;
 mod convert;
@@ -34,6 +35,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fuser::{Config, SessionACL};
 
 use crate::types::FileSystem;
+use ahead::{Ahead, Waiting};
 pub use announce::{Announcer, Change, Place, repeat_announcements};
 use announce::{Reads, Stage};
 use answer::Adapter;
@@ -86,6 +88,7 @@ impl Default for ServeOptions {
 pub struct Session {
     serving: JoinHandle<io::Result<()>>,
     invalidating: JoinHandle<()>,
+    forgetting: JoinHandle<()>,
     announcer: Announcer,
     panics: Arc<AtomicU64>,
     /// Nothing is ever sent: it is cut off when the service ends.
@@ -111,6 +114,7 @@ impl Session {
         let died = |_| io::Error::other("a thread that serves the mount died");
         let served = self.serving.join().map_err(died)?;
         self.invalidating.join().map_err(died)?;
+        self.forgetting.join().map_err(died)?;
         served
     }
 
@@ -150,13 +154,25 @@ pub fn serve<F: FileSystem>(
     config.n_threads = Some(threads.max(1));
     config.clone_fd = options.clone_fd;
     let (stage, reads) = (Arc::new(Stage::default()), Arc::new(Reads::new()));
-    let (announcer, queue) = Announcer::new(fs.clone(), stage.clone(), reads.clone());
-    let adapter = Adapter::new(fs, options, invalidator, (stage, reads), panics.clone());
+    let ahead = Arc::new(Ahead::default());
+    let (waiting, forgetter) = Waiting::new(ahead.clone());
+    let (announcer, queue) = Announcer::new(fs.clone(), stage.clone(), reads.clone(), ahead);
+    let adapter = Adapter::new(
+        fs,
+        options,
+        (invalidator, waiting),
+        (stage, reads),
+        panics.clone(),
+    );
     let session = fuser::Session::from_fd(adapter, fuse_fd, SessionACL::All, config)?;
     let notifier = session.notifier();
     let invalidating = thread::Builder::new()
         .name("fuse-invalidate".into())
         .spawn(move || backlog.work(&notifier))?;
+    let notifier = session.notifier();
+    let forgetting = thread::Builder::new()
+        .name("fuse-forget".into())
+        .spawn(move || forgetter.work(&notifier))?;
     let notifier = session.notifier();
     thread::Builder::new()
         .name("fuse-announce".into())
@@ -172,6 +188,7 @@ pub fn serve<F: FileSystem>(
     Ok(Session {
         serving,
         invalidating,
+        forgetting,
         announcer,
         panics,
         ended,

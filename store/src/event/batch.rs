@@ -1,23 +1,23 @@
-//! Batches: the events of one commit, one behind the other, under one signature over the
-//! chain's head.
+//! The row of a batch, which is the events of one commit under one signature over the chain's head;
+//! and believing a batch.
 //!
 //! Offsets in a batch are those that it had when it was made: a row names the [`Hole`]s where
 //! payloads were let go of since, so that whoever names a payload by its offset need not learn it.
 //!
-//! Guarantees: a [`Verified`] event stood in its chain behind the one before it, and the
+//! Guarantees: a [`Verified`] event stands in its chain behind the one before it in the batch, and the
 //! device signed the chain's head over both. It opens no payload.
 
 use super::{Event, Hole, VERSION, Walk};
 use crate::chunk::Place;
 use crate::codec::{Malformed, Reader, Writer};
-use crate::ids::{ChainId, EventRef};
+use crate::ids::ChainId;
 use crate::keys::{VerifyingKey, labels};
-use crate::record::{get_place, put_place};
+use crate::record::lawful_place;
 
 /// The row of a batch of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRow {
-    /// Where its bytes lie: events, each after its length as `u32`.
+    /// Where its bytes lie.
     pub place: Place,
     /// The chain that it continues.
     pub chain: ChainId,
@@ -25,8 +25,6 @@ pub struct BatchRow {
     pub first: u64,
     /// How many events.
     pub count: u32,
-    /// The chain's head before it.
-    pub prev: [u8; 32],
     /// The chain's head after it.
     pub head: [u8; 32],
     /// The device's signature over chain, last sequence number and head.
@@ -39,12 +37,16 @@ impl BatchRow {
     /// The row's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION);
-        put_place(&mut w, self.place);
-        w.raw(&self.chain.0).u64(self.first).u32(self.count);
-        w.raw(&self.prev).raw(&self.head).raw(&self.signature);
+        let place = self.place;
+        w.u8(VERSION).varint(place.pack.into()).varint(place.offset);
+        w.varint(place.len.into()).raw(&self.chain.0);
+        w.varint(self.first).varint(self.count.into());
+        w.raw(&self.head).raw(&self.signature);
+        let mut end = 0;
         for hole in &self.holes {
-            w.u32(hole.offset).u32(hole.len);
+            w.varint(hole.offset.wrapping_sub(end).into())
+                .varint(hole.len.into());
+            end = hole.offset.wrapping_add(hole.len);
         }
         w.0
     }
@@ -59,26 +61,27 @@ impl BatchRow {
             return Err(Malformed("a batch row of an unknown version"));
         }
         let mut row = BatchRow {
-            place: get_place(&mut r)?,
+            place: lawful_place(Place {
+                pack: r.varint32()?,
+                offset: r.varint()?,
+                len: r.varint32()?,
+            })?,
             chain: ChainId(r.array()?),
-            first: r.u64()?,
-            count: r.u32()?,
-            prev: r.array()?,
+            first: r.varint()?,
+            count: r.varint32()?,
             head: r.array()?,
             signature: r.array()?,
-            holes: Vec::with_capacity(r.remaining() / 8),
+            holes: Vec::with_capacity(r.remaining() / 2),
         };
-        // Two holes never touch: they would be one.
-        let mut end = None;
+        let mut end = 0u32;
         while r.remaining() > 0 {
-            let hole = Hole {
-                offset: r.u32()?,
-                len: r.u32()?,
-            };
-            let next = hole.offset.checked_add(hole.len);
-            if hole.len == 0 || next.is_none() || end.is_some_and(|end| hole.offset <= end) {
+            let (between, len) = (r.varint32()?, r.varint32()?);
+            let offset = end.checked_add(between);
+            let hole = offset.and_then(|offset| Some((Hole { offset, len }, offset.checked_add(len)?)));
+            // Two holes never touch: they would be one.
+            let Some((hole, next)) = hole.filter(|_| len > 0 && (between > 0 || row.holes.is_empty())) else {
                 return Err(Malformed("a batch row's holes are out of order"));
-            }
+            };
             end = next;
             row.holes.push(hole);
         }
@@ -134,12 +137,12 @@ pub enum VerifyError {
     /// It has not the form of a batch.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// An event does not follow the one before it.
-    #[error("event {0} does not follow the one before it")]
-    Broken(u64),
-    /// An event's payload is not the one that its head names.
-    #[error("the payload of event {0} is not the one that was signed")]
-    Altered(u64),
+    /// It says that it stands elsewhere than its row does.
+    #[error("the events are of another place in their chain than the record of them says")]
+    Elsewhere,
+    /// Its events, or what they hold, are not those that make the head of its row.
+    #[error("the events are not those that were signed")]
+    Altered,
     /// The signature is not the device's.
     #[error("the signature over the batch is not the device's")]
     BadSignature,
@@ -159,46 +162,48 @@ impl Verified {
 impl Unverified<'_> {
     /// Checks form, order, hashes and signature.
     ///
+    /// Where the batch goes on from is what the first event's [`prev`](super::Head::prev) says: the
+    /// device has signed that too, and whoever knows the chain's head must compare it.
+    ///
     /// # Errors
     /// What is wrong first.
     pub fn verify(&self, device: &VerifyingKey) -> Result<Vec<Verified>, VerifyError> {
+        let events = self.chained()?;
+        // It was counted above.
+        let last = self.row.last()?;
+        let signed = BatchRow::signed(self.row.chain, last, &self.row.head);
+        device
+            .verify_strict(labels::SIGN_HEAD, &signed, &self.row.signature)
+            .map_err(|_| VerifyError::BadSignature)?;
+        Ok(events.into_iter().map(Verified).collect())
+    }
+
+    /// Checks form, order and hashes, and that they come to the head that the row has: for rows that
+    /// are believed by themselves.
+    ///
+    /// # Errors
+    /// What is wrong first; never a bad signature.
+    pub(crate) fn chained(&self) -> Result<Vec<Event>, VerifyError> {
         let row = self.row;
         // Whoever made the row may not have decoded it.
         let last = row.last()?;
-        let mut walk = Walk::new(self.bytes);
-        let mut head = row.prev;
+        let mut walk = Walk::new(self.bytes)?;
+        if (walk.header().chain, walk.header().first) != (row.chain, row.first) {
+            return Err(VerifyError::Elsewhere);
+        }
         let mut events = Vec::new();
-        for seq in row.first..=last {
-            let found = walk.next().ok_or(Malformed("it ends early"))??;
-            let at = EventRef {
-                chain: row.chain,
-                seq,
-            };
-            if found.event.head.at != at || found.event.head.prev != head {
-                return Err(VerifyError::Broken(seq));
-            }
-            if !found.event.is_sound() {
-                return Err(VerifyError::Altered(seq));
-            }
-            head = found.hash;
-            events.push(Verified(found.event));
+        for _ in row.first..=last {
+            events.push(walk.next().ok_or(Malformed("it ends early"))??.event);
         }
         if walk.next().is_some() {
             return Err(Malformed("bytes are left over at its end").into());
         }
-        if head != row.head {
-            return Err(VerifyError::Broken(last));
+        if walk.head() != row.head {
+            return Err(VerifyError::Altered);
         }
         if walk.holes() != row.holes {
             return Err(Malformed("a batch lacks other parts than its row says").into());
         }
-        device
-            .verify_strict(
-                labels::SIGN_HEAD,
-                &BatchRow::signed(row.chain, last, &head),
-                &row.signature,
-            )
-            .map_err(|_| VerifyError::BadSignature)?;
         Ok(events)
     }
 }

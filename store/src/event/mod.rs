@@ -5,29 +5,36 @@
 //! under the entity's key, or (for the tree and settings) under a key of the space's epoch, so
 //! that events travel byte for byte. An event's hash is over its head alone, which names its
 //! payload by hash: so a payload can be let go of, and the event still has its place in the
-//! chain. What a peer sends is [`Unverified`] until its chain and
+//! chain. Events are stored and travel in batches alone, which say once what all of theirs have in
+//! common, and nothing that follows from their place. What a peer sends is [`Unverified`] until its chain and
 //! signature have been checked. The byte tables stand in `docs/format.md`.
 //!
 //! It encodes, decodes and verifies; it never stores.
+//!
+//! Parts: `payload` and `place` (what is sealed, and where it stands), `frame` (one event in a batch),
+//! `writer` and `walk` (a batch made, and taken apart), `batch` (its row, and believing it).
 
 mod batch;
+mod frame;
 mod payload;
 mod place;
 mod walk;
+mod writer;
 
 pub use batch::{BatchRow, Unverified, Verified, VerifyError};
 pub use payload::{Body, Form, NodeState, Version};
 pub(crate) use place::{content_aad, gone_aad, key_aad, node_aad, setting_aad};
 pub use walk::Hole;
 pub(crate) use walk::{Found, Let, Walk, let_go};
+pub use writer::{BatchHeader, BatchWriter};
 
-use crate::codec::{Malformed, Reader, Writer};
+use crate::codec::{Malformed, Writer};
 pub use crate::ids::EventRef;
-use crate::ids::{ChainId, SpaceId};
+use crate::ids::SpaceId;
 use crate::keys::WRAPPED;
 
 const VERSION: u8 = 0;
-/// The longest event, in bytes: a body of 32 KiB and a megabyte of xattrs fit.
+/// The longest event in a batch, in bytes: a body of 32 KiB and a megabyte of xattrs fit.
 pub const EVENT_MAX: usize = 2 << 20;
 
 /// What an event says.
@@ -116,14 +123,11 @@ pub struct Event {
 }
 
 /// Most versions that one event can replace.
-const REPLACES_MAX: u16 = 1024;
-/// What of an event is there.
-const SEALED: u8 = 1;
-const WRAPPED_KEY: u8 = 2;
-const CONTRADICTS: Malformed = Malformed("an event contradicts itself");
+const REPLACES_MAX: usize = 1024;
 
 impl Head {
-    /// The head's bytes.
+    /// The bytes that are hashed. They are stored nowhere: what a batch says of its events, and
+    /// where they stand in it, makes them anew.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION)
@@ -145,130 +149,9 @@ impl Head {
         }
         w.0
     }
-
-    fn read(r: &mut Reader<'_>) -> Result<Head, Malformed> {
-        if r.u8()? != VERSION {
-            return Err(Malformed("an event of an unknown version"));
-        }
-        let kind = EventKind::from_byte(r.u8()?)?;
-        let (space, chain, seq) = (SpaceId(r.array()?), ChainId(r.array()?), r.u64()?);
-        let (lamport, prev, subject, generation) = (r.u64()?, r.array()?, r.array()?, r.u32()?);
-        let count = r.u16()?;
-        // Only what creates an entity replaces nothing of it.
-        let lacks = kind == EventKind::Version && count == 0;
-        if count > REPLACES_MAX || seq == 0 || lacks {
-            return Err(CONTRADICTS);
-        }
-        let replaces = (0..count)
-            .map(|_| {
-                Ok(EventRef {
-                    chain: ChainId(r.array()?),
-                    seq: r.u64()?,
-                })
-            })
-            .collect::<Result<_, Malformed>>()?;
-        let sealed = Digest {
-            len: r.u32()?,
-            hash: r.array()?,
-        };
-        if sealed.len == 0 || sealed.len as usize > EVENT_MAX {
-            return Err(CONTRADICTS);
-        }
-        let wrapped = match kind {
-            EventKind::Create => Some(r.array()?),
-            _ => None,
-        };
-        let at = EventRef { chain, seq };
-        Ok(Head {
-            kind,
-            space,
-            at,
-            lamport,
-            prev,
-            subject,
-            generation,
-            replaces,
-            sealed,
-            wrapped,
-        })
-    }
 }
 
 impl Event {
-    /// The event's bytes: the sealed payload is their end.
-    pub fn encode(&self) -> Vec<u8> {
-        self.encode_after(self.head.encode())
-    }
-
-    /// The same, of a head that was encoded before.
-    pub(crate) fn encode_after(&self, head: Vec<u8>) -> Vec<u8> {
-        let mut w = Writer(head);
-        w.0.reserve(1 + WRAPPED + self.sealed.as_ref().map_or(0, Vec::len));
-        let there = |yes: bool, bit: u8| if yes { bit } else { 0 };
-        w.u8(there(self.sealed.is_some(), SEALED) | there(self.wrapped.is_some(), WRAPPED_KEY));
-        if let Some(wrapped) = &self.wrapped {
-            w.raw(wrapped);
-        }
-        if let Some(sealed) = &self.sealed {
-            w.raw(sealed);
-        }
-        w.0
-    }
-
-    /// The inverse; says nothing about truth, but what is there of the payload is what the head
-    /// says it was.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything but an event of this version.
-    pub fn decode(bytes: &[u8]) -> Result<Event, Malformed> {
-        let (event, _) = Event::parse(bytes)?;
-        match event.is_sound() {
-            true => Ok(event),
-            false => Err(Malformed("an event's payload is not the one that its head names")),
-        }
-    }
-
-    /// Takes an event apart, whether or not its payload is the one that its head names; with the
-    /// head's hash.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything but the form of an event of this version.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<(Event, [u8; 32]), Malformed> {
-        if bytes.len() > EVENT_MAX {
-            return Err(Malformed("an event that is too long"));
-        }
-        let mut r = Reader::new(bytes);
-        let head = Head::read(&mut r)?;
-        let hash = hash(&bytes[..bytes.len() - r.remaining()]);
-        let there = r.u8()?;
-        if there > SEALED | WRAPPED_KEY {
-            return Err(CONTRADICTS);
-        }
-        let wrapped = match there & WRAPPED_KEY {
-            0 => None,
-            _ if head.wrapped.is_none() => return Err(CONTRADICTS),
-            _ => Some(r.array()?),
-        };
-        let sealed = match there & SEALED {
-            0 => None,
-            _ => Some(r.raw(head.sealed.len as usize)?.to_vec()),
-        };
-        r.end()?;
-        let event = Event {
-            head,
-            wrapped,
-            sealed,
-        };
-        Ok((event, hash))
-    }
-
-    /// Whether what is there of the payload is what the head says it was.
-    pub fn is_sound(&self) -> bool {
-        let key = |wrapped: &[u8; WRAPPED]| self.head.wrapped == Some(hash(wrapped));
-        let sealed = |sealed: &Vec<u8>| self.head.sealed == Digest::of(sealed);
-        self.wrapped.as_ref().is_none_or(key) && self.sealed.as_ref().is_none_or(sealed)
-    }
-
     /// The hash by which the next event of its chain, or the signature, names it.
     pub fn hash(&self) -> [u8; 32] {
         hash(&self.head.encode())

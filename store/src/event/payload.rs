@@ -4,9 +4,15 @@ use super::VERSION;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId};
 use crate::record::{
-    Kind, ManifestRef, NAME_MAX, Time, Xattrs, get_manifest, get_time, get_xattrs, put_manifest, put_time,
-    put_xattrs, valid_name,
+    Kind, ManifestRef, NAME_MAX, Time, Xattrs, get_manifest, get_near, get_short, get_xattrs, put_manifest,
+    put_near, put_short, put_xattrs, valid_name,
 };
+
+/// What a version's byte of flags holds: which body, and three that say yes.
+const BODY: u8 = 7;
+const TEXT: u8 = 1 << 3;
+const SYMLINK: u8 = 1 << 4;
+const XATTRS: u8 = 1 << 5;
 
 /// Where a version's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,32 +94,44 @@ impl Version {
 
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.u8(VERSION)
-            .u8(self.kind as u8)
-            .u8(self.form as u8)
-            .u16(self.perm);
-        put_time(&mut w, self.mtime);
-        put_time(&mut w, self.btime);
-        w.u64(self.size);
-        put_xattrs(&mut w, self.xattrs.as_deref());
-        match &self.body {
-            Body::Inline(bytes) => w.u8(0).raw(bytes),
-            Body::Manifest(root) => {
-                w.u8(1);
-                put_manifest(&mut w, root);
-                &mut w
-            }
-            Body::Change { serial, bytes } => {
-                match serial {
-                    None => w.u8(2),
-                    Some(serial) => w.u8(3).u64(*serial),
-                };
-                w.raw(bytes)
-            }
-            Body::Same => w.u8(4),
-            Body::Carried { of, bytes } => w.u8(5).raw(&of.chain.0).u64(of.seq).raw(bytes),
+        let body = match &self.body {
+            Body::Inline(_) => 0,
+            Body::Manifest(_) => 1,
+            Body::Change { serial: None, .. } => 2,
+            Body::Change { serial: Some(_), .. } => 3,
+            Body::Same => 4,
+            Body::Carried { .. } => 5,
         };
+        let xattrs = self.xattrs.as_deref().filter(|xattrs| !xattrs.is_empty());
+        let bit = |yes: bool, bit: u8| if yes { bit } else { 0 };
+        let flags = body
+            | bit(self.form == Form::Text, TEXT)
+            | bit(self.kind == Kind::Symlink, SYMLINK)
+            | bit(xattrs.is_some(), XATTRS);
+        let mut w = Writer::new();
+        w.u8(VERSION).u8(flags).u16(self.perm);
+        put_short(&mut w, self.mtime);
+        put_near(&mut w, self.btime, self.mtime);
+        w.varint(self.size);
+        if xattrs.is_some() {
+            put_xattrs(&mut w, xattrs);
+        }
+        match &self.body {
+            Body::Inline(bytes) => {
+                w.raw(bytes);
+            }
+            Body::Manifest(root) => put_manifest(&mut w, root),
+            Body::Change { serial, bytes } => {
+                if let Some(serial) = serial {
+                    w.u64(*serial);
+                }
+                w.raw(bytes);
+            }
+            Body::Same => {}
+            Body::Carried { of, bytes } => {
+                w.raw(&of.chain.0).u64(of.seq).raw(bytes);
+            }
+        }
         w.0
     }
 
@@ -126,15 +144,25 @@ impl Version {
         if r.u8()? != VERSION {
             return Err(Malformed("a version of an unknown version"));
         }
-        let kind = Kind::from_byte(r.u8()?)?;
-        let form = match r.u8()? {
-            1 => Form::Blob,
-            2 => Form::Text,
-            _ => return Err(Malformed("a version of an unknown form")),
+        let flags = r.u8()?;
+        if flags & !(BODY | TEXT | SYMLINK | XATTRS) != 0 {
+            return Err(Malformed("a version of an unknown kind"));
+        }
+        let kind = match flags & SYMLINK {
+            0 => Kind::File,
+            _ => Kind::Symlink,
         };
-        let (perm, mtime, btime, size) = (r.u16()?, get_time(&mut r)?, get_time(&mut r)?, r.u64()?);
-        let xattrs = get_xattrs(&mut r)?;
-        let body = match r.u8()? {
+        let form = match flags & TEXT {
+            0 => Form::Blob,
+            _ => Form::Text,
+        };
+        let (perm, mtime) = (r.u16()?, get_short(&mut r)?);
+        let (btime, size) = (get_near(&mut r, mtime)?, r.varint()?);
+        let xattrs = match flags & XATTRS {
+            0 => None,
+            _ => Some(get_xattrs(&mut r)?.ok_or(Malformed("xattrs that are none"))?),
+        };
+        let body = match flags & BODY {
             0 => Body::Inline(r.rest().to_vec()),
             1 => Body::Manifest(get_manifest(&mut r)?),
             tag @ (2 | 3) => Body::Change {
@@ -152,9 +180,6 @@ impl Version {
             _ => return Err(Malformed("a body of an unknown kind")),
         };
         r.end()?;
-        if !matches!(kind, Kind::File | Kind::Symlink) {
-            return Err(Malformed("a version of something that has no content"));
-        }
         let fits = match &body {
             Body::Inline(bytes) => bytes.len() as u64 == size,
             _ => size <= i64::MAX as u64,

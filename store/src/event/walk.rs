@@ -4,9 +4,11 @@
 //! letting go changes no head, and so neither hashes nor signature. It believes nothing: what is
 //! found may be anybody's.
 
-use super::{EVENT_MAX, Event};
+use super::Event;
+use super::frame::{self, Framed, HASH, Place};
+use super::writer::{BatchHeader, BatchWriter};
 use crate::chunk::pack::MAX_PAYLOAD;
-use crate::codec::{Malformed, Reader, Writer};
+use crate::codec::{Malformed, Reader};
 use crate::keys::WRAPPED;
 
 /// Bytes of a batch that are not there any more.
@@ -24,7 +26,7 @@ const GONE_MAX: u32 = MAX_PAYLOAD as u32;
 /// An event where it lies.
 pub(crate) struct Found {
     pub(crate) event: Event,
-    /// Its head's hash.
+    /// Its head's hash: the one that it was made with, if all before it in the batch is whole.
     pub(crate) hash: [u8; 32],
     /// Where its sealed payload lies, or lay, in the batch as it was made.
     pub(crate) sealed_at: u32,
@@ -33,23 +35,57 @@ pub(crate) struct Found {
 }
 
 /// The events of a batch, one by one. One that is damaged is an error, and those behind it
-/// follow, unless nobody can know where they begin.
+/// follow, unless nobody can know where they begin: what they name by what came before, hashes above
+/// all, may then be another's.
 pub(crate) struct Walk<'a> {
+    header: BatchHeader,
     r: Reader<'a>,
     len: usize,
+    place: Place,
+    /// No number is left for another event.
+    is_full: bool,
     /// Bytes that are not there, so far.
     gone: u32,
     holes: Vec<Hole>,
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Walk<'a> {
-        Walk {
-            r: Reader::new(bytes),
-            len: bytes.len(),
+    /// # Errors
+    /// [`Malformed`] if it does not begin as a batch does.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Walk<'a>, Malformed> {
+        let mut r = Reader::new(bytes);
+        let header = BatchHeader::read(&mut r)?;
+        Walk::from(header, r, bytes.len())
+    }
+
+    /// The events of a batch whose header is damaged, as if it began so.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is shorter than that.
+    pub(crate) fn beginning(header: BatchHeader, bytes: &'a [u8]) -> Result<Walk<'a>, Malformed> {
+        let mut r = Reader::new(bytes);
+        r.raw(header.encode().len())?;
+        Walk::from(header, r, bytes.len())
+    }
+
+    fn from(header: BatchHeader, r: Reader<'a>, len: usize) -> Result<Walk<'a>, Malformed> {
+        if len > MAX_PAYLOAD {
+            return Err(Malformed("a batch that is too long"));
+        }
+        Ok(Walk {
+            header,
+            r,
+            len,
+            place: header.place(),
+            is_full: false,
             gone: 0,
             holes: Vec::new(),
-        }
+        })
+    }
+
+    /// How the batch begins.
+    pub(crate) fn header(&self) -> &BatchHeader {
+        &self.header
     }
 
     /// What is not there, of the events so far.
@@ -57,22 +93,26 @@ impl<'a> Walk<'a> {
         &self.holes
     }
 
-    fn lacks(&mut self, offset: u32, len: u32) {
-        self.gone += len;
-        match self.holes.last_mut() {
-            Some(last) if last.offset + last.len == offset => last.len += len,
-            _ => self.holes.push(Hole { offset, len }),
-        }
+    /// The hash of the last event so far.
+    pub(crate) fn head(&self) -> [u8; 32] {
+        self.place.prev
     }
 
-    fn place(&mut self, bytes: &[u8]) -> Result<Found, Malformed> {
-        let (event, hash) = Event::parse(bytes)?;
-        if self.gone > GONE_MAX {
-            return Err(Malformed("a batch lacks more than it can have had"));
+    /// Notes that of something that lay at `offset` only its hash is there.
+    fn lacks(&mut self, offset: u32, len: u32) {
+        let (offset, len) = (offset + HASH as u32, len - HASH as u32);
+        self.gone += len;
+        self.holes.push(Hole { offset, len });
+    }
+
+    fn event(&mut self) -> Result<Found, Malformed> {
+        if self.is_full || self.gone > GONE_MAX {
+            return Err(Malformed("a batch has more than it can have had"));
         }
-        let end = (self.len - self.r.remaining()) as u32;
-        let there = event.wrapped.map_or(0, |_| WRAPPED) + event.sealed.as_ref().map_or(0, Vec::len);
-        let mut at = end - there as u32 + self.gone;
+        let start = (self.len - self.r.remaining()) as u32;
+        let framed = frame::get(&mut self.r, &mut self.place)?;
+        let Framed { event, before, len } = framed;
+        let mut at = start + before as u32 + self.gone;
         if event.head.wrapped.is_some() {
             if event.wrapped.is_none() {
                 self.lacks(at, WRAPPED as u32);
@@ -82,11 +122,14 @@ impl<'a> Walk<'a> {
         if event.sealed.is_none() {
             self.lacks(at, event.head.sealed.len);
         }
+        let hash = event.hash();
+        self.is_full = event.head.at.seq == u64::MAX;
+        self.place.after(event.head.lamport, hash);
         Ok(Found {
             event,
             hash,
             sealed_at: at,
-            end,
+            end: start + len as u32,
         })
     }
 }
@@ -98,13 +141,15 @@ impl Iterator for Walk<'_> {
         if self.r.remaining() == 0 {
             return None;
         }
-        match self.r.bytes(EVENT_MAX) {
-            Ok(bytes) => Some(self.place(bytes)),
-            Err(e) => {
-                self.r.rest();
-                Some(Err(e))
-            }
+        let here = self.r.clone();
+        let found = self.event();
+        if found.is_err() {
+            self.r = here;
+            frame::pass(&mut self.r);
+            self.place.refs.tear();
+            self.place.after(self.place.lamport, self.place.prev);
         }
+        Some(found)
     }
 }
 
@@ -138,20 +183,21 @@ pub(crate) fn let_go(
     bytes: &[u8],
     lets: &dyn Fn(u32) -> Option<Let>,
 ) -> Result<(Vec<u8>, Vec<Hole>), Malformed> {
-    let mut w = Writer(Vec::with_capacity(bytes.len()));
-    for found in Walk::new(bytes) {
+    let mut walk = Walk::new(bytes)?;
+    let mut w = BatchWriter::new(*walk.header());
+    for found in walk.by_ref() {
         let mut found = found?;
         match lets(found.sealed_at) {
             None => {}
             Some(Let::Sealed) => found.event.sealed = None,
             Some(Let::All) => (found.event.sealed, found.event.wrapped) = (None, None),
         }
-        w.bytes(&found.event.encode());
+        w.push(&found.event);
     }
-    let mut walk = Walk::new(&w.0);
+    let mut walk = Walk::new(w.bytes())?;
     for found in walk.by_ref() {
         found?;
     }
     let holes = walk.holes().to_vec();
-    Ok((w.0, holes))
+    Ok((w.bytes().to_vec(), holes))
 }

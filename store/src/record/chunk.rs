@@ -98,11 +98,15 @@ pub(crate) fn put_place(w: &mut Writer, place: Place) {
 /// A place that a pack can have. Rows that name places lie unsealed, and readers make
 /// room for `len` bytes.
 pub(crate) fn get_place(r: &mut Reader<'_>) -> Result<Place, Malformed> {
-    let place = Place {
+    lawful_place(Place {
         pack: r.u32()?,
         offset: r.u64()?,
         len: r.u32()?,
-    };
+    })
+}
+
+/// The place, if a pack can have it.
+pub(crate) fn lawful_place(place: Place) -> Result<Place, Malformed> {
     if place.len as usize > MAX_PAYLOAD || place.offset.checked_add(u64::from(place.len)).is_none() {
         return Err(Malformed("a place that no pack has"));
     }

@@ -115,14 +115,38 @@ pub(crate) fn put_time(w: &mut Writer, t: Time) {
 }
 
 pub(crate) fn get_time(r: &mut Reader<'_>) -> Result<Time, Malformed> {
-    let t = Time {
-        sec: r.i64()?,
-        nsec: r.u32()?,
-    };
-    if t.nsec >= 1_000_000_000 {
-        return Err(Malformed("a time has more than a second of nanoseconds"));
+    lawful(r.i64()?, r.u32()?)
+}
+
+fn lawful(sec: i64, nsec: u32) -> Result<Time, Malformed> {
+    match nsec < 1_000_000_000 {
+        true => Ok(Time { sec, nsec }),
+        false => Err(Malformed("a time has more than a second of nanoseconds")),
     }
-    Ok(t)
+}
+
+/// A time, its seconds as a zigzag. Nanoseconds are any: LEB128 would have more bytes for them.
+pub(crate) fn put_short(w: &mut Writer, t: Time) {
+    w.zigzag(t.sec).u32(t.nsec);
+}
+
+pub(crate) fn get_short(r: &mut Reader<'_>) -> Result<Time, Malformed> {
+    lawful(r.zigzag()?, r.u32()?)
+}
+
+/// A time that is likely to be near another: the difference of their seconds, modulo 2⁶⁴, as a zigzag,
+/// and its nanoseconds.
+pub(crate) fn put_near(w: &mut Writer, t: Time, other: Time) {
+    let sec = t.sec.wrapping_sub(other.sec);
+    put_short(w, Time { sec, ..t });
+}
+
+pub(crate) fn get_near(r: &mut Reader<'_>, other: Time) -> Result<Time, Malformed> {
+    let t = get_short(r)?;
+    Ok(Time {
+        sec: t.sec.wrapping_add(other.sec),
+        ..t
+    })
 }
 
 /// The bytes that xattrs take in a record: a name, a value and their lengths each.

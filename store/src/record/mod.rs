@@ -11,17 +11,19 @@ mod inode;
 mod log;
 mod meta;
 mod node;
+mod refs;
 mod version;
 
-pub(crate) use chunk::{ChunkRef, get_manifest, get_place, put_manifest, put_place};
+pub(crate) use chunk::{ChunkRef, get_manifest, lawful_place, put_manifest};
 pub use chunk::{ChunkRow, ManifestRef};
 pub use document::DocumentRecord;
 pub use gone::GoneRecord;
 pub use inode::{BESIDE_MAX, BaseRef, InodeRecord, Marks};
 pub use log::LogRecord;
 pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, Xattrs, xattrs_len};
-pub(crate) use meta::{get_time, get_xattrs, put_time, put_xattrs};
+pub(crate) use meta::{get_near, get_short, get_time, get_xattrs, put_near, put_short, put_time, put_xattrs};
 pub use node::{NAME_MAX, NodeRecord, Told, valid_name};
+pub(crate) use refs::Refs;
 pub use version::{BodyRef, Kept, PROGRAM_MAX, VersionRecord};
 
 /// The version of each record.

@@ -2,14 +2,23 @@
 
 use super::VERSION;
 use super::chunk::{ManifestRef, get_manifest, put_manifest};
-use super::meta::{Kind, Time, get_time, put_time};
+use super::meta::{Kind, Time, get_near, get_short, put_near, put_short};
+use super::refs::Refs;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EventRef};
 
 /// The longest name of a program, in bytes.
 pub const PROGRAM_MAX: usize = 64;
 /// Most versions that one can have been made from: as many as an event can name.
-const PARENTS_MAX: u16 = 1024;
+const PARENTS_MAX: usize = 1024;
+
+/// What the byte of flags holds: where the bytes are, what is kept (two bits each), and four that say yes.
+const BODY: u8 = 3;
+const KEPT: u32 = 2;
+const CREATES: u8 = 1 << 4;
+const FOREIGN: u8 = 1 << 5;
+const TEXT: u8 = 1 << 6;
+const SYMLINK: u8 = 1 << 7;
 
 /// What is kept of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,34 +102,44 @@ impl VersionRecord {
         self.form == 2 && !self.is_change() && self.kept == Kept::All
     }
 
+    fn flags(&self) -> u8 {
+        let body = match self.body {
+            BodyRef::Inline => 0,
+            BodyRef::Manifest(_) => 1,
+            BodyRef::Other => 2,
+            BodyRef::Change(_) => 3,
+        };
+        let bit = |yes: bool, bit: u8| if yes { bit } else { 0 };
+        body | (self.kept as u8) << KEPT
+            | bit(self.creates, CREATES)
+            | bit(self.foreign, FOREIGN)
+            | bit(self.form == 2, TEXT)
+            | bit(self.kind == Kind::Symlink, SYMLINK)
+    }
+
     /// The record's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(VERSION).u64(self.number).u8(self.kept as u8);
-        w.u64(self.batch).u32(self.offset).u32(self.len);
-        w.raw(&self.at.chain.0).u64(self.at.seq);
-        w.u32(self.generation)
-            .u64(self.lamport)
-            .u8(u8::from(self.creates) | (u8::from(self.foreign) << 1));
-        w.u16(self.parents.len() as u16);
-        for parent in &self.parents {
-            w.raw(&parent.chain.0).u64(parent.seq);
-        }
-        put_time(&mut w, self.recorded);
-        put_time(&mut w, self.modified);
-        w.u64(self.size).u8(self.form).u8(self.kind as u8).u16(self.perm);
+        w.u8(VERSION).u8(self.flags()).varint(self.number);
+        w.varint(self.batch)
+            .varint(self.offset.into())
+            .varint(self.len.into());
+        w.raw(&self.at.chain.0).varint(self.at.seq);
+        w.varint(self.generation.into())
+            .varint(self.lamport.wrapping_sub(self.at.seq));
+        Refs::new(self.at.chain).put(&mut w, self.at.seq, &self.parents);
+        put_short(&mut w, self.recorded);
+        put_near(&mut w, self.modified, self.recorded);
+        w.varint(self.size).u16(self.perm);
         let program = self.program.as_deref().unwrap_or_default();
         w.u8(program.len() as u8).raw(program.as_bytes());
         match &self.body {
-            BodyRef::Inline => w.u8(0),
-            BodyRef::Manifest(root) => {
-                w.u8(1);
-                put_manifest(&mut w, root);
-                &mut w
+            BodyRef::Manifest(root) => put_manifest(&mut w, root),
+            BodyRef::Change(name) => {
+                w.raw(name);
             }
-            BodyRef::Other => w.u8(2),
-            BodyRef::Change(name) => w.u8(3).raw(name),
-        };
+            BodyRef::Inline | BodyRef::Other => {}
+        }
         w.0
     }
 
@@ -133,27 +152,30 @@ impl VersionRecord {
         if r.u8()? != VERSION {
             return Err(Malformed("the record of a version of an unknown version"));
         }
-        let number = r.u64()?;
-        let kept = match r.u8()? {
+        let flags = r.u8()?;
+        let kept = match (flags >> KEPT) & 3 {
             0 => Kept::All,
             1 => Kept::Listed,
             2 => Kept::Key,
             _ => return Err(CONTRADICTS),
         };
-        let (batch, offset, len) = (r.u64()?, r.u32()?, r.u32()?);
-        let at = event_ref(&mut r)?;
-        let (generation, lamport) = (r.u32()?, r.u64()?);
-        let (creates, foreign) = match r.u8()? {
-            bits @ 0..=3 => (bits & 1 != 0, bits & 2 != 0),
-            _ => return Err(CONTRADICTS),
+        let (creates, foreign) = (flags & CREATES != 0, flags & FOREIGN != 0);
+        let form = if flags & TEXT != 0 { 2 } else { 1 };
+        let kind = match flags & SYMLINK {
+            0 => Kind::File,
+            _ => Kind::Symlink,
         };
-        let count = r.u16()?;
-        if count > PARENTS_MAX {
-            return Err(CONTRADICTS);
-        }
-        let parents = (0..count).map(|_| event_ref(&mut r)).collect::<Result<_, _>>()?;
-        let (recorded, modified) = (get_time(&mut r)?, get_time(&mut r)?);
-        let (size, form, kind, perm) = (r.u64()?, r.u8()?, Kind::from_byte(r.u8()?)?, r.u16()?);
+        let number = r.varint()?;
+        let (batch, offset, len) = (r.varint()?, r.varint32()?, r.varint32()?);
+        let at = EventRef {
+            chain: ChainId(r.array()?),
+            seq: r.varint()?,
+        };
+        let (generation, lamport) = (r.varint32()?, r.varint()?.wrapping_add(at.seq));
+        let parents = Refs::new(at.chain).get(&mut r, at.seq, PARENTS_MAX)?;
+        let recorded = get_short(&mut r)?;
+        let modified = get_near(&mut r, recorded)?;
+        let (size, perm) = (r.varint()?, r.u16()?);
         let program = match r.u8()? {
             0 => None,
             len if usize::from(len) > PROGRAM_MAX => return Err(CONTRADICTS),
@@ -162,18 +184,16 @@ impl VersionRecord {
                     .map_err(|_| Malformed("a program's name is not text"))?,
             ),
         };
-        let body = match r.u8()? {
+        let body = match flags & BODY {
             0 => BodyRef::Inline,
             1 => BodyRef::Manifest(get_manifest(&mut r)?),
             2 => BodyRef::Other,
-            3 => BodyRef::Change(r.array()?),
-            _ => return Err(Malformed("a body of an unknown kind")),
+            _ => BodyRef::Change(r.array()?),
         };
         r.end()?;
         let kept_for_key = kept == Kept::All || (creates && body == BodyRef::Other);
-        let is_file = matches!(kind, Kind::File | Kind::Symlink) && (1..=2).contains(&form);
         let lawful = !matches!(body, BodyRef::Change(_)) || (form == 2 && kind == Kind::File);
-        if !kept_for_key || !is_file || !lawful || size > i64::MAX as u64 {
+        if !kept_for_key || !lawful || size > i64::MAX as u64 {
             return Err(CONTRADICTS);
         }
         Ok(VersionRecord {
@@ -198,11 +218,4 @@ impl VersionRecord {
             body,
         })
     }
-}
-
-fn event_ref(r: &mut Reader<'_>) -> Result<EventRef, Malformed> {
-    Ok(EventRef {
-        chain: ChainId(r.array()?),
-        seq: r.u64()?,
-    })
 }

@@ -18,6 +18,9 @@ pub struct Changes {
     pub merged: Vec<Ino>,
     /// Of these, files that show the same bytes with the attributes of such a version.
     pub touched: Vec<Ino>,
+    /// Of these, files in which a version was just put: whoever did announces it. Whoever keeps their bytes
+    /// must not take them for what they are until then.
+    pub put: Vec<Ino>,
     /// Inodes that are gone.
     pub gone: Vec<Ino>,
     /// Nodes that were made, moved or removed.
@@ -26,7 +29,7 @@ pub struct Changes {
     pub events: (u64, u32),
 }
 
-/// The subscribers.
+/// The subscribers, in the order in which they came: in which they are told, too.
 #[derive(Default)]
 pub(crate) struct Feed {
     subscribers: Mutex<Vec<Sender<Changes>>>,
@@ -54,6 +57,15 @@ impl Feed {
         });
     }
 
+    /// A version was put in a file's place.
+    pub(super) fn puts(&self, ino: Ino) {
+        self.send(&Changes {
+            inodes: vec![ino],
+            put: vec![ino],
+            ..Changes::default()
+        });
+    }
+
     fn send(&self, changes: &Changes) {
         // Who has gone away is forgotten.
         self.subscribers
@@ -69,6 +81,7 @@ impl Feed {
             inodes: work.items.keys().copied().collect(),
             merged: Vec::new(),
             touched: Vec::new(),
+            put: Vec::new(),
             gone: work.dead.iter().map(|d| d.ino).collect(),
             nodes: work.nodes.iter().map(|(no, _)| *no).collect(),
             events: (told.first, told.count),

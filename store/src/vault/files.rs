@@ -198,37 +198,20 @@ impl Vault {
         Ok(())
     }
 
-    /// Writes all of `data`; at the end of the file if `append`.
+    /// Writes all of `data` at an offset, or at the end that the file has by then; returns where that was.
     ///
     /// # Errors
     /// As [`OpError`] says; nothing is written then.
-    pub fn write(&self, ino: Ino, offset: Option<u64>, data: &[u8], suid: bool) -> Result<(), OpError> {
+    pub fn write(&self, ino: Ino, offset: Option<u64>, data: &[u8], suid: bool) -> Result<u64, OpError> {
         self.writable()?;
         self.wait_for_room()?;
-        self.edit(ino, suid, |content, owner| {
+        self.edit_with(ino, suid, |content, owner| {
             let offset = offset.unwrap_or(content.size());
             content.write(owner, offset, data)?;
             if content.memory().max(content.held()) > SPILL {
                 content.spill_over(owner)?;
             }
-            Ok(())
-        })
-    }
-
-    /// Writes all of `data` at the end of the file; returns where that was.
-    ///
-    /// # Errors
-    /// As [`Vault::write`].
-    pub fn append(&self, ino: Ino, data: &[u8], suid: bool) -> Result<u64, OpError> {
-        self.writable()?;
-        self.wait_for_room()?;
-        self.edit_with(ino, suid, |content, owner| {
-            let end = content.size();
-            content.write(owner, end, data)?;
-            if content.memory().max(content.held()) > SPILL {
-                content.spill_over(owner)?;
-            }
-            Ok(end)
+            Ok(offset)
         })
     }
 

@@ -168,13 +168,13 @@ impl Vault {
         if row.first > last + 1 {
             return Err(TakeInError::TooEarly);
         }
-        if row.prev != head {
+        if events.first().is_none_or(|first| first.event().head.prev != head) {
             return Err(TakeInError::Fork);
         }
         let known = self.committer.lock().counters.lamport;
         let mut lamport = known;
         let mut found = Vec::new();
-        for next in Walk::new(bytes) {
+        for next in Walk::new(bytes).map_err(VerifyError::Malformed)? {
             let next = next.map_err(VerifyError::Malformed)?;
             let head = &next.event.head;
             if head.lamport > known.saturating_add(LAMPORT_JUMP) {

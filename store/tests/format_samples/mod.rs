@@ -9,8 +9,8 @@ use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::Header as PackHeader;
 use coffer_store::db::{ChangeOf, Table};
 use coffer_store::event::{
-    BatchRow, Body, Digest, Event, EventKind, EventRef, Form, Head as EventHead, Hole, NodeState, Version,
-    hash,
+    BatchHeader, BatchRow, BatchWriter, Body, Digest, Event, EventKind, EventRef, Form, Head as EventHead,
+    Hole, NodeState, Version, hash,
 };
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
@@ -273,6 +273,15 @@ pub fn states() -> Vec<(&'static str, NodeState)> {
     vec![("file", file), ("folder", folder)]
 }
 
+/// An event of another chain, of a third one from the fourth on.
+fn other(seq: u64) -> EventRef {
+    let chain = ChainId(if seq < 4 { up(0xd0) } else { up(0x90) });
+    EventRef {
+        chain,
+        seq: 200 + seq,
+    }
+}
+
 /// A chain of five events, one of each kind. The payloads stand for sealed ones.
 pub fn events() -> Vec<(&'static str, Event)> {
     let kinds = [
@@ -295,7 +304,8 @@ pub fn events() -> Vec<(&'static str, Event)> {
             prev,
             subject: up(0xe0),
             generation: 3,
-            replaces: (1..seq).map(at).collect(),
+            // Of its own chain; of another, which is named twice; and, in the setting, of a third.
+            replaces: (1..seq).flat_map(|seq| [at(seq), other(seq)]).collect(),
             sealed: Digest::of(&sealed),
             wrapped: wrapped.as_ref().map(|wrapped| hash(wrapped)),
         };
@@ -319,22 +329,29 @@ pub fn device_public() -> VerifyingKey {
     device().verifying()
 }
 
-/// Events as a batch: its bytes, and the hash of the last one.
-fn joined(events: &[(&str, Event)]) -> (Vec<u8>, [u8; 32]) {
-    let (mut bytes, mut head) = (Vec::new(), [0; 32]);
-    for (_, event) in events {
-        let encoded = event.encode();
-        bytes.extend((encoded.len() as u32).to_le_bytes());
-        bytes.extend(&encoded);
-        head = event.hash();
+/// How the batch begins.
+pub fn header() -> BatchHeader {
+    BatchHeader {
+        space: SpaceId(up(0xa0)),
+        chain: at(1).chain,
+        first: 1,
+        prev: [0; 32],
     }
-    (bytes, head)
+}
+
+/// Events as a batch: its bytes, and the hash of the last one.
+pub fn joined<'a>(events: impl IntoIterator<Item = &'a Event>) -> (Vec<u8>, [u8; 32]) {
+    let mut batch = BatchWriter::new(header());
+    for event in events {
+        batch.push(event);
+    }
+    (batch.bytes().to_vec(), batch.head())
 }
 
 /// The events as a batch: its bytes, and its row, signed.
 pub fn batch() -> (Vec<u8>, BatchRow) {
     let events = events();
-    let (bytes, head) = joined(&events);
+    let (bytes, head) = joined(events.iter().map(|(_, event)| event));
     let (chain, last) = (at(1).chain, events.len() as u64);
     let row = BatchRow {
         place: Place {
@@ -344,7 +361,6 @@ pub fn batch() -> (Vec<u8>, BatchRow) {
         chain,
         first: 1,
         count: last as u32,
-        prev: [0; 32],
         head,
         signature: device().sign(labels::SIGN_HEAD, &BatchRow::signed(chain, last, &head)),
         holes: Vec::new(),
@@ -355,22 +371,26 @@ pub fn batch() -> (Vec<u8>, BatchRow) {
 /// The same after the first event's key and payload, the second's payload, and the last's were
 /// let go of.
 pub fn batch_with_holes() -> (Vec<u8>, BatchRow) {
-    let (_, row) = batch();
-    let mut events = events();
-    let (mut at, mut holes) = (0, Vec::new());
+    let (whole, row) = batch();
+    let (mut events, mut holes) = (events(), Vec::new());
     let last = events.len() - 1;
-    for (i, (_, event)) in events.iter_mut().enumerate() {
-        let end = at + 4 + event.encode().len();
-        if [0, 1, last].contains(&i) {
-            let gone = event.sealed.take().unwrap().len() + event.wrapped.take().map_or(0, |key| key.len());
+    // Where each payload lay: the bytes that were there are its.
+    for i in [0, 1, last] {
+        let event = &mut events[i].1;
+        let mut lacks = |what: &[u8]| {
+            let at = whole.windows(what.len()).position(|bytes| bytes == what).unwrap();
+            // Its hash is there.
             holes.push(Hole {
-                offset: (end - gone) as u32,
-                len: gone as u32,
+                offset: at as u32 + 32,
+                len: what.len() as u32 - 32,
             });
+        };
+        if let Some(key) = event.wrapped.take() {
+            lacks(&key);
         }
-        at = end;
+        lacks(&event.sealed.take().unwrap());
     }
-    let (bytes, head) = joined(&events);
+    let (bytes, head) = joined(events.iter().map(|(_, event)| event));
     assert_eq!(head, row.head, "what is let go of is not hashed");
     let place = Place {
         len: bytes.len() as u32,
@@ -498,13 +518,13 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
         .for_each(|(name, x)| add("state", name, x.encode()));
     events()
         .iter()
-        .for_each(|(name, x)| add("event", name, x.encode()));
+        .for_each(|(name, x)| add("head", name, x.head.encode()));
     let (bytes, row) = batch();
     add("batch", "row", row.encode());
-    add("signed", "events", bytes);
+    add("events", "whole", bytes);
     let (bytes, row) = batch_with_holes();
     add("batch", "holes", row.encode());
-    add("signed", "holes", bytes);
+    add("events", "holes", bytes);
     version_rows()
         .iter()
         .for_each(|(name, x)| add("history", name, x.encode()));

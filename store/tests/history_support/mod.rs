@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coffer_store::chunk::pack::{Packs, ScanItem};
-use coffer_store::event::{Event, EventRef};
+use coffer_store::event::EventRef;
 use coffer_store::ids::{Ino, ROOT};
 use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
 use coffer_store::keys::{KdfParams, Password};
 use coffer_store::record::{Meta, Time};
+use coffer_store::testing;
 use coffer_store::tree::Kind;
 use coffer_store::vault::{At, CheckOptions, Identity, Removed, Sealed, Subject, Vault, VersionInfo};
 
@@ -187,11 +188,8 @@ pub fn in_packs(disk: &SimDisk) -> InPacks {
     found
 }
 
-fn events(mut bytes: &[u8], found: &mut InPacks) {
-    while let Some((len, rest)) = bytes.split_first_chunk() {
-        let (event, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
-        let event = Event::decode(event).unwrap();
-        bytes = rest;
+fn events(bytes: &[u8], found: &mut InPacks) {
+    for (event, _) in testing::events(bytes).unwrap().1 {
         if let Some(sealed) = event.sealed {
             found.payloads.insert(event.head.at, sealed);
         }

@@ -1,7 +1,8 @@
 //! Merges, as answers: found by the vault, counted in words, and taken back.
 //!
-//! A merge is named by the newest events of its sides: so one that has gone on since it was listed is
-//! not taken for what it was.
+//! Among programs a merge is named by the newest events of its sides: so one that has gone on since it
+//! was listed is not taken for what it was. Among people it is named by the versions of its sides, whose
+//! numbers are given once.
 
 use super::super::Mount;
 use super::super::words::words_changed;
@@ -20,6 +21,9 @@ use std::path::PathBuf;
 /// The largest present text that is looked at, in bytes: larger ones are no texts that merge.
 const TEXT_MAX: u64 = 4 << 20;
 
+/// So many names of other merges are said, where one is not found.
+const SAID: usize = 5;
+
 /// A merge, and where it is.
 struct Place {
     of: Subject,
@@ -27,14 +31,21 @@ struct Place {
     merge: store::Merge,
 }
 
-/// The merges of one file, or of all that are there: so many, the newest first.
+/// The merges of one file, or of all that are there: so many, the newest first; or the one of these
+/// versions.
 ///
 /// # Errors
-/// `Failed` if there is no such file.
-pub(super) fn list(store: &Vault, of: Option<&Named>, newest: Option<u64>) -> Result<Merges, Failure> {
-    let mut found = match of {
-        Some(named) => of_one(store, named)?,
-        None => of_all(store)?,
+/// `Failed` if there is no such file, or not one such merge.
+pub(super) fn list(
+    store: &Vault,
+    of: Option<&Named>,
+    newest: Option<u64>,
+    which: Option<&[u64]>,
+) -> Result<Merges, Failure> {
+    let mut found = match (of, which) {
+        (Some(named), which) => of_one(store, named, which)?,
+        (None, None) => of_all(store)?,
+        (None, Some(_)) => return Err(Failure::usage("The request names a merge, but no file.")),
     };
     let total = found.len() as u64;
     found.truncate(newest.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX)));
@@ -45,7 +56,7 @@ pub(super) fn list(store: &Vault, of: Option<&Named>, newest: Option<u64>) -> Re
     })
 }
 
-fn of_one(store: &Vault, named: &Named) -> Result<Vec<Place>, Failure> {
+fn of_one(store: &Vault, named: &Named, which: Option<&[u64]>) -> Result<Vec<Place>, Failure> {
     let target = find(store, named)?;
     if target.moment.is_some() {
         return Err(Failure::usage(format!(
@@ -66,7 +77,57 @@ fn of_one(store: &Vault, named: &Named) -> Result<Vec<Place>, Failure> {
         path: target.path.clone(),
         merge,
     };
-    Ok(store.merges(of)?.into_iter().map(place).collect())
+    let mut found: Vec<Place> = store.merges(of)?.into_iter().map(place).collect();
+    if let Some(versions) = which {
+        only(&mut found, versions, &target.shown())?;
+    }
+    Ok(found)
+}
+
+/// Leaves the merge of these versions, and no other.
+fn only(found: &mut Vec<Place>, versions: &[u64], shown: &str) -> Result<(), Failure> {
+    let mut versions = versions.to_vec();
+    versions.sort_unstable();
+    let others: Vec<String> = found.iter().filter_map(|place| name(&place.merge)).collect();
+    found.retain(|place| numbers(&place.merge).as_ref() == Some(&versions));
+    let wanted = joined(&versions);
+    Err(Failure::failed(match (found.len(), others.as_slice()) {
+        (1, _) => return Ok(()),
+        (0, []) => format!("{shown} has no merge {wanted}, and no other."),
+        (0, others) => {
+            let more = if others.len() > SAID { " and more" } else { "" };
+            let others = others[..others.len().min(SAID)].join(", ");
+            format!(
+                "{shown} has no merge {wanted}; it has {others}{more}. One that somebody has written on in has a new name: “coffer merges {shown}” lists them."
+            )
+        }
+        (count, _) => format!(
+            "{count} merges of {shown} are of the versions {wanted}, so which is meant cannot be told; “coffer restore {shown}@{}” brings one side back as it was.",
+            versions[0]
+        ),
+    }))
+}
+
+/// The numbers of the versions that came together, in order; none if one is not known any more.
+fn numbers(merge: &store::Merge) -> Option<Vec<u64>> {
+    let mut numbers: Vec<u64> = merge
+        .sides
+        .iter()
+        .map(|side| side.number)
+        .collect::<Option<_>>()?;
+    numbers.sort_unstable();
+    Some(numbers)
+}
+
+/// “@4+5”.
+fn joined(numbers: &[u64]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    format!("@{}", numbers.join("+"))
+}
+
+/// What people call a merge, behind its file.
+fn name(merge: &store::Merge) -> Option<String> {
+    numbers(merge).map(|numbers| joined(&numbers))
 }
 
 fn of_all(store: &Vault) -> Result<Vec<Place>, Failure> {
@@ -118,6 +179,7 @@ fn answer(store: &Vault, place: &Place) -> Result<Merge, Failure> {
     });
     Ok(Merge {
         path: WirePath(place.path.clone()),
+        name: name(merge),
         whose: whose(store, place.of)?,
         recorded: merge
             .sides

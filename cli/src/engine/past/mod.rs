@@ -22,6 +22,7 @@ use crate::answers::history::Gone;
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::wire::history::{Past, Retention, TextNames};
+use crate::wire::{self, Plain};
 use coffer_store::vault::Retention as Kept;
 use serde::Serialize;
 
@@ -34,7 +35,7 @@ pub(crate) fn past(
     vault: &Vault,
     mount: Option<&Mount>,
     asked: &Past,
-) -> Result<(serde_json::Value, Option<Secret>), Failure> {
+) -> Result<(Plain, Option<Secret>), Failure> {
     let store = vault.store();
     match asked {
         Past::List { of, newest } => plain(versions::list(store, of, *newest)?),
@@ -45,7 +46,7 @@ pub(crate) fn past(
             len,
         } => {
             let bytes = versions::read(store, of, *number, *offset, *len)?;
-            Ok((serde_json::Value::Null, Some(Secret::new(bytes))))
+            Ok((wire::plain(&()), Some(Secret::new(bytes))))
         }
         Past::Restore { of, to } => {
             let restored = restore::restore(store, mount, of, to.as_ref())?;
@@ -53,10 +54,12 @@ pub(crate) fn past(
             vault.commit()?;
             plain(restored)
         }
-        Past::Merges { of, newest } => plain(merges::list(store, of.as_ref(), *newest)?),
+        Past::Merges { of, newest, which } => {
+            plain(merges::list(store, of.as_ref(), *newest, which.as_deref())?)
+        }
         Past::MergeText { of, sides, part } => {
             let text = merges::read(store, of, sides, part.clone())?;
-            Ok((serde_json::Value::Null, Some(text)))
+            Ok((wire::plain(&()), Some(text)))
         }
         Past::Unmerge {
             of,
@@ -116,7 +119,6 @@ pub(crate) fn text_names(list: &str) -> Result<coffer_store::text::TextNames, Fa
         .map_err(|error: coffer_store::text::BadPattern| Failure::usage(sentence(&error)))
 }
 
-fn plain(answer: impl Serialize) -> Result<(serde_json::Value, Option<Secret>), Failure> {
-    let answer = serde_json::to_value(answer).expect("answers are plain data");
-    Ok((answer, None))
+fn plain(answer: impl Serialize) -> Result<(Plain, Option<Secret>), Failure> {
+    Ok((wire::plain(&answer), None))
 }

@@ -24,11 +24,12 @@ pub(super) fn list(store: &Vault, of: &Named, newest: Option<u64>) -> Result<His
         .iter()
         .flat_map(|version| version.events.iter().map(|at| (*at, version.number)))
         .collect();
-    let chosen: Vec<&VersionInfo> = match target.moment {
-        Some(moment) => vec![target.pick(moment, &versions)?],
+    let (total, unsaved) = (versions.len() as u64, is_unsaved(store, subject, &versions)?);
+    let chosen: Vec<VersionInfo> = match target.moment {
+        Some(moment) => vec![target.pick(moment, &versions)?.clone()],
         None => {
             let most = newest.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-            versions.iter().rev().take(most).collect()
+            versions.into_iter().rev().take(most).collect()
         }
     };
     let size = match subject {
@@ -40,13 +41,13 @@ pub(super) fn list(store: &Vault, of: &Named, newest: Option<u64>) -> Result<His
         whose: whose(store, subject)?,
         removed: gone.map(|gone| stamp(gone.removed)),
         picked: target.moment.is_some(),
-        total: versions.len() as u64,
+        total,
         versions: chosen
             .into_iter()
             .map(|version| answer(version, &numbers))
             .collect(),
         size,
-        unsaved: is_unsaved(store, subject, &versions)?,
+        unsaved,
         merged: merged(store, subject, &numbers)?,
     })
 }
@@ -102,7 +103,7 @@ pub(super) fn is_unsaved(store: &Vault, of: Subject, versions: &[VersionInfo]) -
     Ok(false)
 }
 
-fn answer(version: &VersionInfo, numbers: &HashMap<EventRef, u64>) -> Version {
+fn answer(version: VersionInfo, numbers: &HashMap<EventRef, u64>) -> Version {
     let form = match version.form {
         Form::Blob => "blob",
         Form::Text => "text",
@@ -115,8 +116,8 @@ fn answer(version: &VersionInfo, numbers: &HashMap<EventRef, u64>) -> Version {
         size: version.size,
         form: form.into(),
         kind: kind(version.kind).into(),
-        device: version.device.clone(),
-        program: version.program.clone(),
+        device: version.device,
+        program: version.program,
         held: version.held,
         parents: version.parents.iter().filter_map(known).collect(),
         events: version.events.len() as u64,

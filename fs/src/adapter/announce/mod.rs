@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fuser::{INodeNo, Notifier};
 
+use super::ahead::Ahead;
 use crate::types::{FileSystem, Ino, Kind};
 pub use change::{Change, Place};
 pub use helper::repeat_announcements;
@@ -53,6 +54,8 @@ const IDLE: Duration = Duration::from_secs(30);
 
 enum Job {
     Changed(Change),
+    /// A file that has no name, and other bytes.
+    Nameless(Ino),
     /// Tell when all before it is done.
     Settle(Sender<()>),
     /// From now on a helper repeats what is announced.
@@ -67,6 +70,7 @@ pub struct Announcer {
     jobs: Sender<Job>,
     /// Whether the kernel knows an inode.
     held: Arc<dyn Fn(Ino) -> bool + Send + Sync>,
+    ahead: Arc<Ahead>,
 }
 
 impl fmt::Debug for Announcer {
@@ -80,6 +84,7 @@ pub(super) struct Queue<F> {
     jobs: Receiver<Job>,
     fs: Arc<F>,
     reads: Arc<Reads>,
+    ahead: Arc<Ahead>,
     replay: Replay,
 }
 
@@ -89,6 +94,7 @@ impl Announcer {
         fs: Arc<F>,
         stage: Arc<Stage>,
         reads: Arc<Reads>,
+        ahead: Arc<Ahead>,
     ) -> (Announcer, Queue<F>) {
         let (sender, receiver) = bounded(QUEUE);
         // Whoever announces keeps no file system: once it is not served, the kernel knows nothing of it.
@@ -96,11 +102,13 @@ impl Announcer {
         let announcer = Announcer {
             jobs: sender,
             held: Arc::new(move |ino| known.upgrade().is_some_and(|fs| fs.is_held(ino))),
+            ahead: ahead.clone(),
         };
         let queue = Queue {
             jobs: receiver,
             fs,
             reads,
+            ahead,
             replay: Replay::new(stage),
         };
         (announcer, queue)
@@ -109,11 +117,44 @@ impl Announcer {
     /// Announces a change that has been made. Not to be called while anything is locked that an
     /// answer to the kernel needs. Of what the kernel does not know, nobody is told.
     pub fn announce(&self, change: Change) {
+        if let Change::Content { ino, .. } = change {
+            self.mark(ino);
+        }
+        self.announce_marked(change);
+    }
+
+    /// This file shows other bytes. Whoever opens it from now on is answered after the kernel has forgotten
+    /// what it keeps of it. It is to be announced after that by [`Announcer::announce_marked`] or, if it has no
+    /// name, by [`Announcer::announce_nameless`].
+    pub(crate) fn mark(&self, ino: Ino) {
+        self.ahead.mark(ino);
+    }
+
+    /// Has this called before it is looked which files are marked: it may mark some. It is called on
+    /// threads that serve, and is not to wait. Only the first one counts.
+    pub(crate) fn look_before(&self, news: impl Fn() + Send + Sync + 'static) {
+        self.ahead.look_before(Box::new(news));
+    }
+
+    /// As [`Announcer::announce`], of a file that was marked when it came to show other bytes.
+    pub(crate) fn announce_marked(&self, change: Change) {
+        let content = match change {
+            Change::Content { ino, .. } => Some(ino),
+            _ => None,
+        };
+        let mark = content.and_then(|ino| Some((ino, self.ahead.marked(ino)?)));
         // Who does not know the folder knows nothing of what is in it.
         let mut known = change.folders().chain(change.files());
         if known.any(|ino| (self.held)(ino)) {
             let _ = self.jobs.send(Job::Changed(change));
+        } else if let Some((ino, mark)) = mark {
+            self.ahead.is_forgotten(ino, mark);
         }
+    }
+
+    /// A file that was marked has no name any more: nobody can watch it, but it may be open.
+    pub(crate) fn announce_nameless(&self, ino: Ino) {
+        let _ = self.jobs.send(Job::Nameless(ino));
     }
 
     /// Has every change repeated, from now on, in the mount at `point` by a helper, so that inotify
@@ -163,6 +204,7 @@ impl<F: FileSystem> Queue<F> {
                         self.tell(notifier, &change);
                         folders.extend(change.folders());
                     }
+                    Job::Nameless(ino) => self.ahead.forget(ino, notifier),
                     Job::Settle(done) => waiting.push(done),
                     Job::Repeat(start, point) => self.replay.begin(start, point),
                     Job::End => ended = true,
@@ -193,15 +235,25 @@ impl<F: FileSystem> Queue<F> {
             }
         };
         forget();
-        let pages = if let Change::Content { ino, .. } = change {
-            self.reads.wait(*ino);
-            (0, 0)
-        } else {
-            // A negative offset means no pages.
-            (-1, 0)
+        let attributes = || {
+            for file in change.files() {
+                // A negative offset means no pages.
+                let _ = notifier.inval_inode(INodeNo(file), -1, 0);
+            }
         };
-        for file in change.files() {
-            let _ = notifier.inval_inode(INodeNo(file), pages.0, pages.1);
+        let content = match change {
+            Change::Content { ino, .. } => Some(*ino),
+            _ => None,
+        };
+        match content {
+            // Not once more for a file's second name, nor if somebody opened it in between: what was
+            // kept since then is what it shows.
+            Some(ino) if self.ahead.marked(ino).is_some() => {
+                self.reads.wait(ino);
+                self.ahead.forget(ino, notifier);
+            }
+            Some(_) => {}
+            None => attributes(),
         }
         let watchable = change.folders().any(|folder| self.fs.is_held(folder))
             || matches!(change, Change::Content { ino, .. } | Change::Attributes { ino, .. } if self.fs.is_held(*ino));
@@ -217,8 +269,8 @@ impl<F: FileSystem> Queue<F> {
         if watchable && (!shown || is_folder()) {
             forget();
         }
-        for file in change.files() {
-            let _ = notifier.inval_inode(INodeNo(file), -1, 0);
+        if content.is_none() {
+            attributes();
         }
     }
 }

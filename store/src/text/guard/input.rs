@@ -4,6 +4,7 @@
 //! reader: what is read here has the same value there.
 
 use super::Refused;
+use crate::codec::Reader;
 
 /// What is not read yet.
 #[derive(Clone, Copy)]
@@ -42,21 +43,10 @@ impl<'a> Input<'a> {
 
     /// An unsigned number.
     pub(super) fn unsigned(&mut self) -> Result<u64, Refused> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                return Err(Refused("a number is too large"));
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                if shift > 0 && byte == 0 {
-                    return Err(Refused("a number is longer than it needs to be"));
-                }
-                return Ok(value);
-            }
-        }
-        Err(Refused("a number is too large"))
+        let mut reader = Reader::new(self.0);
+        let value = reader.varint().map_err(|e| Refused(e.0))?;
+        self.0 = reader.rest();
+        Ok(value)
     }
 
     /// A signed number.

@@ -12,6 +12,7 @@
 use super::Refused;
 use super::chunk::{MAGIC, TYPE_CHANGE};
 use super::input::Input;
+use crate::codec::Writer;
 use crate::text::actor::Actor;
 
 const HASH: usize = 32;
@@ -30,17 +31,6 @@ struct Parts<'a> {
 fn names<'a>(input: &mut Input<'a>, len: usize) -> Result<&'a [u8], Refused> {
     let count = usize::try_from(input.unsigned()?).map_err(|_| Refused("it ends early"))?;
     input.take(count.checked_mul(len).ok_or(Refused("it ends early"))?)
-}
-
-fn unsigned(out: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let byte = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            return out.push(byte);
-        }
-        out.push(byte | 0x80);
-    }
 }
 
 /// The packed form of a change that was read.
@@ -79,15 +69,15 @@ pub(in crate::text) fn pack(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
 
 impl Parts<'_> {
     fn packed(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.deps.len() + self.columns.len() + 64);
-        unsigned(&mut out, (self.deps.len() / HASH) as u64);
-        out.extend_from_slice(self.deps);
-        unsigned(&mut out, self.seq);
-        unsigned(&mut out, self.start_op);
-        unsigned(&mut out, self.others.len() as u64);
-        self.others.iter().for_each(|other| out.extend_from_slice(other));
-        out.extend_from_slice(self.columns);
-        out
+        let mut w = Writer(Vec::with_capacity(self.deps.len() + self.columns.len() + 64));
+        w.varint((self.deps.len() / HASH) as u64).raw(self.deps);
+        w.varint(self.seq).varint(self.start_op);
+        w.varint(self.others.len() as u64);
+        for other in &self.others {
+            w.raw(other);
+        }
+        w.raw(self.columns);
+        w.0
     }
 }
 
@@ -101,23 +91,18 @@ pub(in crate::text) fn unpack(packed: &[u8], actor: Actor) -> Result<Vec<u8>, Re
     let (seq, start_op) = (input.unsigned()?, input.unsigned()?);
     let others = names(&mut input, ACTOR)?;
     let columns = input.take(input.len())?;
-    let mut body = Vec::with_capacity(packed.len() + 64);
-    unsigned(&mut body, (deps.len() / HASH) as u64);
-    body.extend_from_slice(deps);
-    unsigned(&mut body, ACTOR as u64);
-    body.extend_from_slice(actor.bytes());
-    unsigned(&mut body, seq);
-    unsigned(&mut body, start_op);
-    body.extend_from_slice(&[0, 0]);
-    unsigned(&mut body, (others.len() / ACTOR) as u64);
+    let mut body = Writer(Vec::with_capacity(packed.len() + 64));
+    body.varint((deps.len() / HASH) as u64).raw(deps);
+    body.varint(ACTOR as u64).raw(actor.bytes());
+    body.varint(seq).varint(start_op).raw(&[0, 0]);
+    body.varint((others.len() / ACTOR) as u64);
     for other in others.chunks(ACTOR) {
-        unsigned(&mut body, ACTOR as u64);
-        body.extend_from_slice(other);
+        body.varint(ACTOR as u64).raw(other);
     }
-    body.extend_from_slice(columns);
-    let mut chunk = vec![TYPE_CHANGE];
-    unsigned(&mut chunk, body.len() as u64);
-    chunk.append(&mut body);
+    body.raw(columns);
+    let mut chunk = Writer::new();
+    chunk.u8(TYPE_CHANGE).varint(body.0.len() as u64).raw(&body.0);
+    let mut chunk = chunk.0;
     let digest = ring::digest::digest(&ring::digest::SHA256, &chunk);
     let mut out = Vec::with_capacity(chunk.len() + 8);
     out.extend_from_slice(&MAGIC);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::report::{CheckReport, Problem};
 use crate::db::Table;
-use crate::event::{BatchRow, Unverified, Walk};
+use crate::event::{BatchRow, Unverified};
 use crate::ids::ChainId;
 use crate::vault::Vault;
 
@@ -26,9 +26,6 @@ impl Vault {
                 }
             };
             let (prev, next) = heads.get(&row.chain).copied().unwrap_or(([0; 32], 1));
-            if row.prev != prev || row.first != next {
-                bad("it does not follow the one before it".into());
-            }
             heads.insert(row.chain, (row.head, row.first + u64::from(row.count)));
             let result = self.check_batch(&row).or_else(|_| {
                 // Perhaps it was moved to another pack: as it is now, and nothing moves.
@@ -42,52 +39,37 @@ impl Vault {
                 self.check_batch(&BatchRow::decode(&now).map_err(|e| e.to_string())?)
             });
             match result {
-                Ok(events) => report.events += events,
+                Ok((events, after)) => {
+                    report.events += events;
+                    if after != prev || row.first != next {
+                        bad("it does not follow the one before it".into());
+                    }
+                }
                 Err(what) => bad(what),
             }
         }
     }
 
-    /// Reads a batch; returns how many events of it were verified.
-    fn check_batch(&self, row: &BatchRow) -> Result<u64, String> {
+    /// Reads a batch; returns how many events of it were verified, and the head that it goes on from.
+    fn check_batch(&self, row: &BatchRow) -> Result<(u64, [u8; 32]), String> {
         let mut bytes = vec![0; row.place.len as usize];
         let read = self.core.packs.read(row.place, 0, &mut bytes);
         read.map_err(|e| e.to_string())?;
+        let bytes = &bytes[..];
+        let found = Unverified { row, bytes };
         // Earlier chains of this device were signed by keys that it no longer has: their
         // hashes are verified, and the row that holds the last is in the set hash.
-        if row.chain != self.secrets.chain() {
-            return check_hashes(row, &bytes);
-        }
-        let bytes = &bytes;
-        let events = (Unverified { row, bytes }).verify(&self.secrets.signing.verifying());
-        events
-            .map(|events| events.len() as u64)
-            .map_err(|e| e.to_string())
-    }
-}
-
-fn check_hashes(row: &BatchRow, bytes: &[u8]) -> Result<u64, String> {
-    let mut walk = Walk::new(bytes);
-    let (mut head, mut count) = (row.prev, 0);
-    for found in walk.by_ref() {
-        let found = found.map_err(|e| e.to_string())?;
-        let seq = found.event.head.at.seq;
-        if found.event.head.prev != head {
-            return Err(format!("event {seq} does not follow the one before it"));
-        }
-        if !found.event.is_sound() {
-            return Err(format!(
-                "the payload of event {seq} is not the one that was signed"
-            ));
-        }
-        head = found.hash;
-        count += 1;
-    }
-    if walk.holes() != row.holes {
-        return Err("it lacks other parts than its row says".into());
-    }
-    match head == row.head && count == u64::from(row.count) {
-        true => Ok(count),
-        false => Err("its events are not those that were stored".into()),
+        let checked = match row.chain == self.secrets.chain() {
+            true => found.verify(&self.secrets.signing.verifying()).map(|events| {
+                events
+                    .first()
+                    .map(|first| (events.len(), first.event().head.prev))
+            }),
+            false => found
+                .chained()
+                .map(|events| events.first().map(|first| (events.len(), first.head.prev))),
+        };
+        let (count, after) = checked.map_err(|e| e.to_string())?.ok_or("it has no events")?;
+        Ok((count as u64, after))
     }
 }

@@ -94,6 +94,7 @@ impl Vault {
         (state.on_present, state.program) = (true, None);
         let file = (state.binding.entity(), inode.ino);
         self.texts.shows(file, &Stand::Next(inode.ino));
+        self.feed.puts(inode.ino);
         if state.marks.text && (1..=TEXT_MAX as u64).contains(&state.size()) {
             self.capture_now(inode, state);
         }

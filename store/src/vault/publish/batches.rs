@@ -1,38 +1,34 @@
 //! Batches of events: chained as they come, signed at the end, and stored.
 
 use super::{Publishing, ToldNow};
-use crate::codec::Writer;
 use crate::content::delete_log;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::event::{BatchRow, Digest, Event, EventKind, EventRef, Head, hash};
+use crate::event::{BatchHeader, BatchRow, BatchWriter, Digest, Event, EventKind, EventRef, Head, hash};
 use crate::keys::labels;
 use crate::record::kind;
+use crate::vault::Vault;
 use crate::vault::secrets::Counters;
 
 /// A batch's bytes, about, at most: a record of a pack.
 const BATCH_MAX: usize = 4 << 20;
 
-/// A batch that is being made.
+/// A batch that is being made, and its number.
 pub(super) struct Growing {
     pub(super) no: u64,
-    pub(super) first: u64,
-    pub(super) count: u32,
-    pub(super) prev: [u8; 32],
-    pub(super) head: [u8; 32],
-    pub(super) bytes: Vec<u8>,
+    pub(super) batch: BatchWriter,
 }
 
 impl Growing {
-    pub(super) fn new(no: u64, first: u64, prev: [u8; 32]) -> Growing {
-        Growing {
-            no,
+    /// The batch `no`, of this vault, whose first event has this number and follows this head.
+    pub(super) fn new(vault: &Vault, no: u64, first: u64, prev: [u8; 32]) -> Growing {
+        let batch = BatchWriter::new(BatchHeader {
+            space: vault.secrets.space,
+            chain: vault.secrets.chain(),
             first,
-            count: 0,
             prev,
-            head: prev,
-            bytes: Vec::new(),
-        }
+        });
+        Growing { no, batch }
     }
 }
 
@@ -70,34 +66,25 @@ impl Publishing<'_> {
             sealed: Digest::of(&event.sealed),
             wrapped: event.wrapped.as_ref().map(|wrapped| hash(wrapped)),
         };
-        let (head_bytes, len) = (head.encode(), event.sealed.len());
-        let its_hash = hash(&head_bytes);
         let event = Event {
             head,
             wrapped: event.wrapped,
             sealed: Some(event.sealed),
         };
-        let bytes = event.encode_after(head_bytes);
-        let full = self
-            .batches
-            .last()
-            .is_none_or(|b| b.bytes.len() + bytes.len() > BATCH_MAX);
-        if full {
+        let full = |b: &Growing| b.batch.bytes().len() + event.head.sealed.len as usize > BATCH_MAX;
+        if self.batches.last().is_none_or(full) {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
-            self.batches.push(Growing::new(no, self.seq, self.head));
+            self.batches
+                .push(Growing::new(self.vault, no, self.seq, self.head));
         }
-        self.head = its_hash;
         self.told.count += 1;
-        let batch = self
+        let grown = self
             .batches
             .last_mut()
             .expect("one is there: it was made with the first or just now");
-        let mut w = Writer(std::mem::take(&mut batch.bytes));
-        w.bytes(&bytes);
-        batch.bytes = w.0;
-        batch.count += 1;
-        batch.head = self.head;
-        (batch.no, (batch.bytes.len() - len) as u32)
+        let sealed_at = grown.batch.push(&event);
+        self.head = grown.batch.head();
+        (grown.no, sealed_at)
     }
 
     /// Stores and signs the batch.
@@ -117,26 +104,23 @@ impl Publishing<'_> {
         for (id, lamport) in &self.stamps {
             self.vault.put_stamp(batch, id, (*lamport, secrets.chain()));
         }
-        for grown in self.batches.iter().filter(|b| b.count > 0) {
-            let place = self
-                .vault
-                .core
-                .packs
-                .append(kind::BATCH, &grown.head, &grown.bytes)?;
-            let last = grown.first + u64::from(grown.count) - 1;
-            let signed = BatchRow::signed(secrets.chain(), last, &grown.head);
+        for Growing { no, batch: grown } in self.batches.iter().filter(|b| b.batch.count() > 0) {
+            let (header, head) = (grown.header(), grown.head());
+            let packs = &self.vault.core.packs;
+            let place = packs.append(kind::BATCH, &head, grown.bytes())?;
+            let last = header.first + u64::from(grown.count()) - 1;
+            let signed = BatchRow::signed(header.chain, last, &head);
             let row = BatchRow {
                 place,
-                chain: secrets.chain(),
-                first: grown.first,
-                count: grown.count,
-                prev: grown.prev,
-                head: grown.head,
+                chain: header.chain,
+                first: header.first,
+                count: grown.count(),
+                head,
                 signature: secrets.signing.sign(labels::SIGN_HEAD, &signed),
                 holes: Vec::new(),
             };
-            batch.put(Table::Batches, grown.no.to_be_bytes(), row.encode());
-            counters.next_batch = grown.no + 1;
+            batch.put(Table::Batches, no.to_be_bytes(), row.encode());
+            counters.next_batch = no + 1;
         }
         counters.seq = self.seq;
         counters.lamport = self.lamport;

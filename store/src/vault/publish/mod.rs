@@ -55,7 +55,12 @@ impl<'a> Publishing<'a> {
             seq: counters.seq,
             lamport: counters.lamport,
             head: counters.head,
-            batches: vec![Growing::new(counters.next_batch, counters.seq + 1, counters.head)],
+            batches: vec![Growing::new(
+                vault,
+                counters.next_batch,
+                counters.seq + 1,
+                counters.head,
+            )],
             told: ToldNow {
                 first: counters.seq + 1,
                 ..ToldNow::default()

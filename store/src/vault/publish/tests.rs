@@ -1,6 +1,6 @@
 //! What events say of what happened in one commit.
 
-use crate::event::{BatchRow, EventKind, Walk};
+use crate::event::{EventKind, Walk};
 use crate::ids::ROOT;
 use crate::io::sim::SimDisk;
 use crate::vault::tests::{file_meta, vault};
@@ -26,8 +26,7 @@ fn a_removal_has_seen_what_was_saved_before_it() {
     vault.commit().unwrap();
     let (mut newest, mut gone) = (None, None);
     for carried in vault.told_after(0).unwrap() {
-        let _: &BatchRow = &carried.row;
-        for found in Walk::new(&carried.bytes) {
+        for found in Walk::new(&carried.bytes).unwrap() {
             let head = found.unwrap().event.head;
             match head.kind {
                 EventKind::Version if gone.is_none() => newest = Some(head.at),

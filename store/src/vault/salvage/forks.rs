@@ -27,20 +27,13 @@ pub(super) struct Forks(Vec<Link>);
 impl Forks {
     /// Notes a batch by its last event's hash and its bytes.
     pub(super) fn note(&mut self, head: Hash, bytes: &[u8]) {
-        let (mut after, mut last) = (None, None);
-        let mut whole = true;
-        for found in Walk::new(bytes) {
-            let Some(found) = found.ok().filter(|found| found.event.is_sound()) else {
-                whole = false;
-                break;
-            };
-            let head = &found.event.head;
-            after.get_or_insert((head.at.chain, head.prev));
-            whole &= last.is_none_or(|last| last == head.prev);
-            last = Some(found.hash);
-        }
-        if let Some(after) = after {
-            let whole = whole && last == Some(head);
+        // One that does not say where it stands replaces nothing, and is replaced by nothing.
+        let Ok(mut walk) = Walk::new(bytes) else { return };
+        let after = (walk.header().chain, walk.header().prev);
+        let mut count = 0;
+        let is_form = walk.by_ref().inspect(|_| count += 1).all(|found| found.is_ok());
+        if count > 0 {
+            let whole = is_form && walk.head() == head;
             self.0.push(Link { after, head, whole });
         }
     }

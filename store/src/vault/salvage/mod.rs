@@ -13,6 +13,7 @@
 //! Parts, each importing only those above it: `out` (the destination), `told` (the events).
 
 mod forks;
+mod gaps;
 mod out;
 mod told;
 mod woven;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::forks::Forks;
+use super::gaps::Gaps;
 use super::out::{Attributes, BringError, Out};
 use super::woven::Past;
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
@@ -21,7 +22,7 @@ use crate::chunk::{Packs, Place};
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
 use crate::event::{
     Body, Event, EventKind, EventRef, Found, NodeState, Version, Walk, content_aad, gone_aad, key_aad,
-    node_aad,
+    node_aad, setting_aad,
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
 use crate::io::Disk;
@@ -53,7 +54,7 @@ fn is_newer(known: (u64, EventRef), other: (u64, EventRef)) -> bool {
 /// What an entity's events tell.
 #[derive(Default)]
 struct Versions {
-    /// The newest of those that the hashes in their batch vouch for.
+    /// The newest of those that the hashes in their batch vouch for, or their own seal.
     sure: Option<Newest>,
     /// The newest of the others.
     doubtful: Option<Newest>,
@@ -162,74 +163,102 @@ impl Told {
         }
         // Read once more, now that it is known which count: all of them together may be large.
         let given_up = forks.given_up();
+        let mut gaps = Gaps::new(secrets.space, &secrets.chains);
+        let mut damaged = Vec::new();
         for (head, place) in batches.into_iter().filter(|(head, _)| !given_up.contains(head)) {
             let mut bytes = vec![0; place.len as usize];
             if told.packs.read(place, 0, &mut bytes).is_err() {
                 continue; // which was said
             }
-            let bad = told.read_batch(place, &head, &bytes);
-            if bad > 0 {
-                let name = pack_name(place.pack);
-                told.damage.push(format!("{bad} events in {name} are damaged"));
+            match gaps.read(&head, &bytes) {
+                Some(found) => {
+                    let bad = told.note_all(found, place, true);
+                    told.say_damaged(place, bad);
+                }
+                None => damaged.push((head, place)),
             }
+        }
+        // Now that all is known that hashes vouch for: keys above all.
+        for (head, place) in damaged {
+            let mut bytes = vec![0; place.len as usize];
+            if told.packs.read(place, 0, &mut bytes).is_err() {
+                continue; // it was read before: it is said where it is missed
+            }
+            let bad = match gaps.read_on(&head, &bytes) {
+                Some(found) => told.note_all(found, place, true),
+                None => told.read_damaged(place, &bytes),
+            };
+            told.say_damaged(place, bad.max(1));
         }
         Ok(told)
     }
 
-    /// Notes a batch's events; returns how many are damaged. `head` is the last one's hash,
-    /// and each event has that of the one before it.
-    fn read_batch(&mut self, batch: Place, head: &[u8; 32], bytes: &[u8]) -> u64 {
-        let mut bad = 0;
-        let mut before: Option<Found> = None;
-        for found in Walk::new(bytes) {
-            let found = found.ok();
-            if let Some(known) = before.take() {
-                let vouched = found.as_ref().is_some_and(|f| f.event.head.prev == known.hash);
-                // Where its follower is damaged, its seal must do.
-                let sure = vouched || found.is_none();
-                bad += u64::from(!self.note(known, batch, sure));
-            }
-            match found {
-                Some(found) => before = Some(found),
-                // After a length that is damaged, all that follow: how many cannot be known.
-                None => bad += 1,
-            }
+    fn say_damaged(&mut self, place: Place, bad: u64) {
+        if bad > 0 {
+            let name = pack_name(place.pack);
+            self.damage.push(format!("{bad} events in {name} are damaged"));
         }
-        if let Some(known) = before {
-            let sure = known.hash == *head;
-            bad += u64::from(!self.note(known, batch, sure));
-        }
-        bad
     }
 
-    /// Notes an event of a batch; false if it is damaged. What was let go of tells nothing.
+    /// Notes the events of a batch that is damaged somewhere, as far as their seals open; returns how
+    /// many do not, or have no form.
+    fn read_damaged(&mut self, batch: Place, bytes: &[u8]) -> u64 {
+        let Ok(walk) = Walk::new(bytes) else { return 1 };
+        // After a length that is damaged, all that follow: how many cannot be known.
+        let all: Vec<Option<Found>> = walk.map(Result::ok).collect();
+        let formless = all.iter().filter(|found| found.is_none()).count() as u64;
+        formless + self.note_all(all.into_iter().flatten().collect(), batch, false)
+    }
+
+    /// Notes events of a batch; returns how many are damaged.
+    fn note_all(&mut self, all: Vec<Found>, batch: Place, vouched: bool) -> u64 {
+        let bad = |found| u64::from(!self.note(found, batch, vouched));
+        all.into_iter().map(bad).sum()
+    }
+
+    /// Notes an event of a batch, for all of which hashes vouch, or for which its seal must do; false if
+    /// it is damaged. What was let go of tells nothing.
     fn note(&mut self, found: Found, batch: Place, vouched: bool) -> bool {
-        let sure = vouched && found.event.is_sound();
         let Event {
             head: event,
             wrapped,
             sealed,
         } = found.event;
+        let at = event.at;
         match event.kind {
             EventKind::Create | EventKind::Version => {
                 let entity = EntityId(event.subject);
                 if let Some(wrapped) = wrapped
-                    && (sure || !self.keys.contains_key(&entity))
+                    && (vouched || !self.keys.contains_key(&entity))
                 {
-                    self.keys.insert(entity, (event.at, event.generation, wrapped));
+                    self.keys.insert(entity, (at, event.generation, wrapped));
                 }
-                let Some(len) = sealed.map(|sealed| sealed.len() as u32) else {
-                    return sure;
+                let Some(sealed) = sealed else {
+                    return vouched;
                 };
+                let len = sealed.len() as u32;
                 let newest = Newest {
                     lamport: event.lamport,
-                    at: event.at,
+                    at,
                     generation: event.generation,
                     batch,
                     from: found.end - len,
                     len,
                 };
+                let opens = || {
+                    open(
+                        &self.key(&entity)?,
+                        &content_aad(&entity, at, event.generation),
+                        &sealed,
+                    )
+                    .ok()
+                };
+                let sure = vouched || opens().map(zeroize::Zeroizing::new).is_some();
                 let versions = self.versions.entry(entity).or_default();
+                // Another copy of it is whole.
+                if !vouched && versions.past.iter().any(|(known, _)| known.at == at) {
+                    return sure;
+                }
                 if sure {
                     versions.past.push((newest, event.replaces));
                 }
@@ -237,7 +266,7 @@ impl Told {
                     true => &mut versions.sure,
                     false => &mut versions.doubtful,
                 };
-                if slot.is_none_or(|known| is_newer((known.lamport, known.at), (event.lamport, event.at))) {
+                if slot.is_none_or(|known| is_newer((known.lamport, known.at), (event.lamport, at))) {
                     *slot = Some(newest);
                 }
                 sure
@@ -245,8 +274,8 @@ impl Told {
             EventKind::Node | EventKind::NodeGone => {
                 let node = NodeId(event.subject);
                 let aad = match event.kind {
-                    EventKind::NodeGone => gone_aad(&node, event.at, event.generation),
-                    _ => node_aad(&node, event.at, event.generation),
+                    EventKind::NodeGone => gone_aad(&node, at, event.generation),
+                    _ => node_aad(&node, at, event.generation),
                 };
                 let Ok(plain) = open(&self.tree_key, &aad, &sealed.unwrap_or_default()) else {
                     return false;
@@ -261,15 +290,26 @@ impl Told {
                     self.entity_of.insert(node, entity);
                 }
                 let known = self.nodes.get(&node).map(|known| (known.lamport, known.at));
-                if known.is_none_or(|known| is_newer(known, (event.lamport, event.at))) {
-                    let (lamport, at) = (event.lamport, event.at);
+                if known.is_none_or(|known| is_newer(known, (event.lamport, at))) {
+                    let lamport = event.lamport;
                     self.nodes.insert(node, NodeTold { lamport, at, state });
                 }
-                sure
+                true
             }
             // Salvage brings files; settings have defaults.
-            EventKind::Setting => sure,
+            EventKind::Setting => {
+                let aad = setting_aad(&event.subject, at, event.generation);
+                vouched || open(&self.tree_key, &aad, &sealed.unwrap_or_default()).is_ok()
+            }
         }
+    }
+
+    /// An entity's key, as an event brought it.
+    fn key(&self, entity: &EntityId) -> Option<Key> {
+        let (at, generation, wrapped) = self.keys.get(entity)?;
+        let bytes = open(&self.wrap_key, &key_aad(entity, *at, *generation), wrapped).ok()?;
+        let mut bytes: [u8; 32] = bytes.try_into().ok()?;
+        Some(Key::take(&mut bytes))
     }
 
     /// Nodes that name an entity, by the last that is told of them.
@@ -322,11 +362,7 @@ impl Told {
     ) -> Result<Restored, BringError> {
         let lost = |what: &str| BringError::Vault(format!("{what} is missing or damaged"));
         let versions = self.versions.get(&entity).ok_or_else(|| lost("its content"))?;
-        let (at, generation, wrapped) = self.keys.get(&entity).ok_or_else(|| lost("its key"))?;
-        let aad = key_aad(&entity, *at, *generation);
-        let bytes = open(&self.wrap_key, &aad, wrapped).map_err(|_| lost("its key"))?;
-        let mut bytes: [u8; 32] = bytes.try_into().map_err(|_| lost("its key"))?;
-        let key = Key::take(&mut bytes);
+        let key = self.key(&entity).ok_or_else(|| lost("its key"))?;
         let mut found: Vec<Newest> = versions.sure.into_iter().chain(versions.doubtful).collect();
         found.sort_by(|a, b| match is_newer((b.lamport, b.at), (a.lamport, a.at)) {
             true => std::cmp::Ordering::Less,

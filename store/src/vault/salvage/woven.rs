@@ -33,33 +33,45 @@ impl Told {
         let mut order: Vec<usize> = (0..past.len()).collect();
         order.sort_by_key(|place| (past[*place].0.lamport, past[*place].0.at));
         let mut within: HashSet<EventRef> = [began].into_iter().collect();
-        let mut is_whole = true;
-        for place in order {
-            let (newest, parents) = &past[place];
-            if place == genesis || !parents.first().is_some_and(|parent| within.contains(parent)) {
-                continue;
+        order.retain(|place| *place != genesis);
+        let mut is_whole;
+        // Lamport times in a batch that is damaged may be too low or too high: what lacks something is
+        // tried again when there is more.
+        loop {
+            let before = order.len();
+            is_whole = true;
+            order.retain(|place| {
+                let (newest, parents) = &past[*place];
+                if !parents.first().is_some_and(|parent| within.contains(parent)) {
+                    return true;
+                }
+                let maker = |serial| Maker {
+                    chain: newest.at.chain,
+                    serial,
+                    carries: false,
+                };
+                let is_in = match open(*place).map(|version| version.body) {
+                    Some(Body::Change { serial, bytes }) => {
+                        let change = Change::open(&bytes, maker(serial), began).ok();
+                        change.is_some_and(|change| document.apply(&[change]).is_ok())
+                    }
+                    Some(Body::Carried { of, bytes }) if !bytes.is_empty() => {
+                        let change = Change::open(&bytes, Maker::carried(of), began).ok();
+                        change.is_some_and(|change| document.apply(&[change]).is_ok())
+                    }
+                    Some(Body::Same | Body::Carried { .. }) => true,
+                    // A version with its bytes: of another text, or of none.
+                    Some(_) => return false,
+                    None => false,
+                };
+                // What builds on one that is missing is missing too.
+                within.insert(newest.at);
+                is_whole &= is_in;
+                !is_in
+            });
+            if order.is_empty() || order.len() == before {
+                break;
             }
-            let maker = |serial| Maker {
-                chain: newest.at.chain,
-                serial,
-                carries: false,
-            };
-            let change = match open(place).map(|version| version.body) {
-                Some(Body::Change { serial, bytes }) => Change::open(&bytes, maker(serial), began).ok(),
-                Some(Body::Carried { of, bytes }) if !bytes.is_empty() => {
-                    Change::open(&bytes, Maker::carried(of), began).ok()
-                }
-                Some(Body::Same | Body::Carried { .. }) => {
-                    within.insert(newest.at);
-                    continue;
-                }
-                // A version with its bytes: of another text, or of none.
-                Some(_) => continue,
-                None => None,
-            };
-            // What builds on one that is missing is missing too.
-            within.insert(newest.at);
-            is_whole &= change.is_some_and(|change| document.apply(&[change]).is_ok());
         }
         let bytes = document.text().ok()?.into_bytes();
         Some(Woven { bytes, is_whole })
@@ -90,8 +102,7 @@ impl Told {
                     read.ok()?;
                     return Some((*place, String::from_utf8(bytes).ok()?));
                 }
-                // One that cannot be read still says what it was made from.
-                // What it was made from in its own text comes first: that is looked at first.
+                // One that cannot be read still says what it was made from: what is of its own text stands first.
                 Some(Body::Change { .. } | Body::Same | Body::Carried { .. }) | None => {
                     next.extend(past[*place].1.iter().rev());
                 }

@@ -41,6 +41,8 @@ pub(in crate::vault) struct Draft {
     pub(in crate::vault) order: u64,
     /// Bytes.
     pub(in crate::vault) size: u64,
+    /// So many of its file waited when it was made that soon there is no room for more.
+    pub(in crate::vault) in_crowd: bool,
 }
 
 /// What is known of a thread's process: its own number, and its name.
@@ -51,7 +53,8 @@ type Program = (Process, Arc<str>);
 pub(crate) struct Drafts {
     serial: AtomicU64,
     bytes: AtomicU64,
-    count: AtomicU64,
+    /// Those that were made in a crowd.
+    in_crowd: AtomicU64,
     programs: parking_lot::Mutex<HashMap<Process, (Instant, Program)>>,
 }
 
@@ -59,13 +62,12 @@ impl Drafts {
     /// One is told or given up.
     pub(in crate::vault) fn forget(&self, draft: &Draft) {
         self.bytes.fetch_sub(draft.bytes.len() as u64, Ordering::Relaxed);
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.in_crowd.fetch_sub(draft.in_crowd.into(), Ordering::Relaxed);
     }
 
-    /// Whether there are so many that they should be told soon.
+    /// Whether there are so many, of one file or in bytes, that they should be told soon.
     pub(in crate::vault) fn is_crowded(&self) -> bool {
-        let many = self.count.load(Ordering::Relaxed) > COUNT_MAX as u64 / 4;
-        many || self.bytes.load(Ordering::Relaxed) > BYTES_MAX / 4
+        self.in_crowd.load(Ordering::Relaxed) > 0 || self.bytes.load(Ordering::Relaxed) > BYTES_MAX / 4
     }
 
     /// The name of the process that a thread belongs to.
@@ -152,7 +154,8 @@ impl Vault {
             bytes = Vec::new();
         }
         self.drafts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.drafts.count.fetch_add(1, Ordering::Relaxed);
+        let in_crowd = state.drafts.len() >= COUNT_MAX / 4;
+        self.drafts.in_crowd.fetch_add(in_crowd.into(), Ordering::Relaxed);
         let maker = state.made.map_or(0, |(_, maker)| maker);
         let on_present = std::mem::replace(&mut state.on_present, false);
         let who = match state.writer {
@@ -175,6 +178,7 @@ impl Vault {
             who,
             order,
             size,
+            in_crowd,
         });
         state.fresh = false;
         if state.published.is_some() {

@@ -1,7 +1,9 @@
 //! What a hostile or broken device may send.
 
 use super::*;
-use crate::event::{Body, Digest, Event, EventKind, Form, Head, Version, content_aad, hash};
+use crate::event::{
+    BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad,
+};
 use crate::ids::ROOT;
 use crate::io::sim::SimDisk;
 use crate::keys::{Key, SigningKey, labels, seal};
@@ -68,7 +70,12 @@ impl Bed {
     /// A batch of its chain, which says this of the note.
     fn batch(&self, says: &[Says]) -> Carried {
         let secrets = &self.vault.secrets;
-        let (mut head_hash, mut bytes) = (self.last.1, crate::codec::Writer::new());
+        let mut batch = BatchWriter::new(BatchHeader {
+            space: secrets.space,
+            chain: self.chain,
+            first: self.last.0 + 1,
+            prev: self.last.1,
+        });
         for (n, (replaces, lamport, plain)) in says.iter().enumerate() {
             let at = self.next(1 + n as u64);
             let sealed = seal(&self.key, &content_aad(&self.entity, at, secrets.epoch), plain);
@@ -77,38 +84,36 @@ impl Bed {
                 space: secrets.space,
                 at,
                 lamport: *lamport,
-                prev: head_hash,
+                prev: batch.head(),
                 subject: self.entity.0,
                 generation: secrets.epoch,
                 replaces: replaces.clone(),
                 sealed: Digest::of(&sealed),
                 wrapped: None,
             };
-            head_hash = hash(&head.encode());
-            let event = Event {
+            batch.push(&Event {
                 head,
                 wrapped: None,
                 sealed: Some(sealed),
-            };
-            bytes.bytes(&event.encode());
+            });
         }
         let last = self.last.0 + says.len() as u64;
-        let signed = BatchRow::signed(self.chain, last, &head_hash);
+        let signed = BatchRow::signed(self.chain, last, &batch.head());
         let row = BatchRow {
             place: crate::chunk::pack::Place {
                 pack: 1,
                 offset: 0,
-                len: bytes.0.len() as u32,
+                len: batch.bytes().len() as u32,
             },
             chain: self.chain,
             first: self.last.0 + 1,
             count: says.len() as u32,
-            prev: self.last.1,
-            head: head_hash,
+            head: batch.head(),
             signature: self.signing.sign(labels::SIGN_HEAD, &signed),
             holes: Vec::new(),
         };
-        Carried { row, bytes: bytes.0 }
+        let bytes = batch.bytes().to_vec();
+        Carried { row, bytes }
     }
 
     fn take(&mut self, says: &[Says]) -> Result<TakenIn, TakeInError> {

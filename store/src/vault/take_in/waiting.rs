@@ -118,7 +118,7 @@ impl Vault {
         let mut bytes = vec![0; row.place.len as usize];
         self.core.packs.read(row.place, 0, &mut bytes)?;
         let mut coming = Vec::new();
-        for found in Walk::new(&bytes) {
+        for found in Walk::new(&bytes).map_err(StoreError::malformed(what))? {
             let found = found.map_err(StoreError::malformed(what))?;
             if which.iter().any(|(_, at)| *at == found.event.head.at) {
                 let batch = Some(batch);

@@ -8,6 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::hot::Hot;
 use super::lines::shown_line;
@@ -20,7 +21,7 @@ use crate::keys::Key;
 use crate::record::{Time, VersionRecord};
 use crate::text::{TEXT_MAX, TextError, still_whole};
 use crate::vault::history::Bytes;
-use crate::vault::inode::{State, pending};
+use crate::vault::inode::{Inode, State, pending};
 use crate::vault::{OpError, Problem, Vault};
 
 /// So many versions in a row a file comes to show at once.
@@ -28,6 +29,12 @@ const IN_A_ROW: usize = 16;
 
 /// So many versions a file's row names at most.
 const BESIDE_MAX: usize = 1024;
+
+/// Whoever has just opened a file is about to read it: by its size, or to its end. He has so long to do so
+/// before it shows something else …
+const READING: Duration = Duration::from_millis(10);
+/// … and all who do so in a row have so long.
+const READING_MAX: Duration = Duration::from_millis(50);
 
 /// What a file is to show.
 enum Newest {
@@ -142,6 +149,7 @@ impl Vault {
             Newest::Other(_, versions) => self.attributes_of((entity, &key), &rows, versions)?,
             _ => None,
         };
+        let_read(&inode);
         {
             // A commit sees it before or after: it holds the tree at its instant.
             let _tree = self.tree.read();
@@ -184,13 +192,14 @@ impl Vault {
             if bytes.is_some() {
                 self.texts.shows((entity, ino), &Stand::Told(versions.clone()));
             }
+            // Before anybody can open it: who keeps bytes of it must know that they are the old ones.
+            self.feed.shows(ino, bytes.is_some());
             // It stays behind until it was looked at once more: others may have come since.
         }
         self.mark_dirty(ino);
-        let Newest::Other(bytes, versions) = newest else {
+        let Newest::Other(_, versions) = newest else {
             return Ok(false);
         };
-        self.feed.shows(ino, bytes.is_some());
         self.texts.tell_document(entity, vec![ToldText::Shows(versions)]);
         Ok(true)
     }
@@ -267,6 +276,23 @@ impl Vault {
             _ if state.fresh => Stand::Next(ino),
             Some(draft) => Stand::Draft(draft.serial),
             None => Stand::Told(state.named_by()),
+        }
+    }
+}
+
+/// Waits, for a moment, for who is about to read a file that he has just opened.
+fn let_read(inode: &Inode) {
+    let end = Instant::now() + READING_MAX;
+    loop {
+        let state = inode.state.read();
+        let since = state
+            .found
+            .filter(|_| state.opens > 0)
+            .map(|found| found.elapsed());
+        drop(state);
+        match since.and_then(|since| READING.checked_sub(since)) {
+            Some(rest) if !rest.is_zero() && Instant::now() < end => std::thread::sleep(rest),
+            _ => return,
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct MergeTexts {
     pub merged: String,
 }
 
+/// How often what a file becomes is computed beside what goes on, before that is done while nobody can write.
+const TRIES: u32 = 3;
+
 /// What a merge is to come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -198,6 +201,43 @@ impl Vault {
         self.writable()?;
         let whose = self.whose(of)?;
         let texts = self.texts_of_merge(&whose, merge)?.ok_or(UndoError::Gone)?;
+        let compute = |present: &str| texts.keeping(keep, present);
+        // To compare long texts takes its time, and nobody is to wait for that: so it is done beside what
+        // goes on, and counts if the file is still what it was then.
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let present = (tries <= TRIES).then(|| self.present_text(of)).flatten();
+            let early = present.map(|present| (compute(&present), present));
+            let kept = |now: &str| match early {
+                Some((_, present)) if present != now => None,
+                Some((kept, _)) => Some(kept),
+                None => Some(compute(now)),
+            };
+            if let Some(undone) = self.put_kept(of, &whose, kept)? {
+                return Ok(undone);
+            }
+        }
+    }
+
+    /// The text that a file shows just now; none if it shows none.
+    fn present_text(&self, of: Subject) -> Option<String> {
+        let (ino, mut bytes) = (self.shown_by(of).ok()?, Vec::new());
+        // One byte more, to tell one that is too long.
+        self.read(ino, 0, TEXT_MAX + 1, &mut bytes).ok()?;
+        let is_text = bytes.len() <= TEXT_MAX;
+        String::from_utf8(bytes).ok().filter(|_| is_text)
+    }
+
+    /// Lets a file be what `kept` makes of what it is, while nothing can change that. That answers none
+    /// if it knows only what would have become of something else, and then nothing is done; else what
+    /// it becomes, or none if what was written since stands in the way.
+    fn put_kept(
+        &self,
+        of: Subject,
+        whose: &Whose,
+        kept: impl FnOnce(&str) -> Option<Option<String>>,
+    ) -> Result<Option<Undone>, UndoError> {
         // No commit is under way, which might fail: then what it told is no version after all.
         let _committer = self.committer.lock();
         let inode = self.showing(of)?;
@@ -222,9 +262,12 @@ impl Vault {
             .read(owner, 0, TEXT_MAX, &mut present)
             .map_err(OpError::from)?;
         let present = String::from_utf8(present).map_err(|_| UndoError::NoText)?;
-        let text = texts.keeping(keep, &present).ok_or(UndoError::InTheWay)?;
+        let Some(text) = kept(&present) else {
+            return Ok(None);
+        };
+        let text = text.ok_or(UndoError::InTheWay)?;
         if text == present {
-            return Ok(Undone::Already(inode.ino));
+            return Ok(Some(Undone::Already(inode.ino)));
         }
         content
             .become_whole(owner, &[], text.as_bytes())
@@ -234,7 +277,7 @@ impl Vault {
         self.was_put(&inode, state);
         drop(guard);
         self.mark_dirty(inode.ino);
-        Ok(Undone::Done(inode.ino))
+        Ok(Some(Undone::Done(inode.ino)))
     }
 }
 

@@ -129,7 +129,13 @@ fn a_file_is_looked_at_again_after_a_version_is_refused() {
     let lies = changed(&tried, "one two three four five six\n");
     let honest = Version::decode(&changed(&tried, "one two three four five\n")).unwrap();
     let carried = bed.batch(&[(vec![second], 6, lies.clone())]);
-    let head = Walk::new(&carried.bytes).next().unwrap().unwrap().event.head;
+    let head = Walk::new(&carried.bytes)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .event
+        .head;
     let verdicts = bed.vault.judge((bed.entity, &bed.key), &[(&head, &honest)]);
     assert_eq!(verdicts.unwrap(), [crate::vault::texts::Verdict::Good]);
     bed.vault.show_safely();

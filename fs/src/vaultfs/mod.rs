@@ -2,7 +2,9 @@
 //!
 //! Owns nothing but a queue for syncs that would have to wait. A call is one call of the
 //! vault, or a few that need not be atomic together; errors become errnos here. Handles
-//! say only whether they may write: the vault counts them.
+//! say only whether they may write: the vault counts them. `listing` lists folders.
+
+mod listing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,17 +15,12 @@ use coffer_store::record::{Meta, NAME_MAX};
 use coffer_store::vault::{Change, OpError, Stat, Ticket, Vault};
 
 use crate::types::{
-    Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode, ROOT,
+    Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode,
     RenameMode, Result, Seek, SetAttr, SetTime, StatFs, Time, XattrMode,
 };
 
 /// The bit of a handle that may write.
 const WRITES: Handle = 1;
-/// Entries that are listed while the tree is locked, when attributes are wanted too.
-const LIST_STEP: usize = 256;
-
-/// Folders in folders that a path is looked for in.
-const DEEPEST: usize = 10_000;
 
 /// An unlocked vault as a file system.
 pub struct CofferFs {
@@ -333,7 +330,7 @@ impl FileSystem for CofferFs {
 
     fn append(&self, ino: Ino, _handle: Handle, data: &[u8], kill_suid: bool) -> Result<u64> {
         self.touch();
-        self.vault.append(ino, data, kill_suid).map_err(errno)
+        self.vault.write(ino, None, data, kill_suid).map_err(errno)
     }
 
     fn wants_flush(&self, ino: Ino, handle: Handle) -> bool {
@@ -364,20 +361,7 @@ impl FileSystem for CofferFs {
     }
 
     fn readdir(&self, ino: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
-        self.touch();
-        if !self.dots(ino, cookie, &mut |e| each(e))? {
-            return Ok(());
-        }
-        self.vault
-            .list(ino, cookie.max(2), &mut |cookie, ino, kind, name| {
-                each(DirEntry {
-                    cookie,
-                    ino,
-                    kind,
-                    name,
-                })
-            })
-            .map_err(errno)
+        self.list(ino, cookie, each)
     }
 
     fn readdir_plus(
@@ -386,50 +370,7 @@ impl FileSystem for CofferFs {
         cookie: u64,
         each: &mut dyn FnMut(DirEntry<'_>, &Attr) -> bool,
     ) -> Result<()> {
-        self.touch();
-        let mut failed = None;
-        let go_on = self.dots(ino, cookie, &mut |e| match self.attr(e.ino) {
-            Ok(attr) => each(e, &attr),
-            Err(e) => {
-                failed = Some(e);
-                false
-            }
-        })?;
-        if let Some(e) = failed {
-            return Err(e);
-        }
-        if !go_on {
-            return Ok(());
-        }
-        let mut cookie = cookie.max(2);
-        let mut step: Vec<(u64, Ino, Kind, Vec<u8>)> = Vec::new();
-        loop {
-            step.clear();
-            self.vault
-                .list(ino, cookie, &mut |cookie, ino, kind, name| {
-                    step.push((cookie, ino, kind, name.to_vec()));
-                    step.len() < LIST_STEP
-                })
-                .map_err(errno)?;
-            for (at, ino, kind, name) in &step {
-                cookie = *at;
-                // It may be gone meanwhile, or damaged: then it is not listed here.
-                let Ok(attr) = self.named(*ino) else { continue };
-                let entry = DirEntry {
-                    cookie: *at,
-                    ino: *ino,
-                    kind: *kind,
-                    name,
-                };
-                if !each(entry, &attr) {
-                    self.vault.let_go(*ino, 1);
-                    return Ok(());
-                }
-            }
-            if step.len() < LIST_STEP {
-                return Ok(());
-            }
-        }
+        self.list_with_attributes(ino, cookie, each)
     }
 
     fn hold(&self, ino: Ino) -> Result<Attr> {
@@ -441,24 +382,7 @@ impl FileSystem for CofferFs {
     }
 
     fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
-        let mut parts: Vec<Vec<u8>> = Vec::new();
-        let mut at = folder;
-        while at != ROOT {
-            let above = self.vault.parent(at)?;
-            let mut found = None;
-            let listed = self.vault.list(above, 0, &mut |_, ino, _, name| {
-                if ino == at {
-                    found = Some(name.to_vec());
-                }
-                found.is_none()
-            });
-            listed.ok()?;
-            // It moves meanwhile, or was removed; a path that goes on for ever is none.
-            parts.push(found.filter(|_| parts.len() < DEEPEST)?);
-            at = above;
-        }
-        parts.reverse();
-        Some(parts.join(&b'/'))
+        self.path_of_folder(folder)
     }
 
     fn statfs(&self) -> Result<StatFs> {
@@ -538,36 +462,5 @@ impl FileSystem for CofferFs {
         self.vault
             .copy((from.0, from.2), (to.0, to.2), len)
             .map_err(errno)
-    }
-}
-
-impl CofferFs {
-    /// Lists `.` and `..`; false if `each` had enough.
-    fn dots(&self, ino: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<bool> {
-        if cookie < 1
-            && !each(DirEntry {
-                cookie: 1,
-                ino,
-                kind: Kind::Folder,
-                name: b".",
-            })
-        {
-            return Ok(false);
-        }
-        if cookie < 2 {
-            // A folder that was removed while it is open is empty.
-            let Some(above) = self.vault.parent(ino) else {
-                return Ok(false);
-            };
-            if !each(DirEntry {
-                cookie: 2,
-                ino: above,
-                kind: Kind::Folder,
-                name: b"..",
-            }) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -1,0 +1,167 @@
+//! Requests on names: what they stand for, and making, moving and removing them.
+//!
+//! Guarantees that the announcing helper, whoever it asks for, changes nothing: what it does is played to it.
+//! Never decides who may: see the file system.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use fuser::{INodeNo, RenameFlags, ReplyEmpty, ReplyEntry, Request};
+
+use super::super::answer::{Adapter, GENERATION, empty, shown};
+use super::super::convert::{self, caller, name};
+use crate::types::{Errno, FileSystem, Kind, NewNode};
+
+impl<F: FileSystem> Adapter<F> {
+    pub(super) fn do_lookup(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEntry) {
+        self.guard(|| {
+            if self.is_helper(request)
+                && let Some(found) = self.stage.lookup(&*self.fs, parent.0, child.as_bytes())
+            {
+                return shown(reply, found);
+            }
+            match name(child).and_then(|child| self.fs.lookup(parent.0, child)) {
+                Err(Errno(libc::ENOENT))
+                    if self.options.negative_ttl > Duration::ZERO && self.fs.lasts(parent.0) =>
+                {
+                    reply.entry(&self.options.negative_ttl, &convert::nothing(), GENERATION);
+                }
+                found => self.entry(reply, found),
+            }
+        });
+    }
+
+    pub(super) fn do_mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        child: &OsStr,
+        (mode, rdev): (u32, u32),
+        reply: ReplyEntry,
+    ) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
+            }
+            let node = match convert::kind_from_mode(mode) {
+                Some(Kind::File) => Ok(NewNode::File),
+                Some(kind) => Ok(NewNode::Special(kind, rdev)),
+                None => Err(Errno(libc::EINVAL)),
+            };
+            let made = node.and_then(|node| {
+                self.fs
+                    .make(caller(request), parent.0, name(child)?, node, mode & 0o7777)
+            });
+            self.entry(reply, made);
+        });
+    }
+
+    pub(super) fn do_mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        child: &OsStr,
+        mode: u32,
+        reply: ReplyEntry,
+    ) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
+            }
+            let made = name(child).and_then(|child| {
+                self.fs
+                    .make(caller(request), parent.0, child, NewNode::Folder, mode & 0o7777)
+            });
+            self.entry(reply, made);
+        });
+    }
+
+    pub(super) fn do_symlink(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        child: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
+            }
+            let target = NewNode::Symlink(target.as_os_str().as_bytes());
+            let made =
+                name(child).and_then(|child| self.fs.make(caller(request), parent.0, child, target, 0o777));
+            self.entry(reply, made);
+        });
+    }
+
+    pub(super) fn do_unlink(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                return empty(reply, self.stage.remove(parent.0, child.as_bytes()));
+            }
+            empty(
+                reply,
+                name(child).and_then(|child| self.fs.unlink(caller(request), parent.0, child)),
+            )
+        });
+    }
+
+    pub(super) fn do_rmdir(&self, request: &Request, parent: INodeNo, child: &OsStr, reply: ReplyEmpty) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                return empty(reply, self.stage.remove(parent.0, child.as_bytes()));
+            }
+            empty(
+                reply,
+                name(child).and_then(|child| self.fs.rmdir(parent.0, child)),
+            )
+        });
+    }
+
+    pub(super) fn do_rename(
+        &self,
+        request: &Request,
+        (parent, child): (INodeNo, &OsStr),
+        (to_parent, to_child): (INodeNo, &OsStr),
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                let (from, to) = ((parent.0, child.as_bytes()), (to_parent.0, to_child.as_bytes()));
+                return empty(reply, self.stage.rename(from, to));
+            }
+            let done = convert::rename_mode(flags.bits()).and_then(|mode| {
+                self.fs.rename(
+                    caller(request),
+                    parent.0,
+                    name(child)?,
+                    to_parent.0,
+                    name(to_child)?,
+                    mode,
+                )
+            });
+            empty(reply, done);
+        });
+    }
+
+    pub(super) fn do_link(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        parent: INodeNo,
+        child: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        self.guard(|| {
+            if self.is_helper(request) {
+                return reply.error(fuser::Errno::ESTALE);
+            }
+            let made = name(child).and_then(|child| self.fs.link(caller(request), ino.0, parent.0, child));
+            self.entry(reply, made);
+        });
+    }
+}

@@ -1,4 +1,0 @@
-//! Any bytes as an event.
-#![no_main]
-
-coffer_fuzz::again!("event");

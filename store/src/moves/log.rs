@@ -1,0 +1,284 @@
+//! Operations in their order, and where nodes lie by them.
+//!
+//! Guarantees: the nodes are what the operations of the log come to, one after the other, on the
+//! ground of what was settled before. A removed node keeps its place, so that what lies in it, or
+//! is edited after all, has one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::op::{Op, Place, Stamp, Step, Target};
+use crate::ids::{EventRef, NodeId, ROOT_NODE};
+
+/// An operation is older than what is settled: everybody had acknowledged all of that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a change of the tree is older than what all devices have agreed on")]
+pub struct TooLate(pub Stamp);
+
+/// What is known of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) place: Option<(Stamp, Place)>,
+    /// Removed since it was placed, and what was seen of it then.
+    pub(super) gone: Option<(Stamp, Box<[EventRef]>)>,
+}
+
+/// An operation that was done, and the node as it was before.
+#[derive(Debug)]
+struct Done {
+    op: Op,
+    before: Node,
+}
+
+/// The nodes, and the operations that are not settled yet.
+#[derive(Debug, Default)]
+pub struct Moves {
+    nodes: HashMap<NodeId, Node>,
+    /// Each node that has a place: by folder, then by its name's hash.
+    below: BTreeSet<(NodeId, u64, NodeId)>,
+    log: BTreeMap<Stamp, Done>,
+    /// How many operations of the log are about each node.
+    open: HashMap<NodeId, u32>,
+    /// Removed nodes that are shown all the same: somebody who did not know edited what they name.
+    kept: HashSet<NodeId>,
+    /// Lamport time up to which no operation comes any more.
+    line: u64,
+}
+
+/// Nodes that an application changed, as they were before it.
+pub(super) type Before = HashMap<NodeId, Node>;
+
+fn name_hash(name: &[u8]) -> u64 {
+    // Only this process sees it: any function will do.
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Moves {
+    /// Where a node lies, or lay until it was removed.
+    pub fn place(&self, node: &NodeId) -> Option<&Place> {
+        Some(&self.nodes.get(node)?.place.as_ref()?.1)
+    }
+
+    /// The versions that whoever removed a node saw; none for one that is not removed.
+    pub fn removal(&self, node: &NodeId) -> Option<&[EventRef]> {
+        Some(&self.nodes.get(node)?.gone.as_ref()?.1)
+    }
+
+    /// How many operations can still be preceded by another.
+    pub fn unsettled(&self) -> usize {
+        self.log.len()
+    }
+
+    pub(super) fn node(&self, node: &NodeId) -> Option<&Node> {
+        self.nodes.get(node)
+    }
+
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = &NodeId> {
+        self.nodes.keys()
+    }
+
+    /// Whether a node is a folder; the root is.
+    pub(super) fn is_folder(&self, node: &NodeId) -> bool {
+        *node == ROOT_NODE
+            || self
+                .place(node)
+                .is_some_and(|place| place.target == Target::Folder)
+    }
+
+    /// What lies in a folder, removed or not.
+    pub(super) fn children(&self, folder: &NodeId) -> impl Iterator<Item = NodeId> {
+        let (first, last) = (NodeId([0; 16]), NodeId([0xff; 16]));
+        let range = (*folder, 0, first)..=(*folder, u64::MAX, last);
+        self.below.range(range).map(|(_, _, node)| *node)
+    }
+
+    /// What lies in a folder by this name, removed or not.
+    pub(super) fn named(&self, folder: &NodeId, name: &[u8]) -> impl Iterator<Item = NodeId> {
+        let hash = name_hash(name);
+        let (first, last) = (NodeId([0; 16]), NodeId([0xff; 16]));
+        let range = self.below.range((*folder, hash, first)..=(*folder, hash, last));
+        let same = move |node: &NodeId| self.place(node).is_some_and(|place| *place.name == *name);
+        range
+            .map(|(_, _, node)| *node)
+            .filter(same)
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// Does these operations, each in its place. Those that were done before change nothing.
+    ///
+    /// # Errors
+    /// [`TooLate`] for one at or before the settled time that is not known; then nothing is done.
+    pub(super) fn apply(&mut self, ops: Vec<Op>) -> Result<Before, TooLate> {
+        let mut new: BTreeMap<Stamp, Op> = BTreeMap::new();
+        for op in ops {
+            if op.stamp.lamport <= self.line {
+                return Err(TooLate(op.stamp));
+            }
+            if !self.log.contains_key(&op.stamp) {
+                new.entry(op.stamp).or_insert(op);
+            }
+        }
+        let mut before = Before::new();
+        let Some((first, _)) = new.first_key_value() else {
+            return Ok(before);
+        };
+        let undone = self.log.split_off(first);
+        for done in undone.values().rev() {
+            if let Some(open) = self.open.get_mut(&done.op.node) {
+                *open -= 1; // it is done again, below
+            }
+            self.set(done.op.node, done.before.clone(), &mut before);
+        }
+        new.extend(undone.into_iter().map(|(stamp, done)| (stamp, done.op)));
+        for op in new.into_values() {
+            self.perform(op, &mut before);
+        }
+        let none = Node::default();
+        before.retain(|node, was| self.nodes.get(node).unwrap_or(&none) != was);
+        Ok(before)
+    }
+
+    /// Shows a node, should it be removed, all the same, or no longer; whether that is news.
+    pub(super) fn keep(&mut self, node: NodeId, kept: bool) -> bool {
+        match kept {
+            true => self.kept.insert(node),
+            false => self.kept.remove(&node),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_kept(&self, node: &NodeId) -> bool {
+        self.kept.contains(node)
+    }
+
+    /// Whether a node is there to be seen: not removed, or edited by someone who did not know, or a
+    /// folder in which something is.
+    pub(super) fn is_live(&self, node: &NodeId) -> bool {
+        let is_there = |node: &NodeId, known: &Node| known.gone.is_none() || self.kept.contains(node);
+        let mut removed = vec![*node];
+        while let Some(node) = removed.pop() {
+            let Some(known) = self.nodes.get(&node).filter(|known| known.place.is_some()) else {
+                continue;
+            };
+            if is_there(&node, known) {
+                return true;
+            }
+            if self.is_folder(&node) {
+                removed.extend(self.children(&node));
+            }
+        }
+        false
+    }
+
+    /// No operation of this Lamport time or before comes any more: what they came to is the ground.
+    pub fn settle(&mut self, lamport: u64) {
+        self.line = self.line.max(lamport);
+        while let Some(first) = self.log.first_entry() {
+            if first.key().lamport > self.line {
+                break;
+            }
+            let node = first.remove().op.node;
+            if let Some(open) = self.open.get_mut(&node) {
+                *open -= 1;
+                if *open == 0 {
+                    self.open.remove(&node);
+                }
+            }
+            self.forget(node);
+        }
+    }
+
+    /// Forgets a removed node that nothing is said of any more, and in which nothing lies; and then
+    /// its folder likewise.
+    fn forget(&mut self, mut node: NodeId) {
+        while let Some(known) = self.nodes.get(&node)
+            && known.gone.is_some()
+            && !self.kept.contains(&node)
+            && !self.open.contains_key(&node)
+            && self.children(&node).next().is_none()
+        {
+            let parent = self.place(&node).map(|place| place.parent);
+            self.set(node, Node::default(), &mut Before::new());
+            match parent {
+                Some(parent) => node = parent,
+                None => return,
+            }
+        }
+    }
+
+    fn perform(&mut self, op: Op, before: &mut Before) {
+        let was = self.nodes.get(&op.node).cloned().unwrap_or_default();
+        if let Some(now) = self.after(&was, &op) {
+            self.set(op.node, now, before);
+        }
+        *self.open.entry(op.node).or_default() += 1;
+        self.log.insert(op.stamp, Done { op, before: was });
+    }
+
+    /// What a node is after an operation; none if that is skipped.
+    fn after(&self, was: &Node, op: &Op) -> Option<Node> {
+        if op.node == ROOT_NODE {
+            return None;
+        }
+        match &op.step {
+            Step::Gone(saw) => {
+                was.place.as_ref()?;
+                let gone = Some((op.stamp, saw.clone()));
+                Some(Node { gone, ..was.clone() })
+            }
+            Step::Place(place) => {
+                let folder = |target: Target| target == Target::Folder;
+                // What lies in it would lie in a file.
+                let turns = was
+                    .place
+                    .as_ref()
+                    .is_some_and(|(_, old)| folder(old.target) != folder(place.target));
+                if turns || self.lies_in(place.parent, op.node) {
+                    return None;
+                }
+                Some(Node {
+                    place: Some((op.stamp, place.clone())),
+                    gone: None,
+                })
+            }
+        }
+    }
+
+    /// Whether a folder is a node, or lies in it, however deep.
+    fn lies_in(&self, mut folder: NodeId, node: NodeId) -> bool {
+        loop {
+            if folder == node {
+                return true;
+            }
+            match self.place(&folder) {
+                Some(place) => folder = place.parent,
+                None => return false,
+            }
+        }
+    }
+
+    fn set(&mut self, node: NodeId, now: Node, before: &mut Before) {
+        let row = |known: &Node| {
+            let (_, place) = known.place.as_ref()?;
+            Some((place.parent, name_hash(&place.name), node))
+        };
+        let next = row(&now);
+        let was = match now == Node::default() {
+            true => self.nodes.remove(&node),
+            false => self.nodes.insert(node, now),
+        };
+        let was = was.unwrap_or_default();
+        let old = row(&was);
+        if old != next {
+            if let Some(old) = old {
+                self.below.remove(&old);
+            }
+            self.below.extend(next);
+        }
+        before.entry(node).or_insert(was);
+    }
+}

@@ -1,0 +1,52 @@
+//! What is said of the tree: that a node lies somewhere, or that it is removed.
+
+use crate::ids::{EntityId, EventRef, NodeId};
+
+/// Where an operation stands among all: by Lamport time, then chain and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Its event's Lamport time.
+    pub lamport: u64,
+    /// Its event.
+    pub at: EventRef,
+}
+
+/// What a node names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// It is a folder by itself.
+    Folder,
+    /// A file or symlink.
+    Entity(EntityId),
+}
+
+/// Where a node lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The folder's node.
+    pub parent: NodeId,
+    /// Its name there.
+    pub name: Box<[u8]>,
+    /// What it names.
+    pub target: Target,
+}
+
+/// What is said of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It lies here: it is made, moved, renamed, or brought back.
+    Place(Place),
+    /// It is removed, by someone who saw these versions of what it names.
+    Gone(Box<[EventRef]>),
+}
+
+/// One operation on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// Its place among all.
+    pub stamp: Stamp,
+    /// The node.
+    pub node: NodeId,
+    /// What is said of it.
+    pub step: Step,
+}
