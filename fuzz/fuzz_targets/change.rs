@@ -22,7 +22,11 @@ fn lawful(bytes: Vec<u8>) {
     let began = event(0xa0, 7);
     for (chain, serial) in [(1, None), (2, Some(9)), (2, None)] {
         let chain = event(chain, 1).chain;
-        let maker = Maker { chain, serial };
+        let maker = Maker {
+            chain,
+            serial,
+            carries: false,
+        };
         let Ok(change) = Change::check(bytes.clone(), maker, began) else {
             continue;
         };

@@ -184,7 +184,7 @@ pub fn secrets(
 
 /// The note of a removal that is not told yet, and the versions that were seen.
 pub fn gone(id: NodeId, saw: Vec<EventRef>) -> Vec<u8> {
-    GoneNode { id, saw }.encode()
+    GoneNode { id, saw, of: None }.encode()
 }
 
 /// A key file, of a header, the wrapped local key and the sealed secrets.

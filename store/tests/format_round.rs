@@ -422,13 +422,17 @@ fn versions() {
             bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
             bytes
         };
-        let body = match (any.u32() % if of_text { 4 } else { 2 }, of_text) {
+        let body = match (any.u32() % if of_text { 5 } else { 2 }, of_text) {
             (0, true) => Body::Inline(some(any, 40_000)),
             (0, false) => Body::Inline(any.bytes(40_000)),
             (1, _) => Body::Manifest(any.manifest()),
             (2, _) => Body::Change {
                 serial: any.pick(&[None, Some(1), Some(u64::MAX)]),
                 bytes: some(any, 400),
+            },
+            (3, _) => Body::Carried {
+                of: any.at(),
+                bytes: any.bytes(400),
             },
             _ => Body::Same,
         };

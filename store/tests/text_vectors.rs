@@ -172,3 +172,30 @@ fn a_document_comes_back() {
             .is_some()
     );
 }
+
+/// The change by which a version of a former text is carried over, named by its hash.
+const CARRIED: &str = "1b524c37ffc1394ff0ff9b56ae92ab0478d878f071022dd0291dbbb59b7caec5";
+
+/// Guards that whoever carries a version over makes the same change, now and with every later program,
+/// whatever else their documents have: else its words would be there twice.
+#[test]
+fn who_carries_a_version_over_makes_the_same_change() {
+    let of = event(0xb0, 9);
+    let new = "# Garden\n\nPlant the garlic in October, and tulips.\n";
+    let carried = |mut doc: Document| {
+        let first: Heads = [doc.first()].into_iter().collect();
+        let change = doc.carry(&first, new, of).unwrap().unwrap();
+        // Once more, it is there.
+        assert_eq!(doc.carry(&first, new, of).unwrap().as_ref(), Some(&change));
+        assert_eq!(change.maker(), Maker::carried(of));
+        change
+    };
+    let alone = carried(Document::genesis(began(), NOTE).unwrap());
+    let mut doc = changes().0;
+    assert_eq!(carried(changes().0), alone);
+    assert_eq!(alone.hash().to_string(), CARRIED);
+    // A version without a difference is none.
+    let heads = doc.heads().unwrap();
+    let text = doc.text().unwrap();
+    assert!(doc.carry(&heads, &text, of).unwrap().is_none());
+}

@@ -1,7 +1,10 @@
 //! Pieces to a stored manifest, and back.
 
+use std::collections::HashSet;
+
 use super::pieces::{DEPTH_MAX, Data, FANOUT, LeafEntry, Node, Piece, decode, encode_branch, encode_leaf};
 use crate::core::{Core, StoreError};
+use crate::keys::ChunkId;
 use crate::record::{ChunkRef, ManifestRef, kind};
 
 /// Stores the nodes over these pieces (all of them stored chunks or holes).
@@ -43,6 +46,48 @@ pub(crate) fn load(core: &Core, root: &ManifestRef) -> Result<Vec<Piece>, StoreE
         pieces.push(Piece { start, len, data });
     })?;
     Ok(pieces)
+}
+
+/// Calls `each` with all chunks that a manifest names, its nodes and the bytes', as far as its nodes are
+/// here. For one that may have come from anybody without its chunks: what it says that cannot be names
+/// nothing, each node is looked at once, and what is not here is named and passed over.
+///
+/// # Errors
+/// As [`StoreError`] says of nodes that are here and cannot be read.
+pub(crate) fn names(
+    core: &Core,
+    root: &ManifestRef,
+    each: &mut dyn FnMut(ChunkId),
+) -> Result<(), StoreError> {
+    let root_node = ChunkRef {
+        id: root.id,
+        sealed: root.sealed,
+        len: root.len,
+    };
+    let mut seen: HashSet<(ChunkId, u8)> = HashSet::new();
+    let mut stack = vec![(root_node, root.depth.min(DEPTH_MAX))];
+    while let Some((chunk, level)) = stack.pop() {
+        if !seen.insert((chunk.id, level)) {
+            continue;
+        }
+        each(chunk.id);
+        let row = core.chunk_row(&chunk.id)?;
+        if row.is_none_or(|row| row.kind != kind::MANIFEST || row.len != chunk.len) {
+            continue;
+        }
+        match decode(&core.whole_chunk(kind::MANIFEST, &chunk)?, level) {
+            Ok(Node::Branch(children)) => stack.extend(children.into_iter().map(|child| (child, level - 1))),
+            Ok(Node::Leaf(entries)) => {
+                for entry in entries {
+                    if let LeafEntry::Chunk(chunk) = entry {
+                        each(chunk.id);
+                    }
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Walks a manifest: `node` is called for each of its nodes, `entry` for each piece.

@@ -2,7 +2,7 @@
 
 use super::VERSION;
 use crate::codec::{Malformed, Reader, Writer};
-use crate::ids::{EntityId, NodeId};
+use crate::ids::{ChainId, EntityId, EventRef, NodeId};
 use crate::record::{
     Kind, ManifestRef, NAME_MAX, Time, Xattrs, get_manifest, get_near, get_short, get_xattrs, put_manifest,
     put_near, put_short, put_xattrs, valid_name,
@@ -31,6 +31,15 @@ pub enum Body {
     },
     /// A text that is what the versions that this one replaces come to.
     Same,
+    /// A version of a text that was begun anew meanwhile, carried over into the text that it began
+    /// anew as: a change of that, made from the versions that this one replaces but for the last, which
+    /// is the one that it carries. Without a change it is what the others come to.
+    Carried {
+        /// The version.
+        of: EventRef,
+        /// The change; may be empty.
+        bytes: Vec<u8>,
+    },
 }
 
 /// How versions of it merge; chosen by the version's author.
@@ -65,6 +74,24 @@ pub struct Version {
 }
 
 impl Version {
+    /// Of the versions that it replaces those without which nobody can say what it is: none of what has
+    /// its bytes. None at all if it has none where it needs one.
+    pub(crate) fn needs<'a>(&self, replaces: &'a [EventRef]) -> Option<&'a [EventRef]> {
+        match &self.body {
+            Body::Inline(_) | Body::Manifest(_) => Some(&[]),
+            Body::Change { .. } | Body::Same => Some(replaces).filter(|needed| !needed.is_empty()),
+            Body::Carried { of, .. } => {
+                let (last, needed) = replaces.split_last()?;
+                Some(needed).filter(|needed| last == of && !needed.is_empty())
+            }
+        }
+    }
+
+    /// Whether it has its bytes.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.body, Body::Inline(_) | Body::Manifest(_))
+    }
+
     /// The payload's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let body = match &self.body {
@@ -73,6 +100,7 @@ impl Version {
             Body::Change { serial: None, .. } => 2,
             Body::Change { serial: Some(_), .. } => 3,
             Body::Same => 4,
+            Body::Carried { .. } => 5,
         };
         let xattrs = self.xattrs.as_deref().filter(|xattrs| !xattrs.is_empty());
         let bit = |yes: bool, bit: u8| if yes { bit } else { 0 };
@@ -100,6 +128,9 @@ impl Version {
                 w.raw(bytes);
             }
             Body::Same => {}
+            Body::Carried { of, bytes } => {
+                w.raw(&of.chain.0).u64(of.seq).raw(bytes);
+            }
         }
         w.0
     }
@@ -139,6 +170,13 @@ impl Version {
                 bytes: r.rest().to_vec(),
             },
             4 => Body::Same,
+            5 => Body::Carried {
+                of: EventRef {
+                    chain: ChainId(r.array()?),
+                    seq: r.u64()?,
+                },
+                bytes: r.rest().to_vec(),
+            },
             _ => return Err(Malformed("a body of an unknown kind")),
         };
         r.end()?;
@@ -155,7 +193,7 @@ impl Version {
             Body::Manifest(_) if is_text => size > 0,
             Body::Inline(_) | Body::Manifest(_) => form == Form::Blob,
             Body::Change { bytes, .. } => is_text && !bytes.is_empty(),
-            Body::Same => is_text,
+            Body::Same | Body::Carried { .. } => is_text,
         };
         if !lawful {
             return Err(Malformed("a version of a form that its body cannot have"));

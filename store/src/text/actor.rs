@@ -13,6 +13,7 @@ use crate::ids::{ChainId, EventRef};
 const GENESIS: &[u8] = b"coffer v0 text genesis\0";
 const CHAIN: &[u8] = b"coffer v0 text chain\0";
 const EDIT: &[u8] = b"coffer v0 text edit\0";
+const CARRIED: &[u8] = b"coffer v0 text carried\0";
 
 /// Who made a change, as the event says that carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,20 @@ pub struct Maker {
     /// If the change is at older heads: a random number that the event carries. So a change can be
     /// made before its event has a number.
     pub serial: Option<u64>,
+    /// It carries over, from a text that was begun anew, the version with this chain and number: whoever
+    /// does that makes the same change.
+    pub carries: bool,
+}
+
+impl Maker {
+    /// Who makes the change that carries this version over.
+    pub fn carried(of: EventRef) -> Maker {
+        Maker {
+            chain: of.chain,
+            serial: Some(of.seq),
+            carries: true,
+        }
+    }
 }
 
 /// An Automerge actor: the first 16 bytes of a BLAKE3 hash.
@@ -46,11 +61,18 @@ impl Actor {
         derive(EDIT, chain, &serial.to_le_bytes())
     }
 
+    /// The actor of the change that carries a version over into a text that was begun anew.
+    pub fn of_carried(version: EventRef) -> Actor {
+        derive(CARRIED, version.chain, &version.seq.to_le_bytes())
+    }
+
     /// The actor of whoever made a change.
     pub fn of(maker: Maker) -> Actor {
+        let chain = maker.chain;
         match maker.serial {
-            None => Actor::of_chain(maker.chain),
-            Some(serial) => Actor::of_edit(maker.chain, serial),
+            None => Actor::of_chain(chain),
+            Some(seq) if maker.carries => Actor::of_carried(EventRef { chain, seq }),
+            Some(serial) => Actor::of_edit(chain, serial),
         }
     }
 

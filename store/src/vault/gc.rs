@@ -158,6 +158,7 @@ impl Vault {
         let debts = self.leave_out(&standing)?;
         self.mark_batches(&mut alive)?;
         self.mark_versions(&standing, &mut alive)?;
+        self.mark_waiting(&standing, &mut alive)?;
         let mut batch = Batch::new();
         let doomed = self.doomed(&debts, &standing, &mut batch);
         self.mark_memory(&mut alive, &doomed);
@@ -231,6 +232,14 @@ impl Vault {
         alive.chunks.extend(nodes);
         alive.chunks.extend(found);
         Ok(())
+    }
+
+    /// The same of a version that may have come from another device without its chunks: what of it is
+    /// here is alive, and what is not here cannot die.
+    pub(super) fn mark_manifest_here(&self, root: &ManifestRef, alive: &mut Alive) -> Result<(), StoreError> {
+        manifest::names(&self.core, root, &mut |id| {
+            alive.chunks.insert(id);
+        })
     }
 
     fn mark_batches(&self, alive: &mut Alive) -> Result<(), StoreError> {

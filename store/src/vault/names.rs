@@ -325,6 +325,7 @@ impl Vault {
             let gone_node = GoneNode {
                 id: gone.id,
                 saw: state.named_by(),
+                of: Some(inode.ino),
             };
             untold.gone.insert(gone.node, gone_node);
         }

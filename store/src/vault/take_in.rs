@@ -9,12 +9,13 @@
 //! goes on showing those; a text shows the merge after (`texts/show`). It makes no event: the merge
 //! is named by the newest versions of both. What a peer sends never panics here.
 //!
-//! Not here yet: names (Node, NodeGone), settings, and files that are new. Their events are kept with
+//! Not here yet: names (Node, NodeGone), and files that are new (Create). Their events are kept with
 //! their batch, and [`TakenIn`] says so: that is where sync goes on.
 //!
-//! Parts, each importing only those above it: `sort` (what becomes of each event), `write` (the
-//! transaction), `waiting` (what is tried again).
+//! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`,
+//! `sort` (what becomes of each event), `write` (the transaction).
 
+mod settings;
 mod sort;
 mod waiting;
 mod write;
@@ -83,6 +84,8 @@ pub struct TakenIn {
     /// Versions that are kept, and need what is not here or cannot be read: they are tried again. All
     /// that waits now, whenever it came.
     pub waiting: Vec<EventRef>,
+    /// Settings that have another value.
+    pub settings: Vec<[u8; 16]>,
 }
 
 impl TakenIn {
@@ -90,6 +93,7 @@ impl TakenIn {
         self.entities.extend(other.entities);
         self.set_aside.extend(other.set_aside);
         self.waiting.extend(other.waiting);
+        self.settings.extend(other.settings);
     }
 
     fn tidy(&mut self) {
@@ -98,6 +102,8 @@ impl TakenIn {
         self.set_aside.sort_unstable();
         self.waiting.sort_unstable();
         self.waiting.dedup();
+        self.settings.sort_unstable();
+        self.settings.dedup();
     }
 }
 

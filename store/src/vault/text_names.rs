@@ -70,20 +70,26 @@ impl Vault {
             // What the names make of the files is stored with them, by whichever commit comes next.
             let _committer = self.committer.lock();
             self.put_setting(SETTING, encode(names));
-            self.use_text_names();
+            self.use_text_names(false);
         }
         Ok(self.tell_saved()?)
     }
 
+    /// Whether this is the setting's name.
+    pub(super) fn is_text_setting(&self, id: &[u8; 16]) -> bool {
+        *id == SETTING
+    }
+
     /// From now on the setting counts, as it is by now: for files that are there, too. Called when it
-    /// has changed, with the committer held.
-    fn use_text_names(&self) {
+    /// has changed, with the committer held. `all`: also for files whose names are what they were before,
+    /// since what was made of them may not have been stored.
+    pub(super) fn use_text_names(&self, all: bool) {
         let (new, _) = self.text_names();
         let old = std::mem::replace(&mut *self.text_names.write(), new.clone());
         let mut turned: HashSet<Ino> = HashSet::new();
         for (_, entries) in self.tree.read().iter() {
             let files = entries.entries.values().filter(|entry| entry.kind == Kind::File);
-            let turns = files.filter(|entry| old.cover(&entry.name) != new.cover(&entry.name));
+            let turns = files.filter(|entry| all || old.cover(&entry.name) != new.cover(&entry.name));
             turned.extend(turns.map(|entry| entry.ino));
         }
         // Read before the tree is held.
@@ -122,7 +128,7 @@ mod tests {
         {
             let _committer = vault.committer.lock();
             vault.put_setting(SETTING, encode(Some(&"*.bin".parse().unwrap())));
-            vault.use_text_names();
+            vault.use_text_names(false);
         }
         vault.sync(ino).unwrap();
         let found = Sealed::open_on(Arc::new(disk.crash_all_lost()), "sim".into(), None).unwrap();

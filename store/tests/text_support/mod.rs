@@ -13,7 +13,11 @@ pub(crate) fn event(chain: u8, seq: u64) -> EventRef {
 /// Who makes changes at all that the chain `chain` knows.
 pub(crate) fn newest(chain: u8) -> Maker {
     let chain = ChainId([chain; 16]);
-    Maker { chain, serial: None }
+    Maker {
+        chain,
+        serial: None,
+        carries: false,
+    }
 }
 
 /// Who makes a change at an older version.

@@ -193,6 +193,20 @@ impl Document {
         self.change(|state| state.edit(base, new, (chain, serial), began))
     }
 
+    /// Makes the change that carries a version over, of a text that was begun anew as this one: `new` is
+    /// what this text's version `base` comes to with it. It follows from these alone, so that whoever
+    /// carries it over makes the same. None if there is no difference.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit).
+    pub fn carry(&mut self, base: &Heads, new: &str, of: EventRef) -> Result<Option<Change>, TextError> {
+        if new.len() > TEXT_MAX {
+            return Err(TextError::NotText("it is too large"));
+        }
+        let began = self.event;
+        self.change(|state| state.carry(base, new, of, began))
+    }
+
     /// Takes in changes of other devices, in whatever order; those that are here already are
     /// passed over. All of them or, if there is an error, none.
     ///
@@ -255,7 +269,11 @@ impl State {
         }
         let newest: Heads = self.library.heads().into_iter().collect();
         let serial = (*base != newest).then_some(serial);
-        let maker = Maker { chain, serial };
+        let maker = Maker {
+            chain,
+            serial,
+            carries: false,
+        };
         let checked = |bytes: Option<Vec<u8>>| match bytes {
             // What does not pass here is not ours, nor would it pass anywhere.
             Some(bytes) => Change::check(bytes, maker, began)
@@ -286,6 +304,33 @@ impl State {
         }
         self.side = Some(side);
         Ok(change)
+    }
+
+    fn carry(
+        &mut self,
+        base: &Heads,
+        new: &str,
+        of: EventRef,
+        began: EventRef,
+    ) -> Result<Option<Change>, TextError> {
+        self.graph.version(base.as_slice())?;
+        if self.graph.max_op(base.as_slice()) + OPS_MAX > COUNTER_MAX {
+            return Err(TextError::Full);
+        }
+        let maker = Maker::carried(of);
+        // Whatever else this document has.
+        let mut side = self.library.fork(base.as_slice())?;
+        let old = side.text()?;
+        let Some(bytes) = side.edit(&diff::splices(&old, new), Actor::of(maker))? else {
+            return Ok(None);
+        };
+        let change = Change::check(bytes, maker, began).map_err(|_| TextError::Discarded)?;
+        if !self.graph.has(&change.hash()) {
+            self.agreed(&change)?;
+            self.library.apply(std::iter::once(change.bytes()))?;
+            self.side = None;
+        }
+        Ok(Some(change))
     }
 
     /// Adds a change of our own, which must be one that others take.

@@ -159,7 +159,11 @@ impl Vault {
                     // removed it knew that.
                     let saw = told.entities.get(&record.ino).map(|now| now.stand());
                     let saw = saw.unwrap_or_default();
-                    let gone = GoneNode { id: record.id, saw };
+                    let gone = GoneNode {
+                        id: record.id,
+                        saw,
+                        of: None,
+                    };
                     let spare = tree.spare();
                     let mut untold = self.untold.lock();
                     if !untold.gone.values().any(|known| known.id == record.id) {

@@ -10,7 +10,8 @@ use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::event::{BatchRow, let_go};
+use crate::event::{BatchRow, Body, Found, Version, let_go};
+use crate::ids::EntityId;
 use crate::keys::ChunkId;
 use crate::record::{BodyRef, Kept, ManifestRef, kind};
 use crate::vault::Vault;
@@ -51,7 +52,30 @@ impl Vault {
         if let Some(e) = bad {
             return Err(e);
         }
-        roots.iter().try_for_each(|root| self.mark_manifest(root, alive))
+        let mut each = roots.iter();
+        each.try_for_each(|root| self.mark_manifest_here(root, alive))
+    }
+
+    /// Marks the chunks of versions that came from other devices and wait. What one names that cannot be
+    /// read here nobody knows. The committer is held.
+    pub(in crate::vault) fn mark_waiting(
+        &self,
+        standing: &Stand,
+        alive: &mut Alive,
+    ) -> Result<(), StoreError> {
+        let mut each = |entity: EntityId, found: &Found| {
+            let Some(key) = standing.keys.get(&entity) else {
+                return Ok(());
+            };
+            match self.opened(key, found) {
+                Some(Version {
+                    body: Body::Manifest(root),
+                    ..
+                }) => self.mark_manifest_here(&root, alive),
+                _ => Ok(()),
+            }
+        };
+        self.each_waiting(&mut each)
     }
 
     /// Leaves out of their batches all payloads that were let go of, but for those that a file's

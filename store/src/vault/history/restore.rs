@@ -144,7 +144,9 @@ impl Vault {
                 }
                 bytes.pieces = pieces.into_iter().map(|p| (p.len, p.data)).collect();
             }
-            Body::Change { .. } | Body::Same => bytes.inline = self.text_of_version(key, entity, record)?,
+            Body::Change { .. } | Body::Same | Body::Carried { .. } => {
+                bytes.inline = self.text_of_version(key, entity, record)?
+            }
         }
         Ok(bytes)
     }

@@ -119,13 +119,26 @@ pub(in crate::vault) struct NewVersions {
     failed: Option<StoreError>,
 }
 
+/// The change that a version of this chain is, packed, and who made it.
+pub(in crate::vault) fn change_of(version: &Version, chain: ChainId) -> Option<(Maker, &[u8])> {
+    match &version.body {
+        Body::Change { serial, bytes } => {
+            let maker = Maker {
+                chain,
+                serial: *serial,
+                carries: false,
+            };
+            Some((maker, bytes))
+        }
+        Body::Carried { of, bytes } if !bytes.is_empty() => Some((Maker::carried(*of), bytes)),
+        _ => None,
+    }
+}
+
 /// What names the change that a version of this chain is.
 pub(in crate::vault) fn change_name(version: &Version, chain: ChainId) -> Option<ChangeHash> {
-    let Body::Change { serial, bytes } = &version.body else {
-        return None;
-    };
-    let serial = *serial;
-    ChangeHash::of_packed(bytes, Maker { chain, serial })
+    let (maker, bytes) = change_of(version, chain)?;
+    ChangeHash::of_packed(bytes, maker)
 }
 
 impl NewVersions {
@@ -180,7 +193,7 @@ impl NewVersions {
             body: match &version.body {
                 Body::Inline(_) => BodyRef::Inline,
                 Body::Manifest(root) => BodyRef::Manifest(*root),
-                Body::Change { .. } => match change_name(version, told.at.chain) {
+                Body::Change { .. } | Body::Carried { .. } => match change_name(version, told.at.chain) {
                     Some(name) => BodyRef::Change(name.0),
                     None => BodyRef::Other,
                 },

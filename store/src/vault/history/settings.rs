@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Retention;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::core::StoreError;
-use crate::db::Table;
+use crate::db::{Batch, Table};
 use crate::event::{EventRef, setting_aad};
 use crate::ids::ChainId;
 use crate::keys::{Aad, open, seal};
@@ -151,8 +151,31 @@ impl Vault {
             work.batch.put(Table::Removed, node.0, sealed);
         }
         for (id, value) in &work.settings {
-            let sealed = seal(&self.local, &row_aad(id), value);
-            work.batch.put(Table::Meta, [ROW, id].concat(), sealed);
+            self.put_setting_row(&mut work.batch, id, value);
+        }
+    }
+
+    /// The row of a setting's value.
+    pub(in crate::vault) fn put_setting_row(&self, batch: &mut Batch, id: &[u8; 16], value: &[u8]) {
+        let sealed = seal(&self.local, &row_aad(id), value);
+        batch.put(Table::Meta, [ROW, id].concat(), sealed);
+    }
+
+    /// Other devices have set these, as rows say by now. What was set here since is told after them, and
+    /// stays. The committer is held.
+    pub(in crate::vault) fn settings_came(&self, came: Vec<Setting>) {
+        let mut is_text = false;
+        {
+            let mut settings = self.settings.lock();
+            for (id, value) in came {
+                if !settings.untold.contains(&id) {
+                    is_text |= self.is_text_setting(&id);
+                    settings.values.insert(id, value);
+                }
+            }
+        }
+        if is_text {
+            self.use_text_names(false);
         }
     }
 

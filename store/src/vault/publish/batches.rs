@@ -101,6 +101,9 @@ impl Publishing<'_> {
             delete_log(batch, *ino, durable);
         }
         let secrets = &self.vault.secrets;
+        for (id, lamport) in &self.stamps {
+            self.vault.put_stamp(batch, id, (*lamport, secrets.chain()));
+        }
         for Growing { no, batch: grown } in self.batches.iter().filter(|b| b.batch.count() > 0) {
             let (header, head) = (grown.header(), grown.head());
             let packs = &self.vault.core.packs;

@@ -42,6 +42,8 @@ pub(super) struct Publishing<'a> {
     versions: NewVersions,
     /// Which versions the drafts are that it tells.
     drafts: HashMap<u64, Vec<EventRef>>,
+    /// Settings that it tells, with their Lamport times.
+    stamps: Vec<([u8; 16], u64)>,
 }
 
 impl<'a> Publishing<'a> {
@@ -66,6 +68,10 @@ impl<'a> Publishing<'a> {
             stale: Vec::new(),
             versions: NewVersions::default(),
             drafts: HashMap::new(),
+            stamps: Vec::new(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Publishing;
 use super::batches::Draft;
+use super::untold::{GoneNode, SAW_MAX};
 use crate::codec::Writer;
 use crate::event::{self, EventKind, EventRef, NodeState};
 use crate::ids::{EntityId, NodeId, NodeNo, ROOT, ROOT_NODE};
@@ -42,18 +43,41 @@ impl Publishing<'_> {
             self.told.nodes.push((no, record));
         }
         for (no, gone) in work.gone.iter().filter(|(no, _)| !work.held.contains(no)) {
+            let Some(saw) = self.saw(work, gone) else {
+                continue;
+            };
             let mut w = Writer::new();
             w.u8(0);
             let aad = event::gone_aad(&gone.id, self.next(), self.vault.secrets.epoch);
             let sealed = seal(self.tree_key(), &aad, &w.0);
             let draft = Draft {
-                replaces: gone.saw.clone(),
+                replaces: saw,
                 wrapped: None,
                 sealed,
             };
             self.push(EventKind::NodeGone, gone.id.0, draft);
             self.told.gone.insert(*no);
         }
+    }
+
+    /// The versions that whoever removed a name saw: also what was saved before and is told by this commit.
+    /// None while such a save is not told: it would come after the removal, as an edit that nobody who
+    /// removed it knew of, and bring the name back.
+    fn saw(&self, work: &Work, gone: &GoneNode) -> Option<Vec<EventRef>> {
+        let mut saw = gone.saw.clone();
+        let Some(ino) = gone.of else { return Some(saw) };
+        let told = self.told.entities.get(&ino);
+        let seen = work.items.get(&ino).and_then(|item| item.seen.as_ref());
+        let waits = seen.is_some_and(|seen| {
+            let told = told.map_or(0, |told| told.drafts.len());
+            seen.meta.nlink > 0 && seen.drafts.len() > told
+        });
+        for at in told.iter().flat_map(|told| told.stand()) {
+            if !saw.contains(&at) && saw.len() < SAW_MAX.into() {
+                saw.push(at);
+            }
+        }
+        (!waits).then_some(saw)
     }
 
     /// Tells settings that are new.
@@ -67,6 +91,7 @@ impl Publishing<'_> {
                 sealed,
             };
             self.push(EventKind::Setting, *id, draft);
+            self.stamps.push((*id, self.lamport));
         }
     }
 

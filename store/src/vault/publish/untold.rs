@@ -12,13 +12,15 @@ use crate::vault::commit::{Work, pending_gone, pending_left};
 use crate::vault::{Vault, gone_aad};
 
 /// Most versions that a file can show the merge of.
-const SAW_MAX: u16 = 1024;
+pub(super) const SAW_MAX: u16 = 1024;
 
 /// A node that is gone, and the versions that whoever removed it saw.
 #[derive(Clone, Debug)]
 pub(crate) struct GoneNode {
     pub(crate) id: NodeId,
     pub(crate) saw: Vec<EventRef>,
+    /// The file that it named, while that is known.
+    pub(crate) of: Option<Ino>,
 }
 
 impl GoneNode {
@@ -54,7 +56,7 @@ impl GoneNode {
         });
         let saw = saw.collect::<Result<_, Malformed>>()?;
         r.end()?;
-        Ok(GoneNode { id, saw })
+        Ok(GoneNode { id, saw, of: None })
     }
 }
 

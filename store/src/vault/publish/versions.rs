@@ -7,14 +7,15 @@ use super::batches::Draft;
 use super::told::{ToldEntity, ToldVersion, replaced, version_of};
 use crate::content::Durable;
 use crate::event::{Body, EVENT_MAX, EventKind, EventRef, Form, Version, content_aad};
-use crate::keys::seal;
+use crate::ids::EntityId;
+use crate::keys::{Key, seal};
 use crate::record::{BaseRef, Meta, Time, xattrs_len};
 use crate::text::TEXT_MAX;
 use crate::tree::Kind;
 use crate::vault::commit::{Item, Seen};
 use crate::vault::history::ToldAt;
 use crate::vault::saves;
-use crate::vault::texts::{Name, Ready, Telling, ToldText, form_of};
+use crate::vault::texts::{Name, Ready, Telling, ToldText, form_of, place_in};
 
 impl Publishing<'_> {
     /// Tells of what an entity was, one version after the other, before its present state; as far as
@@ -242,6 +243,7 @@ impl Publishing<'_> {
                 ..Durable::default()
             };
         }
+        let was = told.stand();
         told.is(now.at, Vec::new());
         told.behind = false;
         match last {
@@ -249,6 +251,7 @@ impl Publishing<'_> {
                 told.drafts.push(draft.serial);
                 self.whole_draft(told, draft.serial, now.at);
             }
+            None if !seen.fresh && !was.is_empty() => told.texts.push(ToldText::Again { was, at: now.at }),
             None => told.texts.push(ToldText::Other(now.at)),
         }
         true
@@ -281,6 +284,28 @@ impl Publishing<'_> {
         })
     }
 
+    /// Tells versions that carry others of the same entity over. One that replaces another of them names it
+    /// by its place.
+    pub(in crate::vault) fn carried(
+        &mut self,
+        (entity, key): (EntityId, &Key),
+        versions: Vec<(Version, Vec<EventRef>)>,
+    ) {
+        let mut told: Vec<EventRef> = Vec::new();
+        for (version, mut replaces) in versions {
+            for at in &mut replaces {
+                if let Some(now) = place_in(at).and_then(|place| told.get(place)) {
+                    *at = *now;
+                }
+            }
+            let same = matches!(&version.body, Body::Carried { bytes, .. } if bytes.is_empty());
+            told.push(
+                self.version_of((entity, key), replaces, version, (None, None, same))
+                    .at,
+            );
+        }
+    }
+
     /// Tells a version of the entity that a file stands for, which replaces `parents`.
     fn version(
         &mut self,
@@ -290,8 +315,18 @@ impl Publishing<'_> {
         version: Version,
         (recorded, program, same): (Option<Time>, Option<Arc<str>>, bool),
     ) -> ToldVersion {
-        let entity = seen.binding.entity();
-        let key = seen.binding.key(item.inode.key());
+        let of = (seen.binding.entity(), seen.binding.key(item.inode.key()));
+        self.version_of(of, parents, version, (recorded, program, same))
+    }
+
+    /// The same of an entity with this key.
+    fn version_of(
+        &mut self,
+        (entity, key): (EntityId, &Key),
+        parents: Vec<EventRef>,
+        version: Version,
+        (recorded, program, same): (Option<Time>, Option<Arc<str>>, bool),
+    ) -> ToldVersion {
         let (at, generation) = (self.next(), self.vault.secrets.epoch);
         let mut plain = version.encode();
         let sealed = seal(key, &content_aad(&entity, at, generation), &plain);

@@ -371,7 +371,7 @@ impl Told {
                     Ok(())
                 })?,
                 // No link is a text.
-                Body::Change { .. } | Body::Same => {}
+                Body::Change { .. } | Body::Same | Body::Carried { .. } => {}
             }
             return Ok((version.size, out.symlink_later(target, to, attributes)));
         }
@@ -379,7 +379,9 @@ impl Told {
             Body::Inline(bytes) => file.write_all_at(bytes, 0).map_err(BringError::Dest),
             Body::Manifest(root) => self.each_piece(root, &mut |at, piece| file.write_all_at(piece, at)),
             // Made to bytes by whoever calls this.
-            Body::Change { .. } | Body::Same => Err(BringError::Vault("its text is not there".into())),
+            Body::Change { .. } | Body::Same | Body::Carried { .. } => {
+                Err(BringError::Vault("its text is not there".into()))
+            }
         };
         let at = out.fill(to, version.size, &attributes, write)?;
         Ok((version.size, at))

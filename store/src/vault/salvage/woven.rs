@@ -75,7 +75,7 @@ fn places(past: &Past) -> HashMap<EventRef, usize> {
 
 /// Whether a version is what those come to that it was made from, with something more or without.
 pub(super) fn is_change(body: &Body) -> bool {
-    matches!(body, Body::Change { .. } | Body::Same)
+    matches!(body, Body::Change { .. } | Body::Same | Body::Carried { .. })
 }
 
 /// What a text was, with its bytes, and whether all of its past was there.
@@ -112,17 +112,22 @@ impl Told {
                 let (newest, parents) = &past[*place];
                 let from = parents.iter().filter_map(|at| names.get(at));
                 let from: Heads = from.flat_map(Heads::as_slice).copied().collect();
-                if from.as_slice().is_empty() {
+                // The first is of its own text; one that carries a version over names that after it.
+                if !parents.first().is_some_and(|at| names.contains_key(at)) {
                     return true;
                 }
                 let maker = |serial| Maker {
                     chain: newest.at.chain,
                     serial,
+                    carries: false,
                 };
                 let version = self.version(key, entity, newest);
                 let change = match version.as_ref().map(|version| &version.body) {
                     Some(Body::Change { serial, bytes }) => Change::open(bytes, maker(*serial), began).ok(),
-                    Some(Body::Same) => {
+                    Some(Body::Carried { of, bytes }) if !bytes.is_empty() => {
+                        Change::open(bytes, Maker::carried(*of), began).ok()
+                    }
+                    Some(Body::Same | Body::Carried { .. }) => {
                         names.insert(newest.at, document.newest_of(from));
                         last = version.unwrap_or_else(|| last.clone());
                         return false;
@@ -173,7 +178,7 @@ impl Told {
                 read.ok()?;
                 bytes
             }
-            Body::Change { .. } | Body::Same => return None,
+            Body::Change { .. } | Body::Same | Body::Carried { .. } => return None,
         };
         String::from_utf8(bytes).ok()
     }

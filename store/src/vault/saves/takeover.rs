@@ -385,6 +385,7 @@ impl Vault {
             let gone = GoneNode {
                 id: was.id,
                 saw: Vec::new(),
+                of: None,
             };
             self.untold.lock().gone.insert(tree.spare(), gone);
         }

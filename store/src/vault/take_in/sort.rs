@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::TakeInError;
+use super::settings::SettingCame;
 use super::waiting::{aside_note, waiting_note};
 use crate::core::StoreError;
 use crate::db::Table;
@@ -14,7 +15,7 @@ use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad};
 use crate::ids::EntityId;
 use crate::keys::{Key, open};
 use crate::vault::Vault;
-use crate::vault::texts::Verdict;
+pub(super) use crate::vault::texts::Verdict;
 
 /// An event, and the batch that it lies in if that is stored.
 pub(super) struct Coming {
@@ -35,6 +36,7 @@ pub(super) struct Taking {
 #[derive(Default)]
 pub(super) struct Sorted {
     pub(super) taking: Vec<Taking>,
+    pub(super) settings: Vec<SettingCame>,
     /// They say what cannot be.
     pub(super) bad: Vec<EventRef>,
     /// They need what is not here; with the batches where they lie, if those are stored.
@@ -73,6 +75,13 @@ impl Vault {
         for Coming { batch, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
+            if head.kind == EventKind::Setting {
+                match self.setting_of(batch, &found) {
+                    Ok(setting) => sorted.settings.push(setting),
+                    Err(verdict) => sorted.put(head.at, batch, verdict),
+                }
+                continue;
+            }
             if head.kind != EventKind::Version {
                 sorted.unknown.push(head.at);
                 continue;
@@ -125,29 +134,49 @@ impl Vault {
         now: &HashSet<EventRef>,
     ) -> Result<Result<Version, Verdict>, StoreError> {
         let head = &found.event.head;
-        let mut waits = false;
-        for at in &head.replaces {
-            let known = verdicts.get(at);
-            if known == Some(&Verdict::Refused)
-                || self.core.db.get(Table::Pending, &aside_note(at))?.is_some()
-            {
-                return Ok(Err(Verdict::Refused));
-            }
-            // One that waited and is looked at once more may be taken.
-            waits |= known == Some(&Verdict::Waits)
-                || (!now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some());
-        }
-        // Whoever carried it here may have let go of what it says; others may have it.
-        let sealed = found.event.sealed.as_deref();
-        let Some(sealed) = sealed.filter(|_| !waits && head.generation == self.secrets.epoch) else {
+        if !self.is_readable(found) {
             return Ok(Err(Verdict::Waits));
-        };
-        let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
-        let Ok(plain) = open(key, &aad, sealed) else {
+        }
+        let Some(version) = self.opened(key, found) else {
             return Ok(Err(Verdict::Refused));
         };
-        let version = Version::decode(&zeroize::Zeroizing::new(plain));
-        Ok(version.map_err(|_| Verdict::Refused))
+        let Some(needed) = version.needs(&head.replaces) else {
+            return Ok(Err(Verdict::Refused));
+        };
+        let mut worst = Verdict::Good;
+        for at in needed {
+            let known = verdicts.get(at).copied().unwrap_or(Verdict::Good);
+            worst = worst.max(known);
+            if self.core.db.get(Table::Pending, &aside_note(at))?.is_some() {
+                worst = Verdict::Refused;
+            } else if !now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some() {
+                // One that waited and is looked at once more may be taken.
+                worst = worst.max(Verdict::Waits);
+            }
+        }
+        Ok(match worst {
+            Verdict::Good => Ok(version),
+            worst => Err(worst),
+        })
+    }
+
+    /// Whether what an event says is here. Whoever carried it here may have let go of that; others may
+    /// have it.
+    pub(super) fn is_readable(&self, found: &Found) -> bool {
+        found.event.sealed.is_some() && found.event.head.generation == self.secrets.epoch
+    }
+
+    /// What a version says, if that is here and is one.
+    pub(in crate::vault) fn opened(&self, key: &Key, found: &Found) -> Option<Version> {
+        let head = &found.event.head;
+        let sealed = found
+            .event
+            .sealed
+            .as_deref()
+            .filter(|_| self.is_readable(found))?;
+        let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
+        let plain = zeroize::Zeroizing::new(open(key, &aad, sealed).ok()?);
+        Version::decode(&plain).ok()
     }
 
     /// Asks the texts about those of each entity.
@@ -164,6 +193,10 @@ impl Vault {
             let came = places.iter().map(|place| &takings[*place]);
             let came: Vec<_> = came.map(|taking| (&taking.head, &taking.version)).collect();
             let judged = self.judge((entity, key), &came)?;
+            if judged.iter().any(|verdict| *verdict != Verdict::Good) {
+                // Whoever looked at its file meanwhile found in it a version that is none, and went away.
+                self.look_again(entity);
+            }
             for (place, verdict) in places.into_iter().zip(judged) {
                 verdicts[place] = verdict;
             }
@@ -191,6 +224,11 @@ impl Vault {
     /// again, which found a version in it that is none.
     pub(super) fn give_up(&self, entity: EntityId) {
         self.texts.discard(&entity);
+        self.look_again(entity);
+    }
+
+    /// The file that shows an entity is looked at again, if it is behind.
+    fn look_again(&self, entity: EntityId) {
         if let Ok(Some(ino)) = self.living(entity) {
             self.texts.may_show(ino);
         }

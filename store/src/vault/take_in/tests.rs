@@ -12,6 +12,9 @@ use crate::text::{Change, Document, Heads};
 use crate::vault::tests::{file_meta, password, vault};
 use std::sync::Arc;
 
+mod chunks;
+mod order;
+
 const NOTE: &str = "one two three\n";
 
 /// A vault with a note, and a device that sends what it likes.

@@ -5,13 +5,16 @@
 use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
-use crate::db::{Db, DbError, Table};
-use crate::event::{BatchRow, EventRef, Walk};
-use crate::ids::ChainId;
+use crate::db::{Batch, Db, DbError, Table};
+use crate::event::{BatchRow, EventRef, Found, Walk};
+use crate::ids::{ChainId, EntityId};
+use crate::vault::commit::Scope;
 use crate::vault::{Problem, Vault};
 
 const ASIDE: u8 = 7;
 const WAITING: u8 = 8;
+/// The row that says that files are to become texts, or none, as the setting is that came.
+pub(super) const TURN: u8 = 9;
 
 fn note(tag: u8, at: &EventRef) -> Vec<u8> {
     [&[tag][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
@@ -44,24 +47,17 @@ pub(in crate::vault) fn is_waiting(db: &Db) -> Result<bool, DbError> {
         waits = true;
         false
     })?;
-    Ok(waits)
+    Ok(waits || db.get(Table::Pending, &[TURN])?.is_some())
 }
 
 impl Vault {
     /// Tries what waits once more; says what still does.
     pub(super) fn try_waiting(&self) -> Result<TakenIn, TakeInError> {
         let mut taken = TakenIn::default();
-        let mut rows: Vec<(u64, EventRef)> = Vec::new();
-        let scanned = self.core.db.scan(Table::Pending, &[WAITING], &mut |key, value| {
-            rows.extend(split(key, value));
-            true
-        });
-        scanned.map_err(StoreError::Db)?;
+        let rows = self.waiting_rows()?;
         if rows.is_empty() {
             return Ok(taken);
         }
-        // In the order in which they came, each stands after what it goes on from.
-        rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
         let mut coming = Vec::new();
         for same in rows.chunk_by(|a, b| a.0 == b.0) {
             let batch = same[0].0;
@@ -72,13 +68,45 @@ impl Vault {
             }
         }
         let sorted = self.sort(coming)?;
-        let is_news = !(sorted.taking.is_empty() && sorted.bad.is_empty() && sorted.unknown.is_empty());
+        let is_news = !(sorted.taking.is_empty()
+            && sorted.settings.is_empty()
+            && sorted.bad.is_empty()
+            && sorted.unknown.is_empty());
         if is_news {
             self.take(None, 0, sorted, &mut taken)?;
         } else {
             taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
         }
         Ok(taken)
+    }
+
+    /// What waits, in the order in which it came: each stands after what it goes on from.
+    fn waiting_rows(&self) -> Result<Vec<(u64, EventRef)>, StoreError> {
+        let mut rows: Vec<(u64, EventRef)> = Vec::new();
+        self.core.db.scan(Table::Pending, &[WAITING], &mut |key, value| {
+            rows.extend(split(key, value));
+            true
+        })?;
+        rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
+        Ok(rows)
+    }
+
+    /// Calls `each` with every version that waits, as it came; a batch that cannot be read is passed over.
+    pub(in crate::vault) fn each_waiting(
+        &self,
+        each: &mut dyn FnMut(EntityId, &Found) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for same in self.waiting_rows()?.chunk_by(|a, b| a.0 == b.0) {
+            match self.events_of(same[0].0, same) {
+                Ok(coming) => {
+                    let mut all = coming.iter().map(|coming| &coming.found);
+                    all.try_for_each(|found| each(EntityId(found.event.head.subject), found))?;
+                }
+                Err(e) if e.is_damage() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     /// Those events of a batch that is stored.
@@ -100,6 +128,23 @@ impl Vault {
         Ok(coming)
     }
 
+    /// Whether a setting of text names has come whose effect on files may not have been stored: once more,
+    /// then.
+    fn turn_texts(&self) -> Result<(), StoreError> {
+        if self.core.db.get(Table::Pending, &[TURN])?.is_none() {
+            return Ok(());
+        }
+        {
+            let _committer = self.committer.lock();
+            self.use_text_names(true);
+        }
+        self.commit_with(&mut self.committer.lock(), Scope::Timer)?;
+        let mut batch = Batch::new();
+        batch.delete(Table::Pending, [TURN]);
+        let _committer = self.committer.lock();
+        Ok(self.core.db.apply(&batch)?)
+    }
+
     /// Whether something waits since the vault was opened, and was not tried yet; once.
     pub(in crate::vault) fn retry_once(&self) {
         use std::sync::atomic::Ordering::Relaxed;
@@ -110,7 +155,10 @@ impl Vault {
         let Some(_taking) = self.texts.taking.try_lock() else {
             return;
         };
-        let tried = std::panic::AssertUnwindSafe(|| self.try_waiting());
+        let tried = std::panic::AssertUnwindSafe(|| {
+            let _ = self.turn_texts();
+            self.try_waiting()
+        });
         if std::panic::catch_unwind(tried).is_err() {
             let what = "trying what waits once more met a fault of this program";
             self.note_problem(Problem::new(None, what));

@@ -1,18 +1,23 @@
 //! The transaction that takes versions in.
 
+use std::sync::Arc;
+
 use super::sort::{Sorted, Taking};
 use super::waiting::{aside_note, waiting_note};
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::event::{BatchRow, Body};
+use crate::event::{BatchRow, Body, EventRef, Version};
 use crate::ids::EntityId;
+use crate::keys::Key;
 use crate::record::kind;
 use crate::vault::Vault;
-use crate::vault::commit::pending_inode;
+use crate::vault::commit::{Committer, pending_inode};
 use crate::vault::heads::{COUNTERS, seal_counters};
 use crate::vault::history::{NewVersions, ToldAt};
 use crate::vault::inode::{Inode, pending};
+use crate::vault::publish::Publishing;
+use crate::vault::secrets::Counters;
 
 impl Vault {
     /// Stores what was sorted, together with the batch that it came in, if that is new. If it cannot, no
@@ -31,11 +36,15 @@ impl Vault {
             }
         }
         let takings = std::mem::take(&mut sorted.taking);
-        if let Err(e) = self.store(new, lamport, &sorted, (takings, &entities)) {
-            entities.iter().for_each(|entity| self.give_up(*entity));
-            return Err(e);
-        }
+        let settings = match self.store(new, lamport, &sorted, (takings, &entities)) {
+            Ok(settings) => settings,
+            Err(e) => {
+                entities.iter().for_each(|entity| self.give_up(*entity));
+                return Err(e);
+            }
+        };
         taken.entities.extend(entities);
+        taken.settings.extend(settings);
         taken.set_aside.extend(sorted.bad);
         taken.set_aside.extend(sorted.unknown);
         taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
@@ -48,7 +57,7 @@ impl Vault {
         lamport: u64,
         sorted: &Sorted,
         (takings, entities): (Vec<Taking>, &[EntityId]),
-    ) -> Result<(), TakeInError> {
+    ) -> Result<Vec<[u8; 16]>, TakeInError> {
         let mut committer = self.committer.lock();
         let mut counters = committer.counters;
         let number = counters.next_batch;
@@ -61,6 +70,10 @@ impl Vault {
             if taking.batch.is_some() {
                 batch.delete(Table::Pending, waiting_note(&head.at));
             }
+            if let Body::Carried { of, .. } = &version.body {
+                // What it says is here now, whatever becomes of it itself.
+                batch.delete(Table::Pending, waiting_note(of));
+            }
             let told = ToldAt {
                 batch: taking.batch.unwrap_or(number),
                 offset: taking.sealed_at,
@@ -71,12 +84,20 @@ impl Vault {
                 parents: head.replaces,
                 recorded: Some(version.mtime),
                 program: None,
-                same: matches!(version.body, Body::Same),
+                same: match &version.body {
+                    Body::Same => true,
+                    Body::Carried { bytes, .. } => bytes.is_empty(),
+                    _ => false,
+                },
                 foreign: true,
             };
             versions.note(self, key, taking.entity, &version, told);
         }
         versions.put(&mut batch)?;
+        let settings = self.newer_settings(&mut batch, &sorted.settings)?;
+        for came in sorted.settings.iter().filter(|came| came.batch.is_some()) {
+            batch.delete(Table::Pending, waiting_note(&came.at));
+        }
         for at in &sorted.bad {
             batch.delete(Table::Pending, waiting_note(at));
             batch.put(Table::Pending, aside_note(at), Vec::new());
@@ -97,7 +118,43 @@ impl Vault {
             batch.put(Table::Batches, number.to_be_bytes(), row.encode());
             counters.next_batch = number + 1;
         }
-        let packs = self.core.packs.sync().map_err(StoreError::from)?;
+        let behind = self.apply_taken((&mut committer, counters), lamport, batch, entities)?;
+        let changed: Vec<[u8; 16]> = settings.iter().map(|(id, _)| *id).collect();
+        self.settings_came(settings);
+        for (entity, noted) in behind {
+            self.be_behind_by_now(entity, &noted);
+        }
+        Ok(changed)
+    }
+
+    /// Tells versions that carry others of an entity over, in one transaction.
+    pub(in crate::vault) fn tell_carried(
+        &self,
+        of: (EntityId, &Key),
+        versions: Vec<(Version, Vec<EventRef>)>,
+    ) -> Result<(), StoreError> {
+        let mut committer = self.committer.lock();
+        let mut counters = committer.counters;
+        let (mut publishing, mut batch) = (Publishing::new(self, &counters), Batch::new());
+        publishing.carried(of, versions);
+        publishing.finish(&mut counters, &mut batch)?;
+        let behind = self.apply_taken((&mut committer, counters), 0, batch, &[of.0])?;
+        for (entity, noted) in behind {
+            self.be_behind_by_now(entity, &noted);
+        }
+        Ok(())
+    }
+
+    /// Makes a transaction of events and rows, by which these entities have newer versions. Returns the
+    /// inodes that it notes as behind. The committer is held.
+    fn apply_taken(
+        &self,
+        (committer, mut counters): (&mut Committer, Counters),
+        lamport: u64,
+        mut batch: Batch,
+        entities: &[EntityId],
+    ) -> Result<Vec<(EntityId, Arc<Inode>)>, StoreError> {
+        let packs = self.core.packs.sync()?;
         for (pack, len) in &packs {
             batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
         }
@@ -118,13 +175,10 @@ impl Vault {
         counters.lamport = counters.lamport.max(lamport);
         counters.commits += 1;
         batch.put(Table::Meta, COUNTERS, seal_counters(&self.local, &counters));
-        self.core.db.apply(&batch).map_err(StoreError::Db)?;
+        self.core.db.apply(&batch)?;
         self.core.packs.committed(&packs);
         committer.counters = counters;
-        for (entity, noted) in behind {
-            self.be_behind_by_now(entity, &noted);
-        }
-        Ok(())
+        Ok(behind)
     }
 
     /// There are newer versions of an entity, as the note of this inode says, which had it when that was

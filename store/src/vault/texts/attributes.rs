@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::core::StoreError;
-use crate::event::{EventRef, Version};
+use crate::event::{Body, EventRef, Version};
 use crate::ids::{ChainId, EntityId};
 use crate::keys::Key;
 use crate::record::{Time, VersionRecord, Xattrs};
@@ -97,14 +97,24 @@ impl Vault {
         // A stale buffer goes on from an older version, its file's attributes from what was there last.
         let mut last_of: HashMap<ChainId, EventRef> = HashMap::new();
         for row in in_order {
-            let chain_last = last_of.insert(row.at.chain, row.at);
-            let from = || row.parents.iter().chain(&chain_last);
+            let own = payload(row)?;
+            // One that carries another over is no save on its device, and stands for the attributes of
+            // that, which not every device knows.
+            let carries = match &own.body {
+                Body::Carried { of, .. } => Some(*of),
+                _ => None,
+            };
+            let chain_last = match carries {
+                Some(_) => None,
+                None => last_of.insert(row.at.chain, row.at),
+            };
+            let parents = || row.parents.iter().filter(|at| Some(**at) != carries);
+            let from = || parents().chain(&chain_last);
             // What all have: of several the last, and it says nothing against what came after.
-            let common = row.parents.iter().filter(|at| !apart.contains(at));
+            let common = parents().filter(|at| !apart.contains(at));
             let common = common.filter_map(|at| by_event.get(at));
             let common = common.max_by_key(|row| (row.lamport, row.at));
             let common: Option<Version> = common.map(|row| payload(row)).transpose()?;
-            let own = payload(row)?;
             let stamp = (row.lamport, row.at);
             let before = from().filter_map(|at| perms.get(at).copied());
             let before = last(common.iter().map(|version| (None, version.perm)).chain(before));

@@ -85,13 +85,16 @@ impl Vault {
         Some(before)
     }
 
-    /// What the editor had who saved `new`, which `draft` is; `before` is what the file was.
+    /// What the editor had who saved `new`, which `draft` is; `before` is what the file was. `former`: what it
+    /// was shown, if all of that is of another text, which that comes into; else such a save stands beside
+    /// this text.
     pub(super) fn base(
         &self,
         (entity, draft): (EntityId, &Draft),
         hot: &Hot,
         new: &str,
         before: Candidate,
+        former: Option<&str>,
     ) -> Result<Base, DocumentError> {
         if draft.on_present {
             return Ok(Base::Version(before));
@@ -109,7 +112,13 @@ impl Vault {
         if new == was {
             return Ok(Base::Version(before)); // nobody's words are in between
         }
-        if !is_known && let Some(on) = self.of_another_text(entity, hot, &its.stands)? {
+        let mut apart = match is_known {
+            true => None,
+            false => self.of_another_text(entity, hot, &its.stands)?,
+        };
+        if former.is_none()
+            && let Some(on) = apart.take()
+        {
             return Ok(Base::Apart(on));
         }
         let texts = all.iter().map(|one| hot.doc.text_at(&one.heads));
@@ -118,8 +127,16 @@ impl Vault {
             text,
             shown: one.is_its,
         });
-        let had: Vec<Had<'_>> = had.collect();
+        let mut had: Vec<Had<'_>> = had.collect();
+        had.extend(
+            former
+                .filter(|_| apart.is_some())
+                .map(|text| Had { text, shown: true }),
+        );
         let place = likeliest(&had, &hot.doc.text()?, new).unwrap_or(all.len() - 1);
+        if let Some(on) = apart.filter(|_| place == all.len()) {
+            return Ok(Base::Apart(on));
+        }
         // Somebody put an older version back, which it was not shown, perhaps by copying it. But if
         // another's came since, it may as well be a buffer of old, which says nothing.
         let base = &all[place];

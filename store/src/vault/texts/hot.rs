@@ -94,7 +94,7 @@ impl Hot {
         for row in rows {
             let heads = match row.body {
                 BodyRef::Change(name) => [ChangeHash(name)].into_iter().collect(),
-                _ => hot.union(&row.parents).ok_or(TextError::Damaged)?,
+                _ => hot.same_as(&row.parents).ok_or(TextError::Damaged)?,
             };
             hot.know(row.at, heads, &row.parents)?;
             if row.foreign {
@@ -143,7 +143,7 @@ impl Hot {
         while let Some(step) = steps.next() {
             let heads = match &step.change {
                 Some(change) => [change.hash()].into_iter().collect(),
-                None => self.union(&step.parents).ok_or(TextError::NoVersion)?,
+                None => self.same_as(&step.parents).ok_or(TextError::NoVersion)?,
             };
             self.know(step.at, heads, &step.parents)?;
             self.upto = self.upto.max(step.number);
@@ -178,7 +178,7 @@ impl Hot {
     /// What happened to it in a commit, or to what its file shows. False: it can go on no further.
     pub(super) fn hear(&mut self, told: &ToldText) -> bool {
         match told {
-            ToldText::Other(_) => false,
+            ToldText::Other(_) | ToldText::Again { .. } => false,
             ToldText::Same => true,
             // A change of it that is no version: the document is made anew without it.
             ToldText::Passed { draft, .. } => !self.untold.remove(draft),
@@ -231,6 +231,13 @@ impl Hot {
         }
         // One that changed attributes alone is what others build on.
         (!all.is_empty()).then(|| self.doc.newest_of(all.into_iter().collect()))
+    }
+
+    /// What names a version without a change, made from these; one that carries another over names that,
+    /// too, which is of another text.
+    fn same_as(&self, versions: &[EventRef]) -> Option<Heads> {
+        let known = versions.iter().filter(|at| self.names.contains_key(at));
+        self.union(&known.copied().collect::<Vec<_>>())
     }
 
     /// The versions that no other goes on from, those that changed attributes alone among them. None

@@ -70,9 +70,9 @@ pub(in crate::vault) fn lines(steps: &[Step<'_>]) -> Vec<Line> {
     let mut place_of: HashMap<EventRef, usize> = HashMap::new();
     let mut all: Vec<((u64, EventRef), Vec<&Step<'_>>)> = Vec::new();
     for step in steps.iter().filter(|step| step.counts) {
-        let parents = step.parents.iter();
         let place = match step.is_change {
-            true => parents.filter_map(|at| place_of.get(at)).min().copied(),
+            // The first is of its own text; one that carries a version over names that after it.
+            true => step.parents.first().and_then(|at| place_of.get(at)).copied(),
             false => {
                 all.push(((step.lamport, step.at), Vec::new()));
                 Some(all.len() - 1)

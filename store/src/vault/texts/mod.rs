@@ -21,10 +21,11 @@
 //! shown what), `tell` (what commits ask), `lately` (what a file showed), `limits` (how long a past may
 //! be), `hot` (one document), `shelf` (all of them), `base` (what an editor had), `weave` (the step),
 //! `read` (old versions), `lines` (which of concurrent versions is shown), `attributes` (of a merge),
-//! `show` (merges), `take` (what others send).
+//! `carry` (what others changed in a text that was begun anew), `show` (merges), `take` (what others send).
 
 mod attributes;
 mod base;
+mod carry;
 mod hot;
 mod lately;
 mod limits;
@@ -47,6 +48,7 @@ use super::saves::Process;
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::text::Heads;
+pub(super) use carry::place_in;
 pub(super) use lines::{Line, Step, lines};
 pub(super) use reader::Stand;
 pub(super) use show::merged_text;
@@ -131,6 +133,8 @@ pub(super) struct Ready {
     heads: Heads,
     /// Others have written meanwhile: with it the file is behind.
     behind: bool,
+    /// It is no version of the text that the file shows: what comes after it begins with its event.
+    aside: bool,
 }
 
 /// See [`Ready`]. Drafts that are named come before it, and are of the same file.

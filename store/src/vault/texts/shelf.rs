@@ -14,13 +14,13 @@ use super::hot::{Hot, Step};
 use super::tell::ToldText;
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::event::{Body, EventRef};
+use crate::event::EventRef;
 use crate::ids::EntityId;
 use crate::keys::{Aad, Key, open, seal};
 use crate::record::{DocumentRecord, Kept, VersionRecord, kind};
-use crate::text::{Change, Maker, Refused, TextError};
+use crate::text::{Change, Refused, TextError};
 use crate::vault::Vault;
-use crate::vault::history::last_serial;
+use crate::vault::history::{change_of, last_serial};
 
 /// Bytes that documents may take together.
 const BYTES_MAX: usize = 96 << 20;
@@ -95,9 +95,10 @@ fn lineage(rows: &[(u64, VersionRecord)], at: EventRef) -> Option<Lineage> {
         if !row.is_change() {
             return None;
         }
-        // What it was made from has a lower number: this ends.
-        let before = row.parents.iter().filter_map(|parent| places.get(parent));
-        genesis = *before.filter(|place| **place < genesis).min()?;
+        // What it was made from has a lower number: this ends. The first of that is of its own text; one
+        // that carries a version over names that after it.
+        let before = row.parents.first().and_then(|parent| places.get(parent));
+        genesis = *before.filter(|place| **place < genesis)?;
     }
     Some(from_genesis(rows, genesis))
 }
@@ -107,7 +108,7 @@ fn from_genesis(rows: &[(u64, VersionRecord)], genesis: usize) -> Lineage {
     let mut within: HashSet<EventRef> = [rows[genesis].1.at].into_iter().collect();
     let mut after = Vec::new();
     for (i, (_, row)) in rows.iter().enumerate().skip(genesis + 1) {
-        if row.is_change() && row.parents.iter().any(|parent| within.contains(parent)) {
+        if row.is_change() && row.parents.first().is_some_and(|parent| within.contains(parent)) {
             within.insert(row.at);
             after.push(i);
         }
@@ -301,7 +302,7 @@ impl Vault {
             };
             let is_known = |at: &EventRef| hot.names(at).is_some() || steps.iter().any(|step| step.at == *at);
             // Else it is of another text, or of none.
-            if row.is_change() && row.parents.iter().any(is_known) {
+            if row.is_change() && row.parents.first().is_some_and(is_known) {
                 steps.push(self.step(key, entity, hot.genesis, number, &row)?);
             }
         }
@@ -324,20 +325,13 @@ impl Vault {
             return Err(StoreError::Missing { what }.into());
         }
         let version = self.version_payload(key, entity, row)?;
-        let change = match version.body {
-            Body::Change { serial, bytes } => {
-                let maker = Maker {
-                    chain: row.at.chain,
-                    serial,
-                };
-                Some(Change::open(&bytes, maker, genesis)?)
-            }
-            Body::Same => None,
-            _ => {
-                let what = "a version of a text".into();
-                return Err(StoreError::Tampered { what }.into());
-            }
-        };
+        if version.is_whole() {
+            let what = "a version of a text".into();
+            return Err(StoreError::Tampered { what }.into());
+        }
+        let change = change_of(&version, row.at.chain);
+        let change = change.map(|(maker, bytes)| Change::open(bytes, maker, genesis));
+        let change = change.transpose()?;
         Ok(Step {
             number,
             at: row.at,

@@ -146,7 +146,10 @@ impl Vault {
             let key = state.binding.key(inode.key()).duplicate();
             (state.binding.entity(), key, state.named_by(), state.behind)
         };
-        let rows = self.rows_of_versions(&key, &entity)?;
+        let mut rows = self.rows_of_versions(&key, &entity)?;
+        if self.carry_over(ino, (entity, &key), &rows)? {
+            rows = self.rows_of_versions(&key, &entity)?;
+        }
         let mut shown = named_by.clone();
         shown.sort_unstable();
         let name = || self.name_of(ino).unwrap_or_default();
@@ -288,7 +291,7 @@ impl Vault {
     }
 
     /// One of a file's names.
-    fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
+    pub(super) fn name_of(&self, ino: Ino) -> Option<Vec<u8>> {
         let tree = self.tree.read();
         let mut entries = tree.iter().flat_map(|(_, folder)| folder.entries.values());
         entries

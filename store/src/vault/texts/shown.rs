@@ -201,6 +201,21 @@ impl Shown {
         }
     }
 
+    /// What these versions are is told once more, as one that does not go on from them.
+    pub(super) fn told_again(&mut self, entity: &EntityId, was: &[EventRef], version: EventRef) {
+        let Some(known) = self.texts.get_mut(entity) else {
+            return;
+        };
+        let is_it = |stand: &Stand| {
+            matches!(stand, Stand::Told(versions)
+                if versions.len() == was.len() && was.iter().all(|at| versions.contains(at)))
+        };
+        let showings = known.readers.iter_mut().flat_map(|reader| &mut reader.showings);
+        for one in showings.filter(|one| is_it(&one.stand)) {
+            one.stand = Stand::Told(vec![version]);
+        }
+    }
+
     /// A draft will never be told.
     pub(super) fn given_up(&mut self, entity: &EntityId, serial: u64) {
         let Some(known) = self.texts.get_mut(entity) else {

@@ -6,7 +6,8 @@
 //! document with it: one that has it is made anew.
 //!
 //! Beside what the document asks, a change must be made from just the versions that it replaces, its text
-//! must have the size that its version says, and an edit on top of it must work.
+//! must have the size that its version says, and an edit on top of it must work. A version with its bytes
+//! needs nothing of what it replaces, and is taken whatever became of that.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,14 +17,16 @@ use crate::core::StoreError;
 use crate::event::{Body, EventRef, Form, Head, Version};
 use crate::ids::EntityId;
 use crate::keys::Key;
-use crate::text::{Change, Document, Heads, Maker, TextError};
+use crate::record::VersionRecord;
+use crate::text::{Change, Document, Heads, TextError};
 use crate::vault::Vault;
+use crate::vault::history::change_of as packed_change;
 
 /// A version as it came.
 pub(in crate::vault) type Came<'a> = (&'a Head, &'a Version);
 
 /// What is to be done with a version that came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::vault) enum Verdict {
     /// It can be taken.
     Good,
@@ -39,6 +42,8 @@ enum Tried {
     Named(Heads),
     /// Decided without a change of the document.
     Is(Verdict),
+    /// It is made from this, which is no version of the document.
+    Lacks(EventRef),
     /// The document has it, or failed at it.
     Broken,
 }
@@ -50,9 +55,10 @@ struct Session<'a> {
     verdicts: HashMap<EventRef, Verdict>,
     /// Whole versions that came: a text may begin with one.
     whole: HashMap<EventRef, Came<'a>>,
-    /// The version that is here already, or begins a text, to which one goes back; and what names it.
+    /// The version that its text began with, and what names it.
     names: HashMap<EventRef, (EventRef, Heads)>,
-    /// Changes that are taken, by what they go back to.
+    /// Changes that are taken, by what their text began with: a document that is made anew needs all of
+    /// its text.
     taken: HashMap<EventRef, Vec<Change>>,
     /// Documents of texts that came whole.
     anew: HashMap<EventRef, Document>,
@@ -63,15 +69,9 @@ struct Session<'a> {
 }
 
 fn change_of((head, version): Came<'_>, genesis: EventRef) -> Result<Option<Change>, TextError> {
-    let Body::Change { serial, bytes } = &version.body else {
-        return Ok(None);
-    };
-    let maker = Maker {
-        chain: head.at.chain,
-        serial: *serial,
-    };
-    let change = Change::open(bytes, maker, genesis).map_err(|_| TextError::Damaged)?;
-    Ok(Some(change))
+    let change = packed_change(version, head.at.chain);
+    let change = change.map(|(maker, bytes)| Change::open(bytes, maker, genesis));
+    change.transpose().map_err(|_| TextError::Damaged)
 }
 
 impl Vault {
@@ -140,29 +140,21 @@ impl Vault {
 
     fn judge_one<'a>(&self, session: &mut Session<'a>, came: Came<'a>) -> Result<Verdict, StoreError> {
         let (head, version) = came;
-        let before = head.replaces.iter().filter_map(|at| session.verdicts.get(at));
-        let worst = before.copied().find(|verdict| *verdict != Verdict::Good);
-        let worst = match head
-            .replaces
-            .iter()
-            .any(|at| session.verdicts.get(at) == Some(&Verdict::Refused))
-        {
-            true => Some(Verdict::Refused),
-            false => worst,
+        let Some(needed) = version.needs(&head.replaces) else {
+            return Ok(Verdict::Refused);
         };
-        if let Some(verdict) = worst {
-            return Ok(verdict);
+        let before = needed.iter().filter_map(|at| session.verdicts.get(at));
+        let worst = before.copied().max().unwrap_or(Verdict::Good);
+        if worst != Verdict::Good {
+            return Ok(worst);
         }
-        if !matches!(version.body, Body::Change { .. } | Body::Same) {
+        let Some(first) = needed.first().copied() else {
             session.whole.insert(head.at, came);
             return Ok(Verdict::Good);
-        }
-        let Some(first) = head.replaces.first().copied() else {
-            return Ok(Verdict::Refused);
         };
         let root = session.names.get(&first).map_or(first, |(root, _)| *root);
         if session.whole.contains_key(&root) {
-            return Ok(self.judge_anew(session, came, root));
+            return self.judge_anew(session, came, root);
         }
         if session.stuck.contains(&root) {
             return Ok(Verdict::Waits);
@@ -170,15 +162,16 @@ impl Vault {
         // A document that fails is made anew from the events alone: it may have been what failed.
         for again in [false, true] {
             let tried = self.with_document((session.entity, session.key), root, |hot| {
-                Ok(session.try_on_hot(&self.texts.limits, hot, came, root))
+                Ok((session.try_on_hot(&self.texts.limits, hot, came), hot.genesis))
             });
             match tried {
-                Ok(Some(Tried::Named(heads))) => {
-                    session.names.insert(head.at, (root, heads));
+                Ok(Some((Tried::Named(heads), began))) => {
+                    session.names.insert(head.at, (began, heads));
                     return Ok(Verdict::Good);
                 }
-                Ok(Some(Tried::Is(verdict))) => return Ok(verdict),
-                Ok(Some(Tried::Broken)) => {
+                Ok(Some((Tried::Is(verdict), _))) => return Ok(verdict),
+                Ok(Some((Tried::Lacks(at), _))) => return self.without_name(session, at),
+                Ok(Some((Tried::Broken, _))) => {
                     self.discard_stored(session.entity);
                     if again {
                         return Ok(Verdict::Refused);
@@ -199,30 +192,68 @@ impl Vault {
 
     /// Of a version that goes on from one that is no text here.
     fn without_document(&self, session: &mut Session<'_>, at: EventRef) -> Result<Verdict, StoreError> {
-        let row = match self.row_of(session.key, &session.entity, at) {
-            Err(e) if e.is_damage() => None,
-            row => row?,
+        let verdict = match self.known_place(session, at)? {
+            Some(None) => Verdict::Refused,
+            _ => Verdict::Waits,
         };
-        // Or it cannot be read, or is not kept here, or comes yet.
-        let is_blob = row.is_some_and(|row| row.form != Form::Text as u8);
-        if !is_blob {
+        if verdict == Verdict::Waits {
             session.stuck.insert(at);
         }
-        Ok(if is_blob { Verdict::Refused } else { Verdict::Waits })
+        Ok(verdict)
+    }
+
+    /// Of a version that goes on from one that its document has not. It is refused if that is surely of
+    /// another text, or of none: this device may have let go of it, and others have not.
+    fn without_name(&self, session: &Session<'_>, at: EventRef) -> Result<Verdict, StoreError> {
+        let is_known = session.whole.contains_key(&at) || self.known_place(session, at)?.is_some();
+        Ok(match is_known {
+            true => Verdict::Refused,
+            false => Verdict::Waits,
+        })
+    }
+
+    /// What the text of a version began with, or nothing if it is of none; as far as rows say so that are
+    /// kept and can be read.
+    fn known_place(
+        &self,
+        session: &Session<'_>,
+        at: EventRef,
+    ) -> Result<Option<Option<EventRef>>, StoreError> {
+        let mut rows: HashMap<EventRef, VersionRecord> = HashMap::new();
+        self.each_version(session.key, &session.entity, &mut |_, row| {
+            rows.extend(row.ok().map(|row| (row.at, row)));
+        })?;
+        let mut next = Some(at);
+        // What a version was made from came before it: each is met once.
+        while let Some(row) = next.and_then(|at| rows.remove(&at)) {
+            if row.form != Form::Text as u8 {
+                return Ok(Some(None));
+            }
+            if row.is_genesis() {
+                return Ok(Some(Some(row.at)));
+            }
+            next = row.parents.first().copied().filter(|_| row.is_change());
+        }
+        Ok(None)
     }
 
     /// The same of a text that begins with a version that came with it.
-    fn judge_anew<'a>(&self, session: &mut Session<'a>, came: Came<'a>, root: EventRef) -> Verdict {
+    fn judge_anew<'a>(
+        &self,
+        session: &mut Session<'a>,
+        came: Came<'a>,
+        root: EventRef,
+    ) -> Result<Verdict, StoreError> {
         let Some((_, first)) = session
             .whole
             .get(&root)
             .filter(|(_, first)| first.form == Form::Text)
         else {
-            return Verdict::Refused;
+            return Ok(Verdict::Refused);
         };
         // A long text's bytes are in chunks, which do not come with events.
         let Body::Inline(bytes) = &first.body else {
-            return Verdict::Waits;
+            return Ok(Verdict::Waits);
         };
         for _ in 0..2 {
             let mut document = match session.anew.remove(&root) {
@@ -230,34 +261,38 @@ impl Vault {
                 None => {
                     let text = std::str::from_utf8(bytes).ok();
                     let Some(mut document) = text.and_then(|text| Document::genesis(root, text).ok()) else {
-                        return Verdict::Refused;
+                        return Ok(Verdict::Refused);
                     };
                     let taken = session.taken.get(&root).map_or(&[][..], Vec::as_slice);
                     if document.apply(taken).is_err() {
-                        return Verdict::Refused;
+                        return Ok(Verdict::Refused);
                     }
                     document
                 }
             };
             let limits = &self.texts.limits;
             let first = document.first();
-            let tried = session.try_on(limits, &mut document, (root, root), came, |at| {
+            let tried = session.try_on(limits, &mut document, root, came, |at| {
                 (*at == root).then(|| [first].into_iter().collect())
             });
             match tried {
                 Tried::Named(heads) => {
                     session.names.insert(came.0.at, (root, heads));
                     session.anew.insert(root, document);
-                    return Verdict::Good;
+                    return Ok(Verdict::Good);
                 }
                 Tried::Is(verdict) => {
                     session.anew.insert(root, document);
-                    return verdict;
+                    return Ok(verdict);
+                }
+                Tried::Lacks(at) => {
+                    session.anew.insert(root, document);
+                    return self.without_name(session, at);
                 }
                 Tried::Broken => {}
             }
         }
-        Verdict::Refused
+        Ok(Verdict::Refused)
     }
 
     /// An entity's document is made anew, from its events alone.
@@ -268,23 +303,16 @@ impl Vault {
 }
 
 impl<'a> Session<'a> {
-    fn try_on_hot(
-        &mut self,
-        limits: &super::limits::Limits,
-        hot: &mut Hot,
-        came: Came<'a>,
-        root: EventRef,
-    ) -> Tried {
-        let taken = self.taken.get(&root).map_or(&[][..], Vec::as_slice);
+    fn try_on_hot(&mut self, limits: &super::limits::Limits, hot: &mut Hot, came: Came<'a>) -> Tried {
+        let genesis = hot.genesis;
+        let taken = self.taken.get(&genesis).map_or(&[][..], Vec::as_slice);
         // It may have been made anew since.
-        let is_there = taken.last().is_none_or(|last| hot.doc.has(&last.hash()));
+        let is_there = taken.iter().all(|change| hot.doc.has(&change.hash()));
         if !is_there && hot.doc.apply(taken).is_err() {
             return Tried::Broken;
         }
-        let Hot { doc, genesis, .. } = hot;
-        let genesis = *genesis;
         let names = &hot.names;
-        self.try_on(limits, doc, (root, genesis), came, |at| names.get(at).cloned())
+        self.try_on(limits, &mut hot.doc, genesis, came, |at| names.get(at).cloned())
     }
 
     /// Lets a document take it in, which has all that came before.
@@ -292,21 +320,21 @@ impl<'a> Session<'a> {
         &mut self,
         limits: &super::limits::Limits,
         document: &mut Document,
-        (root, genesis): (EventRef, EventRef),
+        genesis: EventRef,
         (head, version): Came<'a>,
         here: impl Fn(&EventRef) -> Option<Heads>,
     ) -> Tried {
         let mut all = Vec::new();
-        for at in &head.replaces {
-            let heads = self
-                .names
-                .get(at)
-                .map(|(_, heads)| heads.clone())
-                .or_else(|| here(at));
+        for at in version.needs(&head.replaces).unwrap_or_default() {
+            let heads = match self.names.get(at) {
+                Some((began, heads)) if *began == genesis => Some(heads.clone()),
+                // Of another text.
+                Some(_) => return Tried::Is(Verdict::Refused),
+                None => here(at),
+            };
             match heads {
                 Some(heads) => all.extend_from_slice(heads.as_slice()),
-                // Of another text, or of none.
-                None => return Tried::Is(Verdict::Refused),
+                None => return Tried::Lacks(*at),
             }
         }
         let on = document.newest_of(all.into_iter().collect());
@@ -344,7 +372,7 @@ impl<'a> Session<'a> {
             (true, None) => Tried::Named(heads),
             (true, Some(_)) if self.each && document.try_edit().is_err() => Tried::Broken,
             (true, Some(change)) => {
-                self.taken.entry(root).or_default().push(change);
+                self.taken.entry(genesis).or_default().push(change);
                 Tried::Named(heads)
             }
         }

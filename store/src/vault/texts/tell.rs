@@ -43,6 +43,8 @@ pub(in crate::vault) enum ToldText {
     Passed { draft: u64, is: Vec<EventRef> },
     /// A version with its bytes: the text begins anew, or ends.
     Other(EventRef),
+    /// The same bytes as these, as a version of its own: the text begins anew with it.
+    Again { was: Vec<EventRef>, at: EventRef },
     /// The same text with other attributes; it is known from its row.
     Same,
     /// The file shows the merge of these.
@@ -178,6 +180,12 @@ impl Texts {
                 }
                 ToldText::Other(at) => {
                     self.shown.lock().told_whole(&entity, ino, *at);
+                    continue;
+                }
+                ToldText::Again { was, at } => {
+                    let mut shown = self.shown.lock();
+                    shown.told_again(&entity, was, *at);
+                    shown.told_whole(&entity, ino, *at);
                     continue;
                 }
                 ToldText::Same | ToldText::Shows(_) => continue,

@@ -161,7 +161,7 @@ impl Vault {
         for (place, draft) in file.drafts.iter().enumerate() {
             let known = self.texts.ready.lock().by_serial.get(&draft.serial).cloned();
             if let Some(ready) = known {
-                if ready.is_whole() {
+                if ready.is_whole() || ready.aside {
                     break; // what comes after it begins with its event
                 }
                 continue;
@@ -175,7 +175,7 @@ impl Vault {
                 Err(DocumentError::Store(e)) if !e.is_damage() => break,
                 Err(error) => return Came::Failed(draft.serial, error),
             };
-            let is_whole = ready.is_whole();
+            let is_last = ready.is_whole() || ready.aside;
             {
                 let state = inode.state.read();
                 let mut all = self.texts.ready.lock();
@@ -185,7 +185,7 @@ impl Vault {
                 all.by_serial.insert(draft.serial, Arc::new(ready));
             }
             done = true;
-            if is_whole {
+            if is_last {
                 break;
             }
         }
@@ -214,12 +214,47 @@ impl Vault {
         let Some(last) = file.told.first() else {
             return Ok(ready_whole(entity));
         };
-        let woven = self.with_document((entity, &file.key), *last, |hot| {
+        let mut woven = self.weave_on((file, place), *last, new, None);
+        if let Ok(Some(ready)) = &woven
+            && let Some(on) = ready.apart()
+            && let Some(former) = self.former_text((entity, &file.key), on)?
+        {
+            // Its editor may have had the present text all the same: then it says so.
+            woven = self.weave_on((file, place), *last, new, Some(&former));
+            if let Ok(Some(ready)) = woven {
+                woven = match ready.apart().is_some() {
+                    true => self.weave_aside(file, draft, new, ready).map(Some),
+                    false => Ok(Some(ready)),
+                };
+            }
+        }
+        match woven {
+            Ok(Some(ready)) if is_resolved(&ready, &file.drafts[..place]) => Ok(ready),
+            Ok(Some(_)) => Err(TextError::Damaged.into()),
+            Ok(None) => Ok(ready_whole(entity)),
+            Err(DocumentError::Text(TextError::NotText(_) | TextError::Full)) => Ok(ready_whole(entity)),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Vault {
+    /// How the draft at this place, which says this, is told in the text that this version is of; none if
+    /// it is of none. `former`: see [`Vault::base`].
+    fn weave_on(
+        &self,
+        (file, place): (&File, usize),
+        last: EventRef,
+        new: &str,
+        former: Option<&str>,
+    ) -> Result<Option<Ready>, DocumentError> {
+        let (entity, draft) = (file.entity, &file.drafts[place]);
+        self.with_document((entity, &file.key), last, |hot| {
             // What names it may be of another text.
             let Some(before) = self.before(hot, &file.told, &file.drafts[..place]) else {
                 return Ok(ready_whole(entity));
             };
-            let base = match self.base((entity, draft), hot, new, before)? {
+            let base = match self.base((entity, draft), hot, new, before, former)? {
                 Base::Version(base) => base,
                 Base::Apart(on) => return Ok(ready_apart(entity, on)),
             };
@@ -265,14 +300,54 @@ impl Vault {
                 told_as,
                 behind: heads != newest,
                 heads,
+                aside: false,
             })
+        })
+    }
+
+    /// How a draft is told whose editor had versions of another text of the file: as a change of these, if
+    /// that text is there still. It is carried over then, into the text that is shown. Else as it was to be.
+    fn weave_aside(
+        &self,
+        file: &File,
+        draft: &Draft,
+        new: &str,
+        whole: Ready,
+    ) -> Result<Ready, DocumentError> {
+        let Some((on, first)) = whole.apart().and_then(|on| Some((on, *on.first()?))) else {
+            return Ok(whole);
+        };
+        let woven = self.with_document((file.entity, &file.key), first, |hot| {
+            let limits = &self.texts.limits;
+            let Some(base) = hot.union(on).filter(|_| hot.untold.is_empty()) else {
+                return Ok(None);
+            };
+            let serial = u64::from_le_bytes(random_bytes());
+            let Some(change) = hot.doc.edit(&base, new, self.secrets.chain(), serial)? else {
+                return Ok(None);
+            };
+            hot.untold.insert(draft.serial);
+            if change.bytes().len() > limits.change() || change.last_op() > limits.hard() {
+                return Ok(None);
+            }
+            let told_as = ToldAs::Change {
+                serial: change.maker().serial,
+                bytes: change.packed(),
+                on: on.iter().copied().map(Name::Told).collect(),
+            };
+            Ok(Some(Ready {
+                entity: file.entity,
+                told_as,
+                heads: [change.hash()].into_iter().collect(),
+                behind: true,
+                aside: true,
+            }))
         });
         match woven {
-            Ok(Some(ready)) if is_resolved(&ready, &file.drafts[..place]) => Ok(ready),
-            Ok(Some(_)) => Err(TextError::Damaged.into()),
-            Ok(None) => Ok(ready_whole(entity)),
-            Err(DocumentError::Text(TextError::NotText(_) | TextError::Full)) => Ok(ready_whole(entity)),
-            Err(e) => Err(e),
+            Ok(woven) => Ok(woven.flatten().unwrap_or(whole)),
+            Err(DocumentError::Store(e)) if !e.is_damage() => Err(e.into()),
+            // A text of which it is no version any more is none that it is to be told of.
+            Err(_) => Ok(whole),
         }
     }
 }
@@ -292,6 +367,7 @@ fn ready_whole(entity: EntityId) -> Ready {
         told_as: ToldAs::Whole,
         heads: Heads::default(),
         behind: false,
+        aside: false,
     }
 }
 
