@@ -1,6 +1,7 @@
 //! Listing versions.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{Subject, VersionInfo};
 use crate::core::StoreError;
@@ -28,6 +29,22 @@ impl VersionInfo {
         self.events.push(record.at);
         (self.modified, self.perm) = (record.modified, record.perm);
         self.held |= record.kept == Kept::All;
+    }
+}
+
+/// How long a handle may take to be released that somebody has just closed.
+const RELEASE: Duration = Duration::from_millis(100);
+
+/// Waits a moment for who has a file open to write: if he has closed it by now, what he wrote is a version.
+/// The kernel says so late, and of some files only then.
+fn let_release(inode: &Inode) {
+    let end = Instant::now() + RELEASE;
+    let is_open = || {
+        let state = inode.state.read();
+        state.writers > 0 && state.untold
+    };
+    while is_open() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -125,6 +142,7 @@ impl Vault {
         let told = match of {
             Subject::File(_) | Subject::Entity { .. } => {
                 let inode = self.showing(of)?;
+                let_release(&inode);
                 let state = inode.state.read();
                 // While somebody writes, what was saved before that is told, and no more.
                 let waits = state.writers == 0 || !state.drafts.is_empty();

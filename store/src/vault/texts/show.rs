@@ -22,7 +22,7 @@ use crate::keys::Key;
 use crate::record::{Time, VersionRecord};
 use crate::text::{Document, Heads, TEXT_MAX, TextError, still_whole};
 use crate::vault::history::Bytes;
-use crate::vault::inode::{Inode, State, pending};
+use crate::vault::inode::{State, pending};
 use crate::vault::{OpError, Problem, Vault};
 
 /// So many versions in a row a file comes to show at once.
@@ -34,7 +34,7 @@ const BESIDE_MAX: usize = 1024;
 /// Whoever has just opened a file is about to read it: by its size, or to its end. He has so long to do so
 /// before it shows something else …
 const READING: Duration = Duration::from_millis(10);
-/// … and all who do so in a row have so long.
+/// … and all who do so, of whatever file, while some are looked at, have so long.
 const READING_MAX: Duration = Duration::from_millis(50);
 
 /// What a file is to show.
@@ -45,6 +45,12 @@ enum Newest {
     Later,
     /// This, named so; the bytes, if they are others.
     Other(Option<Bytes>, Vec<EventRef>),
+}
+
+impl Newest {
+    fn has_bytes(&self) -> bool {
+        matches!(self, Newest::Other(Some(_), _))
+    }
 }
 
 /// What a file shows, of all that is newest.
@@ -109,9 +115,10 @@ impl Vault {
         }
         let mut shown = false;
         let inos = std::mem::take(&mut *self.texts.to_show.lock());
+        let until = Instant::now() + READING_MAX;
         for ino in inos {
             for round in 1..=IN_A_ROW {
-                match self.show_newest(ino) {
+                match self.show_newest(ino, until) {
                     Ok(true) => {
                         shown = true;
                         if round == IN_A_ROW {
@@ -132,8 +139,9 @@ impl Vault {
         shown
     }
 
-    /// Lets a file show what is newest, if that is something else and may be; true if so.
-    fn show_newest(&self, ino: Ino) -> Result<bool, StoreError> {
+    /// Lets a file show what is newest, if that is something else and may be; true if so. Until then it
+    /// waits for who is about to read it.
+    fn show_newest(&self, ino: Ino, until: Instant) -> Result<bool, StoreError> {
         let Some(inode) = self.resident(ino)? else {
             self.untold.lock().behind.remove(&ino);
             return Ok(false);
@@ -172,11 +180,15 @@ impl Vault {
             Newest::Other(_, versions) => self.attributes_of((entity, &key), &rows, versions)?,
             _ => None,
         };
-        let_read(&inode);
         {
             // A commit sees it before or after: it holds the tree at its instant.
-            let _tree = self.tree.read();
-            let mut guard = inode.state.write();
+            let (_tree, mut guard) = loop {
+                let (tree, guard) = (self.tree.read(), inode.state.write());
+                let rest = being_read(&guard).filter(|_| newest.has_bytes() && Instant::now() < until);
+                let Some(rest) = rest else { break (tree, guard) };
+                drop((tree, guard));
+                std::thread::sleep(rest);
+            };
             let state = &mut *guard;
             let is_same = state.binding.entity() == entity && state.named_by() == named_by;
             if !is_same || !state.is_at_rest() {
@@ -309,21 +321,12 @@ impl Vault {
     }
 }
 
-/// Waits, for a moment, for who is about to read a file that he has just opened.
-fn let_read(inode: &Inode) {
-    let end = Instant::now() + READING_MAX;
-    loop {
-        let state = inode.state.read();
-        let since = state
-            .found
-            .filter(|_| state.opens > 0)
-            .map(|found| found.elapsed());
-        drop(state);
-        match since.and_then(|since| READING.checked_sub(since)) {
-            Some(rest) if !rest.is_zero() && Instant::now() < end => std::thread::sleep(rest),
-            _ => return,
-        }
-    }
+/// How long whoever has just opened a file still has to read it.
+fn being_read(state: &State) -> Option<Duration> {
+    let found = state.found.filter(|_| state.opens > 0)?;
+    READING
+        .checked_sub(found.elapsed())
+        .filter(|rest| !rest.is_zero())
 }
 
 /// What a file is to show of a text whose last version is `last`, if it shows these.
