@@ -303,7 +303,9 @@ impl Vault {
         self.note_gone(tree, &moved.state.read(), moved, &gone, (from.0, true), now);
         let is_backup = target.state.read().meta.nlink > 1;
         target.state.write().marks.scratch |= is_backup;
-        self.unmark(tree, target.ino, to);
+        if is_backup {
+            self.unmark(tree, target.ino, to);
+        }
         self.take_over(moved, target, is_backup);
         self.lose_name(target, now);
         Ok(())
