@@ -209,6 +209,31 @@ fn a_buffer_of_the_former_text_is_merged_into_the_new_one() {
     }
 }
 
+/// An editor that was shown the former text and then the new one, as by a look just before it saves, and saved
+/// what it had of the former, took back what another had written in the new one.
+#[test]
+fn a_look_at_the_new_text_does_not_make_it_what_an_editor_had() {
+    let bench = Bench::new();
+    bench.save(1, "note.md", NOTE);
+    bench.vault.commit().unwrap();
+    bench.read(EMACS, "note.md");
+    let loaded = bench.read(VIM, "note.md");
+    bench.vault.limit_texts(NONE, 1, NONE, NONE);
+    bench.save(VIM, "note.md", garlic(&loaded));
+    bench.vault.commit().unwrap();
+    bench.vault.limit_texts(NONE, NONE, NONE, NONE);
+    bench.read(EMACS, "note.md");
+    bench.save(EMACS, "note.md", butter(NOTE));
+    bench.vault.commit().unwrap();
+    assert_eq!(bench.text("note.md"), garlic(&butter(NOTE)));
+    // One that saves what it read last had that.
+    let loaded = bench.read(EMACS, "note.md");
+    bench.save(EMACS, "note.md", title(&loaded));
+    bench.vault.commit().unwrap();
+    assert_eq!(bench.text("note.md"), title(&garlic(&butter(NOTE))));
+    bench.check();
+}
+
 /// What an editor saved that had the note open while its past was purged took the place of what another had
 /// written since.
 #[test]

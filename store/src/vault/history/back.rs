@@ -178,6 +178,9 @@ impl BringingBack<'_> {
     pub fn bring(&mut self, node: NodeId, number: Option<u64>, at: At<'_>) -> Result<Ino, OpError> {
         let vault = self.vault;
         vault.writable()?;
+        // Many that come back are many in memory, and a document each.
+        vault.wait_for_room()?;
+        vault.tidy_shelf(false);
         // Nothing of it is thinned or purged before it is back.
         let mut history = vault.history.lock();
         if self.stand != *history {

@@ -22,6 +22,17 @@ pub(super) struct Candidate {
     others_since: bool,
 }
 
+/// What an editor may have had of a former text of a file, if it was shown that.
+#[derive(Clone, Copy)]
+pub(super) enum Former<'a> {
+    /// Nobody has looked yet.
+    Unasked,
+    /// It is of none that comes into this one, or cannot be had.
+    Lost,
+    /// This.
+    Text(&'a str),
+}
+
 /// What the editor had who saved a version.
 pub(super) enum Base {
     /// This version.
@@ -86,15 +97,15 @@ impl Vault {
     }
 
     /// What the editor had who saved `new`, which `draft` is; `before` is what the file was. `former`: what it
-    /// was shown, if all of that is of another text, which that comes into; else such a save stands beside
-    /// this text.
+    /// was shown last of another text, which that comes into. If all that it was shown is of another text that
+    /// does not, such a save stands beside this one.
     pub(super) fn base(
         &self,
         (entity, draft): (EntityId, &Draft),
         hot: &Hot,
         new: &str,
         before: Candidate,
-        former: Option<&str>,
+        former: Former<'_>,
     ) -> Result<Base, DocumentError> {
         if draft.on_present {
             return Ok(Base::Version(before));
@@ -105,16 +116,20 @@ impl Vault {
         };
         let mut all = self.may_have(hot, &its, &before);
         let is_known = all.iter().any(|one| one.is_its);
-        if all.len() == 1 && (is_known || its.stands.is_empty()) {
+        let mut apart = self.of_another_text(entity, hot, &its.stands)?;
+        if is_known && matches!(former, Former::Lost) {
+            apart = None;
+        }
+        if apart.is_none() && all.len() == 1 && (is_known || its.stands.is_empty()) {
             return Ok(Base::Version(before.or(all.swap_remove(0))));
         }
         let was = hot.doc.text_at(&before.heads)?;
         if new == was {
             return Ok(Base::Version(before)); // nobody's words are in between
         }
-        let mut apart = match is_known {
-            true => None,
-            false => self.of_another_text(entity, hot, &its.stands)?,
+        let former = match former {
+            Former::Text(text) => Some(text),
+            _ => None,
         };
         if former.is_none()
             && let Some(on) = apart.take()
@@ -197,6 +212,9 @@ impl Vault {
     ) -> Result<Option<Vec<EventRef>>, DocumentError> {
         for stand in stands.iter().rev() {
             let Stand::Told(versions) = stand else { continue };
+            if hot.union(versions).is_some() {
+                continue; // it is of this one
+            }
             let mut are_there = !versions.is_empty();
             for at in versions {
                 are_there &= self.row_of(&hot.key, &entity, *at)?.is_some();

@@ -79,6 +79,17 @@ impl Names {
     }
 }
 
+/// What came of carrying over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrying {
+    /// Something is told of that was not.
+    Some,
+    /// There is nothing that could be carried.
+    Nothing,
+    /// Somebody else is at the history: it is to be tried again, and until then the file stays behind.
+    NotNow,
+}
+
 /// What both made of a text, together; none if that is no text that can be had. The same on every device.
 fn together(base: &str, ours: &str, theirs: &str) -> Result<Option<String>, TextError> {
     let text = if base == ours || ours == theirs {
@@ -99,25 +110,24 @@ fn together(base: &str, ours: &str, theirs: &str) -> Result<Option<String>, Text
 
 impl Vault {
     /// Carries over into the text that a file shows what of its other texts is not in it, of the versions
-    /// that these rows are of. Returns whether anything was. What cannot be now is left for another time.
+    /// that these rows are of.
     pub(super) fn carry_over(
         &self,
         ino: Ino,
         (entity, key): (EntityId, &Key),
         rows: &[VersionRecord],
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Carrying, StoreError> {
         let others = self.to_carry((entity, key), rows)?;
         if others.is_none_or(|(names, others)| !others.iter().any(|row| names.may_have(row))) {
-            return Ok(false);
+            return Ok(Carrying::Nothing);
         }
         // Whoever lets go of versions is waited for by nobody here.
         let Some(_history) = self.history.try_lock() else {
-            self.texts.may_show(ino);
-            return Ok(false);
+            return Ok(Carrying::NotNow);
         };
         let rows = self.rows_of_versions(key, &entity)?;
         let Some((mut names, others)) = self.to_carry((entity, key), &rows)? else {
-            return Ok(false);
+            return Ok(Carrying::Nothing);
         };
         let mut made: Vec<(Version, Vec<EventRef>)> = Vec::new();
         for other in self.read_others((entity, key), &names, &others)? {
@@ -140,14 +150,14 @@ impl Vault {
             made.push((version, replaces));
         }
         if made.is_empty() {
-            return Ok(false);
+            return Ok(Carrying::Nothing);
         }
         let told = self.tell_carried((entity, key), made);
         if told.is_err() {
             // Its document has what nobody is told of.
             self.texts.discard(&entity);
         }
-        told.map(|()| true)
+        told.map(|()| Carrying::Some)
     }
 
     /// What names versions in the text that is shown, and those that are not in it, in their order. None

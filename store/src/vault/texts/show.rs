@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::attributes::Attributes;
+use super::carry::Carrying;
 use super::hot::Hot;
 use super::lines::shown_line;
 use super::shelf::DocumentError;
@@ -155,8 +156,13 @@ impl Vault {
             (state.binding.entity(), key, state.named_by(), state.behind)
         };
         let mut rows = self.rows_of_versions(&key, &entity)?;
-        if self.carry_over(ino, (entity, &key), &rows)? {
-            rows = self.rows_of_versions(&key, &entity)?;
+        match self.carry_over(ino, (entity, &key), &rows)? {
+            Carrying::Some => rows = self.rows_of_versions(&key, &entity)?,
+            Carrying::Nothing => {}
+            Carrying::NotNow => {
+                self.texts.may_show(ino);
+                return Ok(false);
+            }
         }
         let mut shown = named_by.clone();
         shown.sort_unstable();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::base::Base;
+use super::base::{Base, Former};
 use super::shelf::DocumentError;
 use super::{Name, Ready, ToldAs};
 use crate::event::EventRef;
@@ -214,14 +214,16 @@ impl Vault {
         let Some(last) = file.told.first() else {
             return Ok(ready_whole(entity));
         };
-        let mut woven = self.weave_on((file, place), *last, new, None);
+        let mut woven = self.weave_on((file, place), *last, new, Former::Unasked);
         if let Ok(Some(ready)) = &woven
             && let Some(on) = ready.apart()
-            && let Some(former) = self.former_text((entity, &file.key), on)?
         {
             // Its editor may have had the present text all the same: then it says so.
-            woven = self.weave_on((file, place), *last, new, Some(&former));
-            if let Ok(Some(ready)) = woven {
+            let text = self.former_text((entity, &file.key), on)?;
+            let former = text.as_deref().map_or(Former::Lost, Former::Text);
+            woven = self.weave_on((file, place), *last, new, former);
+            if let (Ok(Some(ready)), true) = (&woven, text.is_some()) {
+                let ready = ready.clone();
                 woven = match ready.apart().is_some() {
                     true => self.weave_aside(file, draft, new, ready).map(Some),
                     false => Ok(Some(ready)),
@@ -246,7 +248,7 @@ impl Vault {
         (file, place): (&File, usize),
         last: EventRef,
         new: &str,
-        former: Option<&str>,
+        former: Former<'_>,
     ) -> Result<Option<Ready>, DocumentError> {
         let (entity, draft) = (file.entity, &file.drafts[place]);
         self.with_document((entity, &file.key), last, |hot| {
