@@ -20,6 +20,19 @@ impl Device {
     /// It has all that the mounted vault has.
     pub fn of(here: &Mounted) -> Device {
         let dir = here.outside().join("the other device");
+        // What is not told yet would be told by both, each as a text of its own: and the kernel says late
+        // that who has just written has closed.
+        let end = Instant::now() + PATIENCE;
+        for entry in std::fs::read_dir(here.path("")).unwrap() {
+            let ino = here
+                .vault
+                .lookup(ROOT, entry.unwrap().file_name().as_encoded_bytes());
+            let ino = ino.unwrap();
+            while here.vault.is_being_written(ino) {
+                assert!(Instant::now() < end, "a file is never released");
+                std::thread::yield_now();
+            }
+        }
         here.vault.commit().unwrap();
         here.vault.backup(&dir, &mut |_, _| {}).unwrap();
         let password = Password::new(b"a password".to_vec());
