@@ -201,6 +201,13 @@ impl Unverified<'_> {
         if walk.head() != row.head {
             return Err(VerifyError::Altered);
         }
+        // Else the same events could be said in many ways.
+        if events
+            .first()
+            .is_none_or(|first: &Event| first.head.ahead() != walk.header().ahead)
+        {
+            return Err(Malformed("a batch begins at another time than its first event").into());
+        }
         if walk.holes() != row.holes {
             return Err(Malformed("a batch lacks other parts than its row says").into());
         }

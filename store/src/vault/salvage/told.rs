@@ -174,19 +174,37 @@ impl Told {
                 None => damaged.push((head, place)),
             }
         }
-        // Now that all is known that hashes vouch for: keys above all.
-        for (head, place) in damaged {
-            let mut bytes = vec![0; place.len as usize];
-            if told.packs.read(place, 0, &mut bytes).is_err() {
-                continue; // it was read before: it is said where it is missed
+        // One whose beginning is damaged may be what another goes on from.
+        loop {
+            let before = damaged.len();
+            damaged.retain(|(head, place)| {
+                let Some(found) = told.bytes(*place).and_then(|bytes| gaps.read_on(head, &bytes)) else {
+                    return true;
+                };
+                let bad = told.note_all(found, *place, true);
+                told.say_damaged(*place, bad.max(1));
+                false
+            });
+            if damaged.len() == before {
+                break;
             }
-            let bad = match gaps.read_on(&head, &bytes) {
-                Some(found) => told.note_all(found, place, true),
-                None => told.read_damaged(place, &bytes),
-            };
-            told.say_damaged(place, bad.max(1));
+        }
+        // Now that all is known that hashes vouch for: keys above all.
+        for (_, place) in damaged {
+            // One that was read before is said where it is missed.
+            if let Some(bytes) = told.bytes(place) {
+                let bad = told.read_damaged(place, &bytes);
+                told.say_damaged(place, bad.max(1));
+            }
         }
         Ok(told)
+    }
+
+    /// The bytes of a record of a pack, if it can be read.
+    fn bytes(&self, place: Place) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; place.len as usize];
+        self.packs.read(place, 0, &mut bytes).ok()?;
+        Some(bytes)
     }
 
     fn say_damaged(&mut self, place: Place, bad: u64) {
