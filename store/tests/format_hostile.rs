@@ -468,6 +468,7 @@ fn altered((bytes, row): (Vec<u8>, BatchRow)) {
     // A row that says another place than the batch; a batch that says another than was signed.
     let later = BatchRow {
         first: row.first + 1,
+        count: row.count - 1,
         ..row.clone()
     };
     assert_eq!(verify(&later, &bytes), Err(VerifyError::Elsewhere));

@@ -4,9 +4,10 @@
 //! is newer is told by Lamport times alone.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use coffer_store::event::Event;
 use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::io::real::RealDisk;
@@ -89,16 +90,6 @@ fn told(dir: &Path, is_moved: bool) {
     fs::write(dir.join("vault.redb"), b"nothing of it is left").unwrap();
 }
 
-/// The packs of a vault, in order, with their bytes.
-fn packs(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let is_pack = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("pack-");
-    let mut packs: Vec<PathBuf> = names.filter(is_pack).collect();
-    packs.sort();
-    let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
-    packs.into_iter().map(read).collect()
-}
-
 /// The batches of a pack: where the bytes of each begin and end.
 fn batches(pack: &[u8]) -> Vec<(usize, usize)> {
     let (mut at, mut found) = (0, Vec::new());
@@ -124,9 +115,9 @@ fn salvaged(dir: &Path, names: &[String], n: usize) -> (Vec<Option<String>>, boo
     (names.iter().map(read).collect(), says)
 }
 
-/// Flips a bit in each field of the last batch in turn. Only the event that it is in may be missed,
-/// and that is said.
-fn damage_costs_its_event(is_moved: bool) {
+/// Flips a bit in each field of the batches of the last commit in turn: `last` of them. Only the event that
+/// it is in may be missed, and that is said.
+fn damage_costs_its_event(is_moved: bool, last: usize) {
     let scene = tempfile::tempdir().unwrap();
     let dir = scene.path().join("vault");
     told(&dir, is_moved);
@@ -136,27 +127,52 @@ fn damage_costs_its_event(is_moved: bool) {
     });
     let newest: Vec<_> = NAMES.iter().map(|name| Some(body(name, 2))).collect();
     assert_eq!(salvaged(&dir, &names, 0), (newest.clone(), false));
-    let packs = packs(&dir);
-    let count: usize = packs.iter().map(|(_, pack)| batches(pack).len()).sum();
-    assert_eq!(count, 3);
-    // The first batch has the keys, the last one nothing that comes after it.
-    let (path, pack) = packs
-        .into_iter()
-        .rfind(|(_, pack)| !batches(pack).is_empty())
-        .unwrap();
-    let (from, to) = *batches(&pack).last().unwrap();
-    let (begins, events) = testing::events(&pack[from..to]).unwrap();
-    let of_each = 1 + usize::from(is_moved);
-    assert_eq!(events.len(), NAMES.len() * of_each);
-    assert_eq!(begins.ahead > 0, is_moved, "a new chain begins behind its times");
+    // The first batch has the keys, those of the last commit nothing that comes after them.
+    let path = dir.join("pack-00000001");
+    let pack = fs::read(&path).unwrap();
+    let batches = batches(&pack);
+    assert_eq!(batches.len(), 2 + last);
+    let mut runs = 0;
+    for (from, to) in &batches[2..] {
+        let (begins, events) = testing::events(&pack[*from..*to]).unwrap();
+        assert_eq!(events.len(), NAMES.len());
+        assert_eq!(begins.ahead > 0, is_moved, "a new chain begins behind its times");
+        // The file that each event is about: the one that it can cost.
+        let mut costs = [None; NAMES.len()];
+        for (at, which) in cases(&events) {
+            let mut copy = pack.clone();
+            copy[from + at] ^= 0x40;
+            fs::write(&path, &copy).unwrap();
+            runs += 1;
+            let (found, says) = salvaged(&dir, &names, runs);
+            assert!(says, "byte {at} is damaged, and nobody says so");
+            for (i, (found, newest)) in found.iter().zip(&newest).enumerate() {
+                if found != newest {
+                    let is_its = which.is_some_and(|which| *costs[which].get_or_insert(i) == i);
+                    assert!(
+                        is_its,
+                        "byte {at}, of event {which:?}, costs {}: {found:?}",
+                        NAMES[i]
+                    );
+                }
+            }
+        }
+        assert!(
+            costs.iter().all(Option::is_some),
+            "an event can be lost: {costs:?}"
+        );
+    }
+}
+
+/// Bytes of a batch of these events that are to be damaged, each with the event that it is in.
+fn cases(events: &[(Event, Option<usize>)]) -> Vec<(usize, Option<usize>)> {
     let ends: Vec<usize> = events
         .iter()
         .map(|(event, at)| at.unwrap() + event.head.sealed.len as usize)
         .collect();
     let header = 1 + 16 + 16 + 1 + 32 + 1;
-    let mut cases: Vec<(usize, Option<usize>)> = [0, 1, 17, 33, 34, header - 2, header - 1]
-        .map(|at| (at, None))
-        .into();
+    let in_header = [0, 1, 17, 33, 34, header - 2, header - 1];
+    let mut cases: Vec<(usize, Option<usize>)> = in_header.map(|at| (at, None)).into();
     let begins = [&[header][..], &ends].concat();
     for (n, (from, to)) in begins.iter().zip(&ends).enumerate() {
         // Kind, Lamport time, subject, generation, what it replaces; nonce, text and tag of what is sealed.
@@ -164,39 +180,17 @@ fn damage_costs_its_event(is_moved: bool) {
         cases.extend(fields.map(|field| (from + field + usize::from(to - from > 127 + 1), Some(n))));
         cases.push((to - 1, Some(n)));
     }
-    // The file that each event is about: the one that it can cost.
-    let mut costs = vec![None; events.len()];
-    for (n, (at, which)) in cases.into_iter().enumerate() {
-        let mut copy = pack.clone();
-        copy[from + at] ^= 0x40;
-        fs::write(&path, &copy).unwrap();
-        let (found, says) = salvaged(&dir, &names, n + 1);
-        assert!(says, "byte {at} is damaged, and nobody says so");
-        for (i, (found, newest)) in found.iter().zip(&newest).enumerate() {
-            if found != newest {
-                let is_its = which.is_some_and(|which| *costs[which].get_or_insert(i) == i);
-                assert!(
-                    is_its,
-                    "byte {at}, of event {which:?}, costs {}: {found:?}",
-                    NAMES[i]
-                );
-            }
-        }
-    }
-    assert!(
-        costs.iter().all(Option::is_some),
-        "an event can be lost: {costs:?}"
-    );
+    cases
 }
 
 #[test]
 fn damage_costs_the_event_that_it_is_in() {
-    damage_costs_its_event(false);
+    damage_costs_its_event(false, 1);
 }
 
-/// The same where the damaged batch is of another chain than those before it: each of its events has a
-/// name or a version to show, and names what it replaces by that other chain.
+/// The same where the damaged batches, one of versions and one of names, are of another chain than those
+/// before them: versions name what they replace by that other chain, and names are newer by their times alone.
 #[test]
 fn damage_after_a_move_costs_the_event_that_it_is_in() {
-    damage_costs_its_event(true);
+    damage_costs_its_event(true, 2);
 }

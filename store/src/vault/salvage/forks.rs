@@ -2,8 +2,8 @@
 //! its events were in a pack, and the one that told anew, under the same numbers.
 //!
 //! Guarantees: of batches that follow the same event, the one that was written last counts, if
-//! all of it is there; those before it do not, nor what goes on from them. It trusts hashes
-//! alone, as the packs hold no signatures: whoever writes to them can make things be left out,
+//! all of it is there or another goes on from it, as from none that failed; those before it do not, nor what goes
+//! on from them. It trusts hashes alone, as the packs hold no signatures: whoever writes to them can make things be left out,
 //! as by deleting them, and never make anything be believed.
 
 use std::collections::{HashMap, HashSet};
@@ -41,7 +41,10 @@ impl Forks {
     /// The last events of those that do not count.
     pub(super) fn given_up(&self) -> HashSet<Hash> {
         let mut last = HashMap::new();
-        for (i, link) in self.0.iter().enumerate().filter(|(_, link)| link.whole) {
+        let goes_on: HashSet<_> = self.0.iter().map(|link| link.after).collect();
+        // One that is damaged, and that nothing goes on from, may itself be what failed.
+        let counts = |link: &Link| link.whole || goes_on.contains(&(link.after.0, link.head));
+        for (i, link) in self.0.iter().enumerate().filter(|(_, link)| counts(link)) {
             last.insert(link.after, (i, link.head));
         }
         let replaced = |i: usize, link: &Link| {
