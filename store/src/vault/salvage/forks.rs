@@ -66,3 +66,59 @@ impl Forks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Forks;
+    use crate::event::{BatchHeader, BatchWriter, Digest, Event, EventKind, EventRef, Head};
+    use crate::ids::{ChainId, SpaceId};
+
+    /// A batch of one event, about this, that follows another.
+    fn batch(first: u64, prev: [u8; 32], subject: u8) -> ([u8; 32], Vec<u8>) {
+        let (space, chain) = (SpaceId([1; 16]), ChainId([2; 16]));
+        let mut batch = BatchWriter::new(BatchHeader {
+            space,
+            chain,
+            first,
+            prev,
+            ahead: 0,
+        });
+        let sealed = vec![0; 40];
+        let head = Head {
+            kind: EventKind::Node,
+            space,
+            at: EventRef { chain, seq: first },
+            lamport: first,
+            prev,
+            subject: [subject; 16],
+            generation: 1,
+            replaces: Vec::new(),
+            sealed: Digest::of(&sealed),
+            wrapped: None,
+        };
+        batch.push(&Event {
+            head,
+            wrapped: None,
+            sealed: Some(sealed),
+        });
+        (batch.head(), batch.bytes().to_vec())
+    }
+
+    /// Guards what counts after a commit that failed: the one after it, if it is whole, or if it is damaged and
+    /// another goes on from it. One that is damaged and the last may be of a second failure: then both are read.
+    #[test]
+    fn a_failed_commit_yields_to_the_one_after_it() {
+        let given_up = |batches: &[&([u8; 32], Vec<u8>)]| {
+            let mut forks = Forks::default();
+            batches.iter().for_each(|(head, bytes)| forks.note(*head, bytes));
+            forks.given_up()
+        };
+        let (failed, told) = (batch(1, [0; 32], 3), batch(1, [0; 32], 4));
+        let next = batch(2, told.0, 5);
+        let mut rotten = told.clone();
+        *rotten.1.last_mut().unwrap() ^= 1;
+        assert_eq!(given_up(&[&failed, &told]), [failed.0].into());
+        assert_eq!(given_up(&[&failed, &rotten, &next]), [failed.0].into());
+        assert_eq!(given_up(&[&failed, &rotten]), [].into());
+    }
+}
