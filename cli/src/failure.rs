@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     TooNew = 10,
     /// Done, but something was left out; the report names it.
     Incomplete = 11,
+    /// An earlier trial version of Coffer made this.
+    Trial = 12,
 }
 
 /// A program that keeps a mount busy.

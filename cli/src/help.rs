@@ -22,6 +22,7 @@ Exit codes:
    9  nothing is mounted or open there
   10  made by a newer Coffer
   11  done, but something was left out; it is listed
+  12  made by an earlier trial version of Coffer: export its files with that one
 
 With --json, answers are one JSON object on standard output (of log, merges and trash, one a line), and
 failures one on standard error: {\"error\":{\"kind\":…,\"code\":…,\"message\":…}}.";
@@ -114,6 +115,7 @@ mod tests {
             (Kind::NotOpen, 9),
             (Kind::TooNew, 10),
             (Kind::Incomplete, 11),
+            (Kind::Trial, 12),
         ] {
             assert_eq!(kind as u8, code);
             assert!(

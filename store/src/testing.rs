@@ -69,7 +69,7 @@ pub type Events = (BatchHeader, Vec<(Event, Option<usize>)>);
 pub type Lacking = (Vec<Hole>, Vec<(u32, u32)>);
 
 /// The events of a batch, each with where its payload lies in these bytes, if it is there; none if
-/// they are no batch, or one without events.
+/// they are no batch, one without events, or one that begins at another time than its first.
 pub fn events(bytes: &[u8]) -> Option<Events> {
     let mut walk = Walk::new(bytes).ok()?;
     let header = *walk.header();
@@ -82,7 +82,8 @@ pub fn events(bytes: &[u8]) -> Option<Events> {
         .map(|found| found.map(place))
         .collect::<Result<_, _>>()
         .ok()?;
-    (!events.is_empty()).then_some((header, events))
+    let (first, _): &(Event, _) = events.first()?;
+    (first.head.ahead() == header.ahead).then_some((header, events))
 }
 
 /// What a batch lacks, and where the payload of each event lay in it as it was made, with its length;

@@ -15,7 +15,7 @@ use coffer_store::event::{
     VerifyError, Version,
 };
 use coffer_store::ids::ChainId;
-use coffer_store::keys::labels;
+use coffer_store::keys::{Header, HeaderError, labels};
 use coffer_store::record::{InodeRecord, LogRecord};
 use coffer_store::testing::{self, Again};
 use coffer_store::tree::Kind;
@@ -27,7 +27,7 @@ use rand::{RngExt, SeedableRng};
 const UNCOUNTABLE: Malformed = Malformed("a batch row contradicts itself");
 
 /// Bytes of a batch before its first event, and before the second of the samples.
-const HEADER: usize = 1 + 16 + 16 + 1 + 32;
+const HEADER: usize = 1 + 16 + 16 + 1 + 32 + 1;
 const SECOND: usize = HEADER + 2 + 20 + 72 + 41;
 
 /// Notes the largest allocation of each thread.
@@ -468,12 +468,15 @@ fn altered((bytes, row): (Vec<u8>, BatchRow)) {
     // A row that says another place than the batch; a batch that says another than was signed.
     let later = BatchRow {
         first: row.first + 1,
+        count: row.count - 1,
         ..row.clone()
     };
     assert_eq!(verify(&later, &bytes), Err(VerifyError::Elsewhere));
-    let mut other = bytes.clone();
-    other[HEADER - 1] ^= 1;
-    assert_eq!(verify(&row, &other), Err(VerifyError::Altered));
+    for at in [HEADER - 2, HEADER - 1] {
+        let mut other = bytes.clone();
+        other[at] ^= 1;
+        assert_eq!(verify(&row, &other), Err(VerifyError::Altered));
+    }
     // Events in another order, each whole.
     let swapped = [&bytes[..HEADER], &bytes[SECOND..], &bytes[HEADER..SECOND]].concat();
     if row.holes.is_empty() {
@@ -496,7 +499,7 @@ fn events_have_one_form() {
     // The second event: length, flags, Lamport time, subject, generation, how many it replaces;
     // the first of its own chain, the other of one that it names.
     let list = SECOND + 1 + 1 + 1 + 16 + 1;
-    assert_eq!(whole[SECOND..SECOND + 3], [83, 0x12, 1]);
+    assert_eq!(whole[SECOND..SECOND + 3], [83, 0x12, 0]);
     assert_eq!(whole[list..list + 4], [2, 0, 1, 1]);
     assert_eq!(whole[list + 4..list + 20], up::<16>(0xd0));
     // Each of these would be the same event, or one like it, in another form: with the length that fits.
@@ -508,7 +511,7 @@ fn events_have_one_form() {
     let own = [&[1][..], &at(1).chain.0].concat();
     let cases = [
         ("a longer number", longer(1, list, 1, &[0x82, 0])),
-        ("a longer time", longer(1, SECOND + 2, 1, &[0x81, 0])),
+        ("a longer time", longer(1, SECOND + 2, 1, &[0x80, 0])),
         ("a longer difference", longer(1, list + 2, 1, &[0x81, 0])),
         ("its own chain by name", longer(16, list + 1, 1, &own)),
         ("a chain that nobody named", longer(-16, list + 3, 17, &[2])),
@@ -526,26 +529,35 @@ fn events_have_one_form() {
     let mut version = events().swap_remove(1).1;
     version.head.at = at(1);
     version.head.prev = [0; 32];
+    version.head.lamport -= 1;
     assert!(lawful(&joined([&version]).0));
     version.head.replaces.clear();
     assert!(!lawful(&joined([&version]).0));
-    // A chain that is named a second time as if it were the first: the same bytes in the third event.
-    let mut third = events().swap_remove(2).1;
-    third.head.replaces = vec![EventRef {
+    // The same events, all of them: the batch begins a moment later, and each event is that much before it.
+    let first = [&whole[..HEADER], &whole[HEADER..SECOND]].concat();
+    let mut later = first.clone();
+    (later[HEADER - 1], later[HEADER + 3]) = (first[HEADER - 1] + 1, 1);
+    assert_eq!((first[HEADER - 1], first[HEADER + 3]), (100, 0));
+    assert!(lawful(&first) && !lawful(&later));
+    // A chain that is named a second time in one list as if it were the first.
+    let other = |seq| EventRef {
         chain: ChainId(up(0xd0)),
-        seq: 7,
-    }];
-    let two = events();
+        seq,
+    };
+    let (mut third, two) = (events().swap_remove(2).1, events());
+    third.head.replaces = vec![other(7), other(8)];
     let (again, _) = joined([&two[0].1, &two[1].1, &third]);
     let tail = again.len() - 43 - 2;
     assert_eq!(
         again[tail - 1..tail + 2],
-        [1, 2, 7],
-        "one, of the first chain that was named"
+        [7, 2, 8],
+        "the second one of the chain that the list has named, whatever lists before it named"
     );
     let mut named = again.clone();
     named.splice(tail..tail + 1, [&[1][..], &up::<16>(0xd0)].concat());
-    named[tail - 1 - 20] += 16;
+    let length = tail - 1 - 18 - 20;
+    named[length] += 16;
+    assert_eq!(again[length] as usize, again.len() - length - 1);
     assert!(lawful(&again) && !lawful(&named));
     // More of them than numbers are left for.
     let last = BatchHeader {
@@ -555,4 +567,26 @@ fn events_have_one_form() {
     let full = [&last.encode()[..], &whole[HEADER..SECOND]].concat();
     assert!(lawful(&full));
     assert!(!lawful(&[&full[..], &whole[HEADER..SECOND]].concat()));
+}
+
+/// Guards the refusal of vaults of earlier trials, whose records look alike and say something else: by the
+/// header's version, before a password is asked for; and by the key file's, where the database is lost.
+#[test]
+fn earlier_trials_are_refused() {
+    let header = frozen("header/recovery");
+    assert_eq!(header[8..10], [1, 0]);
+    let mut earlier = header.clone();
+    earlier[8] = 0;
+    assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(0)));
+    let file = frozen("keyfile/file");
+    assert_eq!(&file[..8], b"COFFERK1");
+    let mut earlier = file.clone();
+    earlier[7] = b'0';
+    let again = testing::format("keyfile");
+    assert!(again(&file).is_some() && again(&earlier).is_none());
+    // Nor is a header of an earlier trial taken in a file of this one.
+    let at = file.windows(10).position(|bytes| bytes == &header[..10]).unwrap();
+    let mut earlier = file.clone();
+    earlier[at + 8] = 0;
+    assert!(again(&earlier).is_none());
 }

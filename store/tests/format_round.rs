@@ -225,6 +225,7 @@ fn any_batch(any: &mut Any) -> (BatchHeader, Vec<Event>) {
         chain: ChainId(any.array()),
         first: any.u64().clamp(1, u64::MAX - count),
         prev: any.array(),
+        ahead: any.u64(),
     };
     let others: [ChainId; 4] = std::array::from_fn(|_| ChainId(any.array()));
     let (mut prev, mut events) = (header.prev, Vec::new());
@@ -248,7 +249,11 @@ fn any_batch(any: &mut Any) -> (BatchHeader, Vec<Event>) {
                 chain: header.chain,
                 seq,
             },
-            lamport: any.u64(),
+            // The batch begins at the first one's time.
+            lamport: match seq == header.first {
+                true => seq.wrapping_add(header.ahead),
+                false => any.u64(),
+            },
             prev,
             subject: any.array(),
             generation: any.u32(),

@@ -90,7 +90,12 @@ fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failu
             ));
         }
         // One that does not open is what salvage is for.
-        Err(failure) if matches!(failure.kind, Kind::InUse | Kind::TooNew | Kind::NoVault) => {
+        Err(failure)
+            if matches!(
+                failure.kind,
+                Kind::InUse | Kind::TooNew | Kind::Trial | Kind::NoVault
+            ) =>
+        {
             return Err(failure);
         }
         _ => {}

@@ -76,6 +76,7 @@ impl From<OpenError> for Failure {
             }
             OpenError::Held(_) => Kind::InUse,
             OpenError::TooNew => Kind::TooNew,
+            OpenError::Trial => Kind::Trial,
             OpenError::BadHeader(_) | OpenError::NoDatabase(_) | OpenError::Db(DbError::Damaged(_)) => {
                 Kind::Damaged
             }

@@ -7,7 +7,7 @@
 //! Guarantees: a [`Verified`] event stands in its chain behind the one before it in the batch, and the
 //! device signed the chain's head over both. It opens no payload.
 
-use super::{Event, Hole, VERSION, Walk};
+use super::{Event, Found, Hole, VERSION, Walk};
 use crate::chunk::Place;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::ChainId;
@@ -160,7 +160,8 @@ impl Verified {
 }
 
 impl Unverified<'_> {
-    /// Checks form, order, hashes and signature.
+    /// Checks signature, form, order and hashes: the signature first, since that needs the row alone, and
+    /// nobody else's bytes are taken apart.
     ///
     /// Where the batch goes on from is what the first event's [`prev`](super::Head::prev) says: the
     /// device has signed that too, and whoever knows the chain's head must compare it.
@@ -168,14 +169,13 @@ impl Unverified<'_> {
     /// # Errors
     /// What is wrong first.
     pub fn verify(&self, device: &VerifyingKey) -> Result<Vec<Verified>, VerifyError> {
-        let events = self.chained()?;
-        // It was counted above.
         let last = self.row.last()?;
         let signed = BatchRow::signed(self.row.chain, last, &self.row.head);
         device
             .verify_strict(labels::SIGN_HEAD, &signed, &self.row.signature)
             .map_err(|_| VerifyError::BadSignature)?;
-        Ok(events.into_iter().map(Verified).collect())
+        let found = self.chained()?;
+        Ok(found.into_iter().map(|found| Verified(found.event)).collect())
     }
 
     /// Checks form, order and hashes, and that they come to the head that the row has: for rows that
@@ -183,7 +183,7 @@ impl Unverified<'_> {
     ///
     /// # Errors
     /// What is wrong first; never a bad signature.
-    pub(crate) fn chained(&self) -> Result<Vec<Event>, VerifyError> {
+    pub(crate) fn chained(&self) -> Result<Vec<Found>, VerifyError> {
         let row = self.row;
         // Whoever made the row may not have decoded it.
         let last = row.last()?;
@@ -193,13 +193,20 @@ impl Unverified<'_> {
         }
         let mut events = Vec::new();
         for _ in row.first..=last {
-            events.push(walk.next().ok_or(Malformed("it ends early"))??.event);
+            events.push(walk.next().ok_or(Malformed("it ends early"))??);
         }
         if walk.next().is_some() {
             return Err(Malformed("bytes are left over at its end").into());
         }
         if walk.head() != row.head {
             return Err(VerifyError::Altered);
+        }
+        // Else the same events could be said in many ways.
+        if events
+            .first()
+            .is_none_or(|first: &Found| first.event.head.ahead() != walk.header().ahead)
+        {
+            return Err(Malformed("a batch begins at another time than its first event").into());
         }
         if walk.holes() != row.holes {
             return Err(Malformed("a batch lacks other parts than its row says").into());

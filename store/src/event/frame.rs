@@ -1,15 +1,16 @@
 //! One event in a batch, without what its place there says: space, chain, number, the hash of the
 //! event before, and the hash of what is there to be hashed.
 //!
-//! Guarantees: an event has one form; the head that comes out is the head that went in, if what comes
-//! before it in the batch is the same. Nothing is made room for by a length that was not compared with
-//! the bytes at hand.
+//! Guarantees: an event has one form; the head that comes out is the head that went in, if it stands in
+//! the same place. Of the events before it in the batch, nothing but their number and the hash that it
+//! follows counts: what is damaged in one alters no other's time and no other's parents. Nothing is made
+//! room for by a length that was not compared with the bytes at hand.
 
 use super::{Digest, EVENT_MAX, Event, EventKind, Head, REPLACES_MAX, hash};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{EventRef, SpaceId};
 use crate::keys::{SEAL_OVERHEAD, WRAPPED};
-use crate::record::Refs;
+use crate::record::{get_list, put_list};
 
 /// What stands in the place of what was let go of: its BLAKE3.
 pub(super) const HASH: usize = 32;
@@ -18,23 +19,21 @@ const KIND: u8 = 0x0f;
 const SEALED: u8 = 0x10;
 const WRAPPED_KEY: u8 = 0x20;
 
-/// Where in a batch an event stands, and what those before it said.
+/// Where in a batch an event stands.
 pub(super) struct Place {
     pub(super) space: SpaceId,
     pub(super) at: EventRef,
     /// The hash of the event before.
     pub(super) prev: [u8; 32],
-    /// The Lamport time of the event before in the same batch, or 0.
-    pub(super) lamport: u64,
-    /// The chains that events before named.
-    pub(super) refs: Refs,
+    /// By how much the batch's Lamport times are ahead of its sequence numbers, as it begins.
+    pub(super) ahead: u64,
 }
 
 impl Place {
     /// Of the event behind one that has this head.
-    pub(super) fn after(&mut self, lamport: u64, hash: [u8; 32]) {
+    pub(super) fn after(&mut self, hash: [u8; 32]) {
         self.at.seq = self.at.seq.saturating_add(1);
-        (self.lamport, self.prev) = (lamport, hash);
+        self.prev = hash;
     }
 }
 
@@ -49,7 +48,7 @@ pub(super) struct Framed {
 }
 
 /// Appends an event in its place; returns how many bytes were before its wrapped key or payload.
-pub(super) fn put(w: &mut Writer, place: &mut Place, event: &Event) -> usize {
+pub(super) fn put(w: &mut Writer, place: &Place, event: &Event) -> usize {
     let (head, start) = (&event.head, w.0.len());
     let there = |yes: bool, bit: u8| if yes { bit } else { 0 };
     let mut fields = Writer::new();
@@ -57,10 +56,10 @@ pub(super) fn put(w: &mut Writer, place: &mut Place, event: &Event) -> usize {
         | there(event.sealed.is_some(), SEALED)
         | there(event.wrapped.is_some(), WRAPPED_KEY));
     fields
-        .varint(head.lamport.wrapping_sub(place.lamport))
+        .zigzag(head.ahead().wrapping_sub(place.ahead) as i64)
         .raw(&head.subject)
         .varint(head.generation.into());
-    place.refs.put(&mut fields, head.at.seq, &head.replaces);
+    put_list(&mut fields, head.at, &head.replaces);
     let wrapped = head.wrapped.map_or(0, |_| WRAPPED);
     w.varint((fields.0.len() + wrapped + head.sealed.len as usize) as u64)
         .raw(&fields.0);
@@ -80,7 +79,7 @@ pub(super) fn put(w: &mut Writer, place: &mut Place, event: &Event) -> usize {
 ///
 /// # Errors
 /// [`Malformed`] for anything but what [`put`] writes; the reader is then anywhere.
-pub(super) fn get(r: &mut Reader<'_>, place: &mut Place) -> Result<Framed, Malformed> {
+pub(super) fn get(r: &mut Reader<'_>, place: &Place) -> Result<Framed, Malformed> {
     let start = r.remaining();
     let made = r.varint()?;
     if made > EVENT_MAX as u64 {
@@ -96,9 +95,10 @@ pub(super) fn get(r: &mut Reader<'_>, place: &mut Place) -> Result<Framed, Malfo
     if flags & !known != 0 {
         return Err(Malformed("an event has something of an unknown kind"));
     }
-    let lamport = r.varint()?.wrapping_add(place.lamport);
+    let ahead = place.ahead.wrapping_add_signed(r.zigzag()?);
+    let lamport = place.at.seq.wrapping_add(ahead);
     let (subject, generation) = (r.array()?, r.varint32()?);
-    let replaces = place.refs.get(r, place.at.seq, REPLACES_MAX)?;
+    let replaces = get_list(r, place.at, REPLACES_MAX)?;
     // Only what creates an entity replaces nothing of it.
     if kind == EventKind::Version && replaces.is_empty() {
         return Err(Malformed("a version that replaces nothing"));

@@ -25,7 +25,7 @@ pub use batch::{BatchRow, Unverified, Verified, VerifyError};
 pub use payload::{Body, Form, NodeState, Version};
 pub(crate) use place::{content_aad, gone_aad, key_aad, node_aad, setting_aad};
 pub use walk::Hole;
-pub(crate) use walk::{Found, Let, Walk, let_go};
+pub(crate) use walk::{Found, Left, Let, Walk, let_go};
 pub use writer::{BatchHeader, BatchWriter};
 
 use crate::codec::{Malformed, Writer};
@@ -126,6 +126,11 @@ pub struct Event {
 const REPLACES_MAX: usize = 1024;
 
 impl Head {
+    /// By how much its Lamport time is ahead of its sequence number, modulo 2⁶⁴.
+    pub(crate) fn ahead(&self) -> u64 {
+        self.lamport.wrapping_sub(self.at.seq)
+    }
+
     /// The bytes that are hashed. They are stored nowhere: what a batch says of its events, and
     /// where they stand in it, makes them anew.
     pub fn encode(&self) -> Vec<u8> {

@@ -35,8 +35,8 @@ pub(crate) struct Found {
 }
 
 /// The events of a batch, one by one. One that is damaged is an error, and those behind it
-/// follow, unless nobody can know where they begin: what they name by what came before, hashes above
-/// all, may then be another's.
+/// follow, unless nobody can know where they begin: the hash that they follow is then another's, and
+/// nothing else of them.
 pub(crate) struct Walk<'a> {
     header: BatchHeader,
     r: Reader<'a>,
@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
             return Err(Malformed("a batch has more than it can have had"));
         }
         let start = (self.len - self.r.remaining()) as u32;
-        let framed = frame::get(&mut self.r, &mut self.place)?;
+        let framed = frame::get(&mut self.r, &self.place)?;
         let Framed { event, before, len } = framed;
         let mut at = start + before as u32 + self.gone;
         if event.head.wrapped.is_some() {
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         }
         let hash = event.hash();
         self.is_full = event.head.at.seq == u64::MAX;
-        self.place.after(event.head.lamport, hash);
+        self.place.after(hash);
         Ok(Found {
             event,
             hash,
@@ -146,8 +146,7 @@ impl Iterator for Walk<'_> {
         if found.is_err() {
             self.r = here;
             frame::pass(&mut self.r);
-            self.place.refs.tear();
-            self.place.after(self.place.lamport, self.place.prev);
+            self.place.after(self.place.prev);
         }
         Some(found)
     }
@@ -174,30 +173,60 @@ impl Let {
     }
 }
 
-/// A batch without what `lets` says of each event, by where its sealed payload lay when the batch
-/// was made: the bytes that are left, and the holes in them.
+/// A batch after payloads were let go of.
+pub(crate) struct Left {
+    /// The bytes that are left.
+    pub(crate) bytes: Vec<u8>,
+    /// The holes in them.
+    pub(crate) holes: Vec<Hole>,
+    /// Its events came to its head before: it is as it was made, but for what was let go of. If not,
+    /// only what must surely go has gone.
+    pub(crate) is_whole: bool,
+}
+
+/// A batch of this head without what `lets` says of each event, by where its sealed payload lay when
+/// the batch was made; true: it must surely go.
+///
+/// Of a payload its hash is left behind, which the head is made of. So a bit that has rotted anywhere
+/// in the batch would become a part of what was signed, and nobody could tell any more what is whole:
+/// such a batch stays as it is, except that what must surely go goes all the same.
 ///
 /// # Errors
-/// [`Malformed`] if the batch is damaged anywhere: then nothing of it may be left out.
+/// [`Malformed`] if the batch is damaged: then nothing of it is left out.
 pub(crate) fn let_go(
     bytes: &[u8],
-    lets: &dyn Fn(u32) -> Option<Let>,
-) -> Result<(Vec<u8>, Vec<Hole>), Malformed> {
+    head: &[u8; 32],
+    lets: &dyn Fn(u32) -> Option<(Let, bool)>,
+) -> Result<Left, Malformed> {
     let mut walk = Walk::new(bytes)?;
     let mut w = BatchWriter::new(*walk.header());
-    for found in walk.by_ref() {
-        let mut found = found?;
-        match lets(found.sealed_at) {
+    let found = walk.by_ref().collect::<Result<Vec<Found>, _>>()?;
+    let is_whole = walk.head() == *head;
+    let mut surely_goes = false;
+    for Found {
+        mut event, sealed_at, ..
+    } in found
+    {
+        match lets(sealed_at).filter(|(_, surely)| is_whole || *surely) {
             None => {}
-            Some(Let::Sealed) => found.event.sealed = None,
-            Some(Let::All) => (found.event.sealed, found.event.wrapped) = (None, None),
+            Some((what, surely)) => {
+                surely_goes |= surely;
+                event.sealed = None;
+                event.wrapped.take_if(|_| what == Let::All);
+            }
         }
-        w.push(&found.event);
+        w.push(&event);
+    }
+    if !is_whole && !surely_goes {
+        return Err(Malformed("its events are not those that were signed"));
     }
     let mut walk = Walk::new(w.bytes())?;
     for found in walk.by_ref() {
         found?;
     }
-    let holes = walk.holes().to_vec();
-    Ok((w.bytes().to_vec(), holes))
+    Ok(Left {
+        holes: walk.holes().to_vec(),
+        bytes: w.bytes().to_vec(),
+        is_whole,
+    })
 }

@@ -8,7 +8,6 @@ use super::{Event, VERSION};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EventRef, SpaceId};
 use crate::keys::WRAPPED;
-use crate::record::Refs;
 
 /// How a batch begins: what all of its events have in common, and where the first one stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +20,8 @@ pub struct BatchHeader {
     pub first: u64,
     /// The hash of the head of the chain's event before it; zeros for the chain's first.
     pub prev: [u8; 32],
+    /// By how much the first event's Lamport time is ahead of its sequence number, modulo 2⁶⁴.
+    pub ahead: u64,
 }
 
 impl BatchHeader {
@@ -28,8 +29,16 @@ impl BatchHeader {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION).raw(&self.space.0).raw(&self.chain.0);
-        w.varint(self.first).raw(&self.prev);
+        w.varint(self.first).raw(&self.prev).varint(self.ahead);
         w.0
+    }
+
+    /// The same beginning with the Lamport times that these bytes of a batch say, at the place where it
+    /// says them; none if they say none.
+    pub(crate) fn timed_by(&self, bytes: &[u8]) -> Option<BatchHeader> {
+        let len = BatchHeader { ahead: 0, ..*self }.encode().len() - 1;
+        let ahead = Reader::new(bytes.get(len..)?).varint().ok()?;
+        Some(BatchHeader { ahead, ..*self })
     }
 
     pub(super) fn read(r: &mut Reader<'_>) -> Result<BatchHeader, Malformed> {
@@ -41,6 +50,7 @@ impl BatchHeader {
             chain: ChainId(r.array()?),
             first: r.varint()?,
             prev: r.array()?,
+            ahead: r.varint()?,
         };
         match header.first {
             0 => Err(Malformed("a batch contradicts itself")),
@@ -57,8 +67,7 @@ impl BatchHeader {
                 seq: self.first,
             },
             prev: self.prev,
-            lamport: 0,
-            refs: Refs::new(self.chain),
+            ahead: self.ahead,
         }
     }
 }
@@ -93,8 +102,8 @@ impl BatchWriter {
         );
         let hash = event.hash();
         let start = self.w.0.len();
-        let before = frame::put(&mut self.w, &mut self.place, event);
-        self.place.after(event.head.lamport, hash);
+        let before = frame::put(&mut self.w, &self.place, event);
+        self.place.after(hash);
         self.count += 1;
         (start + before + event.head.wrapped.map_or(0, |_| WRAPPED)) as u32
     }

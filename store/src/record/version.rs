@@ -3,7 +3,7 @@
 use super::VERSION;
 use super::chunk::{ManifestRef, get_manifest, put_manifest};
 use super::meta::{Kind, Time, get_near, get_short, put_near, put_short};
-use super::refs::Refs;
+use super::refs::{get_list, put_list};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{ChainId, EventRef};
 
@@ -127,7 +127,7 @@ impl VersionRecord {
         w.raw(&self.at.chain.0).varint(self.at.seq);
         w.varint(self.generation.into())
             .varint(self.lamport.wrapping_sub(self.at.seq));
-        Refs::new(self.at.chain).put(&mut w, self.at.seq, &self.parents);
+        put_list(&mut w, self.at, &self.parents);
         put_short(&mut w, self.recorded);
         put_near(&mut w, self.modified, self.recorded);
         w.varint(self.size).u16(self.perm);
@@ -172,7 +172,7 @@ impl VersionRecord {
             seq: r.varint()?,
         };
         let (generation, lamport) = (r.varint32()?, r.varint()?.wrapping_add(at.seq));
-        let parents = Refs::new(at.chain).get(&mut r, at.seq, PARENTS_MAX)?;
+        let parents = get_list(&mut r, at, PARENTS_MAX)?;
         let recorded = get_short(&mut r)?;
         let modified = get_near(&mut r, recorded)?;
         let (size, perm) = (r.varint()?, r.u16()?);

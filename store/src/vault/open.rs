@@ -47,6 +47,11 @@ pub enum OpenError {
     /// A later program wrote it.
     #[error("the vault was written by a newer version of Coffer; update this one to open it")]
     TooNew,
+    /// An earlier program wrote it, while formats were on trial.
+    #[error(
+        "the vault was made by an earlier trial version of Coffer, and this one cannot read it; open it with that version and export its files, then import them here"
+    )]
+    Trial,
     /// Its head cannot be read.
     #[error("the vault's header is damaged: {0}; restore a backup, or try `coffer check --salvage DIR`")]
     BadHeader(String),
@@ -212,6 +217,7 @@ impl Sealed {
             .ok_or_else(|| OpenError::BadHeader("it is missing".into()))?;
         let header = Header::decode(&bytes).map_err(|e| match e {
             HeaderError::UnknownVersion(_) | HeaderError::UnknownKdf(_) => OpenError::TooNew,
+            HeaderError::Earlier(_) => OpenError::Trial,
             e => OpenError::BadHeader(e.to_string()),
         })?;
         let instance = db

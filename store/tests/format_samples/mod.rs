@@ -336,6 +336,7 @@ pub fn header() -> BatchHeader {
         chain: at(1).chain,
         first: 1,
         prev: [0; 32],
+        ahead: 100,
     }
 }
 

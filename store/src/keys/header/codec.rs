@@ -21,7 +21,9 @@ use super::super::recovery::{PART, Part};
 use super::Header;
 
 const MAGIC: &[u8; 8] = b"cofferhd";
-const VERSION: u16 = 0;
+/// Which form all of a vault has. While formats are on trial each record has a version of its own as well, and
+/// that stays 0: this number alone tells one trial from the next.
+const VERSION: u16 = 1;
 const ARGON2ID: u8 = 1;
 
 const VAULT: u8 = 1;
@@ -42,6 +44,11 @@ pub enum HeaderError {
     /// They are of another version.
     #[error("this vault has format version {0}, which this program does not know; use a newer program")]
     UnknownVersion(u16),
+    /// They are of a version from before formats were settled.
+    #[error(
+        "this vault has trial format {0}, and this program reads {VERSION}: it was made by an earlier trial version of Coffer; open it with that one and export its files, then import them here"
+    )]
+    Earlier(u16),
     /// They name a key derivation that is not known here.
     #[error(
         "this vault's password goes through key derivation number {0}, which this program does not know; use a newer program"
@@ -97,6 +104,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Header, HeaderError> {
     let (version, rest) = rest.split_first_chunk().ok_or(HeaderError::NotAHeader)?;
     match u16::from_le_bytes(*version) {
         VERSION => {}
+        earlier if earlier < VERSION => return Err(HeaderError::Earlier(earlier)),
         other => return Err(HeaderError::UnknownVersion(other)),
     }
     let mut fields = Fields(rest);

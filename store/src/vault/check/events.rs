@@ -67,7 +67,7 @@ impl Vault {
             }),
             false => found
                 .chained()
-                .map(|events| events.first().map(|first| (events.len(), first.head.prev))),
+                .map(|events| events.first().map(|first| (events.len(), first.event.head.prev))),
         };
         let (count, after) = checked.map_err(|e| e.to_string())?.ok_or("it has no events")?;
         Ok((count as u64, after))

@@ -10,7 +10,7 @@ use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::event::{BatchRow, Body, Found, Version, let_go};
+use crate::event::{BatchRow, Body, Found, Left, Version, let_go};
 use crate::ids::EntityId;
 use crate::keys::ChunkId;
 use crate::record::{BodyRef, Kept, ManifestRef, kind};
@@ -79,7 +79,8 @@ impl Vault {
     }
 
     /// Leaves out of their batches all payloads that were let go of, but for those that a file's
-    /// bytes stand on; returns what is still owed. The committer is held.
+    /// bytes stand on; returns what is still owed. A batch that is damaged stays as it is, for `check` to count
+    /// and a backup to mend; only what is to be destroyed is left out of it. The committer is held.
     pub(in crate::vault) fn leave_out(&self, standing: &Stand) -> Result<Debts, StoreError> {
         let debts = self.debts()?;
         let (mut batch, mut moved) = (Batch::new(), 0u64);
@@ -95,11 +96,20 @@ impl Vault {
                 let row = BatchRow::decode(&row).map_err(StoreError::malformed(what()))?;
                 let mut bytes = vec![0; row.place.len as usize];
                 let read = self.core.packs.read(row.place, 0, &mut bytes);
-                let what_goes = |offset| lets.get(&offset).map(|(what, _)| *what);
+                let what_goes = |offset| lets.get(&offset).copied();
+                let left = read
+                    .ok()
+                    .and_then(|()| let_go(&bytes, &row.head, &what_goes).ok());
                 // What is damaged is found by `check`; it keeps nothing else from going.
-                let Some((left, holes)) = read.ok().and_then(|()| let_go(&bytes, &what_goes).ok()) else {
+                let Some(Left {
+                    bytes: left,
+                    holes,
+                    is_whole,
+                }) = left
+                else {
                     continue;
                 };
+                lets.retain(|_, (_, surely)| is_whole || *surely);
                 let surely = lets.values().any(|(_, surely)| *surely);
                 let known = debts.packs.get(&row.place.pack).copied().unwrap_or(false);
                 note_pack(&mut batch, row.place.pack, surely || known);

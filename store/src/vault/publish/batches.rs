@@ -20,13 +20,15 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// The batch `no`, of this vault, whose first event has this number and follows this head.
-    pub(super) fn new(vault: &Vault, no: u64, first: u64, prev: [u8; 32]) -> Growing {
+    /// The batch `no`, of this vault, whose first event has this number and Lamport time and follows
+    /// this head.
+    pub(super) fn new(vault: &Vault, no: u64, (first, lamport): (u64, u64), prev: [u8; 32]) -> Growing {
         let batch = BatchWriter::new(BatchHeader {
             space: vault.secrets.space,
             chain: vault.secrets.chain(),
             first,
             prev,
+            ahead: lamport.wrapping_sub(first),
         });
         Growing { no, batch }
     }
@@ -74,8 +76,12 @@ impl Publishing<'_> {
         let full = |b: &Growing| b.batch.bytes().len() + event.head.sealed.len as usize > BATCH_MAX;
         if self.batches.last().is_none_or(full) {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
-            self.batches
-                .push(Growing::new(self.vault, no, self.seq, self.head));
+            self.batches.push(Growing::new(
+                self.vault,
+                no,
+                (self.seq, self.lamport),
+                event.head.prev,
+            ));
         }
         self.told.count += 1;
         let grown = self

@@ -58,7 +58,7 @@ impl<'a> Publishing<'a> {
             batches: vec![Growing::new(
                 vault,
                 counters.next_batch,
-                counters.seq + 1,
+                (counters.seq + 1, counters.lamport + 1),
                 counters.head,
             )],
             told: ToldNow {

@@ -2,8 +2,8 @@
 //! its events were in a pack, and the one that told anew, under the same numbers.
 //!
 //! Guarantees: of batches that follow the same event, the one that was written last counts, if
-//! all of it is there; those before it do not, nor what goes on from them. It trusts hashes
-//! alone, as the packs hold no signatures: whoever writes to them can make things be left out,
+//! all of it is there or another goes on from it, as from none that failed; those before it do not, nor what goes
+//! on from them. It trusts hashes alone, as the packs hold no signatures: whoever writes to them can make things be left out,
 //! as by deleting them, and never make anything be believed.
 
 use std::collections::{HashMap, HashSet};
@@ -41,7 +41,10 @@ impl Forks {
     /// The last events of those that do not count.
     pub(super) fn given_up(&self) -> HashSet<Hash> {
         let mut last = HashMap::new();
-        for (i, link) in self.0.iter().enumerate().filter(|(_, link)| link.whole) {
+        let goes_on: HashSet<_> = self.0.iter().map(|link| link.after).collect();
+        // One that is damaged, and that nothing goes on from, may itself be what failed.
+        let counts = |link: &Link| link.whole || goes_on.contains(&(link.after.0, link.head));
+        for (i, link) in self.0.iter().enumerate().filter(|(_, link)| counts(link)) {
             last.insert(link.after, (i, link.head));
         }
         let replaced = |i: usize, link: &Link| {
@@ -61,5 +64,61 @@ impl Forks {
             }
             given_up.extend(more);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Forks;
+    use crate::event::{BatchHeader, BatchWriter, Digest, Event, EventKind, EventRef, Head};
+    use crate::ids::{ChainId, SpaceId};
+
+    /// A batch of one event, about this, that follows another.
+    fn batch(first: u64, prev: [u8; 32], subject: u8) -> ([u8; 32], Vec<u8>) {
+        let (space, chain) = (SpaceId([1; 16]), ChainId([2; 16]));
+        let mut batch = BatchWriter::new(BatchHeader {
+            space,
+            chain,
+            first,
+            prev,
+            ahead: 0,
+        });
+        let sealed = vec![0; 40];
+        let head = Head {
+            kind: EventKind::Node,
+            space,
+            at: EventRef { chain, seq: first },
+            lamport: first,
+            prev,
+            subject: [subject; 16],
+            generation: 1,
+            replaces: Vec::new(),
+            sealed: Digest::of(&sealed),
+            wrapped: None,
+        };
+        batch.push(&Event {
+            head,
+            wrapped: None,
+            sealed: Some(sealed),
+        });
+        (batch.head(), batch.bytes().to_vec())
+    }
+
+    /// Guards what counts after a commit that failed: the one after it, if it is whole, or if it is damaged and
+    /// another goes on from it. One that is damaged and the last may be of a second failure: then both are read.
+    #[test]
+    fn a_failed_commit_yields_to_the_one_after_it() {
+        let given_up = |batches: &[&([u8; 32], Vec<u8>)]| {
+            let mut forks = Forks::default();
+            batches.iter().for_each(|(head, bytes)| forks.note(*head, bytes));
+            forks.given_up()
+        };
+        let (failed, told) = (batch(1, [0; 32], 3), batch(1, [0; 32], 4));
+        let next = batch(2, told.0, 5);
+        let mut rotten = told.clone();
+        *rotten.1.last_mut().unwrap() ^= 1;
+        assert_eq!(given_up(&[&failed, &told]), [failed.0].into());
+        assert_eq!(given_up(&[&failed, &rotten, &next]), [failed.0].into());
+        assert_eq!(given_up(&[&failed, &rotten]), [].into());
     }
 }

@@ -6,18 +6,18 @@
 //! those, if its events then come to the hash that its record has.
 //!
 //! Guarantees: what is found is a place under which every event of the batch hashes to what it was. It
-//! guesses nothing.
+//! guesses nothing: what a damaged batch says of where it ends is only tried.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::event::{BatchHeader, Found, Walk};
 use crate::ids::{ChainId, SpaceId};
 
 type Hash = [u8; 32];
 
-/// The ends of all batches that are whole.
+/// The ends of all batches.
 pub(super) struct Gaps {
-    /// How a batch would begin that goes on from one of them.
+    /// How a batch would begin that goes on from one of them, unless an event of another chain came between.
     next: Vec<BatchHeader>,
     /// What the batches that are there go on from.
     taken: HashSet<(ChainId, Hash)>,
@@ -31,6 +31,7 @@ impl Gaps {
             chain: *chain,
             first: 1,
             prev: [0; 32],
+            ahead: 0,
         };
         Gaps {
             next: chains.iter().map(begin).collect(),
@@ -38,18 +39,37 @@ impl Gaps {
         }
     }
 
-    /// Reads a batch whose last event has this hash, if all of it is whole.
+    /// Reads a batch whose last event has this hash, if all of it is whole. If not, it still ends
+    /// somewhere, where another may go on.
     pub(super) fn read(&mut self, head: &Hash, bytes: &[u8]) -> Option<Vec<Found>> {
-        self.events(Walk::new(bytes).ok()?, head)
+        let found = self.events(Walk::new(bytes).ok()?, head);
+        if found.is_none() {
+            let mut walk = Walk::new(bytes).ok()?;
+            let header = *walk.header();
+            let count = walk.by_ref().count() as u64;
+            self.ends(header, header.first.checked_add(count), head);
+        }
+        found
     }
 
     /// The same, of a batch of which the beginning is damaged.
     pub(super) fn read_on(&mut self, head: &Hash, bytes: &[u8]) -> Option<Vec<Found>> {
         let is_free = |next: &&BatchHeader| !self.taken.contains(&(next.chain, next.prev));
         let free: Vec<BatchHeader> = self.next.iter().filter(is_free).copied().collect();
-        let mut walks = free
-            .into_iter()
-            .filter_map(|next| Walk::beginning(next, bytes).ok());
+        // Its Lamport time is the one that it says, or goes on from where a chain ends: a new one goes on from
+        // the one before.
+        let times: BTreeSet<u64> = free
+            .iter()
+            .map(|next| next.first.wrapping_add(next.ahead))
+            .collect();
+        let headers = free.iter().flat_map(|next| {
+            let going_on = times.iter().map(|time| BatchHeader {
+                ahead: time.wrapping_sub(next.first),
+                ..*next
+            });
+            next.timed_by(bytes).into_iter().chain(going_on)
+        });
+        let mut walks = headers.filter_map(|header| Walk::beginning(header, bytes).ok());
         walks.find_map(|walk| self.events(walk, head))
     }
 
@@ -58,12 +78,22 @@ impl Gaps {
         let last = found.last().filter(|last| last.hash == *head)?;
         let header = *walk.header();
         self.taken.insert((header.chain, header.prev));
-        self.next
-            .extend(last.event.head.at.seq.checked_add(1).map(|first| BatchHeader {
-                first,
-                prev: *head,
-                ..header
-            }));
+        let ahead = last.event.head.ahead();
+        self.ends(
+            BatchHeader { ahead, ..header },
+            last.event.head.at.seq.checked_add(1),
+            head,
+        );
         Some(found)
+    }
+
+    /// Notes where the batch that began so ends: before this number, with this hash.
+    fn ends(&mut self, header: BatchHeader, next: Option<u64>, head: &Hash) {
+        let next = next.map(|first| BatchHeader {
+            first,
+            prev: *head,
+            ..header
+        });
+        self.next.extend(next);
     }
 }

@@ -137,7 +137,10 @@ pub fn salvage_by(
     let secrets = match &vault {
         Some(vault) => &vault.secrets,
         None => {
-            let file = KeyFile::read(&disk).ok_or(SalvageError::NoKeys)?;
+            let file = KeyFile::read(&disk).ok_or_else(|| match KeyFile::is_earlier(&disk) {
+                true => SalvageError::Open(OpenError::Trial),
+                false => SalvageError::NoKeys,
+            })?;
             let master = opener.master(&file.header)?;
             opened = file.open(&master).ok_or(SalvageError::NoKeys)?.1;
             &opened
@@ -173,7 +176,9 @@ fn unlock(
             sealed
         }
         // Salvaging what is being written, or by another format, would bring what never was.
-        Err(e @ (OpenError::Held(_) | OpenError::TooNew)) => return Err(SalvageError::Open(e)),
+        Err(e @ (OpenError::Held(_) | OpenError::TooNew | OpenError::Trial)) => {
+            return Err(SalvageError::Open(e));
+        }
         Err(e) => {
             without_database(&e, out);
             return Ok(None);

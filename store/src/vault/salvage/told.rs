@@ -6,7 +6,7 @@
 //! Lamport time between chains, and events of a commit that failed are not told (`forks`). The
 //! batches' signatures stand in the database and are not asked for. What is damaged is counted, never passed over in silence.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -73,8 +73,17 @@ pub(super) struct Versions {
 struct NodeTold {
     lamport: u64,
     at: EventRef,
+    batch: Place,
     /// `None`: it is gone.
     state: Option<NodeState>,
+}
+
+/// The event that brought a key, its generation, and the key as it came.
+pub(super) type Wrapped = (EventRef, u32, [u8; WRAPPED]);
+
+/// Whether the second batch was written after the first.
+fn is_behind(one: Place, other: Place) -> bool {
+    (one.pack, one.offset) < (other.pack, other.offset)
 }
 
 /// What the packs' events tell.
@@ -84,7 +93,7 @@ pub(super) struct Told {
     tree_key: Key,
     pub(super) wrap_key: Key,
     /// Each entity's key, wrapped under the epoch of this generation.
-    pub(super) keys: HashMap<EntityId, (EventRef, u32, [u8; WRAPPED])>,
+    pub(super) keys: HashMap<EntityId, Wrapped>,
     pub(super) versions: HashMap<EntityId, Versions>,
     nodes: HashMap<NodeId, NodeTold>,
     /// What each node ever named.
@@ -160,7 +169,7 @@ impl Told {
         // Read once more, now that it is known which count: all of them together may be large.
         let given_up = forks.given_up();
         let mut gaps = Gaps::new(secrets.space, &secrets.chains);
-        let mut damaged = Vec::new();
+        let (mut damaged, mut whole) = (Vec::new(), HashSet::new());
         for (head, place) in batches.into_iter().filter(|(head, _)| !given_up.contains(head)) {
             let mut bytes = vec![0; place.len as usize];
             if told.packs.read(place, 0, &mut bytes).is_err() {
@@ -168,25 +177,50 @@ impl Told {
             }
             match gaps.read(&head, &bytes) {
                 Some(found) => {
+                    whole.insert(head);
                     let bad = told.note_all(found, place, true);
                     told.say_damaged(place, bad);
                 }
                 None => damaged.push((head, place)),
             }
         }
+        // One whose beginning is damaged may be what another goes on from.
+        loop {
+            let before = damaged.len();
+            damaged.retain(|(head, place)| {
+                let Some(found) = told.bytes(*place).and_then(|bytes| gaps.read_on(head, &bytes)) else {
+                    return true;
+                };
+                let bad = told.note_all(found, *place, true);
+                told.say_damaged(*place, bad.max(1));
+                whole.insert(*head);
+                false
+            });
+            if damaged.len() == before {
+                break;
+            }
+        }
         // Now that all is known that hashes vouch for: keys above all.
         for (head, place) in damaged {
-            let mut bytes = vec![0; place.len as usize];
-            if told.packs.read(place, 0, &mut bytes).is_err() {
-                continue; // it was read before: it is said where it is missed
+            // Another copy of it told all.
+            if whole.contains(&head) {
+                told.say_damaged(place, 1);
+                continue;
             }
-            let bad = match gaps.read_on(&head, &bytes) {
-                Some(found) => told.note_all(found, place, true),
-                None => told.read_damaged(place, &bytes),
-            };
-            told.say_damaged(place, bad.max(1));
+            // One that was read before is said where it is missed.
+            if let Some(bytes) = told.bytes(place) {
+                let bad = told.read_damaged(place, &bytes);
+                told.say_damaged(place, bad.max(1));
+            }
         }
         Ok(told)
+    }
+
+    /// The bytes of a record of a pack, if it can be read.
+    fn bytes(&self, place: Place) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; place.len as usize];
+        self.packs.read(place, 0, &mut bytes).ok()?;
+        Some(bytes)
     }
 
     fn say_damaged(&mut self, place: Place, bad: u64) {
@@ -224,10 +258,13 @@ impl Told {
         match event.kind {
             EventKind::Create | EventKind::Version => {
                 let entity = EntityId(event.subject);
-                if let Some(wrapped) = wrapped
-                    && (vouched || !self.keys.contains_key(&entity))
-                {
-                    self.keys.insert(entity, (at, event.generation, wrapped));
+                if let Some(wrapped) = wrapped {
+                    let key = (at, event.generation, wrapped);
+                    let is_new =
+                        || !self.keys.contains_key(&entity) && self.unwrapped(&entity, &key).is_some();
+                    if vouched || is_new() {
+                        self.keys.insert(entity, key);
+                    }
                 }
                 let len = sealed.as_ref().map_or(0, |sealed| sealed.len() as u32);
                 let newest = Newest {
@@ -248,8 +285,12 @@ impl Told {
                 };
                 let sure = vouched || opens().map(zeroize::Zeroizing::new).is_some();
                 let versions = self.versions.entry(entity).or_default();
-                // Another copy of it is whole.
-                if !vouched && versions.past.iter().any(|(known, _)| known.at == at) {
+                // Told twice: by a commit that failed, and anew by the one after it.
+                let mut told = versions.past.iter_mut();
+                if !vouched && let Some(known) = told.find(|(known, _)| known.at == at) {
+                    if sure && is_behind(known.0.batch, batch) {
+                        *known = (newest, event.replaces);
+                    }
                     return sure;
                 }
                 let is_newer = |known: Newest| is_newer((known.lamport, known.at), (event.lamport, at));
@@ -278,10 +319,21 @@ impl Told {
                 if let Some(entity) = state.as_ref().and_then(|state| state.entity) {
                     self.entity_of.insert(node, entity);
                 }
-                let known = self.nodes.get(&node).map(|known| (known.lamport, known.at));
-                if known.is_none_or(|known| is_newer(known, (event.lamport, at))) {
+                let replaces = |known: &NodeTold| match known.at == at {
+                    true => is_behind(known.batch, batch),
+                    false => is_newer((known.lamport, known.at), (event.lamport, at)),
+                };
+                if self.nodes.get(&node).is_none_or(replaces) {
                     let lamport = event.lamport;
-                    self.nodes.insert(node, NodeTold { lamport, at, state });
+                    self.nodes.insert(
+                        node,
+                        NodeTold {
+                            lamport,
+                            at,
+                            batch,
+                            state,
+                        },
+                    );
                 }
                 true
             }
@@ -295,7 +347,10 @@ impl Told {
 
     /// An entity's key, as an event brought it.
     pub(super) fn key(&self, entity: &EntityId) -> Option<Key> {
-        let (at, generation, wrapped) = self.keys.get(entity)?;
+        self.unwrapped(entity, self.keys.get(entity)?)
+    }
+
+    fn unwrapped(&self, entity: &EntityId, (at, generation, wrapped): &Wrapped) -> Option<Key> {
         let bytes = open(&self.wrap_key, &key_aad(entity, *at, *generation), wrapped).ok()?;
         let mut bytes: [u8; 32] = bytes.try_into().ok()?;
         Some(Key::take(&mut bytes))

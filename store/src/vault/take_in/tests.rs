@@ -75,6 +75,7 @@ impl Bed {
             chain: self.chain,
             first: self.last.0 + 1,
             prev: self.last.1,
+            ahead: says[0].1.wrapping_sub(self.last.0 + 1),
         });
         for (n, (replaces, lamport, plain)) in says.iter().enumerate() {
             let at = self.next(1 + n as u64);

@@ -6,7 +6,7 @@ use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Db, DbError, Table};
-use crate::event::{BatchRow, EventRef, Found, Walk};
+use crate::event::{BatchRow, EventRef, Found, Unverified, VerifyError};
 use crate::ids::{ChainId, EntityId};
 use crate::vault::commit::Scope;
 use crate::vault::{Problem, Vault};
@@ -117,15 +117,19 @@ impl Vault {
         let row = BatchRow::decode(&row).map_err(StoreError::malformed(what))?;
         let mut bytes = vec![0; row.place.len as usize];
         self.core.packs.read(row.place, 0, &mut bytes)?;
-        let mut coming = Vec::new();
-        for found in Walk::new(&bytes).map_err(StoreError::malformed(what))? {
-            let found = found.map_err(StoreError::malformed(what))?;
-            if which.iter().any(|(_, at)| *at == found.event.head.at) {
-                let batch = Some(batch);
-                coming.push(Coming { batch, found });
-            }
-        }
-        Ok(coming)
+        // What has rotted on this disk was told otherwise: it would be set aside for what it never said.
+        let stored = Unverified {
+            row: &row,
+            bytes: &bytes,
+        };
+        let all = stored.chained().map_err(|e| match e {
+            VerifyError::Malformed(why) => StoreError::malformed(what)(why),
+            _ => StoreError::Tampered { what: what.into() },
+        })?;
+        let is_one = |found: &Found| which.iter().any(|(_, at)| *at == found.event.head.at);
+        let batch = Some(batch);
+        let coming = all.into_iter().filter(is_one);
+        Ok(coming.map(|found| Coming { batch, found }).collect())
     }
 
     /// Whether a setting of text names has come whose effect on files may not have been stored: once more,
