@@ -7,7 +7,7 @@
 //! that of all that the vault said until then, and takes the file for one that the kernel is not to be believed of.
 //! The threads end with the vault, which they do not keep. It decides nothing about what a file shows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
@@ -139,6 +139,15 @@ impl Heard {
             let mut nameless = untold.files();
             let names = vault.names_of(&nameless);
             drop(vault);
+            // Several names of one file: all their folders before it is told by one of them.
+            let mut first: HashMap<Ino, Ino> = HashMap::new();
+            for (ino, folder, _) in names.iter().filter(|(ino, ..)| untold.merged.contains(ino)) {
+                let other = *first.entry(*ino).or_insert(*folder);
+                if other != *folder {
+                    self.announcer.pass(other);
+                    self.announcer.pass(*folder);
+                }
+            }
             for (ino, folder, name) in names {
                 nameless.remove(&ino);
                 let at = Place::new(folder, name);
@@ -149,7 +158,7 @@ impl Heard {
                     });
             }
             for ino in nameless {
-                self.announcer.announce_nameless(ino);
+                self.announcer.announce_marked_nameless(ino);
             }
         }
     }

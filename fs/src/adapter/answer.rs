@@ -15,7 +15,7 @@ use fuser::{
 };
 
 use super::ServeOptions;
-use super::ahead::Waiting;
+use super::ahead::{Known, Waiting};
 use super::announce::{HANDLE, Reads, Stage};
 use super::convert::{attributes, errno, name};
 use super::handshake::Agreed;
@@ -27,6 +27,8 @@ use crate::types::{Access, Attr, Errno, FileSystem, Handle, Ino, Kind, OpenMode,
 pub(super) const GENERATION: Generation = Generation(0);
 /// How the helper opens: nothing of it shows in the page cache.
 const SHOWN: FopenFlags = FopenFlags::FOPEN_KEEP_CACHE.union(FopenFlags::FOPEN_NOFLUSH);
+/// How often attributes are taken again because a file came to show other bytes meanwhile.
+const ROUNDS: usize = 3;
 /// Set-user-id and set-group-id.
 const SET_ID: u16 = 0o6000;
 
@@ -81,23 +83,67 @@ impl<F: FileSystem> Adapter<F> {
         }
     }
 
-    pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>) {
+    /// Names a file to the kernel, which asked at that moment.
+    pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>, moment: u64) {
         match made {
             Ok(attr) => {
-                let ttl = self.ttl(attr.ino);
-                self.once_told(&[attr.ino], move || {
-                    reply.entry(&ttl, &attributes(&attr), GENERATION)
+                let name_ttl = self.ttl(attr.ino);
+                self.with_attributes((attr, moment), Known::Perhaps, move |attr, ttl| {
+                    reply.entry_with_ttls(&ttl, &name_ttl, &attributes(&attr), GENERATION)
                 });
             }
             Err(error) => reply.error(errno(error)),
         }
     }
 
-    /// Gives an answer that lets the kernel use these files, or says how long they are, now that the file system
+    /// Before the file system is asked for attributes: see [`Adapter::with_attributes`].
+    pub(super) fn moment(&self) -> u64 {
+        self.waiting.ahead.moment()
+    }
+
+    /// Gives an answer that lets the kernel use these files, now that the file system
     /// was asked: if the kernel is still to be told of other bytes of one, after it has forgotten the file.
+    pub(super) fn once_told(&self, files: &[Ino], known: Known, answer: impl FnOnce() + Send + 'static) {
+        self.waiting.answer(files, known, answer);
+    }
+
+    /// The same for an answer that says how long a file is, and how long the kernel may believe it. The attributes
+    /// were taken after the moment; where a file was marked since, they are taken again.
     /// The pages go with the size: old pages under a new size show zeros behind their end.
-    pub(super) fn once_told(&self, files: &[Ino], answer: impl FnOnce() + Send + 'static) {
-        self.waiting.answer(files, answer);
+    pub(super) fn with_attributes(
+        &self,
+        (mut attr, mut moment): (Attr, u64),
+        known: Known,
+        answer: impl FnOnce(Attr, Duration) + Send + 'static,
+    ) {
+        let (ino, ttl) = (attr.ino, self.ttl(attr.ino));
+        for _ in 0..ROUNDS {
+            let (now, is_ahead) = self.waiting.ahead.look(ino);
+            if is_ahead {
+                let (fs, ahead) = (self.fs.clone(), self.waiting.ahead.clone());
+                return self.waiting.later(ino, move |notifier| {
+                    for _ in 0..ROUNDS {
+                        ahead.forget(ino, known, notifier);
+                        let moment = ahead.moment();
+                        let Ok(fresh) = fs.getattr(ino) else { break };
+                        attr = fresh;
+                        if ahead.look(ino).0 == moment {
+                            return answer(attr, ttl);
+                        }
+                    }
+                    answer(attr, Duration::ZERO);
+                });
+            }
+            // It is not ahead, but may have been, until somebody had the kernel forget it.
+            if now == moment {
+                return answer(attr, ttl);
+            }
+            moment = now;
+            // It is held or open, so it is not gone; if it is damaged, that is for who reads it.
+            let Ok(fresh) = self.fs.getattr(ino) else { break };
+            attr = fresh;
+        }
+        answer(attr, Duration::ZERO);
     }
 
     /// Whether it is the announcing helper that asks.

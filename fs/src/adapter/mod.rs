@@ -88,7 +88,7 @@ impl Default for ServeOptions {
 pub struct Session {
     serving: JoinHandle<io::Result<()>>,
     invalidating: JoinHandle<()>,
-    forgetting: JoinHandle<()>,
+    forgetting: Vec<JoinHandle<()>>,
     announcer: Announcer,
     panics: Arc<AtomicU64>,
     /// Nothing is ever sent: it is cut off when the service ends.
@@ -114,7 +114,9 @@ impl Session {
         let died = |_| io::Error::other("a thread that serves the mount died");
         let served = self.serving.join().map_err(died)?;
         self.invalidating.join().map_err(died)?;
-        self.forgetting.join().map_err(died)?;
+        for forgetting in self.forgetting {
+            forgetting.join().map_err(died)?;
+        }
         served
     }
 
@@ -155,7 +157,7 @@ pub fn serve<F: FileSystem>(
     config.clone_fd = options.clone_fd;
     let (stage, reads) = (Arc::new(Stage::default()), Arc::new(Reads::new()));
     let ahead = Arc::new(Ahead::default());
-    let (waiting, forgetter) = Waiting::new(ahead.clone());
+    let (waiting, forgetters) = Waiting::new(ahead.clone(), &panics);
     let (announcer, queue) = Announcer::new(fs.clone(), stage.clone(), reads.clone(), ahead);
     let adapter = Adapter::new(
         fs,
@@ -169,10 +171,12 @@ pub fn serve<F: FileSystem>(
     let invalidating = thread::Builder::new()
         .name("fuse-invalidate".into())
         .spawn(move || backlog.work(&notifier))?;
-    let notifier = session.notifier();
-    let forgetting = thread::Builder::new()
-        .name("fuse-forget".into())
-        .spawn(move || forgetter.work(&notifier))?;
+    let forgetting = forgetters.into_iter().map(|forgetter| {
+        let notifier = session.notifier();
+        let forgetting = thread::Builder::new().name("fuse-forget".into());
+        forgetting.spawn(move || forgetter.work(&notifier))
+    });
+    let forgetting = forgetting.collect::<io::Result<Vec<_>>>()?;
     let notifier = session.notifier();
     thread::Builder::new()
         .name("fuse-announce".into())

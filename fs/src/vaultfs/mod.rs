@@ -310,7 +310,11 @@ impl FileSystem for CofferFs {
             }
             let opened = self.open(who, ino, OpenMode { truncate, ..mode });
             let handle = opened.inspect_err(|_| self.vault.let_go(ino, 1))?;
-            let attr = if truncate { self.attr(ino)? } else { attr };
+            // After opening: it may have come to show other bytes since.
+            let attr = self.attr(ino).inspect_err(|_| {
+                self.release(ino, handle);
+                self.vault.let_go(ino, 1);
+            })?;
             return Ok((attr, handle));
         }
     }

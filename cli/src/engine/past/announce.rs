@@ -18,6 +18,13 @@ impl Announce<'_> {
         self.tell(Change::Content { at, ino });
     }
 
+    /// A file that has no name any more has other bytes; somebody may have it open.
+    pub(super) fn nameless(&self, ino: u64) {
+        if let Some(mount) = self.0 {
+            mount.announcer().announce_nameless(ino);
+        }
+    }
+
     /// Something came to be where nothing was.
     pub(super) fn made(&self, folder: u64, name: &[u8], ino: u64) {
         let at = Place::new(folder, name);

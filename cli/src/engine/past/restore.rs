@@ -1,7 +1,6 @@
 //! A version brought back: in its file's place, or under another name.
 
 use super::super::Mount;
-use super::super::transfer::parts;
 use super::announce::Announce;
 use super::find::{Found, Target, find, stamp};
 use super::places::{place, taken};
@@ -11,9 +10,10 @@ use crate::answers::history::Restored;
 use crate::failure::Failure;
 use crate::wire::WirePath;
 use crate::wire::history::Named;
-use coffer_fs::types::{Kind, ROOT};
+use coffer_fs::types::Kind;
 use coffer_store::record::Meta;
 use coffer_store::vault::{Subject, Vault, VersionInfo};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Bytes that are copied at a time.
@@ -123,8 +123,14 @@ fn in_place(
         libc::EBUSY => unsaved(target),
         _ => lost(error),
     })?;
-    let (folder, name) = lies(store, &target.path)?;
-    announce.content(folder, &name, ino);
+    // Wherever it lies by now: who has it must hear of it, though it was renamed or removed meanwhile.
+    let names = store.names_of(&HashSet::from([ino]));
+    if names.is_empty() {
+        announce.nameless(ino);
+    }
+    for (ino, folder, name) in names {
+        announce.content(folder, &name, ino);
+    }
     // All that it was is a version, or it would have been refused.
     restored.before = match merged {
         // It was none by itself, and became one.
@@ -134,19 +140,6 @@ fn in_place(
         false => present.map(|place| versions[place].number),
     };
     Ok(restored)
-}
-
-/// The folder and the name of a path that is there.
-fn lies(store: &Vault, path: &Path) -> Result<(u64, Vec<u8>), Failure> {
-    let parts = parts(path)?;
-    let Some((name, above)) = parts.split_last() else {
-        return Err(Failure::failed("The vault's root is no file."));
-    };
-    let mut folder = ROOT;
-    for part in above {
-        folder = store.lookup(folder, part)?;
-    }
-    Ok((folder, name.clone()))
 }
 
 /// A file of its own, with a version's bytes.

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use fuser::{INodeNo, Notifier};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Known};
 use crate::types::{FileSystem, Ino, Kind};
 pub use change::{Change, Place};
 pub use helper::repeat_announcements;
@@ -51,11 +51,15 @@ const QUEUE: usize = 16 << 10;
 const STEP: usize = 1024;
 /// How long an idle helper is kept.
 const IDLE: Duration = Duration::from_secs(30);
+/// A name that nobody has. To have it forgotten is to wait for who looks into the folder.
+const NOBODY: &str = ".coffer-nobody";
 
 enum Job {
     Changed(Change),
     /// A file that has no name, and other bytes.
     Nameless(Ino),
+    /// Wait for everybody who is looking into this folder.
+    Pass(Ino),
     /// Tell when all before it is done.
     Settle(Sender<()>),
     /// From now on a helper repeats what is announced.
@@ -125,7 +129,7 @@ impl Announcer {
 
     /// This file shows other bytes. Whoever opens it from now on is answered after the kernel has forgotten
     /// what it keeps of it. It is to be announced after that by [`Announcer::announce_marked`] or, if it has no
-    /// name, by [`Announcer::announce_nameless`].
+    /// name, by [`Announcer::announce_marked_nameless`].
     pub(crate) fn mark(&self, ino: Ino) {
         self.ahead.mark(ino);
     }
@@ -152,8 +156,23 @@ impl Announcer {
         }
     }
 
-    /// A file that was marked has no name any more: nobody can watch it, but it may be open.
-    pub(crate) fn announce_nameless(&self, ino: Ino) {
+    /// A file that was marked has a name in this folder, too: to be called before the file is announced by its
+    /// other names, since an answer that was given from here may bring it to the kernel.
+    pub(crate) fn pass(&self, folder: Ino) {
+        if (self.held)(folder) {
+            let _ = self.jobs.send(Job::Pass(folder));
+        }
+    }
+
+    /// As [`Announcer::announce`], of a file that shows other bytes and has no name any more: nobody can
+    /// watch it, but it may be open.
+    pub fn announce_nameless(&self, ino: Ino) {
+        self.mark(ino);
+        self.announce_marked_nameless(ino);
+    }
+
+    /// As [`Announcer::announce_nameless`], of a file that was marked when it came to show other bytes.
+    pub(crate) fn announce_marked_nameless(&self, ino: Ino) {
         let _ = self.jobs.send(Job::Nameless(ino));
     }
 
@@ -204,7 +223,8 @@ impl<F: FileSystem> Queue<F> {
                         self.tell(notifier, &change);
                         folders.extend(change.folders());
                     }
-                    Job::Nameless(ino) => self.ahead.forget(ino, notifier),
+                    Job::Nameless(ino) => self.ahead.forget(ino, Known::Surely, notifier),
+                    Job::Pass(folder) => pass(folder, notifier),
                     Job::Settle(done) => waiting.push(done),
                     Job::Repeat(start, point) => self.replay.begin(start, point),
                     Job::End => ended = true,
@@ -246,11 +266,12 @@ impl<F: FileSystem> Queue<F> {
             _ => None,
         };
         match content {
-            // Not once more for a file's second name, nor if somebody opened it in between: what was
+            // First everybody who was told of it before it was marked, and brings it to the kernel only now. Not once more for a file's second name, nor if somebody opened it in between: what was
             // kept since then is what it shows.
             Some(ino) if self.ahead.marked(ino).is_some() => {
+                change.folders().for_each(|folder| pass(folder, notifier));
                 self.reads.wait(ino);
-                self.ahead.forget(ino, notifier);
+                self.ahead.forget(ino, Known::Surely, notifier);
             }
             Some(_) => {}
             None => attributes(),
@@ -273,4 +294,12 @@ impl<F: FileSystem> Queue<F> {
             attributes();
         }
     }
+}
+
+/// Waits for every look-up, listing and new name that is under way in a folder. Those are answered without
+/// waiting for the thread that this runs on.
+fn pass(folder: Ino, notifier: &Notifier) {
+    // It takes the folder's lock before it looks for the name; ENOENT: nobody has it, as meant, or the kernel
+    // does not hold the folder.
+    let _ = notifier.inval_entry(INodeNo(folder), OsStr::new(NOBODY));
 }

@@ -1,6 +1,7 @@
 //! Requests on attributes: of the system and of users.
 //!
-//! Guarantees that no size is told while the kernel has pages of other bytes (see [`super::super::ahead`]).
+//! Guarantees that no size is told while the kernel has pages of other bytes (see [`super::super::ahead`]), nor kept
+//! by it where it would keep an old one.
 //! Never passes on attributes but `user.*`.
 
 use std::ffi::OsStr;
@@ -8,22 +9,25 @@ use std::time::Duration;
 
 use fuser::{AccessFlags, FileHandle, INodeNo, ReplyAttr, ReplyEmpty, ReplyXattr, Request};
 
+use super::super::ahead::Known;
 use super::super::announce::{is_played, played};
 use super::super::answer::{Adapter, empty, sized, xattr};
 use super::super::convert::{self, attributes, caller, errno};
-use crate::types::{FileSystem, Kind, SetAttr};
+use crate::types::{Attr, FileSystem, Kind, SetAttr};
 
 impl<F: FileSystem> Adapter<F> {
     pub(super) fn do_getattr(&self, ino: INodeNo, reply: ReplyAttr) {
         if is_played(ino.0) {
             return reply.attr(&Duration::ZERO, &attributes(&played(ino.0, Kind::Folder)));
         }
-        self.guard(|| match self.fs.getattr(ino.0) {
-            Ok(attr) => {
-                let ttl = self.ttl(ino.0);
-                self.once_told(&[ino.0], move || reply.attr(&ttl, &attributes(&attr)));
+        self.guard(|| {
+            let moment = self.moment();
+            match self.fs.getattr(ino.0) {
+                Ok(attr) => self.with_attributes((attr, moment), Known::Surely, move |attr, ttl| {
+                    reply.attr(&ttl, &attributes(&attr));
+                }),
+                Err(error) => reply.error(errno(error)),
             }
-            Err(error) => reply.error(errno(error)),
         });
     }
 
@@ -42,18 +46,24 @@ impl<F: FileSystem> Adapter<F> {
                     Err(error) => reply.error(errno(error)),
                 };
             }
+            let moment = self.moment();
             match self
                 .fs
                 .setattr(caller(request), ino.0, handle.map(|handle| handle.0), set)
             {
                 Ok(attr) => {
-                    let ttl = self.options.ttl;
-                    let answer = move || reply.attr(&ttl, &attributes(&attr));
+                    // The kernel takes this size though it may have been told to forget it meanwhile: it is to ask
+                    // again before it believes it.
+                    let ttl = match attr.kind {
+                        Kind::File => Duration::ZERO,
+                        _ => self.options.ttl,
+                    };
+                    let answer = move |attr: Attr, _| reply.attr(&ttl, &attributes(&attr));
                     match set.size {
                         // Until it has the answer, the kernel writes no page of the file out, and forgetting a
                         // dirty one waits for that. It is cut to this size anyway.
-                        Some(_) => answer(),
-                        None => self.once_told(&[ino.0], answer),
+                        Some(_) => answer(attr, ttl),
+                        None => self.with_attributes((attr, moment), Known::Surely, answer),
                     }
                     if self.is_shut(&attr, &set) {
                         self.forget_listing(ino.0);

@@ -6,12 +6,14 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use fuser::{
     FileHandle, INodeNo, OpenFlags, ReplyCreate, ReplyData, ReplyEmpty, ReplyLseek, ReplyOpen, ReplyWrite,
     Request, WriteFlags,
 };
 
+use super::super::ahead::Known;
 use super::super::announce::HANDLE;
 use super::super::answer::{Adapter, GENERATION, empty, shown_made, shown_open};
 use super::super::convert::{self, attributes, caller, errno, name};
@@ -43,7 +45,7 @@ impl<F: FileSystem> Adapter<F> {
                     match stale {
                         // Who truncates it has no pages, and no size but 0.
                         false if mode.truncate => reply(),
-                        false => self.once_told(&[ino.0], reply),
+                        false => self.once_told(&[ino.0], Known::Surely, reply),
                         true => self.invalidator.invalidate(ino.0, What::Attributes, reply),
                     }
                 }
@@ -64,6 +66,7 @@ impl<F: FileSystem> Adapter<F> {
                 let made = self.stage.make(&*self.fs, parent.0, child.as_bytes());
                 return shown_made(reply, made);
             }
+            let moment = self.moment();
             let mode = convert::open_mode(flags);
             let exclusive = flags & libc::O_EXCL != 0;
             let made = name(child).and_then(|child| {
@@ -74,8 +77,11 @@ impl<F: FileSystem> Adapter<F> {
                 Err(error) => reply.error(errno(error)),
                 Ok((attr, handle)) => {
                     let answer = self.open_flags(attr.ino, handle, mode, flags);
-                    let (handle, ttl) = (FileHandle(handle), self.options.ttl);
-                    self.once_told(&[attr.ino], move || {
+                    let (handle, at) = (FileHandle(handle), (attr, moment));
+                    self.with_attributes(at, Known::Perhaps, move |attr, ttl| {
+                        // What was there already, the kernel may have been told to forget meanwhile, and takes
+                        // this size all the same: it is to ask again. What was just made is empty.
+                        let ttl = if attr.size == 0 { ttl } else { Duration::ZERO };
                         reply.created(&ttl, &attributes(&attr), GENERATION, handle, answer);
                     });
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fuser::{FileHandle, FopenFlags, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyOpen};
 
+use super::super::ahead::Known;
 use super::super::answer::{Adapter, GENERATION};
 use super::super::convert::{self, attributes, errno};
 use crate::types::{Access, FileSystem};
@@ -64,9 +65,11 @@ impl<F: FileSystem> Adapter<F> {
                 !full
             });
             match listed {
-                // What was given counts as looked up, so the kernel must get it.
+                // What was given counts as looked up, so the kernel must get it. Attributes of a file that was
+                // marked since do no harm: it passes over them, or has the file only from here, and then
+                // the file stays ahead.
                 Err(error) if given.is_empty() => reply.error(errno(error)),
-                _ => self.once_told(&given, move || reply.ok()),
+                _ => self.once_told(&given, Known::Perhaps, move || reply.ok()),
             }
         });
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use fuser::{INodeNo, RenameFlags, ReplyEmpty, ReplyEntry, Request};
 
+use super::super::ahead::Known;
 use super::super::answer::{Adapter, GENERATION, empty, shown};
-use super::super::convert::{self, caller, name};
+use super::super::convert::{self, attributes, caller, errno, name};
 use crate::types::{Errno, FileSystem, Kind, NewNode};
 
 impl<F: FileSystem> Adapter<F> {
@@ -22,13 +23,14 @@ impl<F: FileSystem> Adapter<F> {
             {
                 return shown(reply, found);
             }
+            let moment = self.moment();
             match name(child).and_then(|child| self.fs.lookup(parent.0, child)) {
                 Err(Errno(libc::ENOENT))
                     if self.options.negative_ttl > Duration::ZERO && self.fs.lasts(parent.0) =>
                 {
                     reply.entry(&self.options.negative_ttl, &convert::nothing(), GENERATION);
                 }
-                found => self.entry(reply, found),
+                found => self.entry(reply, found, moment),
             }
         });
     }
@@ -45,6 +47,7 @@ impl<F: FileSystem> Adapter<F> {
             if self.is_helper(request) {
                 return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
             }
+            let moment = self.moment();
             let node = match convert::kind_from_mode(mode) {
                 Some(Kind::File) => Ok(NewNode::File),
                 Some(kind) => Ok(NewNode::Special(kind, rdev)),
@@ -54,7 +57,7 @@ impl<F: FileSystem> Adapter<F> {
                 self.fs
                     .make(caller(request), parent.0, name(child)?, node, mode & 0o7777)
             });
-            self.entry(reply, made);
+            self.entry(reply, made, moment);
         });
     }
 
@@ -70,11 +73,12 @@ impl<F: FileSystem> Adapter<F> {
             if self.is_helper(request) {
                 return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
             }
+            let moment = self.moment();
             let made = name(child).and_then(|child| {
                 self.fs
                     .make(caller(request), parent.0, child, NewNode::Folder, mode & 0o7777)
             });
-            self.entry(reply, made);
+            self.entry(reply, made, moment);
         });
     }
 
@@ -90,10 +94,11 @@ impl<F: FileSystem> Adapter<F> {
             if self.is_helper(request) {
                 return shown(reply, self.stage.make(&*self.fs, parent.0, child.as_bytes()));
             }
+            let moment = self.moment();
             let target = NewNode::Symlink(target.as_os_str().as_bytes());
             let made =
                 name(child).and_then(|child| self.fs.make(caller(request), parent.0, child, target, 0o777));
-            self.entry(reply, made);
+            self.entry(reply, made, moment);
         });
     }
 
@@ -160,8 +165,18 @@ impl<F: FileSystem> Adapter<F> {
             if self.is_helper(request) {
                 return reply.error(fuser::Errno::ESTALE);
             }
-            let made = name(child).and_then(|child| self.fs.link(caller(request), ino.0, parent.0, child));
-            self.entry(reply, made);
+            let moment = self.moment();
+            match name(child).and_then(|child| self.fs.link(caller(request), ino.0, parent.0, child)) {
+                Ok(attr) => {
+                    let name_ttl = self.ttl(attr.ino);
+                    // The kernel takes this size though it may have been told to forget it meanwhile: it is to
+                    // ask again before it believes it.
+                    self.with_attributes((attr, moment), Known::Surely, move |attr, _| {
+                        reply.entry_with_ttls(&Duration::ZERO, &name_ttl, &attributes(&attr), GENERATION);
+                    });
+                }
+                Err(error) => reply.error(errno(error)),
+            }
         });
     }
 }
