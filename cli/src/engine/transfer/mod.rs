@@ -71,10 +71,13 @@ pub(crate) fn import(
     let committed = settled(vault, announcer.as_ref(), FORGET);
     kept?;
     committed?;
+    let sum = tally.sum();
+    // What others save meanwhile counts there as well.
+    let saved_bytes = store.saved().saturating_sub(saved).min(sum.read_bytes);
     Ok(Transfer {
-        saved_bytes: store.saved().saturating_sub(saved),
+        saved_bytes,
         seconds: begun.elapsed().as_secs_f64(),
-        ..tally.sum()
+        ..sum
     })
 }
 
