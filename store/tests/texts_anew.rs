@@ -234,6 +234,28 @@ fn a_look_at_the_new_text_does_not_make_it_what_an_editor_had() {
     bench.check();
 }
 
+/// The former text that an editor was shown counted as what it was shown last: what it removed of the new one,
+/// which stood there in place of something longer, came back.
+#[test]
+fn what_was_removed_of_the_new_text_stays_removed() {
+    let (old, new) = ("one longer paragraph ".repeat(5), "a shorter one ".repeat(6));
+    let (head, tail) = ("# Garden\n\n".to_owned(), "\nBuy bread and milk.\n");
+    let bench = Bench::new();
+    bench.save(1, "note.md", head.clone() + &old + tail);
+    bench.vault.commit().unwrap();
+    bench.read(EMACS, "note.md");
+    bench.read(VIM, "note.md");
+    bench.vault.limit_texts(NONE, 1, NONE, NONE);
+    bench.save(VIM, "note.md", head.clone() + &new + tail);
+    bench.vault.commit().unwrap();
+    bench.vault.limit_texts(NONE, NONE, NONE, NONE);
+    bench.read(EMACS, "note.md");
+    bench.save(EMACS, "note.md", head.clone() + tail);
+    bench.vault.commit().unwrap();
+    assert_eq!(bench.text("note.md"), head + tail);
+    bench.check();
+}
+
 /// What an editor saved that had the note open while its past was purged took the place of what another had
 /// written since.
 #[test]

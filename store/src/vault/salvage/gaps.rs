@@ -62,12 +62,22 @@ impl Gaps {
             .iter()
             .map(|next| next.first.wrapping_add(next.ahead))
             .collect();
+        // Where its place is one that is free, it is that: what is damaged is behind it, mostly.
+        let said = Walk::new(bytes).ok().map(|walk| *walk.header());
+        let is_said = |next: &&BatchHeader| {
+            said.is_some_and(|said| {
+                (said.chain, said.first, said.prev) == (next.chain, next.first, next.prev)
+            })
+        };
+        let its = free.iter().find(is_said).copied();
+        let free = its.map_or(free, |next| vec![next]);
         let headers = free.iter().flat_map(|next| {
-            let going_on = times.iter().map(|time| BatchHeader {
+            let is_first = next.first == 1;
+            let going_on = times.iter().filter(move |_| is_first).map(|time| BatchHeader {
                 ahead: time.wrapping_sub(next.first),
                 ..*next
             });
-            next.timed_by(bytes).into_iter().chain(going_on)
+            next.timed_by(bytes).into_iter().chain([*next]).chain(going_on)
         });
         let mut walks = headers.filter_map(|header| Walk::beginning(header, bytes).ok());
         walks.find_map(|walk| self.events(walk, head))

@@ -138,20 +138,19 @@ impl Vault {
         }
         let texts = all.iter().map(|one| hot.doc.text_at(&one.heads));
         let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
-        let had = all.iter().zip(&texts).map(|(one, text)| Had {
+        // What is of a former text is older than all of this one.
+        let aside = former.filter(|_| apart.is_some());
+        let aside = aside.map(|text| Had { text, shown: true });
+        let mut had: Vec<Had<'_>> = aside.into_iter().collect();
+        let first = had.len();
+        had.extend(all.iter().zip(&texts).map(|(one, text)| Had {
             text,
             shown: one.is_its,
-        });
-        let mut had: Vec<Had<'_>> = had.collect();
-        had.extend(
-            former
-                .filter(|_| apart.is_some())
-                .map(|text| Had { text, shown: true }),
-        );
-        let place = likeliest(&had, &hot.doc.text()?, new).unwrap_or(all.len() - 1);
-        if let Some(on) = apart.filter(|_| place == all.len()) {
-            return Ok(Base::Apart(on));
-        }
+        }));
+        let place = likeliest(&had, &hot.doc.text()?, new).unwrap_or(had.len() - 1);
+        let Some(place) = place.checked_sub(first) else {
+            return Ok(apart.map_or(Base::Version(before), Base::Apart));
+        };
         // Somebody put an older version back, which it was not shown, perhaps by copying it. But if
         // another's came since, it may as well be a buffer of old, which says nothing.
         let base = &all[place];

@@ -217,6 +217,7 @@ impl Vault {
         let mut woven = self.weave_on((file, place), *last, new, Former::Unasked);
         if let Ok(Some(ready)) = &woven
             && let Some(on) = ready.apart()
+            && self.is_of_another((entity, &file.key), *last, on)?
         {
             // Its editor may have had the present text all the same: then it says so.
             let text = self.former_text((entity, &file.key), on)?;
@@ -241,6 +242,18 @@ impl Vault {
 }
 
 impl Vault {
+    /// Whether these versions are of another text than this one is; they may stand beside it, too, since a
+    /// change would not fit.
+    fn is_of_another(
+        &self,
+        of: (EntityId, &Key),
+        last: EventRef,
+        on: &[EventRef],
+    ) -> Result<bool, DocumentError> {
+        let is_here = self.with_document(of, last, |hot| Ok(hot.union(on).is_some()))?;
+        Ok(is_here == Some(false))
+    }
+
     /// How the draft at this place, which says this, is told in the text that this version is of; none if
     /// it is of none. `former`: see [`Vault::base`].
     fn weave_on(
