@@ -12,30 +12,36 @@ pub struct Malformed(pub &'static str);
 
 /// Appends fields to a buffer.
 #[derive(Default)]
-pub(crate) struct Writer(pub(crate) Vec<u8>);
+pub struct Writer(pub Vec<u8>);
 
 impl Writer {
-    pub(crate) fn new() -> Writer {
+    /// An empty buffer.
+    pub fn new() -> Writer {
         Writer(Vec::with_capacity(256))
     }
-    pub(crate) fn u8(&mut self, v: u8) -> &mut Self {
+    /// A byte.
+    pub fn u8(&mut self, v: u8) -> &mut Self {
         self.0.push(v);
         self
     }
-    pub(crate) fn u16(&mut self, v: u16) -> &mut Self {
+    /// Two bytes, little-endian.
+    pub fn u16(&mut self, v: u16) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
-    pub(crate) fn u32(&mut self, v: u32) -> &mut Self {
+    /// Four bytes, little-endian.
+    pub fn u32(&mut self, v: u32) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
-    pub(crate) fn u64(&mut self, v: u64) -> &mut Self {
+    /// Eight bytes, little-endian.
+    pub fn u64(&mut self, v: u64) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
-    pub(crate) fn i64(&mut self, v: i64) -> &mut Self {
+    /// Eight bytes, little-endian, two's complement.
+    pub fn i64(&mut self, v: i64) -> &mut Self {
         self.raw(&v.to_le_bytes())
     }
     /// An unsigned number in LEB128: seven bits a byte, the lowest first, in the fewest bytes.
-    pub(crate) fn varint(&mut self, mut v: u64) -> &mut Self {
+    pub fn varint(&mut self, mut v: u64) -> &mut Self {
         while v >= 0x80 {
             self.0.push(v as u8 | 0x80);
             v >>= 7;
@@ -43,16 +49,16 @@ impl Writer {
         self.u8(v as u8)
     }
     /// A signed number that is small on both sides of zero: 0, -1, 1, -2 … as 0, 1, 2, 3 …
-    pub(crate) fn zigzag(&mut self, v: i64) -> &mut Self {
+    pub fn zigzag(&mut self, v: i64) -> &mut Self {
         self.varint(((v << 1) ^ (v >> 63)) as u64)
     }
     /// Bytes of a length that the format fixes.
-    pub(crate) fn raw(&mut self, v: &[u8]) -> &mut Self {
+    pub fn raw(&mut self, v: &[u8]) -> &mut Self {
         self.0.extend_from_slice(v);
         self
     }
     /// A `u32` length and the bytes.
-    pub(crate) fn bytes(&mut self, v: &[u8]) -> &mut Self {
+    pub fn bytes(&mut self, v: &[u8]) -> &mut Self {
         let len = u32::try_from(v.len()).expect("a field is far below 4 GiB: its producer bounds it");
         self.u32(len).raw(v)
     }
@@ -60,13 +66,18 @@ impl Writer {
 
 /// Takes fields from a buffer, front to back.
 #[derive(Clone)]
-pub(crate) struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
+    /// From the beginning of these bytes.
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
     }
-    pub(crate) fn raw(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+    /// So many bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn raw(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         if len > self.0.len() {
             return Err(Malformed("it ends early"));
         }
@@ -74,28 +85,55 @@ impl<'a> Reader<'a> {
         self.0 = rest;
         Ok(head)
     }
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    /// Bytes of a length that the format fixes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let mut out = [0; N];
         out.copy_from_slice(self.raw(N)?);
         Ok(out)
     }
-    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
+    /// A byte.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
-    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
+    /// Two bytes, little-endian.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
         Ok(u16::from_le_bytes(self.array()?))
     }
-    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
+    /// Four bytes, little-endian.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(u32::from_le_bytes(self.array()?))
     }
-    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
+    /// Eight bytes, little-endian.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.array()?))
     }
-    pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
+    /// Eight bytes, little-endian, two's complement.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn i64(&mut self) -> Result<i64, Malformed> {
         Ok(i64::from_le_bytes(self.array()?))
     }
     /// An unsigned number in LEB128, in its one shortest form.
-    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn varint(&mut self) -> Result<u64, Malformed> {
         let mut v = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -113,28 +151,44 @@ impl<'a> Reader<'a> {
         Err(Malformed("a number is too large"))
     }
     /// The same, of a field that has 32 bits.
-    pub(crate) fn varint32(&mut self) -> Result<u32, Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn varint32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.varint()?).map_err(|_| Malformed("a number is too large"))
     }
     /// The inverse of [`Writer::zigzag`].
-    pub(crate) fn zigzag(&mut self) -> Result<i64, Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn zigzag(&mut self) -> Result<i64, Malformed> {
         let v = self.varint()?;
         Ok((v >> 1) as i64 ^ -((v & 1) as i64))
     }
-    pub(crate) fn bytes(&mut self, most: usize) -> Result<&'a [u8], Malformed> {
+    /// A `u32` length, at most `most`, and the bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn bytes(&mut self, most: usize) -> Result<&'a [u8], Malformed> {
         let len = self.u32()? as usize;
         if len > most {
             return Err(Malformed("a field is longer than its kind allows"));
         }
         self.raw(len)
     }
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
+    /// All that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
-    pub(crate) fn remaining(&self) -> usize {
+    /// How many bytes are left.
+    pub fn remaining(&self) -> usize {
         self.0.len()
     }
-    pub(crate) fn end(&self) -> Result<(), Malformed> {
+    /// Nothing may be left.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not there, or not so.
+    pub fn end(&self) -> Result<(), Malformed> {
         if self.0.is_empty() {
             Ok(())
         } else {

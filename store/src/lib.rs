@@ -8,7 +8,7 @@ pub mod keys; // secrets, sealing, derivation, the header
 
 mod anchor; // the database's file
 pub mod chunk; // where bytes are cut; packs
-mod codec; // fields of records
+pub mod codec; // fields of records and messages
 pub mod ids; // names of things
 
 pub mod db; // the database and its set hash

@@ -1,0 +1,4 @@
+//! Devices of one vault finding each other, and telling each other what is new. With the relay, the only
+//! crate that names `libp2p`; it never names the mounted folder.
+//!
+//! Modules, each importing only from groups above its own; `scripts/check-deps` sees to it:
