@@ -1,9 +1,10 @@
 //! Telling a mount of what its files come to show by themselves: merges, and versions of other
-//! devices. No request of the kernel's brings those, so they are announced to it.
+//! devices; and of names that follow what other devices said. No request of the kernel's brings those, so
+//! they are announced to it.
 //!
 //! Guarantees: the vault is never waited for and never made to wait. What it showed is heard by a thread
 //! that does nothing else, and kept by file until it is told, so that it takes no more room than there are files,
-//! however long the kernel takes. Whoever serves the mount and looks at a file hears before
+//! however long the kernel takes; names are kept in the order in which they changed. Whoever serves the mount and looks at a file hears before
 //! that of all that the vault said until then, and takes the file for one that the kernel is not to be believed of.
 //! The threads end with the vault, which they do not keep. It decides nothing about what a file shows.
 
@@ -13,7 +14,8 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 use std::thread;
 
-use coffer_store::vault::{Changes, Vault};
+use coffer_store::tree::Kind;
+use coffer_store::vault::{Changes, Renamed, Vault};
 use parking_lot::{Condvar, Mutex};
 
 use crate::adapter::{Announcer, Change, Place};
@@ -33,8 +35,10 @@ pub struct Follow {
 struct Untold {
     /// Files that show other bytes.
     merged: HashSet<Ino>,
-    /// Files that show other attributes.
+    /// Files and folders that show other attributes.
     touched: HashSet<Ino>,
+    /// Names that came, went or changed.
+    renamed: Vec<Renamed>,
     /// The vault is gone.
     ended: bool,
 }
@@ -136,6 +140,11 @@ impl Heard {
             if untold.is_empty() {
                 return;
             }
+            for renamed in &untold.renamed {
+                if let Some(change) = change_of(renamed) {
+                    self.announcer.announce(change);
+                }
+            }
             let mut nameless = untold.files();
             let names = vault.names_of(&nameless);
             drop(vault);
@@ -164,9 +173,34 @@ impl Heard {
     }
 }
 
+/// A name that changed, as it is announced.
+fn change_of(renamed: &Renamed) -> Option<Change> {
+    let place = |at: &(Ino, Box<[u8]>)| Place::new(at.0, at.1.to_vec());
+    let (ino, over) = (renamed.ino, None);
+    Some(match (&renamed.from, &renamed.to) {
+        (None, Some(to)) => Change::Made {
+            at: place(to),
+            ino,
+            over,
+        },
+        (Some(from), Some(to)) => Change::Moved {
+            from: place(from),
+            to: place(to),
+            ino,
+            over,
+        },
+        (Some(from), None) => Change::Removed {
+            at: place(from),
+            ino,
+            folder: renamed.kind == Kind::Folder,
+        },
+        (None, None) => return None,
+    })
+}
+
 impl Untold {
     fn is_empty(&self) -> bool {
-        self.merged.is_empty() && self.touched.is_empty()
+        self.merged.is_empty() && self.touched.is_empty() && self.renamed.is_empty()
     }
 
     fn files(&self) -> HashSet<Ino> {
@@ -179,7 +213,8 @@ impl Untold {
         let before = self.merged.len() + self.touched.len();
         self.merged.extend(&changes.merged);
         self.touched.extend(&changes.touched);
-        self.merged.len() + self.touched.len() > before
+        self.renamed.extend_from_slice(&changes.renamed);
+        self.merged.len() + self.touched.len() > before || !changes.renamed.is_empty()
     }
 }
 

@@ -574,12 +574,15 @@ fn events_have_one_form() {
 #[test]
 fn earlier_trials_are_refused() {
     let header = frozen("header/recovery");
-    assert_eq!(header[8..10], [1, 0]);
-    let mut earlier = header.clone();
-    earlier[8] = 0;
-    assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(0)));
+    assert_eq!(header[8..10], [2, 0]);
+    for version in 0..2 {
+        let mut earlier = header.clone();
+        earlier[8] = version;
+        let refused = HeaderError::Earlier(version.into());
+        assert_eq!(Header::decode(&earlier), Err(refused));
+    }
     let file = frozen("keyfile/file");
-    assert_eq!(&file[..8], b"COFFERK1");
+    assert_eq!(&file[..8], b"COFFERK2");
     let mut earlier = file.clone();
     earlier[7] = b'0';
     let again = testing::format("keyfile");

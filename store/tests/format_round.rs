@@ -177,6 +177,7 @@ fn nodes_and_their_states() {
             entity: any.maybe(|any| EntityId(any.array())),
             perm: any.u32() as u16,
             xattrs: any.xattrs(),
+            when: any.time(),
             name: any.name(),
         };
         assert_eq!(NodeState::decode(&state.encode()), Ok(state));

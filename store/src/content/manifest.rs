@@ -90,6 +90,50 @@ pub(crate) fn names(
     Ok(())
 }
 
+/// Calls `each` with every chunk that a manifest names and that is not here, and its kind; as far as its nodes
+/// are here. What it says that cannot be names nothing.
+///
+/// # Errors
+/// As [`StoreError`] says of nodes that are here and cannot be read.
+pub(crate) fn lacking(
+    core: &Core,
+    root: &ManifestRef,
+    each: &mut dyn FnMut(&ChunkRef, u8),
+) -> Result<(), StoreError> {
+    let root_node = ChunkRef {
+        id: root.id,
+        sealed: root.sealed,
+        len: root.len,
+    };
+    let mut seen: HashSet<(ChunkId, u8)> = HashSet::new();
+    let mut stack = vec![(root_node, root.depth.min(DEPTH_MAX))];
+    while let Some((chunk, level)) = stack.pop() {
+        if !seen.insert((chunk.id, level)) {
+            continue;
+        }
+        match core.chunk_row(&chunk.id)? {
+            None => each(&chunk, kind::MANIFEST),
+            Some(row) if row.kind != kind::MANIFEST || row.len != chunk.len => {}
+            Some(_) => match decode(&core.whole_chunk(kind::MANIFEST, &chunk)?, level) {
+                Ok(Node::Branch(children)) => {
+                    stack.extend(children.into_iter().map(|child| (child, level - 1)));
+                }
+                Ok(Node::Leaf(entries)) => {
+                    for entry in entries {
+                        if let LeafEntry::Chunk(chunk) = entry
+                            && core.chunk_row(&chunk.id)?.is_none()
+                        {
+                            each(&chunk, kind::CHUNK);
+                        }
+                    }
+                }
+                Err(_) => {}
+            },
+        }
+    }
+    Ok(())
+}
+
 /// Walks a manifest: `node` is called for each of its nodes, `entry` for each piece.
 pub(crate) fn walk(
     core: &Core,

@@ -30,11 +30,13 @@ pub enum Table {
     Removed = 10,
     /// Entity → the document of a text, sealed: made again from its events if it is missing.
     Documents = 11,
+    /// What was said of names, on every device; and keys of entities that have no name here.
+    Moves = 12,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 13] = [
         Table::Meta,
         Table::Wraps,
         Table::Inodes,
@@ -47,6 +49,7 @@ impl Table {
         Table::Versions,
         Table::Removed,
         Table::Documents,
+        Table::Moves,
     ];
 
     pub(super) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -68,6 +71,7 @@ impl Table {
             Table::Versions => "versions",
             Table::Removed => "removed",
             Table::Documents => "documents",
+            Table::Moves => "moves",
         }
     }
 }

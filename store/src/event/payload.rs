@@ -222,6 +222,8 @@ pub struct NodeState {
     pub perm: u16,
     /// A folder's user xattrs.
     pub xattrs: Option<Box<Xattrs>>,
+    /// When its device said so: shown, and decides nothing.
+    pub when: Time,
     /// Its name.
     pub name: Vec<u8>,
 }
@@ -237,6 +239,7 @@ impl NodeState {
         };
         w.u16(self.perm);
         put_xattrs(&mut w, self.xattrs.as_deref());
+        put_short(&mut w, self.when);
         w.bytes(&self.name);
         w.0
     }
@@ -258,6 +261,7 @@ impl NodeState {
         };
         let perm = r.u16()?;
         let xattrs = get_xattrs(&mut r)?;
+        let when = get_short(&mut r)?;
         let name = r.bytes(NAME_MAX)?.to_vec();
         r.end()?;
         if !valid_name(&name) {
@@ -268,6 +272,7 @@ impl NodeState {
             entity,
             perm,
             xattrs,
+            when,
             name,
         })
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::op::{Op, Place, Stamp, Step, Target};
-use crate::ids::{EventRef, NodeId, ROOT_NODE};
+use crate::ids::{ChainId, EntityId, EventRef, NodeId, ROOT_NODE};
 
 /// An operation is older than what is settled: everybody had acknowledged all of that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,8 @@ pub struct Moves {
     nodes: HashMap<NodeId, Node>,
     /// Each node that has a place: by folder, then by its name's hash.
     below: BTreeSet<(NodeId, u64, NodeId)>,
+    /// Each node that names an entity, removed or not.
+    of: BTreeSet<(EntityId, NodeId)>,
     log: BTreeMap<Stamp, Done>,
     /// How many operations of the log are about each node.
     open: HashMap<NodeId, u32>,
@@ -61,9 +63,17 @@ impl Moves {
         Some(&self.nodes.get(node)?.place.as_ref()?.1)
     }
 
-    /// The versions that whoever removed a node saw; none for one that is not removed.
-    pub fn removal(&self, node: &NodeId) -> Option<&[EventRef]> {
-        Some(&self.nodes.get(node)?.gone.as_ref()?.1)
+    /// When a node was removed, and the versions that whoever did saw; none for one that is not removed.
+    pub fn removal(&self, node: &NodeId) -> Option<(Stamp, &[EventRef])> {
+        let (stamp, saw) = self.nodes.get(node)?.gone.as_ref()?;
+        Some((*stamp, saw))
+    }
+
+    /// The nodes that name an entity, removed or not.
+    pub fn nodes_of(&self, entity: EntityId) -> impl Iterator<Item = NodeId> {
+        let (first, last) = (NodeId([0; 16]), NodeId([0xff; 16]));
+        let range = self.of.range((entity, first)..=(entity, last));
+        range.map(|(_, node)| *node)
     }
 
     /// How many operations can still be preceded by another.
@@ -75,9 +85,17 @@ impl Moves {
         self.nodes.get(node)
     }
 
-    #[cfg(test)]
-    pub(super) fn all(&self) -> impl Iterator<Item = &NodeId> {
-        self.nodes.keys()
+    /// All nodes of which something is known.
+    pub fn all(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.keys().copied()
+    }
+
+    /// The entity that a node names, if it is no folder.
+    pub fn entity(&self, node: &NodeId) -> Option<EntityId> {
+        match self.place(node)?.target {
+            Target::Entity(entity) => Some(entity),
+            Target::Folder => None,
+        }
     }
 
     /// Whether a node is a folder; the root is.
@@ -137,9 +155,37 @@ impl Moves {
         for op in new.into_values() {
             self.perform(op, &mut before);
         }
+        self.only_changed(&mut before);
+        Ok(before)
+    }
+
+    /// Takes back all operations from this Lamport time on, as if they had never been said.
+    pub(super) fn retract(&mut self, lamport: u64) -> Before {
+        let first = Stamp {
+            lamport,
+            at: EventRef {
+                chain: ChainId([0; 16]),
+                seq: 0,
+            },
+        };
+        let mut before = Before::new();
+        for done in self.log.split_off(&first).into_values().rev() {
+            if let Some(open) = self.open.get_mut(&done.op.node) {
+                *open -= 1;
+                if *open == 0 {
+                    self.open.remove(&done.op.node);
+                }
+            }
+            self.set(done.op.node, done.before, &mut before);
+        }
+        self.only_changed(&mut before);
+        before
+    }
+
+    /// Leaves those nodes that are not as they were.
+    fn only_changed(&self, before: &mut Before) {
         let none = Node::default();
         before.retain(|node, was| self.nodes.get(node).unwrap_or(&none) != was);
-        Ok(before)
     }
 
     /// Shows a node, should it be removed, all the same, or no longer; whether that is news.
@@ -240,8 +286,16 @@ impl Moves {
                 if turns || self.lies_in(place.parent, op.node) {
                     return None;
                 }
+                let mut place = (op.stamp, place.clone());
+                if let Some((stamp, old)) = &was.place
+                    && was.gone.is_none()
+                    && old.is_at(&place.1)
+                {
+                    // It has been there since then: saying so once more takes its name from nobody.
+                    (place.0, place.1.when) = (*stamp, old.when);
+                }
                 Some(Node {
-                    place: Some((op.stamp, place.clone())),
+                    place: Some(place),
                     gone: None,
                 })
             }
@@ -272,6 +326,15 @@ impl Moves {
             false => self.nodes.insert(node, now),
         };
         let was = was.unwrap_or_default();
+        let names = |known: &Node| match known.place.as_ref()?.1.target {
+            Target::Entity(entity) => Some((entity, node)),
+            Target::Folder => None,
+        };
+        let named = self.nodes.get(&node).and_then(names);
+        if let Some(old) = names(&was).filter(|old| named != Some(*old)) {
+            self.of.remove(&old);
+        }
+        self.of.extend(named);
         let old = row(&was);
         if old != next {
             if let Some(old) = old {

@@ -25,3 +25,4 @@ mod tests;
 pub use log::{Moves, TooLate};
 pub use op::{Op, Place, Stamp, Step, Target};
 pub use shown::{Changed, Label, Shown, Sight};
+pub use suffix::conflict_name;

@@ -1,6 +1,7 @@
 //! What is said of the tree: that a node lies somewhere, or that it is removed.
 
 use crate::ids::{EntityId, EventRef, NodeId};
+use crate::record::Xattrs;
 
 /// Where an operation stands among all: by Lamport time, then chain and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,19 @@ pub struct Place {
     pub name: Box<[u8]>,
     /// What it names.
     pub target: Target,
+    /// A folder's permission bits.
+    pub perm: u16,
+    /// A folder's user xattrs.
+    pub xattrs: Option<Box<Xattrs>>,
+    /// When its device said so, in seconds since 1970: shown, and decides nothing.
+    pub when: i64,
+}
+
+impl Place {
+    /// Whether another says of a node that it lies just there, and is the same.
+    pub(super) fn is_at(&self, other: &Place) -> bool {
+        (self.parent, &self.name, self.target) == (other.parent, &other.name, other.target)
+    }
 }
 
 /// What is said of a node.

@@ -20,8 +20,8 @@ use super::suffix::conflict_name;
 use crate::ids::{NodeId, ROOT_NODE};
 
 /// What tells the conflict files of several devices apart, by the operation that brought each to its
-/// name: which device, and when. The same on every device.
-pub type Label<'a> = &'a dyn Fn(&Stamp) -> String;
+/// name: which device, and when (in seconds since 1970). The same on every device.
+pub type Label<'a> = &'a dyn Fn(&Stamp, i64) -> String;
 
 /// How a node is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,31 @@ impl Shown {
         self.look(&before, label)
     }
 
+    /// Takes back all operations from this Lamport time on, which were only thought of.
+    pub fn retract(&mut self, lamport: u64, label: Label<'_>) -> Changed {
+        let before = self.moves.retract(lamport);
+        self.look(&before, label)
+    }
+
+    /// How these nodes are seen, whatever changed.
+    pub fn again(&mut self, nodes: impl Iterator<Item = NodeId>, label: Label<'_>) -> Changed {
+        let known = nodes.filter_map(|node| Some((node, self.moves.node(&node)?.clone())));
+        let before: Before = known.collect();
+        self.look(&before, label)
+    }
+
+    /// The other folders that are seen as one with this one.
+    pub fn seen_as_one(&mut self, folder: NodeId) -> Vec<NodeId> {
+        if !self.odd.contains(&folder) {
+            return Vec::new();
+        }
+        let nothing = |_: &Stamp, _: i64| String::new();
+        let class = Look::new(self, &nothing).class(folder);
+        let mut others = class.as_deref().unwrap_or_default().to_vec();
+        others.retain(|other| *other != folder);
+        others
+    }
+
     /// See [`Moves::settle`]; nothing looks different by it.
     pub fn settle(&mut self, lamport: u64) {
         self.moves.settle(lamport);
@@ -113,13 +138,7 @@ impl Shown {
                 self.removed_above(place.parent, &mut groups);
             }
         }
-        let mut look = Look {
-            shown: self,
-            label,
-            classes: HashMap::new(),
-            done: HashMap::new(),
-            changed: Changed::new(),
-        };
+        let mut look = Look::new(self, label);
         // One that lost its place is in no group any more.
         for node in before.keys() {
             look.see(*node, None);
@@ -160,7 +179,17 @@ struct Look<'a> {
     changed: Changed,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn new(shown: &'a mut Shown, label: Label<'a>) -> Look<'a> {
+        Look {
+            shown,
+            label,
+            classes: HashMap::new(),
+            done: HashMap::new(),
+            changed: Changed::new(),
+        }
+    }
+
     /// The folders that are seen as one with this.
     fn class(&mut self, folder: NodeId) -> Class {
         let moves = &self.shown.moves;
@@ -268,7 +297,8 @@ impl Look<'_> {
                 continue;
             }
             let moves = &self.shown.moves;
-            let label = stamp(moves, node).map_or_else(String::new, |stamp| (self.label)(&stamp));
+            let place = moves.node(node).and_then(|known| known.place.as_ref());
+            let label = place.map_or_else(String::new, |(stamp, place)| (self.label)(stamp, place.when));
             let has_it = |mark: &[u8]| {
                 let mut named = class.iter().flat_map(|folder| moves.named(folder, mark));
                 named.any(|node| moves.is_live(&node))

@@ -10,7 +10,7 @@ const LABEL_MAX: usize = 80;
 
 /// `name` marked with `label`: `Trip.md` becomes `Trip (desk 2026-11-23 14.05).md`; from the second
 /// attempt on with a number as well.
-pub(super) fn conflict_name(name: &[u8], label: &str, attempt: usize) -> Box<[u8]> {
+pub fn conflict_name(name: &[u8], label: &str, attempt: usize) -> Box<[u8]> {
     let label: String = label
         .chars()
         .map(|c| match c {

@@ -11,12 +11,24 @@ use crate::ids::{ChainId, EntityId, EventRef, NodeId, ROOT_NODE};
 
 const NAMES: [&[u8]; 5] = [b"a", b"b.md", b"c", b"Trip", b"b (1).md"];
 
-fn label(stamp: &Stamp) -> String {
+fn label(stamp: &Stamp, _: i64) -> String {
     stamp.at.chain.0[0].to_string()
 }
 
 fn node(n: u8) -> NodeId {
     NodeId([n; 16])
+}
+
+/// It lies here.
+fn lies(parent: NodeId, name: &[u8], target: Target) -> Step {
+    Step::Place(Place {
+        parent,
+        name: name.into(),
+        target,
+        perm: 0o755,
+        xattrs: None,
+        when: 0,
+    })
 }
 
 /// A device, all that it has said and heard, and what it believes to see.
@@ -80,15 +92,44 @@ impl Device {
             1 => node(rng.random_range(1..=24)),
             _ => node(rng.random_range(1..=12) * 2),
         };
-        let place = Place {
-            parent,
-            name: NAMES[rng.random_range(0..NAMES.len())].into(),
-            target: match is_folder {
-                true => Target::Folder,
-                false => Target::Entity(EntityId(subject.0)),
-            },
+        let target = match is_folder {
+            true => Target::Folder,
+            false => Target::Entity(EntityId(subject.0)),
         };
-        self.says(subject, Step::Place(place))
+        self.says(
+            subject,
+            lies(parent, NAMES[rng.random_range(0..NAMES.len())], target),
+        )
+    }
+}
+
+impl Device {
+    /// What it is about to say stands last, and is taken back: nothing is as if it had ever been there.
+    fn thinks(&mut self, rng: &mut StdRng, when: &str) {
+        let (before, clock) = (self.sees.clone(), self.clock);
+        let thoughts = (0..rng.random_range(1..4)).map(|_| self.acts(rng));
+        let thoughts: Vec<Op> = thoughts.collect();
+        let last = thoughts.into_iter().map(|op| {
+            let stamp = Stamp {
+                lamport: u64::MAX,
+                ..op.stamp
+            };
+            Op { stamp, ..op }
+        });
+        let changed = self.shown.apply(last.collect(), &label).unwrap();
+        self.learns(changed);
+        assert_sees(self, when);
+        let heard = self.acts(rng);
+        let changed = self.shown.apply(vec![heard.clone()], &label).unwrap();
+        self.learns(changed);
+        assert_sees(self, when);
+        let changed = self.shown.retract(u64::MAX, &label);
+        self.learns(changed);
+        assert_sees(self, when);
+        let changed = self.shown.retract(heard.stamp.lamport, &label);
+        self.learns(changed);
+        assert_eq!(self.sees, before, "{when}");
+        self.clock = clock;
     }
 }
 
@@ -100,9 +141,11 @@ fn seen(moves: &Moves) -> HashMap<NodeId, Sight> {
     while let Some(class) = todo.pop() {
         let mut names: BTreeMap<Vec<u8>, Vec<NodeId>> = BTreeMap::new();
         for child in moves.all() {
-            let Some(place) = moves.place(child) else { continue };
-            if class.contains(&place.parent) && live(moves, child) {
-                names.entry(place.name.to_vec()).or_default().push(*child);
+            let Some(place) = moves.place(&child) else {
+                continue;
+            };
+            if class.contains(&place.parent) && live(moves, &child) {
+                names.entry(place.name.to_vec()).or_default().push(child);
             }
         }
         let by_right: HashSet<Vec<u8>> = names.keys().cloned().collect();
@@ -115,7 +158,7 @@ fn seen(moves: &Moves) -> HashMap<NodeId, Sight> {
                 let mut shown_as = name.clone();
                 if place > 0 || !folders.is_empty() {
                     let mut marks =
-                        (0..).map(|n| suffix::conflict_name(&name, &label(&stamp(file)), n).to_vec());
+                        (0..).map(|n| suffix::conflict_name(&name, &label(&stamp(file), 0), n).to_vec());
                     shown_as = marks.find(|mark| !taken.contains(mark)).unwrap();
                     taken.insert(shown_as.clone());
                 }
@@ -145,7 +188,7 @@ fn live(moves: &Moves, node: &NodeId) -> bool {
     let kept = moves.is_kept(node);
     let inside = || {
         let mut all = moves.all();
-        all.any(|child| moves.place(child).is_some_and(|place| place.parent == *node) && live(moves, child))
+        all.any(|child| moves.place(&child).is_some_and(|place| place.parent == *node) && live(moves, &child))
     };
     known.gone.is_none() || kept || (place.target == Target::Folder && inside())
 }
@@ -163,7 +206,7 @@ fn assert_sees(device: &Device, when: &str) {
 /// Where every node lies is a tree.
 fn assert_tree(moves: &Moves) {
     for start in moves.all() {
-        let (mut at, mut steps) = (*start, 0);
+        let (mut at, mut steps) = (start, 0);
         while let Some(place) = moves.place(&at) {
             (at, steps) = (place.parent, steps + 1);
             assert!(steps <= 64, "a folder lies in itself");
@@ -203,8 +246,12 @@ fn the_same_is_seen_everywhere_in_whatever_order_it_was_heard() {
                 let changed = actor.shown.keep(&[(subject, keep)], &label);
                 actor.learns(changed);
             }
-            let device = &devices[rng.random_range(0..devices.len())];
+            let one = rng.random_range(0..devices.len());
+            let device = &mut devices[one];
             assert_sees(device, &format!("seed {seed}, on the way"));
+            if rng.random_ratio(1, 4) {
+                device.thinks(&mut rng, &format!("seed {seed}"));
+            }
         }
         let keeps: Vec<(NodeId, bool)> = kept.into_iter().collect();
         for device in &mut devices {
@@ -258,13 +305,7 @@ fn the_same_is_seen_everywhere_in_whatever_order_it_was_heard() {
 #[test]
 fn folders_moved_into_each_other_come_to_lie_in_one_order() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
-    let folder = |parent, name: &[u8]| {
-        Step::Place(Place {
-            parent,
-            name: name.into(),
-            target: Target::Folder,
-        })
-    };
+    let folder = |parent, name| lies(parent, name, Target::Folder);
     let made = vec![
         a.says(node(2), folder(ROOT_NODE, b"x")),
         a.says(node(4), folder(ROOT_NODE, b"y")),
@@ -289,21 +330,14 @@ fn folders_moved_into_each_other_come_to_lie_in_one_order() {
 #[test]
 fn folders_of_one_name_are_seen_as_one() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
-    let place = |parent, name: &[u8], target| {
-        Step::Place(Place {
-            parent,
-            name: name.into(),
-            target,
-        })
-    };
     let file = |n: u8| Target::Entity(EntityId([n; 16]));
     let mut all = vec![
-        a.says(node(2), place(ROOT_NODE, b"Trip", Target::Folder)),
-        a.says(node(3), place(node(2), b"n.md", file(3))),
+        a.says(node(2), lies(ROOT_NODE, b"Trip", Target::Folder)),
+        a.says(node(3), lies(node(2), b"n.md", file(3))),
     ];
-    all.push(b.says(node(4), place(ROOT_NODE, b"Trip", Target::Folder)));
-    all.push(b.says(node(5), place(node(4), b"n.md", file(5))));
-    all.push(b.says(node(7), place(node(4), b"m.md", file(7))));
+    all.push(b.says(node(4), lies(ROOT_NODE, b"Trip", Target::Folder)));
+    all.push(b.says(node(5), lies(node(4), b"n.md", file(5))));
+    all.push(b.says(node(7), lies(node(4), b"m.md", file(7))));
     a.hears(all.clone());
     let at = |name: &[u8]| Sight::At(node(2), name.into());
     assert_eq!(a.sees[&node(4)], Sight::As(node(2)));
@@ -317,7 +351,7 @@ fn folders_of_one_name_are_seen_as_one() {
         at(b"n.md"),
         "a conflict that is resolved leaves nothing"
     );
-    let away = a.says(node(4), place(ROOT_NODE, b"Journey", Target::Folder));
+    let away = a.says(node(4), lies(ROOT_NODE, b"Journey", Target::Folder));
     a.hears(vec![away]);
     assert_eq!(a.sees[&node(5)], Sight::At(node(4), b"n.md"[..].into()));
 }
@@ -326,23 +360,13 @@ fn folders_of_one_name_are_seen_as_one() {
 #[test]
 fn a_removed_folder_stays_for_what_was_put_into_it() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
-    let place = |parent, name: &[u8], target| {
-        Step::Place(Place {
-            parent,
-            name: name.into(),
-            target,
-        })
-    };
-    let made = a.says(node(2), place(ROOT_NODE, b"Trip", Target::Folder));
+    let made = a.says(node(2), lies(ROOT_NODE, b"Trip", Target::Folder));
     a.hears(vec![made.clone()]);
     b.hears(vec![made]);
     let gone = a.says(node(2), Step::Gone(Box::new([])));
     a.hears(vec![gone.clone()]);
     assert!(a.sees.is_empty());
-    let put = b.says(
-        node(3),
-        place(node(2), b"n.md", Target::Entity(EntityId([3; 16]))),
-    );
+    let put = b.says(node(3), lies(node(2), b"n.md", Target::Entity(EntityId([3; 16]))));
     b.hears(vec![put.clone(), gone]);
     a.hears(vec![put]);
     assert_eq!(a.sees, b.sees);

@@ -135,6 +135,7 @@ impl Tree {
             told: entry.told,
         };
         (entry.id, entry.told) = (known.id, known.told);
+        self.forget_id(&was.id, new.1);
         self.put(new.0, removed, entry);
         self.dirty.insert(new.1, None);
         Some(was)

@@ -73,6 +73,13 @@ impl Tree {
         }
     }
 
+    /// Nodes that would be taken, with the folders that they are in.
+    pub fn dirty_nodes(&self) -> impl Iterator<Item = (NodeNo, Ino)> {
+        self.dirty
+            .iter()
+            .filter_map(|(no, folder)| Some((*no, (*folder)?)))
+    }
+
     /// What would be taken.
     pub fn dirty(&self) -> usize {
         self.dirty.len()

@@ -8,6 +8,7 @@ mod bind;
 mod dirty;
 mod folder;
 mod moves;
+mod shared;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,6 +20,7 @@ use crate::record::{NAME_MAX, NodeRecord, valid_name};
 pub use bind::Known;
 pub use dirty::DirtyNode;
 pub use folder::{Entry, Folder};
+pub use shared::Detached;
 
 /// Why a step on the tree cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +77,8 @@ pub struct Tree {
     /// Node → the folder it is in now, or none.
     dirty: BTreeMap<NodeNo, Option<Ino>>,
     nodes: u64,
+    /// Where each node is by its name everywhere, if that was ever asked for.
+    ids: Option<HashMap<NodeId, (Ino, NodeNo)>>,
 }
 
 /// The first node number: `.` and `..` are listed as 1 and 2.
@@ -88,6 +92,7 @@ impl Default for Tree {
             next_node: FIRST_NODE,
             dirty: BTreeMap::new(),
             nodes: 0,
+            ids: None,
         };
         tree.folders.insert(ROOT, Folder::new(ROOT));
         tree
@@ -257,6 +262,18 @@ impl Tree {
         Some(parts.join(&b'/'))
     }
 
+    /// How many folders a folder lies in.
+    pub fn depth(&self, folder: Ino) -> usize {
+        let mut at = folder;
+        for depth in 0..self.folders.len() {
+            match self.folders.get(&at) {
+                Some(folder) if at != ROOT => at = folder.parent,
+                _ => return depth,
+            }
+        }
+        0
+    }
+
     /// A folder's own entry; the root has none.
     pub fn entry_of(&self, folder: Ino) -> Option<&Entry> {
         let folder = self.folders.get(&folder)?;
@@ -303,6 +320,9 @@ impl Tree {
             (own.parent, own.node) = (parent, no);
         }
         if let Some(folder) = self.folders.get_mut(&parent) {
+            if let Some(ids) = &mut self.ids {
+                ids.insert(entry.id, (parent, no));
+            }
             folder.put(&self.hasher, no, entry);
             self.dirty.insert(no, Some(parent));
         }
@@ -319,6 +339,7 @@ impl Tree {
         }
         self.nodes -= 1;
         self.dirty.insert(no, None);
+        self.forget_id(&entry.id, no);
         Replaced {
             node: no,
             ino: entry.ino,

@@ -14,6 +14,7 @@ use super::map::Map;
 use super::publish::Untold;
 use super::saves::LeftNames;
 use super::secrets::{Counters, Secrets};
+use super::shared::is_begun;
 use super::take_in::is_waiting;
 use super::{Problem, Vault};
 use crate::chunk::Packs;
@@ -48,6 +49,7 @@ pub(super) struct Parts {
 pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
     let chunks = ChunkKeys::new(p.secrets.chunk_id.duplicate(), p.secrets.chunk_seal.duplicate());
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
+    let is_shared = is_begun(&p.db)?;
     let core =
         Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
     let vault = Vault {
@@ -57,6 +59,8 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         local: p.local,
         secrets: p.secrets,
         tree: RwLock::new(p.tree),
+        shared: Mutex::default(),
+        is_shared: AtomicBool::new(is_shared),
         inodes: Mutex::new(Map::default()),
         dirty: Mutex::default(),
         dead: Mutex::default(),
@@ -75,6 +79,9 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         feed: Feed::default(),
         replaced: Mutex::default(),
         readers: Mutex::default(),
+        stored_with: Mutex::default(),
+        chains: Mutex::default(),
+        lacking: Mutex::default(),
         settings: Mutex::default(),
         history: Mutex::default(),
         owes: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::commit::Work;
 use super::publish::ToldNow;
+use super::shared::Renamed;
 use crate::ids::{Ino, NodeNo};
 
 /// One transaction's changes. Inodes and nodes may have changed again since.
@@ -25,6 +26,9 @@ pub struct Changes {
     pub gone: Vec<Ino>,
     /// Nodes that were made, moved or removed.
     pub nodes: Vec<NodeNo>,
+    /// Names that came, went or are others by what other devices said, in this order: whoever keeps names must
+    /// forget them.
+    pub renamed: Vec<Renamed>,
     /// Sequence numbers of the events that were published: first, count.
     pub events: (u64, u32),
 }
@@ -66,6 +70,18 @@ impl Feed {
         });
     }
 
+    /// Names follow what other devices said, and so do attributes of these folders.
+    pub(super) fn renames(&self, renamed: Vec<Renamed>, touched: Vec<Ino>) {
+        if !(renamed.is_empty() && touched.is_empty()) {
+            self.send(&Changes {
+                inodes: touched.clone(),
+                touched,
+                renamed,
+                ..Changes::default()
+            });
+        }
+    }
+
     fn send(&self, changes: &Changes) {
         // Who has gone away is forgotten.
         self.subscribers
@@ -79,12 +95,10 @@ impl Feed {
         }
         let changes = Changes {
             inodes: work.items.keys().copied().collect(),
-            merged: Vec::new(),
-            touched: Vec::new(),
-            put: Vec::new(),
             gone: work.dead.iter().map(|d| d.ino).collect(),
             nodes: work.nodes.iter().map(|(no, _)| *no).collect(),
             events: (told.first, told.count),
+            ..Changes::default()
         };
         self.send(&changes);
     }

@@ -136,6 +136,11 @@ impl State {
         self.writers == 0 && !self.untold && !self.fresh && self.drafts.is_empty() && self.meta.nlink > 0
     }
 
+    /// Whether somebody writes to it, or has, and that is no version yet.
+    pub(crate) fn is_being_written(&self) -> bool {
+        self.writers > 0 || self.fresh || !self.drafts.is_empty()
+    }
+
     /// Whether nobody has it open to write: what it is now was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.writers as usize <= self.closing.len()

@@ -19,9 +19,7 @@ use crate::record::kind;
 
 /// Its name.
 pub(crate) const KEY_FILE: &str = "vault.key";
-const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK1";
-/// How those of earlier trial versions begin.
-const EARLIER_MAGIC: &[u8; 8] = b"COFFERK0";
+const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK2";
 /// No key file is as long as this, in bytes.
 const KEY_FILE_MAX: u64 = 2 << 20;
 /// The longest sealed secrets, in bytes: 65,535 chains fit.
@@ -75,9 +73,11 @@ pub(crate) struct KeyFile {
 impl KeyFile {
     /// Whether a program of an earlier trial version wrote it.
     pub(crate) fn is_earlier(disk: &Arc<dyn Disk>) -> bool {
-        let mut magic = [0; EARLIER_MAGIC.len()];
+        let mut magic = [0; KEY_FILE_MAGIC.len()];
         let read = disk.open(KEY_FILE).and_then(|file| file.read_at(0, &mut magic));
-        read.is_ok() && magic == *EARLIER_MAGIC
+        // They begin alike, but for the last byte.
+        let ([name @ .., version], [ours @ .., now]) = (&magic, KEY_FILE_MAGIC);
+        read.is_ok() && name == ours && (b'0'..*now).contains(version)
     }
 
     pub(crate) fn read(disk: &Arc<dyn Disk>) -> Option<KeyFile> {

@@ -6,7 +6,7 @@
 //! refuses, calls fail with what the disk said, memory keeps what it accepted, and the
 //! next commit tries again. It knows nothing of FUSE, networks or SQL.
 //!
-//! Locks, in the order in which they are taken: committer → tree → an inode → the leaves
+//! Locks, in the order in which they are taken: committer → the shared tree → tree → an inode → the leaves
 //! (maps, sets). Nobody takes two inodes at a time but under the tree's lock.
 
 mod assemble;
@@ -16,6 +16,7 @@ mod bulk;
 mod check;
 mod commit;
 mod create;
+mod exchange;
 mod feed;
 mod files;
 mod gc;
@@ -41,13 +42,14 @@ mod rows;
 mod salvage;
 mod saves;
 pub(crate) mod secrets;
+mod shared;
 mod status;
 mod take_in;
 mod text_names;
 mod texts;
 mod whereabouts;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
@@ -60,6 +62,7 @@ pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
 pub use create::CreateError;
+pub use exchange::{ChunkError, Wanted};
 pub use feed::Changes;
 pub use gc::Freed;
 pub use gone::OnGone;
@@ -75,6 +78,7 @@ pub use open::{Identity, OpenError, RecoverVaultError, Sealed, UnlockVaultError}
 pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
 pub use saves::{Local, Process};
+pub use shared::Renamed;
 pub use status::Status;
 pub use take_in::{Carried, TakeInError, TakenIn};
 
@@ -139,6 +143,10 @@ pub struct Vault {
     local: Key,
     secrets: Secrets,
     tree: RwLock<Tree>,
+    /// The tree of all devices, once it is needed; before the tree in the order of locks.
+    shared: Mutex<Option<shared::Shared>>,
+    /// Whether what is said of names is noted for it.
+    is_shared: AtomicBool,
     inodes: Mutex<Map>,
     dirty: Mutex<HashSet<Ino>>,
     dead: Mutex<Vec<Dead>>,
@@ -164,6 +172,12 @@ pub struct Vault {
     replaced: Mutex<gc::Replaced>,
     /// Old versions that are open.
     readers: Mutex<Vec<Weak<history::Reading>>>,
+    /// With which file's row each entity was stored last, once that was asked for. A leaf.
+    stored_with: Mutex<Option<HashMap<EntityId, Ino>>>,
+    /// Where each chain's batches are, as far as that was asked for. A leaf.
+    chains: Mutex<exchange::Chains>,
+    /// Chunks that are elsewhere; before all that looks for files in the order of locks.
+    lacking: Mutex<exchange::Lacking>,
     settings: Mutex<history::Settings>,
     /// Held while history is changed but for its growth: by one at a time, before the committer. How
     /// often something that was removed was brought back.

@@ -9,8 +9,8 @@
 //! goes on showing those; a text shows the merge after (`texts/show`). It makes no event: the merge
 //! is named by the newest versions of both. What a peer sends never panics here.
 //!
-//! Not here yet: names (Node, NodeGone), and files that are new (Create). Their events are kept with
-//! their batch, and [`TakenIn`] says so: that is where sync goes on.
+//! What is said of names goes to the tree of all devices (`shared`), in the same transaction; the tree of
+//! this one follows at once, and looks once more after a crash.
 //!
 //! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`,
 //! `sort` (what becomes of each event), `write` (the transaction).
@@ -20,14 +20,14 @@ mod sort;
 mod waiting;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::commit::Scope;
 use super::{OpError, Vault};
 use crate::core::StoreError;
 use crate::db::Table;
 use crate::event::{BatchRow, EventRef, Unverified, VerifyError, Walk};
-use crate::ids::{ChainId, EntityId};
+use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
 use sort::Coming;
 pub(super) use waiting::is_waiting;
@@ -107,28 +107,13 @@ impl TakenIn {
     }
 }
 
-/// How far each chain's events are here.
-type Clock = HashMap<ChainId, ([u8; 32], u64)>;
-
 impl Vault {
     /// What this device has told on its present chain after the event of this number, in order.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn told_after(&self, seq: u64) -> Result<Vec<Carried>, StoreError> {
-        let mut rows = Vec::new();
-        self.core.db.scan(Table::Batches, b"", &mut |_, value| {
-            rows.extend(BatchRow::decode(value).ok());
-            true
-        })?;
-        let own = self.secrets.chain();
-        rows.retain(|row| row.chain == own && row.first > seq);
-        let carry = |row: BatchRow| {
-            let mut bytes = vec![0; row.place.len as usize];
-            self.core.packs.read(row.place, 0, &mut bytes)?;
-            Ok(Carried { row, bytes })
-        };
-        rows.into_iter().map(carry).collect()
+        self.batches_after(&[(self.secrets.chain(), seq)], usize::MAX)
     }
 
     /// The key by which this device's events are verified.
@@ -158,7 +143,7 @@ impl Vault {
         // What is at rest here is a version before another comes.
         self.commit_all(Scope::Timer)?;
         let mut clock = self.clock()?;
-        let (head, last) = clock.get(&row.chain).copied().unwrap_or_default();
+        let (last, head) = clock.get(&row.chain).copied().unwrap_or_default();
         if row.first <= last {
             return match self.has_batch(row)? {
                 true => Ok(TakenIn::default()),
@@ -181,11 +166,11 @@ impl Vault {
                 return Err(TakeInError::Clock);
             }
             lamport = lamport.max(head.lamport);
-            let is_here = |at: &EventRef| clock.get(&at.chain).is_some_and(|(_, last)| at.seq <= *last);
+            let is_here = |at: &EventRef| clock.get(&at.chain).is_some_and(|(last, _)| at.seq <= *last);
             if !head.replaces.iter().all(is_here) {
                 return Err(TakeInError::TooEarly);
             }
-            clock.insert(head.at.chain, ([0; 32], head.at.seq));
+            clock.insert(head.at.chain, (head.at.seq, [0; 32]));
             found.push(Coming {
                 batch: None,
                 found: next,
@@ -195,6 +180,8 @@ impl Vault {
         let mut taken = self.try_waiting()?;
         let sorted = self.sort(found)?;
         let waits = !sorted.waiting.is_empty();
+        // An edit, too, concerns names: what was removed here may come back for it.
+        self.begin_shared()?;
         self.take(Some((row, bytes)), lamport, sorted, &mut taken)?;
         if waits {
             // For what came with it, perhaps.
@@ -203,6 +190,7 @@ impl Vault {
             taken.add(again);
         }
         taken.tidy();
+        self.may_lack(&taken.entities)?;
         self.commit_all(Scope::Timer)?;
         Ok(taken)
     }
@@ -222,32 +210,14 @@ impl Vault {
         Ok(taken)
     }
 
-    /// How far each chain's events are here.
-    fn clock(&self) -> Result<Clock, StoreError> {
-        let mut clock = Clock::new();
-        self.core.db.scan(Table::Batches, b"", &mut |_, value| {
-            if let Ok(row) = BatchRow::decode(value) {
-                let last = clock.entry(row.chain).or_default();
-                if row.first > last.1 {
-                    *last = (row.head, (row.first - 1).saturating_add(u64::from(row.count)));
-                }
-            }
-            true
-        })?;
-        Ok(clock)
-    }
-
     /// Whether just this batch is here.
     fn has_batch(&self, row: &BatchRow) -> Result<bool, StoreError> {
-        let mut is_here = false;
-        self.core.db.scan(Table::Batches, b"", &mut |_, value| {
-            let known = BatchRow::decode(value).ok();
-            is_here = known.is_some_and(|known| {
-                (known.chain, known.first, known.head) == (row.chain, row.first, row.head)
-            });
-            !is_here
-        })?;
-        Ok(is_here)
+        let Some(no) = self.batch_at(row.chain, row.first)? else {
+            return Ok(false);
+        };
+        let known = self.core.db.get(Table::Batches, &no.to_be_bytes())?;
+        let known = known.and_then(|known| BatchRow::decode(&known).ok());
+        Ok(known.is_some_and(|known| known.head == row.head))
     }
 }
 

@@ -261,6 +261,10 @@ pub fn states() -> Vec<(&'static str, NodeState)> {
         entity: Some(EntityId(up(0xe0))),
         perm: 0,
         xattrs: None,
+        when: Time {
+            sec: 1_700_000_000,
+            nsec: 5,
+        },
         name: b"a note.md".to_vec(),
     };
     let folder = NodeState {
@@ -268,6 +272,7 @@ pub fn states() -> Vec<(&'static str, NodeState)> {
         entity: None,
         perm: 0o1777,
         xattrs: xattrs(),
+        when: Time { sec: -1, nsec: 0 },
         name: vec![0xff; 255],
     };
     vec![("file", file), ("folder", folder)]

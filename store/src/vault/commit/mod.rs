@@ -162,6 +162,9 @@ impl Vault {
                 committer.served = served;
                 committer.last = Instant::now();
                 self.core.failing.store(false, Ordering::Relaxed);
+                if !(work.nodes.is_empty() && work.ops.is_empty() && work.edited.is_empty()) {
+                    self.see(std::mem::take(&mut work.ops), &work.edited);
+                }
             }
             Err(e) => {
                 self.core.note_failure(e);

@@ -11,6 +11,11 @@ use crate::vault::publish::{GoneNode, ToldNow};
 impl Vault {
     /// The transaction is through: memory learns it.
     pub(super) fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
+        let files = work.items.iter().filter_map(|(ino, item)| {
+            let seen = item.seen.as_ref()?;
+            (seen.meta.kind != Kind::Folder).then(|| (seen.binding.entity(), *ino))
+        });
+        self.are_stored(files);
         let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
         let mut late = Vec::new();
         for (ino, item) in &work.items {

@@ -8,6 +8,7 @@ use crate::content::{Durable, Plan};
 use crate::db::Batch;
 use crate::event::{EventRef, Form};
 use crate::ids::{EntityId, Ino, NodeId, NodeNo};
+use crate::moves::Op;
 use crate::record::{GoneRecord, Marks, Meta, NodeRecord};
 use crate::tree::{DirtyNode, Kind};
 use crate::vault::history::Setting;
@@ -208,6 +209,10 @@ pub(in crate::vault) struct Work {
     pub(in crate::vault) settings: Vec<Setting>,
     /// Documents of texts that are stored with it; an empty one goes.
     pub(in crate::vault) documents: Vec<(EntityId, Vec<u8>)>,
+    /// What was told of names, for the tree of all devices.
+    pub(super) ops: Vec<Op>,
+    /// Of which entities there are versions more.
+    pub(super) edited: Vec<EntityId>,
     pub(in crate::vault) batch: Batch,
     /// Removals that the batch notes.
     pub(in crate::vault) gone_rows: Vec<NodeNo>,
@@ -245,6 +250,8 @@ impl Work {
             revived: Vec::new(),
             settings: Vec::new(),
             documents: Vec::new(),
+            ops: Vec::new(),
+            edited: Vec::new(),
             batch: Batch::new(),
             gone_rows: Vec::new(),
         }

@@ -101,6 +101,12 @@ impl Vault {
             }
         }
         self.settle_memory(work, &told);
+        if self.is_shared() {
+            let told = told.entities.keys().filter_map(|ino| work.items.get(ino));
+            let seen = told.filter_map(|item| item.seen.as_ref());
+            work.edited = seen.map(|seen| seen.binding.entity()).collect();
+        }
+        work.ops = told.ops;
         Ok(())
     }
 
@@ -134,6 +140,10 @@ impl Vault {
                 .read()
                 .wrap(kind::WRAP_ENTITY, &number(ino), item.inode.key());
             batch.put(Table::Wraps, ino.to_be_bytes(), wrapped.to_vec());
+            if self.is_shared() {
+                // Its key is with its file from now on.
+                self.drop_awaited(batch, &seen.binding.entity());
+            }
         }
         let note = seen.note(now);
         if note != seen.pending {

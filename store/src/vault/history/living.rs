@@ -1,7 +1,8 @@
 //! Which file shows an entity, if one does.
 //!
 //! Guarantees: an entity that has a name all the while is found, whoever takes over from whom
-//! meanwhile. It reads every inode's row, unless the entity is in memory: whoever asks for many asks once.
+//! meanwhile. The first time that it is asked of one that is not in memory, it reads every inode's row, and from
+//! then on it knows which file each entity was last stored with. Whoever asks for many asks once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,7 +26,10 @@ impl Vault {
     }
 
     /// The files that show these entities under a name, for those that one shows.
-    pub(super) fn living_of(&self, wanted: &HashSet<EntityId>) -> Result<HashMap<EntityId, Ino>, StoreError> {
+    pub(in crate::vault) fn living_of(
+        &self,
+        wanted: &HashSet<EntityId>,
+    ) -> Result<HashMap<EntityId, Ino>, StoreError> {
         let mut tries = 0;
         loop {
             // Rows are read before the tree is held, but for the last time: there are many.
@@ -70,20 +74,38 @@ impl Vault {
         shows.collect()
     }
 
-    /// Files whose rows name these entities.
+    /// Files with whose rows these entities were stored last.
     fn rows_of(&self, wanted: &HashSet<EntityId>) -> Result<Vec<(EntityId, Ino)>, StoreError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut inos: Vec<Ino> = Vec::new();
-        self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
-            inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
-            true
-        })?;
-        let named = inos
-            .into_iter()
-            .filter_map(|ino| Some((self.row_shows(ino)?, ino)));
-        Ok(named.filter(|(entity, _)| wanted.contains(entity)).collect())
+        // Whoever stores one meanwhile waits, and says so after.
+        let mut stored = self.stored_with.lock();
+        let stored = match stored.as_mut() {
+            Some(stored) => stored,
+            None => {
+                let mut inos: Vec<Ino> = Vec::new();
+                self.core.db.scan(Table::Inodes, b"", &mut |key, _| {
+                    inos.extend(<[u8; 8]>::try_from(key).map(u64::from_be_bytes));
+                    true
+                })?;
+                let named = inos
+                    .into_iter()
+                    .filter_map(|ino| Some((self.row_shows(ino)?, ino)));
+                stored.insert(named.collect())
+            }
+        };
+        let found = wanted
+            .iter()
+            .filter_map(|entity| Some((*entity, *stored.get(entity)?)));
+        Ok(found.collect())
+    }
+
+    /// These entities were stored, each with this file: to be said before the file may be forgotten.
+    pub(in crate::vault) fn are_stored(&self, with: impl Iterator<Item = (EntityId, Ino)>) {
+        if let Some(stored) = self.stored_with.lock().as_mut() {
+            stored.extend(with);
+        }
     }
 
     /// The entity that a file with a name shows, by its row.

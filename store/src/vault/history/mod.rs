@@ -35,7 +35,7 @@ pub(super) use read::Reading;
 pub(crate) use removed::removed_aad;
 pub(super) use restore::Bytes;
 pub(crate) use rows::version_aad;
-pub(super) use rows::{NewVersions, ToldAt, change_name, change_of, last_serial, split_key};
+pub(super) use rows::{NewVersions, ToldAt, change_name, change_of, holds_chunks, last_serial, split_key};
 pub(super) use settings::{Setting, Settings};
 pub(super) use stand::Stand;
 

@@ -197,6 +197,7 @@ impl Vault {
             batch.delete(Table::Removed, node.0);
         }
         batch.delete(Table::Documents, entity.0);
+        self.drop_awaited(batch, &entity);
         self.texts.discard(&entity);
         Ok(purged)
     }

@@ -1,6 +1,7 @@
 //! What was removed: the rows that say where it was and keep its key, and what can be listed of
 //! them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::Removed;
@@ -109,16 +110,40 @@ impl Vault {
 
     /// An entity's key, wherever it is kept.
     pub(in crate::vault) fn key_of(&self, entity: EntityId) -> Result<Option<Key>, StoreError> {
-        if let Some(ino) = self.living(entity)? {
-            let inode = self.resident(ino)?;
-            return Ok(inode.map(|inode| inode.state.read().binding.key(inode.key()).duplicate()));
+        let mut keys = self.keys_of(&HashSet::from([entity]))?;
+        keys.remove(&entity).transpose()
+    }
+
+    /// The keys of these entities, wherever they are kept; why not, of those that cannot be read.
+    pub(in crate::vault) fn keys_of(
+        &self,
+        entities: &HashSet<EntityId>,
+    ) -> Result<HashMap<EntityId, Result<Key, StoreError>>, StoreError> {
+        let mut keys = HashMap::new();
+        for (entity, ino) in self.living_of(entities)? {
+            let key = match self.resident(ino) {
+                Ok(Some(inode)) => Ok(inode.state.read().binding.key(inode.key()).duplicate()),
+                Ok(None) => continue,
+                Err(e) => Err(e),
+            };
+            keys.insert(entity, key);
         }
-        let (rows, _) = self.gone_rows()?;
-        let found = rows.into_iter().filter(|row| row.record.entity == Some(entity));
-        Ok(found
-            .filter_map(|row| row.record.key)
-            .map(|mut key| Key::take(&mut key))
-            .next())
+        if keys.len() < entities.len() {
+            for row in self.gone_rows()?.0 {
+                let entity = row.record.entity.filter(|entity| entities.contains(entity));
+                if let (Some(entity), Some(mut key)) = (entity, row.record.key) {
+                    keys.entry(entity).or_insert_with(|| Ok(Key::take(&mut key)));
+                }
+            }
+        }
+        for entity in entities {
+            if let Entry::Vacant(none) = keys.entry(*entity)
+                && let Some(key) = self.awaited(entity).transpose()
+            {
+                none.insert(key);
+            }
+        }
+        Ok(keys)
     }
 
     /// Everything that was removed and can be brought back, the latest first.

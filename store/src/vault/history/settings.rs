@@ -149,6 +149,10 @@ impl Vault {
         for (node, record) in &work.removed {
             let sealed = self.seal_gone(node, record);
             work.batch.put(Table::Removed, node.0, sealed);
+            if let Some(entity) = record.entity.filter(|_| record.key.is_some() && self.is_shared()) {
+                // Its key is in there from now on.
+                self.drop_awaited(&mut work.batch, &entity);
+            }
         }
         for (id, value) in &work.settings {
             self.put_setting_row(&mut work.batch, id, value);

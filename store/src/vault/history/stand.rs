@@ -55,7 +55,7 @@ impl Stand {
 
     /// Of an entity's rows, the newest of all: no version replaces them. A file that shows another
     /// may not show one of them, and yet it is what somebody wrote last.
-    pub(super) fn newest(rows: &[(u64, VersionRecord)]) -> HashSet<EventRef> {
+    pub(in crate::vault) fn newest(rows: &[(u64, VersionRecord)]) -> HashSet<EventRef> {
         let mut newest: HashSet<EventRef> = rows.iter().map(|(_, record)| record.at).collect();
         for parent in rows.iter().flat_map(|(_, record)| &record.parents) {
             newest.remove(parent);
@@ -152,6 +152,13 @@ impl Vault {
         if strictly && bad > 0 {
             let what = "the record of something that was removed".into();
             return Err(StoreError::Tampered { what });
+        }
+        for (entity, key) in self.all_awaited()? {
+            // Another device gave it a name, of which nothing was heard yet.
+            standing.keys.entry(entity).or_insert_with(|| {
+                standing.named.insert(entity);
+                key
+            });
         }
         for row in rows {
             if let (Some(entity), Some(key)) = (row.record.entity, &row.record.key) {

@@ -95,13 +95,17 @@ impl Publishing<'_> {
 
     /// Stores and signs the batch.
     pub(in crate::vault) fn finish(
-        self,
+        mut self,
         counters: &mut Counters,
         batch: &mut Batch,
     ) -> Result<ToldNow, StoreError> {
         if self.told.count == 0 {
             return Ok(self.told);
         }
+        for op in &self.ops {
+            self.vault.put_op(batch, op);
+        }
+        self.told.ops = std::mem::take(&mut self.ops);
         self.versions.put(batch)?;
         for (ino, durable) in &self.stale {
             delete_log(batch, *ino, durable);

@@ -23,6 +23,7 @@ use crate::content::Durable;
 use crate::event::EventRef;
 use crate::ids::Ino;
 use crate::keys::Key;
+use crate::moves::Op;
 use batches::Growing;
 pub(super) use told::{ToldEntity, ToldNow};
 pub(crate) use untold::{GoneNode, Untold};
@@ -42,6 +43,8 @@ pub(super) struct Publishing<'a> {
     versions: NewVersions,
     /// Which versions the drafts are that it tells.
     drafts: HashMap<u64, Vec<EventRef>>,
+    /// What it tells of names, if that is noted.
+    ops: Vec<Op>,
     /// Settings that it tells, with their Lamport times.
     stamps: Vec<([u8; 16], u64)>,
 }
@@ -68,6 +71,7 @@ impl<'a> Publishing<'a> {
             stale: Vec::new(),
             versions: NewVersions::default(),
             drafts: HashMap::new(),
+            ops: Vec::new(),
             stamps: Vec::new(),
         }
     }

@@ -9,10 +9,12 @@ use crate::codec::Writer;
 use crate::event::{self, EventKind, EventRef, NodeState};
 use crate::ids::{EntityId, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, seal};
-use crate::record::NodeRecord;
+use crate::moves::{Op, Stamp, Step};
+use crate::record::{NodeRecord, Time};
 use crate::tree::{DirtyNode, Kind, Told};
 use crate::vault::commit::Work;
 use crate::vault::history::Setting;
+use crate::vault::shared::place_of;
 
 impl Publishing<'_> {
     /// Tells nodes whose targets have been told, and those that are gone.
@@ -29,7 +31,10 @@ impl Publishing<'_> {
             DirtyNode::Is(record) => Some((*no, record.clone())),
             DirtyNode::Gone => None,
         }));
-        nodes.sort_unstable_by_key(|(no, _)| *no);
+        let tree = self.vault.tree.read();
+        // Folders before what is in them: no move is into what is yet to be moved out of there.
+        nodes.sort_by_cached_key(|(no, record)| (tree.depth(record.parent), *no));
+        drop(tree);
         for (no, mut record) in nodes {
             let held = work.held.contains(&no);
             if held || record.told == Told::Now || record.kind.is_local() || !self.node(&record) {
@@ -48,14 +53,17 @@ impl Publishing<'_> {
             };
             let mut w = Writer::new();
             w.u8(0);
-            let aad = event::gone_aad(&gone.id, self.next(), self.vault.secrets.epoch);
-            let sealed = seal(self.tree_key(), &aad, &w.0);
-            let draft = Draft {
-                replaces: saw,
-                wrapped: None,
-                sealed,
-            };
-            self.push(EventKind::NodeGone, gone.id.0, draft);
+            for id in self.all_of(gone.id) {
+                let aad = event::gone_aad(&id, self.next(), self.vault.secrets.epoch);
+                let sealed = seal(self.tree_key(), &aad, &w.0);
+                let draft = Draft {
+                    replaces: saw.clone(),
+                    wrapped: None,
+                    sealed,
+                };
+                self.push(EventKind::NodeGone, id.0, draft);
+                self.note_op(id, || Step::Gone(saw.clone().into()));
+            }
             self.told.gone.insert(*no);
         }
     }
@@ -123,26 +131,55 @@ impl Publishing<'_> {
         } else {
             NodeId(parent.state.read().binding.entity().0)
         };
-        let plain = NodeState {
+        let lies = NodeState {
             parent,
             entity,
             perm,
             xattrs,
+            when: Time::now(),
             name: record.name.clone(),
-        }
-        .encode();
-        let aad = event::node_aad(&record.id, self.next(), self.vault.secrets.epoch);
-        let sealed = seal(self.tree_key(), &aad, &plain);
-        self.push(
-            EventKind::Node,
-            record.id.0,
-            Draft {
+        };
+        let plain = lies.encode();
+        let all = match record.kind {
+            Kind::Folder => self.all_of(record.id),
+            _ => vec![record.id],
+        };
+        for id in all {
+            let aad = event::node_aad(&id, self.next(), self.vault.secrets.epoch);
+            let draft = Draft {
                 replaces: Vec::new(),
                 wrapped: None,
-                sealed,
-            },
-        );
+                sealed: seal(self.tree_key(), &aad, &plain),
+            };
+            self.push(EventKind::Node, id.0, draft);
+            self.note_op(id, || Step::Place(place_of(lies.clone())));
+        }
         true
+    }
+
+    /// A node, and the folders that are seen as one with it: whoever moves or removes one means all of them.
+    fn all_of(&self, node: NodeId) -> Vec<NodeId> {
+        let mut all = vec![node];
+        if let Some(shared) = self.vault.shared.lock().as_mut() {
+            all.extend(shared.seen_as_one(node));
+        }
+        all
+    }
+
+    /// What was just pushed says this of a node.
+    fn note_op(&mut self, node: NodeId, step: impl FnOnce() -> Step) {
+        if self.vault.is_shared() {
+            let at = EventRef {
+                chain: self.vault.secrets.chain(),
+                seq: self.seq,
+            };
+            let stamp = Stamp {
+                lamport: self.lamport,
+                at,
+            };
+            let step = step();
+            self.ops.push(Op { stamp, node, step });
+        }
     }
 
     pub(super) fn wrap(&mut self, entity: &EntityId, at: EventRef, key: &Key) -> [u8; crate::keys::WRAPPED] {

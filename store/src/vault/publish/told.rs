@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::content::Durable;
 use crate::event::{Body, EventRef, Form, Version};
 use crate::ids::{Ino, NodeNo};
+use crate::moves::Op;
 use crate::record::{Meta, NodeRecord};
 use crate::vault::commit::Seen;
 use crate::vault::texts::{Ready, ToldText};
@@ -88,6 +89,8 @@ pub(in crate::vault) struct ToldNow {
     pub(in crate::vault) entities: HashMap<Ino, ToldEntity>,
     pub(in crate::vault) nodes: Vec<(NodeNo, NodeRecord)>,
     pub(in crate::vault) gone: HashSet<NodeNo>,
+    /// The same, as all devices have it, where names are shared.
+    pub(in crate::vault) ops: Vec<Op>,
     pub(in crate::vault) first: u64,
     pub(in crate::vault) count: u32,
 }

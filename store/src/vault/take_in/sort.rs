@@ -1,9 +1,11 @@
 //! What becomes of each event that came: it is taken, set aside, or waits.
 //!
+//! A file that is new comes with its key, which is kept whatever becomes of its first version: so those
+//! that follow can be read.
+//!
 //! Guarantees: an event is set aside for good only for what it says itself, or because it builds on
 //! such a one; never for want of a key, a row or a chunk on this device.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::TakeInError;
@@ -11,9 +13,10 @@ use super::settings::SettingCame;
 use super::waiting::{aside_note, waiting_note};
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad};
+use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad, key_aad};
 use crate::ids::EntityId;
 use crate::keys::{Key, open};
+use crate::moves::Op;
 use crate::vault::Vault;
 pub(super) use crate::vault::texts::Verdict;
 
@@ -37,8 +40,14 @@ pub(super) struct Taking {
 pub(super) struct Sorted {
     pub(super) taking: Vec<Taking>,
     pub(super) settings: Vec<SettingCame>,
+    /// What was said of names.
+    pub(super) ops: Vec<Op>,
+    /// Files that are new, by their keys.
+    pub(super) new: Vec<EntityId>,
     /// They say what cannot be.
     pub(super) bad: Vec<EventRef>,
+    /// Of those about names that waited, which do no more.
+    pub(super) read: Vec<EventRef>,
     /// They need what is not here; with the batches where they lie, if those are stored.
     pub(super) waiting: Vec<(EventRef, Option<u64>)>,
     /// Nobody here knows yet what to do with them.
@@ -68,10 +77,12 @@ impl Vault {
     /// is to be taken: whoever does not take it says [`Vault::give_up`].
     pub(super) fn sort(&self, coming: Vec<Coming>) -> Result<Sorted, TakeInError> {
         let mut sorted = Sorted::default();
-        let mut whose: HashMap<EntityId, Whose> = HashMap::new();
+        let mut whose = self.whose_are(&coming)?;
         let mut takings: Vec<Taking> = Vec::new();
         let mut verdicts: HashMap<EventRef, Verdict> = HashMap::new();
         let now: HashSet<EventRef> = coming.iter().map(|coming| coming.found.event.head.at).collect();
+        let tree_key = self.secrets.tree_key();
+        let wrap_key = self.secrets.wrap_key();
         for Coming { batch, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
@@ -82,21 +93,49 @@ impl Vault {
                 }
                 continue;
             }
-            if head.kind != EventKind::Version {
-                sorted.unknown.push(head.at);
+            if matches!(head.kind, EventKind::Node | EventKind::NodeGone) {
+                match self.op_of(&tree_key, &found) {
+                    Ok(op) => {
+                        sorted.read.extend(batch.map(|_| head.at));
+                        sorted.ops.extend(op);
+                    }
+                    Err(verdict) => sorted.put(head.at, batch, verdict),
+                }
                 continue;
             }
-            let known = match whose.entry(entity) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(self.whose_is(entity)?),
-            };
+            let known = whose.entry(entity).or_insert(Whose::Unknown);
+            if head.kind == EventKind::Create {
+                match (self.new_key(&wrap_key, &found), &*known) {
+                    (Ok(key), Whose::Unknown) => {
+                        sorted.new.push(entity);
+                        *known = Whose::Known(key);
+                    }
+                    // A copy of the device that made it told of it, too.
+                    (Ok(key), Whose::Known(is)) if key.expose() == is.expose() => {}
+                    (Ok(_), Whose::Unreadable) => {}
+                    (Ok(_), Whose::Known(_)) => {
+                        verdicts.insert(head.at, Verdict::Refused);
+                        sorted.put(head.at, batch, Verdict::Refused);
+                        continue;
+                    }
+                    (Err(verdict), _) => {
+                        verdicts.insert(head.at, verdict);
+                        sorted.put(head.at, batch, verdict);
+                        continue;
+                    }
+                }
+            }
             let said = match known {
                 Whose::Known(key) => self.usable(key, &found, &verdicts, &now)?,
                 Whose::Unreadable => Err(Verdict::Waits),
-                Whose::Unknown => {
-                    sorted.unknown.push(head.at);
-                    continue;
-                }
+                Whose::Unknown => match self.worst(&head.replaces, &verdicts, &now)? {
+                    Verdict::Good => {
+                        sorted.unknown.push(head.at);
+                        continue;
+                    }
+                    // Its key has not come, or never will.
+                    worst => Err(worst),
+                },
             };
             match said {
                 Ok(version) => takings.push(Taking {
@@ -143,6 +182,19 @@ impl Vault {
         let Some(needed) = version.needs(&head.replaces) else {
             return Ok(Err(Verdict::Refused));
         };
+        Ok(match self.worst(needed, verdicts, now)? {
+            Verdict::Good => Ok(version),
+            worst => Err(worst),
+        })
+    }
+
+    /// What what goes on from these can be at best.
+    fn worst(
+        &self,
+        needed: &[EventRef],
+        verdicts: &HashMap<EventRef, Verdict>,
+        now: &HashSet<EventRef>,
+    ) -> Result<Verdict, StoreError> {
         let mut worst = Verdict::Good;
         for at in needed {
             let known = verdicts.get(at).copied().unwrap_or(Verdict::Good);
@@ -154,10 +206,21 @@ impl Vault {
                 worst = worst.max(Verdict::Waits);
             }
         }
-        Ok(match worst {
-            Verdict::Good => Ok(version),
-            worst => Err(worst),
-        })
+        Ok(worst)
+    }
+
+    /// The key of a file that is new.
+    fn new_key(&self, wrap_key: &Key, found: &Found) -> Result<Key, Verdict> {
+        let head = &found.event.head;
+        if head.generation != self.secrets.epoch {
+            return Err(Verdict::Waits);
+        }
+        let wrapped = found.event.wrapped.as_ref().ok_or(Verdict::Waits)?;
+        let aad = key_aad(&EntityId(head.subject), head.at, head.generation);
+        let plain = open(wrap_key, &aad, wrapped).map_err(|_| Verdict::Refused)?;
+        let plain = zeroize::Zeroizing::new(plain);
+        let mut key = <[u8; 32]>::try_from(plain.as_slice()).map_err(|_| Verdict::Refused)?;
+        Ok(Key::take(&mut key))
     }
 
     /// Whether what an event says is here. Whoever carried it here may have let go of that; others may
@@ -210,14 +273,21 @@ impl Vault {
         Ok(())
     }
 
-    /// An entity's key.
-    fn whose_is(&self, entity: EntityId) -> Result<Whose, StoreError> {
-        match self.key_of(entity) {
-            Ok(Some(key)) => Ok(Whose::Known(key)),
-            Ok(None) => Ok(Whose::Unknown),
-            Err(e) if e.is_damage() => Ok(Whose::Unreadable),
-            Err(e) => Err(e),
+    /// The keys of the entities that these events are about.
+    fn whose_are(&self, coming: &[Coming]) -> Result<HashMap<EntityId, Whose>, StoreError> {
+        let heads = coming.iter().map(|coming| &coming.found.event.head);
+        let files = heads.filter(|head| matches!(head.kind, EventKind::Create | EventKind::Version));
+        let entities = files.map(|head| EntityId(head.subject)).collect();
+        let mut whose = HashMap::new();
+        for (entity, key) in self.keys_of(&entities)? {
+            let is = match key {
+                Ok(key) => Whose::Known(key),
+                Err(e) if e.is_damage() => Whose::Unreadable,
+                Err(e) => return Err(e),
+            };
+            whose.insert(entity, is);
         }
+        Ok(whose)
     }
 
     /// What was to be taken of an entity is not: its document is made anew, and its file is looked at

@@ -70,6 +70,8 @@ impl Vault {
         let sorted = self.sort(coming)?;
         let is_news = !(sorted.taking.is_empty()
             && sorted.settings.is_empty()
+            && sorted.ops.is_empty()
+            && sorted.new.is_empty()
             && sorted.bad.is_empty()
             && sorted.unknown.is_empty());
         if is_news {

@@ -43,6 +43,7 @@ impl Vault {
                 return Err(e);
             }
         };
+        self.see(std::mem::take(&mut sorted.ops), &entities);
         taken.entities.extend(entities);
         taken.settings.extend(settings);
         taken.set_aside.extend(sorted.bad);
@@ -94,6 +95,17 @@ impl Vault {
             versions.note(self, key, taking.entity, &version, told);
         }
         versions.put(&mut batch)?;
+        for op in &sorted.ops {
+            self.put_op(&mut batch, op);
+        }
+        for entity in &sorted.new {
+            if let Some(key) = sorted.keys.get(entity) {
+                self.put_awaited(&mut batch, entity, key);
+            }
+        }
+        for at in &sorted.read {
+            batch.delete(Table::Pending, waiting_note(at));
+        }
         let settings = self.newer_settings(&mut batch, &sorted.settings)?;
         for came in sorted.settings.iter().filter(|came| came.batch.is_some()) {
             batch.delete(Table::Pending, waiting_note(&came.at));

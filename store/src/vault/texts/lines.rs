@@ -106,7 +106,7 @@ pub(super) fn shown_line(rows: &[VersionRecord]) -> Option<Line> {
 
 impl Vault {
     /// The rows of an entity's versions: all of them, since what is shown without one would be older.
-    pub(super) fn rows_of_versions(
+    pub(in crate::vault) fn rows_of_versions(
         &self,
         key: &Key,
         entity: &EntityId,

@@ -100,6 +100,7 @@ impl Vault {
     /// As [`Vault::show_behind`]; a fault in there is noted, and ends nobody.
     pub(in crate::vault) fn show_safely(&self) -> bool {
         self.retry_once();
+        self.see_once();
         catch_unwind(AssertUnwindSafe(|| self.show_behind())).unwrap_or_else(|_| {
             self.note_problem(Problem::new(
                 None,

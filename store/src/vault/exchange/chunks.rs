@@ -1,0 +1,231 @@
+//! Chunks that versions name and that are not here, and those that come.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::content::manifest;
+use crate::core::StoreError;
+use crate::db::Table;
+use crate::ids::EntityId;
+use crate::keys::ChunkId;
+use crate::record::{BodyRef, ChunkRef, Kept, ManifestRef, kind};
+use crate::vault::Vault;
+use crate::vault::history::{holds_chunks, split_key};
+
+/// A chunk that is lacking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub id: ChunkId,
+    /// Bytes of it, sealed.
+    pub len: usize,
+    /// It names others: it comes before them.
+    pub is_manifest: bool,
+}
+
+/// Why a chunk was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ChunkError {
+    /// Nothing here names it, or it is here.
+    #[error("chunk {0} is not taken: nothing here asks for it")]
+    Unwanted(ChunkId),
+    /// It is not what it is to be.
+    #[error("chunk {0} is not taken: its bytes are not those that its name stands for")]
+    Other(ChunkId),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One that is lacking.
+#[derive(Clone)]
+struct Lack {
+    chunk: ChunkRef,
+    kind: u8,
+    /// Whose files wait for it.
+    of: HashSet<EntityId>,
+}
+
+/// What is lacking, by name; manifests first, so that what they name is known soon.
+#[derive(Default)]
+pub(in crate::vault) struct Lacking {
+    /// All versions have been looked at once.
+    looked: bool,
+    chunks: HashMap<ChunkId, Lack>,
+    order: BTreeMap<(bool, ChunkId), ()>,
+    /// How many each entity still waits for.
+    open: HashMap<EntityId, usize>,
+}
+
+impl Lacking {
+    fn add(&mut self, chunk: ChunkRef, kind: u8, entity: EntityId) {
+        let lack = self.chunks.entry(chunk.id).or_insert_with(|| Lack {
+            chunk,
+            kind,
+            of: HashSet::new(),
+        });
+        if lack.of.insert(entity) {
+            *self.open.entry(entity).or_default() += 1;
+        }
+        self.order.insert((kind != kind::MANIFEST, chunk.id), ());
+    }
+
+    /// It is here; the entities that wait for nothing more.
+    fn came(&mut self, id: &ChunkId) -> Vec<EntityId> {
+        let Some(lack) = self.chunks.remove(id) else {
+            return Vec::new();
+        };
+        self.order.remove(&(lack.kind != kind::MANIFEST, *id));
+        let mut done = Vec::new();
+        for entity in lack.of {
+            if let Some(open) = self.open.get_mut(&entity) {
+                *open -= 1;
+                if *open == 0 {
+                    self.open.remove(&entity);
+                    done.push(entity);
+                }
+            }
+        }
+        done
+    }
+}
+
+impl Vault {
+    /// Chunks that versions here name and that are not here, so many at most; manifests first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn lacking(&self, most: usize) -> Result<Vec<Wanted>, StoreError> {
+        let mut lacking = self.lacking.lock();
+        if !lacking.looked {
+            let mut entities: HashSet<EntityId> = HashSet::new();
+            self.core.db.scan(Table::Versions, b"", &mut |key, row| {
+                if let Some((entity, _)) = split_key(key).filter(|_| holds_chunks(row)) {
+                    entities.insert(entity);
+                }
+                true
+            })?;
+            self.look_for_lacking(&mut lacking, &entities)?;
+            lacking.looked = true;
+        }
+        let wanted = lacking.order.keys().filter_map(|(_, id)| {
+            let lack = lacking.chunks.get(id)?;
+            Some(Wanted {
+                id: *id,
+                len: crate::keys::ChunkKeys::sealed_len(lack.chunk.len as usize),
+                is_manifest: lack.kind == kind::MANIFEST,
+            })
+        });
+        Ok(wanted.take(most).collect())
+    }
+
+    /// These entities have versions more: perhaps with chunks that are not here.
+    pub(in crate::vault) fn may_lack(&self, entities: &[EntityId]) -> Result<(), StoreError> {
+        let mut lacking = self.lacking.lock();
+        match lacking.looked {
+            true => self.look_for_lacking(&mut lacking, &entities.iter().copied().collect()),
+            false => Ok(()),
+        }
+    }
+
+    fn look_for_lacking(
+        &self,
+        lacking: &mut Lacking,
+        entities: &HashSet<EntityId>,
+    ) -> Result<(), StoreError> {
+        for (entity, key) in self.keys_of(entities)? {
+            let Ok(key) = key else { continue };
+            let mut roots: Vec<ManifestRef> = Vec::new();
+            self.each_version(&key, &entity, &mut |_, row| match row {
+                Ok(row) if row.kept == Kept::All => {
+                    if let BodyRef::Manifest(root) = row.body {
+                        roots.push(root);
+                    }
+                }
+                _ => {}
+            })?;
+            for root in roots {
+                manifest::lacking(&self.core, &root, &mut |chunk, kind| {
+                    lacking.add(*chunk, kind, entity);
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk's sealed bytes, as every device of the space has them.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn sealed_chunk(&self, id: &ChunkId) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut row = self.core.chunk_row(id)?;
+        while let Some(known) = row {
+            let mut sealed = vec![0; known.place.len as usize];
+            match self.core.packs.read(known.place, 0, &mut sealed) {
+                // Whoever asks would refuse it, and ask again.
+                Ok(()) if *blake3::hash(&sealed).as_bytes() != known.sealed => {
+                    let what = format!("chunk {id}");
+                    return Err(StoreError::Tampered { what });
+                }
+                Ok(()) => return Ok(Some(sealed)),
+                Err(e) => {
+                    row = self.core.chunk_row(id)?;
+                    if row.is_some_and(|now| now.place == known.place) {
+                        return Err(e.into());
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a chunk that is lacking. If it names others, they are lacking from now on; files that now have all
+    /// their chunks come to show them.
+    ///
+    /// # Errors
+    /// As [`ChunkError`] says; nothing is taken then.
+    pub fn put_chunk(&self, id: &ChunkId, sealed: &[u8]) -> Result<(), ChunkError> {
+        self.writable().map_err(|e| match e {
+            crate::vault::OpError::Store(e) => ChunkError::Store(e),
+            _ => ChunkError::Unwanted(*id),
+        })?;
+        let lack = self.lacking.lock().chunks.get(id).cloned();
+        let lack = lack.ok_or(ChunkError::Unwanted(*id))?;
+        if *blake3::hash(sealed).as_bytes() != lack.chunk.sealed {
+            return Err(ChunkError::Other(*id));
+        }
+        let plain = self
+            .core
+            .chunks
+            .open(lack.kind, id, lack.chunk.len as usize, sealed);
+        let plain = zeroize::Zeroizing::new(plain.map_err(|_| ChunkError::Other(*id))?);
+        self.core.room_for(sealed.len() as u64)?;
+        self.core.store_chunk(lack.kind, &plain)?;
+        let done = {
+            let mut lacking = self.lacking.lock();
+            if lack.kind == kind::MANIFEST {
+                // What it names, and it is no longer lacking itself: in one step, lest a file seem to have all.
+                let of: HashSet<EntityId> = lack.of.iter().copied().collect();
+                self.look_for_lacking(&mut lacking, &of)?;
+            }
+            lacking.came(id)
+        };
+        if !done.is_empty() {
+            self.have_come(&done);
+        }
+        Ok(())
+    }
+
+    /// All chunks of these entities are here: their files may show newer versions, or come to be.
+    fn have_come(&self, entities: &[EntityId]) {
+        for entity in entities {
+            let living = self.living(*entity).ok().flatten();
+            let inode = living.and_then(|ino| self.resident(ino).ok().flatten());
+            if let Some(inode) = inode {
+                let mut state = inode.state.write();
+                self.be_behind(inode.ino, &mut state);
+            }
+        }
+        self.see(Vec::new(), entities);
+        self.signals.changed();
+    }
+}

@@ -1,0 +1,178 @@
+//! The tree of all devices, and how the tree of this one follows it.
+//!
+//! It owns what was said of names by anyone ([`crate::moves`]), with rows of its own. What this device has
+//! not told yet stands in it as what will be said last: so what is seen here is what everybody will see once
+//! it is told. Guarantees: after each [`Vault::see`], each name that others know lies in the tree where they
+//! see it too; what is in the tree changes in one step under its lock; a file that cannot be had yet
+//! (its content is not here) has no name until it can; nothing that was written here is lost by what others
+//! said: a file that somebody has open to write keeps a name until that is told.
+//!
+//! A vault of one device has none of it: it begins with the first events of another.
+//!
+//! Parts, each importing only those above it: `rows`, `keep` (removals that lose to edits), `files` (files
+//! for entities that have none), `thoughts` (what is to be told), `place` (from what is seen to the tree).
+
+mod files;
+mod keep;
+mod place;
+mod rows;
+mod thoughts;
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+use super::{Problem, Vault};
+use crate::core::StoreError;
+use crate::db::{Batch, Db, DbError, Table};
+use crate::event::{BatchRow, Walk};
+use crate::ids::{EntityId, NodeId};
+use crate::moves::{Op, Shown, Stamp};
+pub use place::Renamed;
+pub(super) use rows::place_of;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Shared {
+    shown: Shown,
+    /// Nodes that are to be seen, and name what is not here.
+    absent: HashSet<NodeId>,
+    /// Nodes that may not be where they are to be seen: what this device thought to say of them it may
+    /// not be about to say any more.
+    unsure: HashSet<NodeId>,
+}
+
+impl Shared {
+    /// The other folders that are seen as one with this one.
+    pub(super) fn seen_as_one(&mut self, folder: NodeId) -> Vec<NodeId> {
+        self.shown.seen_as_one(folder)
+    }
+}
+
+/// Whether names are shared with other devices.
+pub(super) fn is_begun(db: &Db) -> Result<bool, DbError> {
+    Ok(db.get(Table::Moves, rows::BEGUN)?.is_some())
+}
+
+impl Vault {
+    /// Whether operations on names have rows.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::SeqCst)
+    }
+
+    /// What tells apart the conflict files of several devices: whose it is, and when that was, in UTC.
+    fn label(stamp: &Stamp, when: i64) -> String {
+        let chain: String = stamp.at.chain.0[..2].iter().map(|b| format!("{b:02x}")).collect();
+        let when = jiff::Timestamp::from_second(when).unwrap_or_default();
+        format!("{chain} {}", when.strftime("%Y-%m-%d %H.%M"))
+    }
+
+    /// From now on what is said of names is noted: what was said until now is read from its events, once.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says; nothing has begun then.
+    pub(super) fn begin_shared(&self) -> Result<(), StoreError> {
+        let _committer = self.committer.lock();
+        if self.is_shared() {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        self.core.db.scan(Table::Batches, b"", &mut |_, value| {
+            rows.extend(BatchRow::decode(value).ok());
+            true
+        })?;
+        let key = self.secrets.tree_key();
+        let mut batch = Batch::new();
+        batch.put(Table::Moves, rows::BEGUN, vec![0]);
+        for row in rows {
+            let mut bytes = vec![0; row.place.len as usize];
+            self.core.packs.read(row.place, 0, &mut bytes)?;
+            let what = "a batch of events";
+            for found in Walk::new(&bytes).map_err(StoreError::malformed(what))? {
+                let found = found.map_err(StoreError::malformed(what))?;
+                if let Ok(Some(op)) = self.op_of(&key, &found) {
+                    self.put_op(&mut batch, &op);
+                }
+            }
+        }
+        self.core.db.apply(&batch)?;
+        self.is_shared.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// The tree of all devices, from its rows. All of it is to be looked at: a crash may have come between a
+    /// row and the tree.
+    fn load_shared(&self) -> Result<Shared, StoreError> {
+        let (ops, bad) = self.ops()?;
+        if bad > 0 {
+            let what = format!("{bad} records of where names lie on other devices are damaged");
+            self.note_problem(Problem::new(None, what));
+        }
+        let mut shared = Shared::default();
+        // Nothing is settled: none is too late.
+        let _ = shared.shown.apply(ops, &Vault::label);
+        shared.unsure = shared.shown.moves().all().collect();
+        Ok(shared)
+    }
+
+    /// Lets the tree follow what was said of names, by these operations and those before, now that these
+    /// entities have versions more. A fault in there is noted, and ends nobody.
+    pub(super) fn see(&self, ops: Vec<Op>, edited: &[EntityId]) {
+        if !self.is_shared() {
+            return;
+        }
+        let seen = catch_unwind(AssertUnwindSafe(|| self.see_all(ops, edited)));
+        let why = match seen {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => "a fault of this program".into(),
+        };
+        // What it was about is in rows: it is read anew, and all of it looked at.
+        *self.shared.lock() = None;
+        self.note_problem(Problem::new(
+            None,
+            format!("names of other devices are not shown: {why}"),
+        ));
+    }
+
+    fn see_all(&self, ops: Vec<Op>, edited: &[EntityId]) -> Result<(), StoreError> {
+        let mut guard = self.shared.lock();
+        let shared = match guard.as_mut() {
+            Some(shared) => shared,
+            None => guard.insert(self.load_shared()?),
+        };
+        let label = &Vault::label;
+        let said: HashSet<NodeId> = ops.iter().map(|op| op.node).collect();
+        let nothing_said = ops.is_empty();
+        let mut sights = shared.shown.apply(ops, label).unwrap_or_default();
+        let keeps = self.keeps(shared, &said, edited)?;
+        sights.extend(shared.shown.keep(&keeps, label));
+        let again = shared.unsure.drain().chain(shared.absent.drain());
+        let again: Vec<NodeId> = again.collect();
+        sights.extend(shared.shown.again(again.into_iter(), label));
+        if sights.is_empty() && nothing_said {
+            return Ok(());
+        }
+        let mut files = self.files_for(shared, &sights)?;
+        self.keep_unseen(shared, &sights)?;
+        let (renamed, dressed) = {
+            let mut tree = self.tree.write();
+            tree.index();
+            let thoughts = self.thoughts(&tree, shared);
+            sights.extend(shared.shown.apply(thoughts, label).unwrap_or_default());
+            self.place_all(&mut tree, shared, (&sights, &said), &mut files)
+        };
+        let thought = shared.shown.retract(thoughts::LAST, label);
+        shared.unsure.extend(thought.into_keys());
+        drop(guard);
+        self.feed.renames(renamed, dressed);
+        Ok(())
+    }
+
+    /// Looks once at what a crash may have left undone, after a vault was opened.
+    pub(super) fn see_once(&self) {
+        if self.is_shared() && self.writable().is_ok() && self.shared.lock().is_none() {
+            self.see(Vec::new(), &[]);
+        }
+    }
+}
