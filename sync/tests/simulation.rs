@@ -6,7 +6,7 @@ mod model;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coffer_sync::core::Policy;
+use coffer_sync::core::{Policy, Report};
 use model::Dice;
 use model::world::World;
 
@@ -42,11 +42,22 @@ fn run(seed: u64) {
     }
     let had: Vec<_> = world.devices.iter().map(|device| device.store.clock()).collect();
     heal(&mut world, &mut dice, count);
-    assert!(world.converge(600_000), "seed {seed}: not one after ten minutes: {}", apart(&world));
-    for (n, clock) in had.iter().enumerate().filter(|(n, _)| !world.devices[*n].is_removed) {
+    assert!(
+        world.converge(600_000),
+        "seed {seed}: not one after ten minutes: {}",
+        apart(&world)
+    );
+    for (n, clock) in had
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| !world.devices[*n].is_removed)
+    {
         let now = world.devices[n].store.clock();
         for (chain, (last, _)) in clock {
-            assert!(now.get(chain).is_some_and(|(at, _)| at >= last), "seed {seed}: something was lost");
+            assert!(
+                now.get(chain).is_some_and(|(at, _)| at >= last),
+                "seed {seed}: something was lost"
+            );
         }
     }
     for device in &world.devices {
@@ -68,7 +79,9 @@ fn act(world: &mut World, dice: &mut Dice, count: usize, backups: &mut BTreeMap<
                 _ => dice.below(300),
             };
             let files: Vec<usize> = match dice.one_in(5) {
-                true => (0..1 + dice.below(4)).map(|_| dice.below(90_000) as usize).collect(),
+                true => (0..1 + dice.below(4))
+                    .map(|_| dice.below(90_000) as usize)
+                    .collect(),
                 false => Vec::new(),
             };
             world.tell(one, len as usize, &files);
@@ -107,7 +120,10 @@ fn act(world: &mut World, dice: &mut Dice, count: usize, backups: &mut BTreeMap<
             Some(_) => {}
         },
         // A device is removed; who is left does not talk to it.
-        19 if dice.one_in(3) && count > 3 && world.devices.iter().filter(|d| d.is_removed).count() + 3 < count => {
+        19 if dice.one_in(3)
+            && count > 3
+            && world.devices.iter().filter(|d| d.is_removed).count() + 3 < count =>
+        {
             world.devices[one].is_removed = true;
             let mut peer = [0; 32];
             peer[0] = one as u8;
@@ -138,6 +154,10 @@ fn heal(world: &mut World, dice: &mut Dice, count: usize) {
         }
     }
     let shape = dice.below(4);
+    let mixed = world
+        .devices
+        .iter()
+        .any(|device| device.store.policy != Policy::Everything);
     for (at, n) in there.iter().enumerate().skip(1) {
         let to: Vec<usize> = match shape {
             0 => vec![there[at - 1]],
@@ -149,12 +169,26 @@ fn heal(world: &mut World, dice: &mut Dice, count: usize) {
             world.connect(to, *n, 1 + dice.below(60), 0);
         }
     }
+    // Who keeps names and texts alone brings no chunks from one to another: all have one who keeps everything.
+    let keeps = |n: &&usize| world.devices[**n].store.policy == Policy::Everything;
+    if mixed && let Some(keeper) = there.iter().find(keeps).copied() {
+        for n in there.into_iter().filter(|n| *n != keeper) {
+            if !world.is_connected(keeper, n) {
+                world.connect(keeper, n, 1 + dice.below(60), 0);
+            }
+        }
+    }
 }
 
 /// What differs, for people.
 fn apart(world: &World) -> String {
     let mut all = String::new();
-    for (n, device) in world.devices.iter().enumerate().filter(|(_, device)| !device.is_removed) {
+    for (n, device) in world
+        .devices
+        .iter()
+        .enumerate()
+        .filter(|(_, device)| !device.is_removed)
+    {
         let clock: Vec<String> = device
             .store
             .clock()
@@ -162,8 +196,23 @@ fn apart(world: &World) -> String {
             .map(|(id, (last, head))| format!("{:02x}:{last}/{:02x}", id.0[0], head[0]))
             .collect();
         let missing = device.store.missing().len();
-        all += &format!("\n{n} own {:02x} {clock:?} lacks {missing} chunks, {} statements; {:?} {:?}",
-            device.store.own.0[0], device.store.statements.len(), device.reports.iter().rev().take(4).collect::<Vec<_>>(), device.ended);
+        let reports = device
+            .reports
+            .iter()
+            .filter(|report| !matches!(report, Report::Open { .. }));
+        let peers = device.node.iter().flat_map(|node| node.peers());
+        let peers: Vec<String> = peers
+            .map(|p| format!("{}-{}+{}", p.peer[0], p.behind, p.ahead))
+            .collect();
+        let (own, statements) = (device.store.own.0[0], device.store.statements.len());
+        all += &format!(
+            "\n{n} own {own:02x} {clock:?} lacks {missing} chunks, {statements} statements, {peers:?}"
+        );
+        all += &format!(
+            " {:?} {:?}",
+            reports.rev().take(4).collect::<Vec<_>>(),
+            device.ended
+        );
     }
     all
 }

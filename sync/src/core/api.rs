@@ -226,7 +226,7 @@ pub enum Outcome {
     TooEarly,
     /// Its device has told something else at its place.
     Fork,
-    /// It is of this device's present chain.
+    /// It is of this device's present chain, signed by this device, and was not told by this store.
     Own,
     /// It is what its device signed, and is not taken all the same; a sentence that says why.
     Refused(String),
@@ -334,13 +334,19 @@ pub enum Ended {
     #[error("the other device did not say which protocol it speaks")]
     NoHello,
     /// Not a message.
-    #[error("the other device sent what is no message of this protocol ({0}); it may run another version of Coffer")]
+    #[error(
+        "the other device sent what is no message of this protocol ({0}); it may run another version of Coffer"
+    )]
     Malformed(#[from] coffer_store::Malformed),
     /// No length.
-    #[error("the other device sent what is no message of this protocol ({0}); it may run another version of Coffer")]
+    #[error(
+        "the other device sent what is no message of this protocol ({0}); it may run another version of Coffer"
+    )]
     Empty(#[from] EmptyFrame),
     /// No version in common.
-    #[error("the other device speaks versions {0} to {1} of the protocol, and this one does not: update the older of the two")]
+    #[error(
+        "the other device speaks versions {0} to {1} of the protocol, and this one does not: update the older of the two"
+    )]
     Versions(u16, u16),
     /// Another space.
     #[error("the other device belongs to another vault")]

@@ -96,7 +96,10 @@ mod tests {
                 passed += 30_000;
             }
         }
-        assert!((1_950_000..=2_000_000 + 65_536 + 30_000).contains(&passed), "{passed}");
+        assert!(
+            (1_950_000..=2_000_000 + 65_536 + 30_000).contains(&passed),
+            "{passed}"
+        );
         // A slow one counts what is less than a byte a millisecond, too.
         bucket.set(0, Some(10));
         for now in 0..=10_000 {

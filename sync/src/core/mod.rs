@@ -24,7 +24,7 @@ mod session;
 pub mod wire;
 
 pub use api::{
-    Action, Answer, ChunkName, ChunkOutcome, Ended, Millis, Outcome, PeerId, Policy, Progress, Report, Request,
-    SessionId, StatementId, StatementOutcome, Urgency,
+    Action, Answer, ChunkName, ChunkOutcome, Ended, Millis, Outcome, PeerId, Policy, Progress, Report,
+    Request, SessionId, StatementId, StatementOutcome, Urgency,
 };
 pub use node::{Config, Node, Peer};

@@ -2,6 +2,7 @@
 //! break. Each suite uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod lone;
 pub mod store;
 pub mod world;
 

@@ -95,14 +95,21 @@ impl Store {
             space: SPACE,
             own: self.own,
             policy: self.policy,
-            clock: self.clock().into_iter().map(|(id, (last, head))| (id, last, head)).collect(),
+            clock: self
+                .clock()
+                .into_iter()
+                .map(|(id, (last, head))| (id, last, head))
+                .collect(),
             heads: self.heads(),
         }
     }
 
     pub fn clock(&self) -> BTreeMap<ChainId, (u64, [u8; 32])> {
         let last = |all: &Vec<Arc<Carried>>| all.last().map(|b| (b.row.last().unwrap(), b.row.head));
-        self.chains.iter().filter_map(|(id, all)| Some((*id, last(all)?))).collect()
+        self.chains
+            .iter()
+            .filter_map(|(id, all)| Some((*id, last(all)?)))
+            .collect()
     }
 
     fn last(&self, chain: &ChainId) -> (u64, [u8; 32]) {
@@ -197,7 +204,10 @@ impl Store {
         if self.statements.contains_key(&id) {
             return StatementOutcome::Known;
         }
-        if !parents(&bytes).iter().all(|parent| self.statements.contains_key(parent)) {
+        if !parents(&bytes)
+            .iter()
+            .all(|parent| self.statements.contains_key(parent))
+        {
             self.waiting.push(bytes);
             return StatementOutcome::Known;
         }
@@ -218,7 +228,11 @@ impl Store {
         }
         let mut missing = BTreeSet::new();
         let mut order = Vec::new();
-        let roots = self.chains.values().flatten().flat_map(|batch| says(&batch.bytes).roots);
+        let roots = self
+            .chains
+            .values()
+            .flatten()
+            .flat_map(|batch| says(&batch.bytes).roots);
         for root in roots {
             let names = match self.chunks.get(&root) {
                 None => vec![root],
@@ -235,11 +249,11 @@ impl Store {
 
     pub fn take_in(&mut self, batch: &Arc<Carried>) -> Outcome {
         let row = &batch.row;
-        if row.chain == self.own {
-            return Outcome::Own;
-        }
         if row.signature != signature(row) || row.head != *blake3::hash(&batch.bytes).as_bytes() {
             return Outcome::Forged("it is not what was signed".into());
+        }
+        if row.chain == self.own {
+            return Outcome::Own;
         }
         let says = says(&batch.bytes);
         let (last, head) = self.last(&row.chain);
@@ -249,7 +263,10 @@ impl Store {
         }
         if row.first <= last {
             let known = self.chains.get(&row.chain).into_iter().flatten();
-            return match known.into_iter().any(|b| (b.row.first, b.row.head) == (row.first, row.head)) {
+            return match known
+                .into_iter()
+                .any(|b| (b.row.first, b.row.head) == (row.first, row.head))
+            {
                 true => Outcome::Known,
                 false => Outcome::Fork,
             };
@@ -293,7 +310,10 @@ impl Store {
             Request::TakeIn(batch) => Answer::TakenIn(self.take_in(&batch)),
             Request::BeginChain => Answer::Began(self.begin(dice)),
             Request::Lacking { session, heads } => {
-                let want = heads.into_iter().filter(|id| !self.statements.contains_key(id)).collect();
+                let want = heads
+                    .into_iter()
+                    .filter(|id| !self.statements.contains_key(id))
+                    .collect();
                 let have = self.heads();
                 Answer::Lacking { session, want, have }
             }
@@ -306,7 +326,10 @@ impl Store {
             } => {
                 let has = self.with_ancestors(&have);
                 let wants = self.with_ancestors(&want);
-                let all = self.order.iter().filter(|id| wants.contains(*id) && !has.contains(*id));
+                let all = self
+                    .order
+                    .iter()
+                    .filter(|id| wants.contains(*id) && !has.contains(*id));
                 let all: Vec<Arc<[u8]>> = all.skip(skip).map(|id| self.statements[id].clone()).collect();
                 let count = (most / 120).max(1);
                 let more = all.len() > count;
@@ -346,7 +369,10 @@ impl Store {
             Request::Wanted { most } => {
                 let missing = self.missing();
                 let beyond = missing.len().saturating_sub(most) as u64 * 1_000;
-                let chunks = missing.into_iter().take(most).map(|id| (id, Urgency::Bulk, 1_000));
+                let chunks = missing
+                    .into_iter()
+                    .take(most)
+                    .map(|id| (id, Urgency::Bulk, 1_000));
                 Answer::Wanted {
                     chunks: chunks.collect(),
                     beyond,
@@ -370,5 +396,8 @@ impl Store {
 
 fn parents(statement: &[u8]) -> Vec<StatementId> {
     let count = usize::from(statement[0]);
-    statement[1..1 + 32 * count].chunks(32).map(|id| id.try_into().unwrap()).collect()
+    statement[1..1 + 32 * count]
+        .chunks(32)
+        .map(|id| id.try_into().unwrap())
+        .collect()
 }

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-use coffer_sync::core::{Action, Ended, Node, Policy, Report, Request, SessionId};
+use coffer_sync::core::{Action, ChunkName, Ended, Node, Policy, Report, Request, SessionId};
 
 use super::Dice;
 use super::store::Store;
@@ -193,7 +193,10 @@ impl World {
         state.requests.clear();
         state.life += 1;
         state.woken = u64::MAX;
-        let wires: Vec<usize> = std::mem::take(&mut state.sessions).into_values().map(|(wire, _)| wire).collect();
+        let wires: Vec<usize> = std::mem::take(&mut state.sessions)
+            .into_values()
+            .map(|(wire, _)| wire)
+            .collect();
         for wire in wires {
             self.cut(wire);
         }
@@ -230,13 +233,20 @@ impl World {
             let held = node.held_bytes();
             state.most_held = state.most_held.max(held);
             let bound = self.bound.0 * state.sessions.len() + self.bound.1;
-            assert!(held <= bound, "{held} bytes are held for {} sessions", state.sessions.len());
+            assert!(
+                held <= bound,
+                "{held} bytes are held for {} sessions",
+                state.sessions.len()
+            );
             let Some(action) = action else {
                 break;
             };
             match action {
                 Action::Send { session, bytes } => {
-                    let (wire, side) = *state.sessions.get(&session).expect("nothing is sent after the end");
+                    let (wire, side) = *state
+                        .sessions
+                        .get(&session)
+                        .expect("nothing is sent after the end");
                     self.send(wire, side, bytes);
                 }
                 Action::Store(request) => {
@@ -257,7 +267,9 @@ impl World {
             }
         }
         let node = self.devices[device].node.as_ref().expect("it is up");
-        let wake = node.wake().map_or(u64::MAX, |wake| wake.saturating_sub(time) + self.now);
+        let wake = node
+            .wake()
+            .map_or(u64::MAX, |wake| wake.saturating_sub(time) + self.now);
         if wake != u64::MAX && wake != self.devices[device].woken {
             self.devices[device].woken = wake;
             let life = self.devices[device].life;
@@ -283,7 +295,11 @@ impl World {
             let all = pieces.remove(0);
             let at = self.dice.below(all.len() as u64 + 1) as usize;
             let (head, tail) = all.split_at(at);
-            pieces = [head, tail].into_iter().filter(|p| !p.is_empty()).map(<[u8]>::to_vec).collect();
+            pieces = [head, tail]
+                .into_iter()
+                .filter(|p| !p.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect();
         }
         for bytes in pieces {
             let late = self.dice.below(3);
@@ -396,8 +412,13 @@ impl World {
         let Some(first) = there.next() else { return true };
         let (clock, heads) = (first.store.clock(), first.store.heads());
         let same = there.all(|device| device.store.clock() == clock && device.store.heads() == heads);
+        // What was on a removed device alone, or was lost with a disk, is nowhere.
+        let is_somewhere = |id: &ChunkName| {
+            let mut there = self.devices.iter().filter(|device| !device.is_removed);
+            there.any(|device| device.store.chunks.contains_key(id))
+        };
         let mut whole = self.devices.iter().filter(|device| !device.is_removed);
-        same && whole.all(|device| device.store.missing().is_empty())
+        same && whole.all(|device| !device.store.missing().iter().any(is_somewhere))
     }
 
     /// Lets things happen until all is one, so long at most; whether it is.

@@ -8,7 +8,7 @@ use super::Node;
 use crate::core::limits::{READ_AHEAD, times};
 use crate::core::session::{Chain, Session, Sub};
 use crate::core::wire::{Parcel, Wanted};
-use crate::core::{Ended, Report, Request, SessionId};
+use crate::core::{Ended, PeerId, Report, Request, SessionId};
 
 impl Node {
     /// A peer has named how far it has this chain.
@@ -21,14 +21,11 @@ impl Node {
             (here, Some(known)) => (here, known),
             _ => return,
         };
-        let last = here.map_or(0, |here| here.last);
         let is_fork = here.is_some_and(|here| here.last == known.last && here.head != known.head);
-        if chain == self.ground.own {
-            // Only this device tells it: others can know more of it only from a later day of this store.
-            if (known.last > last || is_fork) && !self.is_beginning {
-                self.is_beginning = true;
-                self.report(Report::Behind { chain, peer });
-                self.ask(Request::BeginChain);
+        if chain == self.ground.own && is_fork {
+            // Nobody can prove that without telling all of it: so it is believed, but only once.
+            if !std::mem::replace(&mut self.has_begun, true) {
+                self.begin(peer);
             }
             return;
         }
@@ -47,6 +44,15 @@ impl Node {
             self.report(report);
         }
         self.release(chain, id);
+    }
+
+    /// This store is of another day than what others know of it: its chain is not to be told on.
+    pub(super) fn begin(&mut self, peer: PeerId) {
+        if !std::mem::replace(&mut self.is_beginning, true) {
+            let chain = self.ground.own;
+            self.report(Report::Behind { chain, peer });
+            self.ask(Request::BeginChain);
+        }
     }
 
     /// This device tells on another chain now; the former one is a chain like any other.
@@ -70,7 +76,10 @@ impl Node {
         if let Some(own) = own.filter(|own| *own != self.ground.own)
             && let Some(chain) = self.ground.clock.get(&own).copied()
             && let Some(source) = chain.source.filter(|source| *source != id)
-            && self.sessions.get(&source).is_none_or(|s| !s.is_ahead(&own, chain.held))
+            && self
+                .sessions
+                .get(&source)
+                .is_none_or(|s| !s.is_ahead(&own, chain.held))
             && self.sessions.get(&id).is_some_and(|s| !s.stopped.contains(&own))
         {
             self.ask_for(own, id);
@@ -81,7 +90,8 @@ impl Node {
 
     /// Sees to it that this chain has a source, if anybody can tell it, and one that tells it.
     pub(super) fn consider(&mut self, id: ChainId) {
-        if id == self.ground.own {
+        // If others know more of its own chain, they are asked to prove it.
+        if id == self.ground.own && self.is_beginning {
             return;
         }
         let owner = |session: &Session| session.hello.is_some_and(|hello| hello.own == id);
@@ -217,7 +227,8 @@ impl Node {
                     true
                 }
                 Some(sub) => {
-                    let is_read = feed.lag.contains(&id) || feed.reading.as_ref().is_some_and(|all| all.contains(&id));
+                    let is_read =
+                        feed.lag.contains(&id) || feed.reading.as_ref().is_some_and(|all| all.contains(&id));
                     if sub.sent + 1 == first && !is_read && feed.queued < READ_AHEAD {
                         sub.sent = last;
                         feed.queued += parcel.total();
@@ -240,12 +251,7 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
-        for Wanted {
-            chain,
-            after,
-            resume,
-        } in wanted
-        {
+        for Wanted { chain, after, resume } in wanted {
             let last = self.ground.last(&chain);
             // It can have learnt here only of what is here.
             if last == 0 && chain != self.ground.own {

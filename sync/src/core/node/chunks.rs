@@ -7,9 +7,7 @@ use super::Node;
 use crate::core::limits::{ASKED_MAX, IDS_MAX, PARTIALS_MAX, QUESTIONS_MAX, WANTED_MAX, times};
 use crate::core::session::{ChunkPart, Session};
 use crate::core::wire::Message;
-use crate::core::{
-    ChunkName, ChunkOutcome, Ended, Millis, Policy, Report, Request, SessionId, Urgency,
-};
+use crate::core::{ChunkName, ChunkOutcome, Ended, Millis, Policy, Report, Request, SessionId, Urgency};
 
 struct Want {
     urgency: Urgency,
@@ -40,7 +38,12 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn held_bytes(&self) -> usize {
-        let parts: usize = self.wants.values().flat_map(|want| &want.part).map(ChunkPart::held).sum();
+        let parts: usize = self
+            .wants
+            .values()
+            .flat_map(|want| &want.part)
+            .map(ChunkPart::held)
+            .sum();
         let taking = self.wants.values().flat_map(|want| want.taking);
         parts + taking.map(|(_, bytes, _)| bytes as usize).sum::<usize>() + self.wants.len() * 256
     }
@@ -87,7 +90,12 @@ impl Chunks {
 
     /// A chunk that was asked of somebody is to be asked of somebody else.
     fn take_back(&mut self, id: ChunkName, part: Option<ChunkPart>, refused: Option<SessionId>) {
-        let held: usize = self.wants.values().flat_map(|want| &want.part).map(ChunkPart::held).sum();
+        let held: usize = self
+            .wants
+            .values()
+            .flat_map(|want| &want.part)
+            .map(ChunkPart::held)
+            .sum();
         let Some(want) = self.wants.get_mut(&id) else {
             return;
         };
@@ -210,8 +218,9 @@ impl Node {
                 continue;
             };
             let sessions = self.sessions.values();
-            let able: Vec<&Session> =
-                sessions.filter(|s| s.is_ready() && !want.refused.contains(&s.id)).collect();
+            let able: Vec<&Session> = sessions
+                .filter(|s| s.is_ready() && !want.refused.contains(&s.id))
+                .collect();
             if able.is_empty() {
                 // Perhaps somebody is about to say what it has.
                 let is_coming = self.sessions.values().any(|s| !s.is_ready());
@@ -228,7 +237,9 @@ impl Node {
             let keeps = |s: &Session| s.hello.is_some_and(|hello| hello.policy == Policy::Everything);
             let is_kept = able.iter().any(|s| keeps(s));
             let load = |s: &Session| s.chunks.values().filter(|(urgent, _)| *urgent == is_open).count();
-            let free = able.into_iter().filter(|s| (keeps(s) || !is_kept) && load(s) < ASKED_MAX);
+            let free = able
+                .into_iter()
+                .filter(|s| (keeps(s) || !is_kept) && load(s) < ASKED_MAX);
             let Some(best) = free.min_by_key(|s| (load(s), s.id)).map(|s| s.id) else {
                 match is_open {
                     true => continue,
@@ -261,7 +272,12 @@ impl Node {
     }
 
     /// A piece of a chunk: total, offset, bytes.
-    pub(super) fn chunk(&mut self, id: SessionId, chunk: ChunkName, piece: (u32, u32, &[u8])) -> Result<(), Ended> {
+    pub(super) fn chunk(
+        &mut self,
+        id: SessionId,
+        chunk: ChunkName,
+        piece: (u32, u32, &[u8]),
+    ) -> Result<(), Ended> {
         let (total, offset, data) = piece;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
@@ -269,7 +285,9 @@ impl Node {
         let Some((_, part)) = session.chunks.get_mut(&chunk) else {
             return self.unasked(id, data.len());
         };
-        let goes_on = part.as_ref().is_some_and(|part| part.total == total && part.bytes.len() == offset as usize);
+        let goes_on = part
+            .as_ref()
+            .is_some_and(|part| part.total == total && part.bytes.len() == offset as usize);
         if !goes_on && offset == 0 {
             *part = Some(ChunkPart {
                 total,
@@ -322,7 +340,10 @@ impl Node {
             ChunkOutcome::Damaged => {
                 self.chunks.take_back(id, None, None);
                 if let Some((from, _, false)) = taking {
-                    self.end(from, Ended::Forged("a chunk's bytes are not those of its name".into()));
+                    self.end(
+                        from,
+                        Ended::Forged("a chunk's bytes are not those of its name".into()),
+                    );
                 }
             }
             ChunkOutcome::Failed(why) => {
@@ -340,7 +361,10 @@ impl Node {
     /// A peer does not have them.
     pub(super) fn not_there(&mut self, id: SessionId, chunks: &[ChunkName]) {
         for chunk in chunks {
-            let asked = self.sessions.get_mut(&id).and_then(|session| session.chunks.remove(chunk));
+            let asked = self
+                .sessions
+                .get_mut(&id)
+                .and_then(|session| session.chunks.remove(chunk));
             if let Some((_, part)) = asked {
                 self.chunks.take_back(*chunk, part, Some(id));
             }
@@ -362,7 +386,12 @@ impl Node {
     /// Takes chunks away from peers that send none, if others can be asked.
     pub(super) fn hurry(&mut self) {
         let now = self.ground.now;
-        let ready: Vec<SessionId> = self.sessions.values().filter(|s| s.is_ready()).map(|s| s.id).collect();
+        let ready: Vec<SessionId> = self
+            .sessions
+            .values()
+            .filter(|s| s.is_ready())
+            .map(|s| s.id)
+            .collect();
         for id in &ready {
             let Some(session) = self.sessions.get_mut(id) else {
                 continue;
@@ -374,7 +403,9 @@ impl Node {
             let wants = &self.chunks.wants;
             let others = |chunk: &ChunkName| {
                 let refused = wants.get(chunk).map(|want| &want.refused);
-                ready.iter().any(|other| other != id && refused.is_some_and(|all| !all.contains(other)))
+                ready
+                    .iter()
+                    .any(|other| other != id && refused.is_some_and(|all| !all.contains(other)))
             };
             let late: Vec<ChunkName> = session
                 .chunks
@@ -400,7 +431,9 @@ impl Node {
         let (serial, mut said) = (self.serial, false);
         let mut ended = Vec::new();
         for session in self.sessions.values_mut() {
-            let keeps = session.hello.is_some_and(|hello| hello.policy == Policy::Everything);
+            let keeps = session
+                .hello
+                .is_some_and(|hello| hello.policy == Policy::Everything);
             if !keeps || session.asking.len() >= QUESTIONS_MAX {
                 continue;
             }

@@ -110,7 +110,7 @@ impl Node {
 
     fn hello(&mut self, id: SessionId, hello: Hello) -> Result<(), Ended> {
         let (oldest, newest) = hello.versions;
-        if oldest > VERSION || newest < VERSION {
+        if !(oldest..=newest).contains(&VERSION) {
             return Err(Ended::Versions(oldest, newest));
         }
         if hello.space != self.ground.space {
@@ -168,7 +168,10 @@ impl Node {
 
     /// Whether this batch is the next one of a chain that was asked for here.
     fn expects(&mut self, id: SessionId, chain: ChainId, first: u64) -> bool {
-        let is_asked = self.sessions.get(&id).is_some_and(|session| session.asked.contains(&chain));
+        let is_asked = self
+            .sessions
+            .get(&id)
+            .is_some_and(|session| session.asked.contains(&chain));
         let held = self.ground.clock.get(&chain).map(|chain| chain.held);
         is_asked && held.is_some_and(|held| first == held + 1)
     }

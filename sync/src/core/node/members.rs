@@ -58,12 +58,19 @@ impl Node {
             return;
         }
         want.truncate(WANT);
+        // They came, and some are still missing that were missing before.
+        if session.withheld == want {
+            let peer = session.peer;
+            self.report(Report::Withheld { peer });
+            self.settled(id);
+            return;
+        }
         have.truncate(HAVE);
         session.members = Members::Coming {
             open: (0, 0),
-            news: false,
             all: false,
         };
+        session.withheld.clone_from(&want);
         let said = session.say(&Message::WantStatements { want, have });
         self.or_end(id, said);
     }
@@ -79,7 +86,13 @@ impl Node {
     }
 
     /// A piece of a statement, or that there are no more.
-    pub(super) fn statement(&mut self, id: SessionId, total: u32, offset: u32, data: &[u8]) -> Result<(), Ended> {
+    pub(super) fn statement(
+        &mut self,
+        id: SessionId,
+        total: u32,
+        offset: u32,
+        data: &[u8],
+    ) -> Result<(), Ended> {
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
@@ -87,7 +100,9 @@ impl Node {
             return Err(Ended::Order("it sent statements that nobody asked for"));
         };
         if *all {
-            return Err(Ended::Order("it sent statements after it had said that there were no more"));
+            return Err(Ended::Order(
+                "it sent statements after it had said that there were no more",
+            ));
         }
         if total == 0 {
             *all = true;
@@ -109,10 +124,9 @@ impl Node {
 
     pub(super) fn statement_taken(&mut self, id: SessionId, outcome: StatementOutcome) {
         if let Some(session) = self.sessions.get_mut(&id)
-            && let Members::Coming { open, news, .. } = &mut session.members
+            && let Members::Coming { open, .. } = &mut session.members
         {
             open.0 = open.0.saturating_sub(1);
-            *news |= matches!(outcome, StatementOutcome::Taken(_));
             if open.0 == 0 {
                 session.pending = session.pending.saturating_sub(std::mem::take(&mut open.1));
             }
@@ -133,28 +147,23 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        match session.members {
-            Members::Coming {
-                open: (0, _),
-                news,
-                all: true,
-            } => {
-                session.members = Members::Silent;
-                if news {
-                    return self.look(id);
-                }
-                let peer = session.peer;
-                self.report(Report::Withheld { peer });
-                self.settled(id);
-            }
-            _ => {}
+        if let Members::Coming {
+            open: (0, _),
+            all: true,
+            ..
+        } = session.members
+        {
+            session.members = Members::Silent;
+            self.look(id);
         }
     }
 
     pub(super) fn new_heads(&mut self, heads: Vec<StatementId>) {
         if heads != self.ground.heads {
             self.ground.heads = heads;
-            self.sessions.values_mut().for_each(|session| session.heads_due = true);
+            self.sessions
+                .values_mut()
+                .for_each(|session| session.heads_due = true);
         }
     }
 
@@ -170,7 +179,9 @@ impl Node {
         };
         let giving = &mut session.giving;
         if giving.asked.is_some() || giving.is_over || !giving.queue.is_empty() {
-            return Err(Ended::Order("it asked for statements before it had got those that it had asked for"));
+            return Err(Ended::Order(
+                "it asked for statements before it had got those that it had asked for",
+            ));
         }
         giving.asked = Some((want, have, 0));
         Ok(())

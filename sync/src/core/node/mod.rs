@@ -75,6 +75,8 @@ pub struct Node {
     behind: BTreeSet<ChainId>,
     /// Another chain was asked for, in the place of this one.
     is_beginning: bool,
+    /// Once another was asked for without proof.
+    has_begun: bool,
     serial: u32,
     repeated: u64,
 }
@@ -116,6 +118,7 @@ impl Node {
             chunks: Chunks::default(),
             behind: BTreeSet::new(),
             is_beginning: false,
+            has_begun: false,
             serial: 0,
             repeated: 0,
         }
@@ -225,8 +228,13 @@ impl Node {
             if let Some(report) = self.reports.pop_front() {
                 return Some(Action::Report(report));
             }
-            let after = self.sessions.range((std::ops::Bound::Excluded(self.turn), std::ops::Bound::Unbounded));
-            let round: Vec<SessionId> = after.chain(self.sessions.range(..=self.turn)).map(|(id, _)| *id).collect();
+            let after = self
+                .sessions
+                .range((std::ops::Bound::Excluded(self.turn), std::ops::Bound::Unbounded));
+            let round: Vec<SessionId> = after
+                .chain(self.sessions.range(..=self.turn))
+                .map(|(id, _)| *id)
+                .collect();
             let mut is_idle = true;
             for id in round {
                 self.serve(id);
@@ -278,7 +286,11 @@ impl Node {
     pub fn held_bytes(&self) -> usize {
         let sessions: usize = self.sessions.values().map(Session::held_bytes).sum();
         let partials: usize = self.ground.partials.iter().map(|part| part.bytes.len()).sum();
-        sessions + partials + self.taking.held_bytes() + self.chunks.held_bytes() + self.ground.clock.len() * 160
+        sessions
+            + partials
+            + self.taking.held_bytes()
+            + self.chunks.held_bytes()
+            + self.ground.clock.len() * 160
     }
 
     fn at(&mut self, now: Millis) {

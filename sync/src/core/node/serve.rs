@@ -25,7 +25,11 @@ impl Node {
         };
         let mut requests = Vec::new();
         let feed = &mut session.feed;
-        if feed.reading.is_none() && feed.queued < READ_AHEAD / 2 && feed.big.is_none() && !feed.lag.is_empty() {
+        if feed.reading.is_none()
+            && feed.queued < READ_AHEAD / 2
+            && feed.big.is_none()
+            && !feed.lag.is_empty()
+        {
             let lag = feed.lag.iter().take(READ_CHAINS);
             let after = lag.filter_map(|chain| Some((*chain, feed.subs.get(chain)?.sent)));
             let after: Vec<(ChainId, u64)> = after.collect();
@@ -42,7 +46,10 @@ impl Node {
                 && let Some((chunk, offset)) = lane.queue.pop_front()
             {
                 lane.reading = Some((chunk, offset));
-                requests.push(Request::Chunk { session: id, id: chunk });
+                requests.push(Request::Chunk {
+                    session: id,
+                    id: chunk,
+                });
             }
         }
         requests.into_iter().for_each(|request| self.ask(request));
@@ -61,7 +68,11 @@ impl Node {
             // What the store has and this does not know yet is told in a moment.
             let is_known = last <= self.ground.last(&chain);
             let feed = &mut session.feed;
-            let Some(sub) = feed.subs.get_mut(&chain).filter(|sub| is_known && sub.sent + 1 == row.first) else {
+            let Some(sub) = feed
+                .subs
+                .get_mut(&chain)
+                .filter(|sub| is_known && sub.sent + 1 == row.first)
+            else {
                 continue;
             };
             sub.sent = last;
@@ -129,7 +140,11 @@ impl Node {
     pub(super) fn chunks_here(&mut self, chunks: &[ChunkName]) {
         let mut ended = Vec::new();
         for session in self.sessions.values_mut() {
-            let here: Vec<ChunkName> = chunks.iter().filter(|id| session.refused.remove(*id)).copied().collect();
+            let here: Vec<ChunkName> = chunks
+                .iter()
+                .filter(|id| session.refused.remove(*id))
+                .copied()
+                .collect();
             for some in here.chunks(crate::core::limits::IDS_MAX) {
                 let said = session.say(&Message::Here(some.to_vec()));
                 ended.extend(said.err().map(|why| (session.id, why)));
@@ -141,7 +156,12 @@ impl Node {
     }
 
     /// A peer asks which chunks are held durably.
-    pub(super) fn asked_held(&mut self, id: SessionId, serial: u32, ids: Vec<ChunkName>) -> Result<(), Ended> {
+    pub(super) fn asked_held(
+        &mut self,
+        id: SessionId,
+        serial: u32,
+        ids: Vec<ChunkName>,
+    ) -> Result<(), Ended> {
         let policy = self.ground.policy;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());

@@ -19,6 +19,8 @@ struct Coming {
     last: u64,
     /// What it counts for in its session's window; 0 once it was given back.
     cost: u64,
+    /// It is the first of those of its chain that waited.
+    is_again: bool,
 }
 
 impl Coming {
@@ -72,6 +74,7 @@ impl Node {
             from,
             last,
             cost,
+            is_again: false,
         });
         self.consider(id);
     }
@@ -92,7 +95,7 @@ impl Node {
                 self.give_back(&coming);
                 continue;
             }
-            if self.taking.waits(coming.chain()) {
+            if !coming.is_again && self.taking.waits(coming.chain()) {
                 self.wait(coming, false);
                 continue;
             }
@@ -106,7 +109,11 @@ impl Node {
             return;
         };
         let (chain, from) = (coming.chain(), coming.from);
-        let peer = self.sessions.get(&from).map(|session| session.peer).unwrap_or_default();
+        let peer = self
+            .sessions
+            .get(&from)
+            .map(|session| session.peer)
+            .unwrap_or_default();
         match outcome {
             Outcome::Taken | Outcome::Known => {
                 self.give_back(&coming);
@@ -119,13 +126,12 @@ impl Node {
             Outcome::TooEarly => self.wait(coming, true),
             Outcome::Fork => self.refuse(&coming, Report::Forked { chain, peer }),
             Outcome::Refused(why) => self.refuse(&coming, Report::Refused { chain, peer, why }),
-            Outcome::Own => {
-                self.refuse(&coming, Report::Behind { chain, peer });
-                if chain == self.ground.own && !self.is_beginning {
-                    self.is_beginning = true;
-                    self.ask(Request::BeginChain);
-                }
+            Outcome::Own if chain == self.ground.own => {
+                self.give_back(&coming);
+                self.begin(peer);
+                self.forget(chain);
             }
+            Outcome::Own => self.refuse(&coming, Report::Behind { chain, peer }),
             Outcome::Forged(why) => {
                 self.forget(chain);
                 self.end(from, Ended::Forged(why));
@@ -150,6 +156,7 @@ impl Node {
     fn wait(&mut self, mut coming: Coming, is_first: bool) {
         self.give_back(&coming);
         coming.cost = 0;
+        coming.is_again = false;
         let bytes: usize = self.taking.aside.iter().map(Coming::len).sum();
         if self.taking.aside.len() >= ASIDE_MAX.0 || bytes + coming.len() > ASIDE_MAX.1.max(coming.len()) {
             let chain = coming.chain();
@@ -176,7 +183,8 @@ impl Node {
                 true => self.taking.aside.push_back(coming),
                 false => {
                     seen.push(coming.chain());
-                    ready.push(coming);
+                    let is_again = true;
+                    ready.push(Coming { is_again, ..coming });
                 }
             }
         }

@@ -22,7 +22,11 @@ impl Node {
             for chain in self.behind.iter().copied().collect::<Vec<ChainId>>() {
                 self.consider(chain);
             }
-            if self.chunks.parked_until().is_some_and(|until| until <= self.ground.now) {
+            if self
+                .chunks
+                .parked_until()
+                .is_some_and(|until| until <= self.ground.now)
+            {
                 self.chunks.once_more();
             }
             self.hurry();
@@ -66,20 +70,35 @@ impl Node {
             let is_slow = (self.ground.coming.is_limited() && session.grantable() > 0)
                 || (self.ground.going.is_limited() && session.owes());
             let slow = is_slow.then_some(now + STEP);
-            let soonest = [Some(alive), chunks, slow, session.announce_at].into_iter().flatten().min();
+            let soonest = [Some(alive), chunks, slow, session.announce_at]
+                .into_iter()
+                .flatten()
+                .min();
             soonest.unwrap_or(alive)
         });
         let behind = (!self.behind.is_empty()).then_some(now + times::PATIENCE);
         let others = [behind, self.chunks.parked_until(), self.taking.rests_until()];
-        session.chain(others.into_iter().flatten()).min().map(|at| at.max(now))
+        session
+            .chain(others.into_iter().flatten())
+            .min()
+            .map(|at| at.max(now))
     }
 
     /// How far this device is.
     pub fn progress(&mut self, now: Millis) -> Progress {
         self.at(now);
         let ground = &mut self.ground;
-        let most = |id: &ChainId| self.sessions.values().map(|session| session.has(id)).max().unwrap_or(0);
-        let events = self.behind.iter().map(|id| most(id).saturating_sub(ground.last(id)));
+        let most = |id: &ChainId| {
+            self.sessions
+                .values()
+                .map(|session| session.has(id))
+                .max()
+                .unwrap_or(0)
+        };
+        let events = self
+            .behind
+            .iter()
+            .map(|id| most(id).saturating_sub(ground.last(id)));
         let events = events.fold(0, u64::saturating_add);
         let (chunks, bytes) = self.chunks.to_go();
         let (count, length) = self.taking.taken;
@@ -88,7 +107,11 @@ impl Node {
         let now = ground.now;
         let rate = (ground.came.per_second(now), ground.went.per_second(now));
         Progress {
-            peers: self.sessions.values().filter(|session| session.hello.is_some()).count(),
+            peers: self
+                .sessions
+                .values()
+                .filter(|session| session.hello.is_some())
+                .count(),
             events,
             chunks,
             bytes,

@@ -93,8 +93,6 @@ pub(crate) enum Members {
     Coming {
         /// How many the store has not answered for, and their bytes.
         open: (usize, u64),
-        /// Whether any was new.
-        news: bool,
         /// Whether there are no more.
         all: bool,
     },
@@ -156,6 +154,8 @@ pub(crate) struct Session {
     /// The store looks which are missing; and whether the peer has named others since.
     pub(crate) looking: Option<bool>,
     pub(crate) heads: Vec<StatementId>,
+    /// Those that it was asked for last.
+    pub(crate) withheld: Vec<StatementId>,
     /// Chunks asked here: whether urgent, and what came of each.
     pub(crate) chunks: BTreeMap<ChunkName, (bool, Option<ChunkPart>)>,
     pub(crate) chunk_at: Millis,
@@ -206,6 +206,7 @@ impl Session {
             members: Members::Silent,
             looking: None,
             heads: Vec::new(),
+            withheld: Vec::new(),
             chunks: BTreeMap::new(),
             chunk_at: ground.now,
             asking: BTreeMap::new(),
@@ -261,7 +262,12 @@ impl Session {
 
     /// Bytes held for this session.
     pub(crate) fn held_bytes(&self) -> usize {
-        let chunks: usize = self.chunks.values().flat_map(|(_, part)| part).map(ChunkPart::held).sum();
+        let chunks: usize = self
+            .chunks
+            .values()
+            .flat_map(|(_, part)| part)
+            .map(ChunkPart::held)
+            .sum();
         let lanes: usize = self
             .lanes
             .iter()
@@ -272,7 +278,16 @@ impl Session {
         let lists = (self.known.len() + self.feed.subs.len() + self.asked.len() + self.announce.len()) * 64;
         let names = (self.refused.len() + self.drops_due.len()) * 48;
         let parts = self.batch.as_ref().map_or(0, BatchPart::held) + self.statement.held();
-        self.frames.held() + self.control_bytes + self.feed.queued + big + given + parts + chunks + lanes + lists + names
+        self.frames.held()
+            + self.control_bytes
+            + self.feed.queued
+            + big
+            + given
+            + parts
+            + chunks
+            + lanes
+            + lists
+            + names
     }
 }
 
@@ -281,7 +296,11 @@ impl Feed {
     pub(crate) fn forget(&mut self, chain: &ChainId) {
         self.subs.remove(chain);
         self.lag.remove(chain);
-        if self.big.as_ref().is_some_and(|big| big.parcel.carried.row.chain == *chain) {
+        if self
+            .big
+            .as_ref()
+            .is_some_and(|big| big.parcel.carried.row.chain == *chain)
+        {
             self.big = None;
         }
         self.queue.retain(|parcel| parcel.carried.row.chain != *chain);

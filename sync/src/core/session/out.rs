@@ -50,7 +50,9 @@ impl Session {
             return Some(Message::Heads(heads).encode());
         }
         let message = self.positions(ground).or_else(|| self.calls(ground));
-        message.or_else(|| self.credit(ground)).or_else(|| self.data(ground))
+        message
+            .or_else(|| self.credit(ground))
+            .or_else(|| self.data(ground))
     }
 
     fn hello_of(&self, ground: &Ground) -> Message<'static> {
@@ -100,11 +102,7 @@ impl Session {
                 token: part.token,
                 offset: part.bytes.len() as u32,
             });
-            Wanted {
-                chain,
-                after,
-                resume,
-            }
+            Wanted { chain, after, resume }
         };
         Some(Message::Want(chains.into_iter().map(wanted).collect()).encode())
     }
@@ -173,7 +171,11 @@ impl Session {
         let feed = &mut self.feed;
         let front = feed.queue.front()?;
         let row = &front.carried.row;
-        if feed.big.as_ref().is_some_and(|big| big.parcel.carried.row.chain == row.chain) {
+        if feed
+            .big
+            .as_ref()
+            .is_some_and(|big| big.parcel.carried.row.chain == row.chain)
+        {
             return None;
         }
         let total = front.total();

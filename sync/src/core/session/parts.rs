@@ -63,7 +63,12 @@ impl StatementPart {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn add(&mut self, total: u32, offset: u32, data: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+    pub(crate) fn add(
+        &mut self,
+        total: u32,
+        offset: u32,
+        data: &[u8],
+    ) -> Result<Option<Vec<u8>>, &'static str> {
         if self.bytes.is_empty() {
             self.total = total;
         }

@@ -448,11 +448,7 @@ fn wanted(r: &mut Reader<'_>) -> Result<Vec<Wanted>, Malformed> {
                 token: r.array()?,
             }),
         };
-        Ok(Wanted {
-            chain,
-            after,
-            resume,
-        })
+        Ok(Wanted { chain, after, resume })
     })
 }
 

@@ -13,5 +13,5 @@ mod parcel;
 
 pub use frame::{EmptyFrame, Frames, framed};
 pub use message::{CRITICAL, Goodbye, Heard, Hello, Message, Reach, Resume, VERSION, Wanted};
-pub use parcel::{Parcel, unpack};
 pub(crate) use parcel::token_of;
+pub use parcel::{Parcel, unpack};
