@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_store::ids::ChainId;
-use coffer_store::vault::Carried;
+use coffer_store::vault::{Carried, TakeInError, TakenIn};
 
 use super::wire::{EmptyFrame, Goodbye};
 
@@ -234,6 +234,23 @@ pub enum Outcome {
     Forged(String),
     /// The store could not (disk full, failing); a sentence.
     Failed(String),
+}
+
+impl From<Result<TakenIn, TakeInError>> for Outcome {
+    fn from(taken: Result<TakenIn, TakeInError>) -> Outcome {
+        let Err(error) = taken else {
+            return Outcome::Taken;
+        };
+        let sentence = error.to_string();
+        match error {
+            TakeInError::Verify(_) => Outcome::Forged(sentence),
+            TakeInError::TooEarly => Outcome::TooEarly,
+            TakeInError::Own => Outcome::Own,
+            TakeInError::Fork => Outcome::Fork,
+            TakeInError::Foreign | TakeInError::Clock => Outcome::Refused(sentence),
+            TakeInError::Store(_) | TakeInError::Op(_) => Outcome::Failed(sentence),
+        }
+    }
 }
 
 /// What came of a statement.
