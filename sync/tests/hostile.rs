@@ -203,7 +203,7 @@ fn endless_streams_that_nobody_asked_for_end() {
         first: 1,
         token: [n as u8; 16],
         total: 200_000,
-        offset: if n % 2 == 0 { 0 } else { 61_440 },
+        offset: if n.is_multiple_of(2) { 0 } else { 61_440 },
         data: &[1; PIECE_MAX],
     };
     let streams: [&dyn Fn(u64) -> Message<'static>; 3] = [&chunk, &batch, &piece];
@@ -218,6 +218,41 @@ fn endless_streams_that_nobody_asked_for_end() {
         assert_eq!(lone.why(), Some(&Ended::Unasked), "stream {which}");
         assert!(lone.most_held < 1 << 20, "stream {which}: {}", lone.most_held);
     }
+}
+
+/// A peer that begins every chunk that it is asked for, and ends none.
+#[test]
+fn chunks_begun_and_never_ended_are_held_within_bounds() {
+    let mut dice = Dice(1);
+    let mut theirs = Store::new(THEIRS, Policy::Everything);
+    let root = theirs.add_file(&mut dice, &[10; 200]);
+    let batch = theirs.tell(&mut dice, 10, &[root]);
+    let mut lone = Lone::new(Policy::Everything);
+    assert_eq!(lone.store.take_in(&batch), coffer_sync::core::Outcome::Taken);
+    lone.store.chunks.insert(root, theirs.chunks[&root].clone());
+    let missing = lone.store.missing();
+    lone = Lone::of(lone.store, dice);
+    lone.open(&[]);
+    let mut most = 0;
+    for round in 0..3 {
+        for id in &missing {
+            for n in 0..17 {
+                lone.say(&Message::Chunk {
+                    id: *id,
+                    total: 18 * PIECE_MAX as u32,
+                    offset: n * PIECE_MAX as u32,
+                    data: &[round; PIECE_MAX],
+                });
+                most = most.max(lone.node.held_bytes());
+            }
+        }
+    }
+    assert!(
+        lone.why().is_none_or(|why| *why == Ended::Unasked),
+        "{:?}",
+        lone.why()
+    );
+    assert!((2 << 20..28 << 20).contains(&most), "{most}");
 }
 
 /// A million chunks are more than anybody may want at a time, and answers cost no memory while they are not read.
@@ -397,6 +432,46 @@ fn forged_events_end_the_session() {
     });
     assert_eq!(lone.why(), None);
     assert_eq!(lone.store.clock()[&THEIRS].0, last);
+}
+
+/// Nothing but statements is asked of a peer until those that it has are here; and one that names some and gives none
+/// is reported, and used all the same.
+#[test]
+fn statements_come_before_anything_else() {
+    for gives in [true, false] {
+        let mut lone = Lone::new(Policy::Everything);
+        let mut other = lone.store.clone();
+        other.state(&mut Dice(9), chain(9));
+        lone.say(&Message::Hello(hello()));
+        lone.say(&Message::Heads(other.heads()));
+        lone.say(&Message::Clock {
+            whole: true,
+            reach: vec![(THEIRS, reach(5))],
+        });
+        let wants = |lone: &mut Lone| {
+            lone.take(|message| match message {
+                Message::WantStatements { want, .. } => Some(want),
+                Message::Want(_) => Some(Vec::new()),
+                _ => None,
+            })
+        };
+        assert_eq!(wants(&mut lone), [other.heads()]);
+        if gives {
+            let new = other.statements[&other.heads()[0]].clone();
+            let (total, half) = (new.len() as u32, new.len() / 2);
+            for (offset, data) in [(0, &new[..half]), (half as u32, &new[half..])] {
+                lone.say(&Message::Statement { total, offset, data });
+            }
+        }
+        assert!(wants(&mut lone).is_empty());
+        let (total, offset, data) = (0, 0, &[][..]);
+        lone.say(&Message::Statement { total, offset, data });
+        // The chain is asked for by then, and no statement once more.
+        assert_eq!(wants(&mut lone), [Vec::<[u8; 32]>::new()]);
+        let withheld = lone.reports.contains(&Report::Withheld { peer: [2; 32] });
+        assert_eq!((lone.store.heads() == other.heads(), withheld), (gives, !gives));
+        assert_eq!(lone.why(), None);
+    }
 }
 
 /// Two histories of a chain: it stops there, is reported once, and the session goes on.

@@ -6,12 +6,24 @@ mod model;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coffer_sync::core::{Policy, Report};
+use coffer_sync::core::{Ended, Policy, Report};
 use model::Dice;
 use model::world::World;
 
+/// What happened in runs: a run in which nothing does proves nothing.
+#[derive(Default)]
+struct Tally {
+    early: AtomicU64,
+    behind: AtomicU64,
+    broken: AtomicU64,
+    removed: AtomicU64,
+    withheld: AtomicU64,
+    repeated: AtomicU64,
+    events: AtomicU64,
+}
+
 /// A run in which anything happens, then nothing breaks any more, and all must come to be one.
-fn run(seed: u64) {
+fn run(seed: u64, tally: &Tally) {
     let mut dice = Dice(seed ^ 0x5eed);
     let count = match dice.below(10) {
         0..6 => 2 + dice.below(4),
@@ -63,6 +75,33 @@ fn run(seed: u64) {
     for device in &world.devices {
         let bad = device.ended.iter().filter(|why| why.to_string().contains("sent"));
         assert_eq!(bad.count(), 0, "seed {seed}: {:?}", device.ended);
+        let forks = device
+            .reports
+            .iter()
+            .filter(|report| matches!(report, Report::Forked { .. } | Report::Refused { .. }));
+        assert_eq!(forks.count(), 0, "seed {seed}: {:?}", device.reports);
+        let add = |to: &AtomicU64, n: usize| {
+            to.fetch_add(n as u64, Ordering::Relaxed);
+        };
+        let ended = |which: Ended| device.ended.iter().filter(|why| **why == which).count();
+        let reported =
+            |which: fn(&Report) -> bool| device.reports.iter().filter(|report| which(report)).count();
+        add(&tally.early, device.store.too_early as usize);
+        add(
+            &tally.behind,
+            reported(|report| matches!(report, Report::Behind { .. })),
+        );
+        add(&tally.broken, ended(Ended::Lost));
+        add(&tally.removed, ended(Ended::Removed));
+        add(
+            &tally.withheld,
+            reported(|report| matches!(report, Report::Withheld { .. })),
+        );
+        add(
+            &tally.repeated,
+            device.node.as_ref().map_or(0, |node| node.repeated() as usize),
+        );
+        add(&tally.events, device.store.chains.values().map(Vec::len).sum());
     }
 }
 
@@ -220,8 +259,9 @@ fn apart(world: &World) -> String {
 #[test]
 fn whatever_happens_all_come_to_be_one() {
     if let Ok(seed) = std::env::var("COFFER_SEED") {
-        return run(seed.parse().expect("a number"));
+        return run(seed.parse().expect("a number"), &Tally::default());
     }
+    let tally = Tally::default();
     let seeds = std::env::var("COFFER_SEEDS").map_or(2_000, |n| n.parse().expect("a number"));
     let next = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
@@ -233,7 +273,7 @@ fn whatever_happens_all_come_to_be_one() {
                     if seed >= seeds {
                         return;
                     }
-                    let ran = std::panic::catch_unwind(|| run(seed));
+                    let ran = std::panic::catch_unwind(|| run(seed, &tally));
                     if let Err(why) = ran {
                         eprintln!("COFFER_SEED={seed} fails");
                         std::panic::resume_unwind(why);
@@ -242,4 +282,24 @@ fn whatever_happens_all_come_to_be_one() {
             });
         }
     });
+    let said = [
+        &tally.early,
+        &tally.behind,
+        &tally.broken,
+        &tally.removed,
+        &tally.repeated,
+        &tally.events,
+        &tally.withheld,
+    ];
+    let [early, behind, broken, removed, repeated, events, withheld] =
+        said.map(|n| n.load(Ordering::Relaxed));
+    println!(
+        "{seeds} seeds: {events} batches, {repeated} repeated, {early} too early, {behind} stores behind, {broken} ends of \
+         broken connections, {removed} of removed devices, {withheld} times statements withheld"
+    );
+    assert!(
+        seeds < 500 || [early, behind, broken, removed].iter().all(|n| *n > 50),
+        "too little happened"
+    );
+    assert!(repeated * 5 < events && withheld == 0);
 }

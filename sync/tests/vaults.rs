@@ -75,13 +75,15 @@ struct Device {
     sessions: BTreeMap<SessionId, (usize, usize)>,
 }
 
+/// The two ends, and what is under way from each.
+type Wire = ([(usize, SessionId); 2], [VecDeque<u8>; 2]);
+
 struct World {
     dice: Dice,
     now: u64,
     devices: Vec<Device>,
     keys: BTreeMap<ChainId, VerifyingKey>,
-    /// Ends, and what is under way from each.
-    wires: BTreeMap<usize, ([(usize, SessionId); 2], [VecDeque<u8>; 2])>,
+    wires: BTreeMap<usize, Wire>,
     next: usize,
 }
 

@@ -81,28 +81,14 @@ impl Chunks {
         }
     }
 
-    /// What was asked of a session that is no more.
-    pub(super) fn lost(&mut self, session: &mut Session) {
-        for (id, (_, part)) in std::mem::take(&mut session.chunks) {
-            self.take_back(id, part, None);
-        }
-    }
-
-    /// A chunk that was asked of somebody is to be asked of somebody else.
+    /// A chunk that was asked of somebody is to be asked of somebody else; what came of it is kept, if there is room.
     fn take_back(&mut self, id: ChunkName, part: Option<ChunkPart>, refused: Option<SessionId>) {
-        let held: usize = self
-            .wants
-            .values()
-            .flat_map(|want| &want.part)
-            .map(ChunkPart::held)
-            .sum();
-        let Some(want) = self.wants.get_mut(&id) else {
-            return;
-        };
-        want.asked = None;
-        want.refused.extend(refused);
-        want.part = part.filter(|part| held + part.held() <= PARTIALS_MAX);
-        self.enqueue(id);
+        if let Some(want) = self.wants.get_mut(&id) {
+            want.asked = None;
+            want.refused.extend(refused);
+            want.part = part;
+            self.enqueue(id);
+        }
     }
 
     fn forget(&mut self, id: &ChunkName) -> Option<Want> {
@@ -114,6 +100,27 @@ impl Chunks {
 }
 
 impl Node {
+    /// What was asked of a session that is no more.
+    pub(super) fn lost(&mut self, session: &mut Session) {
+        for (id, (_, part)) in std::mem::take(&mut session.chunks) {
+            self.take_back(id, part, None);
+        }
+    }
+
+    fn take_back(&mut self, id: ChunkName, part: Option<ChunkPart>, refused: Option<SessionId>) {
+        let coming = self.sessions.values().flat_map(|s| s.chunks.values());
+        let coming: usize = coming.flat_map(|(_, part)| part).map(ChunkPart::held).sum();
+        let kept: usize = self
+            .chunks
+            .wants
+            .values()
+            .flat_map(|want| &want.part)
+            .map(ChunkPart::held)
+            .sum();
+        let fits = |part: &ChunkPart| coming + kept + part.held() <= PARTIALS_MAX;
+        self.chunks.take_back(id, part.filter(fits), refused);
+    }
+
     /// Somebody waits for this chunk. Where nobody that is connected has it, [`Report::Nowhere`] says so.
     pub fn want(&mut self, now: Millis, id: ChunkName, urgency: Urgency, len: u32) {
         self.at(now);
@@ -282,8 +289,22 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
-        let Some((_, part)) = session.chunks.get_mut(&chunk) else {
+        let Some((urgent, _)) = session.chunks.get(&chunk) else {
             return self.unasked(id, data.len());
+        };
+        // One of each urgency comes at a time: else a peer could have all that it was asked for held in part.
+        let begun = session.begun[usize::from(!urgent)].replace(chunk);
+        if let Some(other) = begun.filter(|other| *other != chunk)
+            && let Some((_, part)) = session.chunks.remove(&other)
+        {
+            session.drops_due.insert(other);
+            self.take_back(other, part, None);
+        }
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some((_, part)) = session.chunks.get_mut(&chunk) else {
+            return Ok(());
         };
         let goes_on = part
             .as_ref()
@@ -299,7 +320,7 @@ impl Node {
             // Of another length than what others sent: from its beginning, then.
             session.chunks.remove(&chunk);
             session.drops_due.insert(chunk);
-            self.chunks.take_back(chunk, None, None);
+            self.take_back(chunk, None, None);
             return self.unasked(id, data.len());
         };
         part.bytes.extend_from_slice(data);
@@ -312,6 +333,11 @@ impl Node {
         let Some((_, Some(part))) = session.chunks.remove(&chunk) else {
             return Ok(());
         };
+        session
+            .begun
+            .iter_mut()
+            .filter(|begun| **begun == Some(chunk))
+            .for_each(|begun| *begun = None);
         session.pending += part.bytes.len() as u64;
         if let Some(want) = self.chunks.wants.get_mut(&chunk) {
             want.asked = None;
@@ -366,7 +392,7 @@ impl Node {
                 .get_mut(&id)
                 .and_then(|session| session.chunks.remove(chunk));
             if let Some((_, part)) = asked {
-                self.chunks.take_back(*chunk, part, Some(id));
+                self.take_back(*chunk, part, Some(id));
             }
         }
     }
@@ -414,9 +440,12 @@ impl Node {
                 .map(|(chunk, _)| *chunk)
                 .collect();
             for chunk in late {
+                let Some(session) = self.sessions.get_mut(id) else {
+                    break;
+                };
                 let part = session.chunks.remove(&chunk).and_then(|(_, part)| part);
                 session.drops_due.insert(chunk);
-                self.chunks.take_back(chunk, part, Some(*id));
+                self.take_back(chunk, part, Some(*id));
             }
         }
         self.assign();

@@ -320,7 +320,7 @@ impl Node {
         if let Some(part) = session.batch.take() {
             self.ground.keep(part.0);
         }
-        self.chunks.lost(&mut session);
+        self.lost(&mut session);
         for chain in session.asked.iter().chain(session.known.keys()) {
             if let Some(chain) = self.ground.clock.get_mut(chain)
                 && chain.source == Some(id)

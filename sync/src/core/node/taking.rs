@@ -1,7 +1,7 @@
 //! Events on their way into the store: one batch at a time, in the order in which they came; what came
 //! too early waits within bounds, and is tried again when something was taken in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use coffer_store::ids::ChainId;
@@ -38,6 +38,8 @@ pub(super) struct Taking {
     ready: VecDeque<Coming>,
     busy: Option<Coming>,
     aside: VecDeque<Coming>,
+    /// Chains of which something was dropped for want of room.
+    parked: BTreeSet<ChainId>,
     /// The store could not, until then.
     resting: Option<Millis>,
     /// Events and bytes that were taken: how long one is, for people.
@@ -161,6 +163,7 @@ impl Node {
         if self.taking.aside.len() >= ASIDE_MAX.0 || bytes + coming.len() > ASIDE_MAX.1.max(coming.len()) {
             let chain = coming.chain();
             self.forget(chain);
+            self.taking.parked.insert(chain);
             if let Some(chain) = self.ground.clock.get_mut(&chain) {
                 chain.is_parked = true;
             }
@@ -191,13 +194,12 @@ impl Node {
         for coming in ready.into_iter().rev() {
             self.taking.ready.push_front(coming);
         }
-        let parked = self.ground.clock.iter_mut().filter(|(_, chain)| chain.is_parked);
-        let parked: Vec<ChainId> = parked
-            .map(|(id, chain)| {
+        let parked = std::mem::take(&mut self.taking.parked);
+        for id in &parked {
+            if let Some(chain) = self.ground.clock.get_mut(id) {
                 chain.is_parked = false;
-                *id
-            })
-            .collect();
+            }
+        }
         for chain in parked {
             self.consider(chain);
         }

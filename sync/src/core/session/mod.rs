@@ -158,6 +158,8 @@ pub(crate) struct Session {
     pub(crate) withheld: Vec<StatementId>,
     /// Chunks asked here: whether urgent, and what came of each.
     pub(crate) chunks: BTreeMap<ChunkName, (bool, Option<ChunkPart>)>,
+    /// Those that are coming: an urgent one, and another.
+    pub(crate) begun: [Option<ChunkName>; 2],
     pub(crate) chunk_at: Millis,
     /// What it was asked to confirm.
     pub(crate) asking: BTreeMap<u32, Vec<ChunkName>>,
@@ -208,6 +210,7 @@ impl Session {
             heads: Vec::new(),
             withheld: Vec::new(),
             chunks: BTreeMap::new(),
+            begun: [None; 2],
             chunk_at: ground.now,
             asking: BTreeMap::new(),
         }
