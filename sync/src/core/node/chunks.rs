@@ -1,103 +1,14 @@
 //! Which chunks are wanted, and who is asked for each: one peer at a time, those that keep everything first, who
 //! has least to do first; what a peer does not have, or does not send, is asked of another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Node;
-use crate::core::limits::{ASKED_MAX, IDS_MAX, PARTIALS_MAX, QUESTIONS_MAX, WANTED_MAX, times};
+use super::wants::Want;
+use crate::core::limits::{ASKED_MAX, PARTIALS_MAX, WANTED_MAX, times};
 use crate::core::session::{ChunkPart, Session};
 use crate::core::wire::Message;
 use crate::core::{ChunkName, ChunkOutcome, Ended, Millis, Policy, Report, Request, SessionId, Urgency};
-
-struct Want {
-    urgency: Urgency,
-    order: u64,
-    /// Its length in bytes, about.
-    len: u32,
-    asked: Option<SessionId>,
-    /// Who does not have it, or did not send it.
-    refused: Vec<SessionId>,
-    part: Option<ChunkPart>,
-    /// The store has it: from whom, the bytes, whether others sent some of it.
-    taking: Option<(SessionId, u64, bool)>,
-}
-
-#[derive(Default)]
-pub(super) struct Chunks {
-    wants: BTreeMap<ChunkName, Want>,
-    queue: BTreeSet<(Urgency, u64, ChunkName)>,
-    /// Nobody that is connected has them; since when.
-    parked: BTreeSet<ChunkName>,
-    parked_at: Millis,
-    order: u64,
-    is_asking: bool,
-    /// The store knows of no others.
-    is_dry: bool,
-    beyond: u64,
-}
-
-impl Chunks {
-    pub(super) fn held_bytes(&self) -> usize {
-        let parts: usize = self
-            .wants
-            .values()
-            .flat_map(|want| &want.part)
-            .map(ChunkPart::held)
-            .sum();
-        let taking = self.wants.values().flat_map(|want| want.taking);
-        parts + taking.map(|(_, bytes, _)| bytes as usize).sum::<usize>() + self.wants.len() * 256
-    }
-
-    pub(super) fn to_go(&self) -> (u64, u64) {
-        let bytes = self.wants.values().map(|want| u64::from(want.len)).sum::<u64>();
-        (self.wants.len() as u64, bytes + self.beyond)
-    }
-
-    pub(super) fn parked_until(&self) -> Option<Millis> {
-        (!self.parked.is_empty()).then_some(self.parked_at + times::NOWHERE)
-    }
-
-    /// What nobody had may be there now.
-    pub(super) fn somebody_came(&mut self) {
-        for id in std::mem::take(&mut self.parked) {
-            self.enqueue(id);
-        }
-    }
-
-    /// What nobody had is asked of everybody once more.
-    pub(super) fn once_more(&mut self) {
-        for id in &self.parked {
-            if let Some(want) = self.wants.get_mut(id) {
-                want.refused.clear();
-            }
-        }
-        self.somebody_came();
-    }
-
-    fn enqueue(&mut self, id: ChunkName) {
-        if let Some(want) = self.wants.get(&id) {
-            self.parked.remove(&id);
-            self.queue.insert((want.urgency, want.order, id));
-        }
-    }
-
-    /// A chunk that was asked of somebody is to be asked of somebody else; what came of it is kept, if there is room.
-    fn take_back(&mut self, id: ChunkName, part: Option<ChunkPart>, refused: Option<SessionId>) {
-        if let Some(want) = self.wants.get_mut(&id) {
-            want.asked = None;
-            want.refused.extend(refused);
-            want.part = part;
-            self.enqueue(id);
-        }
-    }
-
-    fn forget(&mut self, id: &ChunkName) -> Option<Want> {
-        let want = self.wants.remove(id)?;
-        self.queue.remove(&(want.urgency, want.order, *id));
-        self.parked.remove(id);
-        Some(want)
-    }
-}
 
 impl Node {
     /// What was asked of a session that is no more.
@@ -449,52 +360,5 @@ impl Node {
             }
         }
         self.assign();
-    }
-
-    pub(super) fn ask_held(&mut self, ids: &[ChunkName]) -> bool {
-        let ids = &ids[..ids.len().min(IDS_MAX)];
-        if ids.is_empty() {
-            return false;
-        }
-        self.serial = self.serial.wrapping_add(1);
-        let (serial, mut said) = (self.serial, false);
-        let mut ended = Vec::new();
-        for session in self.sessions.values_mut() {
-            let keeps = session
-                .hello
-                .is_some_and(|hello| hello.policy == Policy::Everything);
-            if !keeps || session.asking.len() >= QUESTIONS_MAX {
-                continue;
-            }
-            let ids = ids.to_vec();
-            session.asking.insert(serial, ids.clone());
-            match session.say(&Message::Ask { serial, ids }) {
-                Ok(()) => said = true,
-                Err(why) => ended.push((session.id, why)),
-            }
-        }
-        for (id, why) in ended {
-            self.end(id, why);
-        }
-        said
-    }
-
-    pub(super) fn held_there(&mut self, id: SessionId, serial: u32, bits: &[u8]) -> Result<(), Ended> {
-        let Some(session) = self.sessions.get_mut(&id) else {
-            return Ok(());
-        };
-        let Some(asked) = session.asking.remove(&serial) else {
-            return Err(Ended::Order("it answered what nobody asked"));
-        };
-        if bits.len() != asked.len().div_ceil(8) {
-            return Err(Ended::Order("its answer has another length than the question"));
-        }
-        let is_held = |n: usize| bits[n / 8] >> (n % 8) & 1 == 1;
-        let (peer, all) = (session.peer, asked.into_iter().enumerate());
-        let ids: Vec<ChunkName> = all.filter(|(n, _)| is_held(*n)).map(|(_, id)| id).collect();
-        if !ids.is_empty() {
-            self.report(Report::Held { peer, ids });
-        }
-        Ok(())
     }
 }

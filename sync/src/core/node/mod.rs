@@ -4,15 +4,18 @@
 //! it; what a peer does wrong ends its session and nothing else.
 //!
 //! Parts: `hear` (what a peer says), `members` (statements), `chains` (who tells which chain), `taking` (events on
-//! their way into the store), `chunks` (who is asked for which), `serve` (what peers asked for), `time`.
+//! their way into the store), `wants` and `chunks` (which are
+//! wanted, and who is asked), `held` (who holds which durably), `serve` (what peers asked for), `time`.
 
 mod chains;
 mod chunks;
 mod hear;
+mod held;
 mod members;
 mod serve;
 mod taking;
 mod time;
+mod wants;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,8 +23,8 @@ use std::sync::Arc;
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::vault::Carried;
 
-use self::chunks::Chunks;
 use self::taking::Taking;
+use self::wants::Chunks;
 use super::limits::{REPORTS_MAX, SESSIONS_PER_PEER};
 use super::meter::{Bucket, Rate};
 use super::session::{Chain, Ground, Session};

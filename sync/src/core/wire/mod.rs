@@ -3,9 +3,11 @@
 //! Guarantees: decoding takes just what encoding makes, allocates no more than the frame is long, and
 //! never panics. It decides nothing.
 //!
-//! Parts: `frame` (where a message ends), `message` (what is said), `fields` (lists and pieces),
-//! `parcel` (a batch as one run of bytes).
+//! Parts: `frame` (where a message ends), `message` (what is said), `encode` and `decode`, `fields` (lists and
+//! pieces), `parcel` (a batch as one run of bytes).
 
+mod decode;
+mod encode;
 mod fields;
 mod frame;
 mod message;
