@@ -565,6 +565,41 @@ fn a_removed_device_is_out() {
     assert_eq!(store::SPACE, hello().space);
 }
 
+/// A chain has one source: when another peer has news that the source does not tell, it is asked in its place, and the
+/// former source is told to stop.
+#[test]
+fn a_chain_is_asked_of_one_peer_at_a_time() {
+    let mut lone = Lone::new(Policy::Everything);
+    let (first, id) = (lone.session, chain(5));
+    let other = lone.node.connect(0, [3; 32]);
+    lone.open(&[(id, reach(4))]);
+    lone.session = other;
+    lone.open(&[(id, reach(4))]);
+    let calls = |lone: &mut Lone| {
+        lone.take(|message| match message {
+            Message::Want(wanted) => wanted.iter().any(|one| one.chain == id).then_some("want"),
+            Message::Stop(chains) => chains.contains(&id).then_some("stop"),
+            _ => None,
+        })
+    };
+    assert_eq!(calls(&mut lone), ["want"]);
+    // The source sends nothing: it is another's turn.
+    lone.pass(9_999);
+    assert!(calls(&mut lone).is_empty());
+    lone.pass(1);
+    let mut both = calls(&mut lone);
+    both.sort_unstable();
+    assert_eq!(both, ["stop", "want"]);
+    // What the former source sends all the same counts for nothing.
+    lone.session = first;
+    lone.say(&Message::Batch {
+        chain: id,
+        first: 1,
+        parcel: &[1; 200],
+    });
+    assert_eq!((lone.why(), lone.node.repeated()), (None, 1));
+}
+
 /// A silent peer is asked whether it is there, and then held to be gone; one that answers stays.
 #[test]
 fn silent_peers_end() {
