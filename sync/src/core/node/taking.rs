@@ -98,7 +98,7 @@ impl Node {
                 continue;
             }
             if !coming.is_again && self.taking.waits(coming.chain()) {
-                self.wait(coming, false);
+                self.wait(coming);
                 continue;
             }
             self.ask(Request::TakeIn(coming.batch.clone()));
@@ -125,7 +125,7 @@ impl Node {
                 self.is_here(Parcel::new(coming.batch), Some(from));
                 self.try_aside();
             }
-            Outcome::TooEarly => self.wait(coming, true),
+            Outcome::TooEarly => self.wait(coming),
             Outcome::Fork => self.refuse(&coming, Report::Forked { chain, peer }),
             Outcome::Refused(why) => self.refuse(&coming, Report::Refused { chain, peer, why }),
             Outcome::Own if chain == self.ground.own => {
@@ -154,8 +154,8 @@ impl Node {
         self.consider(coming.chain());
     }
 
-    /// Keeps a batch until what it builds on is here; it was the first of its chain that waits, or is the last.
-    fn wait(&mut self, mut coming: Coming, is_first: bool) {
+    /// Keeps a batch until what it builds on is here.
+    fn wait(&mut self, mut coming: Coming) {
         self.give_back(&coming);
         coming.cost = 0;
         coming.is_again = false;
@@ -170,10 +170,13 @@ impl Node {
             self.consider(chain);
             return;
         }
-        match is_first {
-            true => self.taking.aside.push_front(coming),
-            false => self.taking.aside.push_back(coming),
-        }
+        // In the order of its chain, in whatever order they were tried.
+        let is_later = |other: &Coming| {
+            other.chain() == coming.chain() && other.batch.row.first > coming.batch.row.first
+        };
+        let before = self.taking.aside.iter().position(is_later);
+        let at = before.unwrap_or(self.taking.aside.len());
+        self.taking.aside.insert(at, coming);
     }
 
     /// Something is here that others may have waited for: the first of each chain that waits is tried.
