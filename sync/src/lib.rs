@@ -2,3 +2,5 @@
 //! crate that names `libp2p`; it never names the mounted folder.
 //!
 //! Modules, each importing only from groups above its own; `scripts/check-deps` sees to it:
+
+pub mod core; // the protocol without I/O: bytes, time and answers in; bytes and actions out
