@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::op::{Op, Place, Stamp, Step, Target};
-use crate::ids::{ChainId, EntityId, EventRef, NodeId, ROOT_NODE};
+use crate::ids::{EntityId, EventRef, NodeId, ROOT_NODE};
 
 /// An operation is older than what is settled: everybody had acknowledged all of that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,10 +163,7 @@ impl Moves {
     pub(super) fn retract(&mut self, lamport: u64) -> Before {
         let first = Stamp {
             lamport,
-            at: EventRef {
-                chain: ChainId([0; 16]),
-                seq: 0,
-            },
+            ..Stamp::LAST
         };
         let mut before = Before::new();
         for done in self.log.split_off(&first).into_values().rev() {

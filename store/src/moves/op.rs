@@ -1,6 +1,6 @@
 //! What is said of the tree: that a node lies somewhere, or that it is removed.
 
-use crate::ids::{EntityId, EventRef, NodeId};
+use crate::ids::{ChainId, EntityId, EventRef, NodeId};
 use crate::record::Xattrs;
 
 /// Where an operation stands among all: by Lamport time, then chain and number.
@@ -10,6 +10,17 @@ pub struct Stamp {
     pub lamport: u64,
     /// Its event.
     pub at: EventRef,
+}
+
+impl Stamp {
+    /// Later than whatever is said, but for others of this Lamport time: of what is only thought of.
+    pub const LAST: Stamp = Stamp {
+        lamport: u64::MAX,
+        at: EventRef {
+            chain: ChainId([0; 16]),
+            seq: 0,
+        },
+    };
 }
 
 /// What a node names.

@@ -9,7 +9,7 @@ use super::publish::GoneNode;
 use super::saves::left::{How, Left};
 use super::saves::{Process, original};
 use super::{OpError, Vault};
-use crate::ids::{EntityId, Ino, NodeId};
+use crate::ids::{EntityId, EventRef, Ino, NodeId};
 use crate::record::{Meta, Time};
 use crate::tree::{Kind, Known, Replaced, Told, Tree, TreeError};
 
@@ -322,11 +322,12 @@ impl Vault {
         (at, last): (Ino, bool),
         now: Time,
     ) {
+        let saw = self.seen_of(state, inode);
         let mut untold = self.untold.lock();
         if gone.told != Told::Never {
             let gone_node = GoneNode {
                 id: gone.id,
-                saw: state.named_by(),
+                saw,
                 of: Some(inode.ino),
             };
             untold.gone.insert(gone.node, gone_node);
@@ -338,6 +339,19 @@ impl Vault {
             untold.revived.remove(&gone.id);
             untold.removed.insert(gone.id, record);
         }
+    }
+
+    /// The versions that whoever removes a file's name has seen: what it shows, and where it shows the newest that
+    /// there is, what that was chosen before, too; else that would bring back whatever is removed.
+    fn seen_of(&self, state: &State, inode: &Inode) -> Vec<EventRef> {
+        let mut saw = state.named_by();
+        if self.is_shared() && state.behind == 0 && !saw.is_empty() {
+            let key = state.binding.key(inode.key());
+            let beside = self.not_shown(key, &state.binding.entity(), &saw);
+            // What cannot be read was not seen.
+            saw.extend(beside.unwrap_or_default());
+        }
+        saw
     }
 
     /// A file has lost a name to another file, which stands for its entity from now on. The tree is

@@ -4,34 +4,47 @@
 //! removal, and whoever edits by that one need not mean the other. Where all are removed, what nobody who removed
 //! one of them had seen brings back the name that was removed last.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Shared;
 use crate::core::StoreError;
 use crate::event::EventRef;
 use crate::ids::{EntityId, NodeId};
+use crate::moves::Stamp;
 use crate::vault::Vault;
 use crate::vault::history::Stand;
 
+/// Nodes that are removed, and what was seen of what they name.
+pub(super) type Removals = HashMap<NodeId, Vec<EventRef>>;
+
 impl Vault {
+    /// Removals that are to be told, and the versions that whoever removed saw.
+    pub(super) fn removals(&self) -> Removals {
+        let untold = self.untold.lock();
+        let gone = untold.gone.values();
+        gone.map(|gone| (gone.id, gone.saw.clone())).collect()
+    }
+
     /// Which nodes are to be seen though they are removed, and which are not: of those of which something was
-    /// said, of these entities, and of what somebody here was writing to.
+    /// said, or is to be, of these entities, and of what somebody here was writing to.
     pub(super) fn keeps(
         &self,
         shared: &Shared,
         said: &HashSet<NodeId>,
-        edited: &[EntityId],
+        (edited, removals): (&[EntityId], &Removals),
     ) -> Result<Vec<(NodeId, bool)>, StoreError> {
         let moves = shared.shown.moves();
-        let entities = said
-            .iter()
-            .chain(&shared.unsure)
-            .filter_map(|node| moves.entity(node));
+        let nodes = said.iter().chain(&shared.unsure).chain(removals.keys());
+        let entities = nodes.filter_map(|node| moves.entity(node));
         let entities: HashSet<EntityId> = entities.chain(edited.iter().copied()).collect();
         let mut keeps = Vec::new();
         for entity in entities {
             let nodes: Vec<NodeId> = moves.nodes_of(entity).collect();
-            let gone: Option<Vec<_>> = nodes.iter().map(|node| moves.removal(node)).collect();
+            let removal = |node| match removals.get(node) {
+                Some(saw) => Some((Stamp::LAST, saw.as_slice())),
+                None => moves.removal(node),
+            };
+            let gone: Option<Vec<_>> = nodes.iter().map(removal).collect();
             let last = match gone {
                 Some(gone) if !gone.is_empty() => {
                     let saw: HashSet<EventRef> = gone.iter().flat_map(|(_, saw)| *saw).copied().collect();

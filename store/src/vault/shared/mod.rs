@@ -145,7 +145,8 @@ impl Vault {
         let said: HashSet<NodeId> = ops.iter().map(|op| op.node).collect();
         let nothing_said = ops.is_empty();
         let mut sights = shared.shown.apply(ops, label).unwrap_or_default();
-        let keeps = self.keeps(shared, &said, edited)?;
+        let removals = self.removals();
+        let keeps = self.keeps(shared, &said, (edited, &removals))?;
         sights.extend(shared.shown.keep(&keeps, label));
         let again = shared.unsure.drain().chain(shared.absent.drain());
         let again: Vec<NodeId> = again.collect();
@@ -158,11 +159,11 @@ impl Vault {
         let (renamed, dressed) = {
             let mut tree = self.tree.write();
             tree.index();
-            let thoughts = self.thoughts(&tree, shared);
+            let thoughts = self.thoughts(&tree, shared, &removals);
             sights.extend(shared.shown.apply(thoughts, label).unwrap_or_default());
             self.place_all(&mut tree, shared, (&sights, &said), &mut files)
         };
-        let thought = shared.shown.retract(thoughts::LAST, label);
+        let thought = shared.shown.retract(Stamp::LAST.lamport, label);
         shared.unsure.extend(thought.into_keys());
         drop(guard);
         self.feed.renames(renamed, dressed);

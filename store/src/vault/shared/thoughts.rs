@@ -1,6 +1,7 @@
 //! What this device has not told of names: it stands last among all operations until it is.
 
 use super::Shared;
+use super::keep::Removals;
 use crate::event::EventRef;
 use crate::ids::{Ino, NodeId, NodeNo};
 use crate::moves::{Op, Place, Stamp, Step, Target};
@@ -8,13 +9,10 @@ use crate::record::{Kind, Time, Told};
 use crate::tree::Tree;
 use crate::vault::Vault;
 
-/// Later than whatever is said.
-pub(super) const LAST: u64 = u64::MAX;
-
 impl Vault {
-    /// What is to be told of names; a removal that was seen through before is none any more. In an order in which no folder is moved into one that is still to be
+    /// What is to be told of names; of removals, whether they lose was asked but of the newest. In an order in which no folder is moved into one that is still to be
     /// moved out of it. The tree is locked.
-    pub(super) fn thoughts(&self, tree: &Tree, shared: &mut Shared) -> Vec<Op> {
+    pub(super) fn thoughts(&self, tree: &Tree, shared: &mut Shared, asked: &Removals) -> Vec<Op> {
         let mut nodes: Vec<(usize, NodeNo, Ino)> = Vec::new();
         let mut gone: Vec<(NodeId, Box<[EventRef]>)> = Vec::new();
         {
@@ -68,8 +66,8 @@ impl Vault {
                 }
             }
         }
-        let removed: Vec<(NodeId, bool)> = gone.iter().map(|(node, _)| (*node, false)).collect();
-        // What is seen again by that is removed just below; whether it is kept is asked anew next time.
+        let new = gone.iter().filter(|(node, _)| !asked.contains_key(node));
+        let removed: Vec<(NodeId, bool)> = new.map(|(node, _)| (*node, false)).collect();
         let _ = shared.shown.keep(&removed, &Vault::label);
         for (node, saw) in gone {
             for other in shared.seen_as_one(node) {
@@ -80,7 +78,7 @@ impl Vault {
         let chain = self.secrets.chain();
         let stamped = steps.into_iter().zip(1..).map(|((node, step), seq)| Op {
             stamp: Stamp {
-                lamport: LAST,
+                lamport: Stamp::LAST.lamport,
                 at: EventRef { chain, seq },
             },
             node,

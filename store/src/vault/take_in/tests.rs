@@ -4,6 +4,7 @@ use super::*;
 use crate::event::{
     BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad,
 };
+use crate::ids::ChainId;
 use crate::ids::ROOT;
 use crate::io::sim::SimDisk;
 use crate::keys::{Key, SigningKey, labels, seal};
