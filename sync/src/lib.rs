@@ -2,3 +2,5 @@
 //! crate that names `libp2p`; it never names the mounted folder.
 //!
 //! Modules, each importing only from groups above its own; `scripts/check-deps` sees to it:
+
+pub mod pairing; // how a new device becomes a member

@@ -3,7 +3,7 @@
 //! Guarantees: one encoding each; lists ascend and have no twins; no room is made by a length that was not compared
 //! with the bytes at hand.
 
-use super::card::{Card, DeviceName, Joining, TransportProof, get_name, put_name};
+use super::card::{Card, DeviceName, JoinRequest, TransportProof, get_name, put_name};
 use super::sealing::SEALED;
 use super::statement::{DeviceId, StatementId};
 use super::{DEVICES_MAX, MEMBERS_MAX};
@@ -44,7 +44,7 @@ pub enum Body {
         commitment: [u8; 32],
     },
     /// A device is a member.
-    Added(Box<Joining>),
+    Added(Box<JoinRequest>),
     /// A device is none any more, for good.
     Removed {
         /// Which.
@@ -155,7 +155,7 @@ impl Body {
                 card: Card::get(r)?,
                 commitment: r.array()?,
             },
-            2 => Body::Added(Box::new(Joining::get(r)?)),
+            2 => Body::Added(Box::new(JoinRequest::get(r)?)),
             3 => Body::Removed {
                 device: DeviceId(r.array()?),
                 limits: get_list(r, LIMITS_MAX, 56, get_limit, |limit: &Limit| limit.chain.0)?,

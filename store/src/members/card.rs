@@ -159,7 +159,7 @@ impl Card {
 /// A device that wants to join: its card, and its signature over that, the space, and the member that is to add it. So
 /// nobody is added unasked, and nobody but that member can add it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joining {
+pub struct JoinRequest {
     /// Its identity.
     pub device: DeviceId,
     /// What it says of itself.
@@ -168,11 +168,11 @@ pub struct Joining {
     pub possession: [u8; 64],
 }
 
-impl Joining {
+impl JoinRequest {
     /// Asks to be added to a space by one of its members.
-    pub fn make(device: &SigningKey, card: Card, space: SpaceId, by: DeviceId) -> Joining {
+    pub fn make(device: &SigningKey, card: Card, space: SpaceId, by: DeviceId) -> JoinRequest {
         let id = DeviceId::of(device);
-        Joining {
+        JoinRequest {
             possession: device.sign(labels::SIGN_JOIN, &asked(space, by, id, &card)),
             device: id,
             card,
@@ -203,9 +203,9 @@ impl Joining {
     ///
     /// # Errors
     /// [`Malformed`].
-    pub fn decode(bytes: &[u8]) -> Result<Joining, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<JoinRequest, Malformed> {
         let mut r = Reader::new(bytes);
-        let joining = Joining::get(&mut r)?;
+        let joining = JoinRequest::get(&mut r)?;
         r.end()?;
         Ok(joining)
     }
@@ -216,8 +216,8 @@ impl Joining {
         w.raw(&self.possession);
     }
 
-    pub(super) fn get(r: &mut Reader<'_>) -> Result<Joining, Malformed> {
-        Ok(Joining {
+    pub(super) fn get(r: &mut Reader<'_>) -> Result<JoinRequest, Malformed> {
+        Ok(JoinRequest {
             device: DeviceId(r.array()?),
             card: Card::get(r)?,
             possession: r.array()?,

@@ -192,7 +192,7 @@ impl Judge<'_> {
                 by: self.seats[*by].id,
                 statement: self.line.node(*at).verified.id(),
             }),
-            None if added.is_none() || added.as_ref().is_some_and(|added| counts(added)) => Standing::Member,
+            None if added.is_none() || added.as_ref().is_some_and(counts) => Standing::Member,
             None => Standing::Undone,
         };
         Some(Device {

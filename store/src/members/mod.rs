@@ -24,7 +24,7 @@ mod statement;
 mod tests;
 
 pub use body::{Body, Limit, Share};
-pub use card::{BadName, Card, DeviceName, Joining, TransportProof};
+pub use card::{BadName, Card, DeviceName, JoinRequest, TransportProof};
 pub use chain::chain_id;
 pub use graph::{Inserted, Members, Refused};
 pub use say::CannotSay;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::body::{Body, Limit, Share};
-use super::card::{Card, Joining};
+use super::card::{Card, JoinRequest};
 use super::graph::Members;
 use super::sealing::{NotOurs, SealingSecret, SpaceSecrets};
 use super::statement::{DeviceId, NotVerified, Statement, StatementId, Verified};
@@ -66,7 +66,7 @@ impl Members {
     ///
     /// # Errors
     /// [`CannotSay`] if its proofs do not hold, it was a member before, or there are too many.
-    pub fn add(&self, by: &SigningKey, joining: Joining) -> Result<Verified, CannotSay> {
+    pub fn add(&self, by: &SigningKey, joining: JoinRequest) -> Result<Verified, CannotSay> {
         joining.verify(self.space(), DeviceId::of(by))?;
         if self.state().device(&joining.device).is_some() {
             return Err(CannotSay::Before);

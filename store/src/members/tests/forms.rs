@@ -119,7 +119,7 @@ fn nobody_is_added_unasked() {
     }] {
         let mut card = phone.card();
         card.sealing = SealingKey(weak);
-        let joining = Joining::make(&phone.key, card, space, desk.id());
+        let joining = JoinRequest::make(&phone.key, card, space, desk.id());
         assert_eq!(says(&desk, Body::Added(Box::new(joining))), Err(NotVerified::Key));
     }
 }

@@ -37,8 +37,8 @@ impl Dev {
         Card::make(&self.key, &self.transport, DeviceName::new(self.name).unwrap())
     }
 
-    fn joining(&self, space: SpaceId, by: &Dev) -> Joining {
-        Joining::make(&self.key, self.card(), space, by.id())
+    fn joining(&self, space: SpaceId, by: &Dev) -> JoinRequest {
+        JoinRequest::make(&self.key, self.card(), space, by.id())
     }
 }
 
