@@ -12,9 +12,9 @@
 //!    said before, has any effect.
 //! 4. A removed device stays removed. Its chains count as far as the removals of it say, the farthest of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::body::{Body, Limit};
+use super::body::{Body, Limit, Share};
 use super::chain_id;
 use super::reach::{Bits, Line};
 use super::state::{Device, Epoch, Overruled, Removal, Standing, State};
@@ -34,6 +34,8 @@ struct Seat {
     known: Option<Bits>,
     /// Removals of it that count: place, and seat of the author. Seniors' first.
     against: Vec<(usize, usize)>,
+    /// Their authors' seats.
+    removers: HashSet<usize>,
 }
 
 struct Judge<'a> {
@@ -95,6 +97,7 @@ impl Judge<'_> {
             added: added.into_iter().collect(),
             known: None,
             against: Vec::new(),
+            removers: HashSet::new(),
         });
         self.ranks.insert(id, seat);
         for (at, by) in self.ahead.remove(&id).unwrap_or_default() {
@@ -118,7 +121,7 @@ impl Judge<'_> {
             }
             match self.ranks.get(&device).copied() {
                 // Whoever has a seat already is senior.
-                Some(senior) if self.seats[seat].against.iter().any(|(_, by)| *by == senior) => {
+                Some(senior) if self.seats[seat].removers.contains(&senior) => {
                     self.overruled.push(Overruled {
                         by: id,
                         device,
@@ -135,8 +138,8 @@ impl Judge<'_> {
         let line = self.line;
         let seat = &mut self.seats[seat];
         // Of one author, the first says what of the statements counts; later ones can but let more events of chains count.
-        let again = seat.against.iter().any(|(_, other)| *other == by);
-        if !again && seat.against.len() < CUTS_MAX {
+        let first = seat.removers.insert(by);
+        if first && seat.removers.len() <= CUTS_MAX {
             let past = line.past(at);
             match &mut seat.known {
                 Some(known) => known.keep(&past),
@@ -175,6 +178,13 @@ impl Judge<'_> {
             }
         }
         limits
+    }
+
+    /// The seats of those whom shares are for.
+    fn named(&self, shares: &[Share]) -> impl Iterator<Item = usize> {
+        shares
+            .iter()
+            .filter_map(|share| self.ranks.get(&share.device).copied())
     }
 
     fn device(&self, seat: &Seat, alive: &[bool]) -> Option<Device> {
@@ -249,16 +259,14 @@ fn tell(judge: &Judge<'_>, alive: &[bool]) -> State {
             Body::Lapsed { device } => state.change(device, |device| device.lapsed = true),
             Body::Returned { device } => state.change(device, |device| device.lapsed = false),
             Body::Founded { commitment, .. } => {
-                let mut epoch = Epoch::new(
+                let at = state.begin(Epoch::new(
                     line.node(at).verified.id(),
                     0,
                     *commitment,
                     statement.author,
-                    DEVICES_MAX,
-                );
+                ));
                 // Whoever is added has been given what there was.
-                (0..judge.seats.len()).for_each(|seat| epoch.give(seat));
-                state.epochs.push(epoch);
+                state.give(at, 0..judge.seats.len());
             }
             Body::Epoch {
                 number,
@@ -266,17 +274,13 @@ fn tell(judge: &Judge<'_>, alive: &[bool]) -> State {
                 shares,
             } => {
                 let id = line.node(at).verified.id();
-                let mut epoch = Epoch::new(id, *number, *commitment, statement.author, DEVICES_MAX);
-                epoch.give(by);
-                let named = shares.iter().filter_map(|share| judge.ranks.get(&share.device));
-                named.for_each(|seat| epoch.give(*seat));
-                begun.push((at, state.epochs.len()));
-                state.epochs.push(epoch);
+                let epoch = state.begin(Epoch::new(id, *number, *commitment, statement.author));
+                state.give(epoch, judge.named(shares).chain([by]));
+                begun.push((at, epoch));
             }
             Body::Shared { epoch, shares } => {
-                if let Some(epoch) = state.epochs.iter_mut().find(|begun| begun.id == *epoch) {
-                    let named = shares.iter().filter_map(|share| judge.ranks.get(&share.device));
-                    named.for_each(|seat| epoch.give(*seat));
+                if let Some(epoch) = state.begun(epoch) {
+                    state.give(epoch, judge.named(shares));
                 }
             }
             _ => {}
@@ -286,11 +290,9 @@ fn tell(judge: &Judge<'_>, alive: &[bool]) -> State {
     for group in begun.chunks(64) {
         let marks = line.marks(&group.iter().map(|(at, _)| *at).collect::<Vec<_>>());
         for (bit, (_, epoch)) in group.iter().enumerate() {
-            for (rank, seat) in judge.seats.iter().enumerate() {
-                if seat.added.iter().any(|(at, _)| marks[*at] >> bit & 1 == 1) {
-                    state.epochs[*epoch].give(rank);
-                }
-            }
+            let knew = |seat: &Seat| seat.added.iter().any(|(at, _)| marks[*at] >> bit & 1 == 1);
+            let given = judge.seats.iter().enumerate().filter(|(_, seat)| knew(seat));
+            state.give(*epoch, given.map(|(rank, _)| rank));
         }
     }
     state.finish();

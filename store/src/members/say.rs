@@ -80,8 +80,7 @@ impl Members {
     /// Removes a device, and begins a new epoch with these secrets for those that remain; two statements, in this order. Its chains count
     /// as far as `limits` says: as far as this device has them. A device that removes itself begins no epoch.
     ///
-    /// A member that has more of a removed device's chains than the removal says removes it once more, so that all come to have
-    /// the same.
+    /// Who has more of them than this says, says so by [`remove_further`](Members::remove_further).
     ///
     /// # Errors
     /// [`CannotSay::NoDevice`] if it never was a member.
@@ -89,13 +88,10 @@ impl Members {
         &self,
         by: &SigningKey,
         device: DeviceId,
-        mut limits: Vec<Limit>,
+        limits: Vec<Limit>,
         secrets: &SpaceSecrets,
     ) -> Result<Vec<Verified>, CannotSay> {
-        self.state().device(&device).ok_or(CannotSay::NoDevice)?;
-        limits.sort_unstable_by_key(|limit| limit.chain);
-        limits.dedup_by_key(|limit| limit.chain);
-        let removed = self.say(by, Body::Removed { device, limits }, None)?;
+        let removed = self.remove_further(by, device, limits)?;
         if device == DeviceId::of(by) {
             return Ok(vec![removed]);
         }
@@ -107,6 +103,23 @@ impl Members {
         let epoch = self.epoch_body(remaining, secrets);
         let epoch = self.say(by, epoch, Some(&removed))?;
         Ok(vec![removed, epoch])
+    }
+
+    /// Says of a device that somebody else has removed how far this device has its chains, where that is farther than the removal says. Without
+    /// it, what came here before the removal was heard of would count here, and nowhere else. It begins no epoch.
+    ///
+    /// # Errors
+    /// [`CannotSay::NoDevice`] if it never was a member.
+    pub fn remove_further(
+        &self,
+        by: &SigningKey,
+        device: DeviceId,
+        mut limits: Vec<Limit>,
+    ) -> Result<Verified, CannotSay> {
+        self.state().device(&device).ok_or(CannotSay::NoDevice)?;
+        limits.sort_unstable_by_key(|limit| limit.chain);
+        limits.dedup_by_key(|limit| limit.chain);
+        self.say(by, Body::Removed { device, limits }, None)
     }
 
     /// Begins a new epoch with these secrets for all members.
@@ -138,7 +151,7 @@ impl Members {
         to: &[DeviceId],
         secrets: &SpaceSecrets,
     ) -> Result<Verified, CannotSay> {
-        let found = self.state().epochs().iter().find(|found| found.id == epoch);
+        let found = self.state().epoch_of(&epoch);
         let found = found
             .filter(|found| found.commitment == secrets.commitment())
             .ok_or(CannotSay::NoEpoch)?;
@@ -244,7 +257,7 @@ impl Members {
                 Body::Shared { epoch, shares } => (*epoch, shares),
                 _ => continue,
             };
-            let Some(epoch) = self.state().epochs().iter().find(|epoch| epoch.id == of) else {
+            let Some(epoch) = self.state().epoch_of(&of) else {
                 continue;
             };
             let known = have(&of) || opened.iter().any(|(id, secrets)| *id == of && secrets.is_ok());

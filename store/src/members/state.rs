@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::DEVICES_MAX;
 use super::body::Limit;
 use super::card::DeviceName;
 use super::reach::Bits;
@@ -75,24 +76,14 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    pub(super) fn new(
-        id: StatementId,
-        number: u32,
-        commitment: [u8; 32],
-        author: DeviceId,
-        most: usize,
-    ) -> Epoch {
+    pub(super) fn new(id: StatementId, number: u32, commitment: [u8; 32], author: DeviceId) -> Epoch {
         Epoch {
             id,
             number,
             commitment,
             author,
-            holders: Bits::none(most),
+            holders: Bits::none(DEVICES_MAX),
         }
-    }
-
-    pub(super) fn give(&mut self, seat: usize) {
-        self.holders.add(seat);
     }
 }
 
@@ -126,7 +117,8 @@ pub struct State {
     chains: HashMap<ChainId, (usize, Option<Limit>)>,
     transports: HashMap<[u8; 32], usize>,
     /// In the order in which they began.
-    pub(super) epochs: Vec<Epoch>,
+    epochs: Vec<Epoch>,
+    begun: HashMap<StatementId, usize>,
     current: usize,
     due: bool,
     overruled: Vec<Overruled>,
@@ -144,6 +136,7 @@ impl State {
             chains: HashMap::new(),
             transports: HashMap::new(),
             epochs: Vec::new(),
+            begun: HashMap::new(),
             current: 0,
             due: false,
             overruled,
@@ -158,6 +151,25 @@ impl State {
 
     pub(super) fn chain(&mut self, chain: ChainId, seat: usize, limit: Option<Limit>) {
         self.chains.insert(chain, (seat, limit));
+    }
+
+    /// A new epoch; returns its place among all.
+    pub(super) fn begin(&mut self, epoch: Epoch) -> usize {
+        let at = self.epochs.len();
+        self.begun.insert(epoch.id, at);
+        self.epochs.push(epoch);
+        at
+    }
+
+    /// These were given an epoch's secrets.
+    pub(super) fn give(&mut self, epoch: usize, seats: impl Iterator<Item = usize>) {
+        if let Some(epoch) = self.epochs.get_mut(epoch) {
+            seats.for_each(|seat| epoch.holders.add(seat));
+        }
+    }
+
+    pub(super) fn begun(&self, epoch: &StatementId) -> Option<usize> {
+        self.begun.get(epoch).copied()
     }
 
     /// What follows from all the rest.
@@ -229,6 +241,11 @@ impl State {
     /// All epochs that count, in the order in which they began.
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
+    }
+
+    /// The epoch that this statement began, if it counts.
+    pub fn epoch_of(&self, statement: &StatementId) -> Option<&Epoch> {
+        self.begun(statement).map(|at| &self.epochs[at])
     }
 
     /// The epochs of this number: one, unless some began at once.

@@ -166,8 +166,10 @@ impl Inviting {
         for statement in members.iter() {
             put(part::STATEMENT, &[&statement.statement().encode()]);
         }
-        let counts = |id: &StatementId| members.state().epochs().iter().any(|epoch| epoch.id == *id);
-        for (id, secrets) in keyring.iter().filter(|(id, _)| counts(id)) {
+        for (id, secrets) in keyring
+            .iter()
+            .filter(|(id, _)| members.state().epoch_of(id).is_some())
+        {
             put(part::SECRETS, &[&id.0, &*secrets.expose()]);
         }
         put(part::END, &[&(members.len() as u32).to_le_bytes(), &added.0]);

@@ -272,7 +272,7 @@ impl Joining {
                 r.end()?;
                 let secrets = SpaceSecrets::take(&bytes);
                 let known = self.keyring.iter().any(|(other, _)| *other == id);
-                let meant = members.state().epochs().iter().find(|epoch| epoch.id == id);
+                let meant = members.state().epoch_of(&id);
                 if known || meant.is_none_or(|epoch| epoch.commitment != secrets.commitment()) {
                     return Err(PairError::Incomplete);
                 }

@@ -108,6 +108,16 @@ fn a_removed_devices_chains_end() {
     take_all(&mut all, &apart);
     assert_eq!(far(&all, one), Some(limit(one, 9)));
     assert_eq!(far(&all, two), Some(limit(two, 3)));
+    let epoch = all.state().epoch().unwrap().id;
+    let further = all
+        .remove_further(&phone.key, laptop.id(), vec![limit(two, 4)])
+        .unwrap();
+    all.insert(further).unwrap();
+    assert_eq!(
+        (far(&all, one), far(&all, two)),
+        (Some(limit(one, 9)), Some(limit(two, 4)))
+    );
+    assert_eq!(all.state().epoch().unwrap().id, epoch);
     // Begun after the removal, it counts for nothing, and is nobody's.
     let late = forge(
         &laptop,

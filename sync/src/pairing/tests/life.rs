@@ -81,8 +81,8 @@ fn bytes_come_one_by_one() {
         };
         for byte in bytes {
             match joiner {
-                true => pair.to_joiner(&[byte]),
-                false => pair.to_inviter(&[byte]),
+                true => pair.tell_joiner(&[byte]),
+                false => pair.tell_inviter(&[byte]),
             }
         }
     }

@@ -167,13 +167,13 @@ impl Pair {
         Some(Vec::new())
     }
 
-    fn to_inviter(&mut self, bytes: &[u8]) {
+    fn tell_inviter(&mut self, bytes: &[u8]) {
         if self.ends[0].is_none() {
             self.ends[0] = self.inviting.receive(NOW, bytes, &mut self.tickets).err();
         }
     }
 
-    fn to_joiner(&mut self, bytes: &[u8]) {
+    fn tell_joiner(&mut self, bytes: &[u8]) {
         if self.ends[1].is_none() {
             self.ends[1] = self.joining.receive(NOW, bytes).err();
         }
@@ -196,8 +196,8 @@ impl Pair {
             between(joiner, before, &mut bytes);
             match joiner {
                 _ if bytes.is_empty() => {}
-                true => self.to_joiner(&bytes),
-                false => self.to_inviter(&bytes),
+                true => self.tell_joiner(&bytes),
+                false => self.tell_inviter(&bytes),
             }
         }
         self.lawful();

@@ -177,7 +177,7 @@ fn a_line_is_drawn() {
         })
         .collect();
     let width = bare[0].len();
-    assert!(bare.iter().all(|line| line.len() == width) && (width + 1) / 2 == bare.len());
+    assert!(bare.iter().all(|line| line.len() == width) && width.div_ceil(2) == bare.len());
     assert!(bare[..2].iter().flatten().all(|c| *c == ' ') && bare.iter().all(|line| line[..4] == [' '; 4]));
     // A finder pattern: seven dark modules, in its corner.
     assert_eq!(bare[2][4..12].iter().collect::<String>(), "█▀▀▀▀▀█ ");
