@@ -1,6 +1,7 @@
 //! Membership: the rules one by one, and by seeds.
 
 mod forms;
+mod limits;
 mod property;
 mod rules;
 
