@@ -42,7 +42,7 @@ impl Tickets {
         }
     }
 
-    /// Opens an invitation. One without an end is refused from the start: it would be open for ever.
+    /// Opens an invitation. One without an end is over at once: it would be open for ever.
     ///
     /// # Errors
     /// [`TooManyTickets`].

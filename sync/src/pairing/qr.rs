@@ -5,6 +5,9 @@
 use std::fmt::Write as _;
 
 use qrcode::{Color, EcLevel, QrCode};
+use zeroize::Zeroizing;
+
+use super::ticket::Ticket;
 
 /// Light modules around the code, which scanners need.
 const QUIET: isize = 4;
@@ -40,4 +43,15 @@ pub fn qr(text: &str) -> Result<String, TooLongForQr> {
         let _infallible = writeln!(out, "\x1b[0m");
     }
     Ok(out)
+}
+
+impl Ticket {
+    /// Its line as a QR code: in capitals, which take less room in one. It holds the secret: it is to be shown, and not kept.
+    ///
+    /// # Errors
+    /// [`TooLongForQr`], which no ticket is.
+    pub fn qr(&self) -> Result<Zeroizing<String>, TooLongForQr> {
+        let line = Zeroizing::new(self.line().to_ascii_uppercase());
+        qr(&line).map(Zeroizing::new)
+    }
 }

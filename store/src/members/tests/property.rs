@@ -91,7 +91,7 @@ fn ground<'a>(rng: &mut StdRng, members: &'a Members) -> Vec<&'a Verified> {
 fn seeds() -> u64 {
     match std::env::var_os("COFFER_LONG") {
         Some(_) => 20_000,
-        None => 1_500,
+        None => 1_000,
     }
 }
 
@@ -142,7 +142,7 @@ fn all_orders_come_to_one_state() {
     }
 }
 
-/// Guards what a removal is for: after the most senior device has removed a thief, nothing that the thief signs on any ground, by itself
+/// Guards what a removal is for: after a device that was there before it has removed a thief, nothing that the thief signs on any ground, by itself
 /// or by friends that it adds, changes anything that anybody sees.
 #[test]
 fn a_removed_devices_word_is_nothing() {
@@ -166,7 +166,8 @@ fn a_removed_devices_word_is_nothing() {
             };
             tell(&mut all, &thieves[0], body);
         }
-        remove(&mut all, &honest[0], &thieves[0]);
+        let remover = honest.choose(&mut rng).unwrap();
+        remove(&mut all, remover, &thieves[0]);
         // Life goes on.
         for _ in 0..rng.random_range(0..4) {
             let who = honest.choose(&mut rng).unwrap();

@@ -165,7 +165,7 @@ fn the_book_is_bounded() {
 /// Guards the QR code: its size follows from the text, every line is as wide, it has its quiet zone; and what has no room is said.
 #[test]
 fn a_line_is_drawn() {
-    let drawn = qr(&hinted().line().to_uppercase()).unwrap();
+    let drawn = hinted().qr().unwrap();
     let lines: Vec<&str> = drawn.lines().collect();
     let bare: Vec<Vec<char>> = lines
         .iter()
@@ -182,5 +182,7 @@ fn a_line_is_drawn() {
     // A finder pattern: seven dark modules, in its corner.
     assert_eq!(bare[2][4..12].iter().collect::<String>(), "█▀▀▀▀▀█ ");
     assert!(width < 80, "{width} columns do not fit a terminal");
+    let longest = ticket().hinting(vec![1; 64], vec!["/".repeat(128); 8]).unwrap();
+    assert!(longest.qr().is_ok());
     assert_eq!(qr(&"x".repeat(5000)), Err(TooLongForQr));
 }
