@@ -54,19 +54,19 @@ fuzz_target!(|bytes: &[u8]| {
                 .chunks_exact(3)
                 .map(|step| (usize::from(step[0]) << 8 | usize::from(step[1]), step[2]));
             let mut next = at.next();
-            let (mut went, mut altered) = (0, false);
+            let mut went = 0;
             // Whether anything was altered that somebody has heard.
             let mut spoilt = false;
             let mut spoil = |bytes: &mut Vec<u8>| {
+                let before = bytes.clone();
                 while let Some((place, with)) = next.filter(|(place, _)| *place < went + bytes.len()) {
                     if place >= went {
                         bytes[place - went] ^= with;
-                        altered |= with != 0;
                     }
                     next = at.next();
                 }
                 went += bytes.len();
-                altered
+                *bytes != before
             };
             loop {
                 if let Some(step) = joining.poll() {
