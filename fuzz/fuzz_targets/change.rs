@@ -53,7 +53,10 @@ fn panics_are_let_through() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
-            if panic.location().is_some_and(|at| at.file().ends_with("fuzz_targets/change.rs")) {
+            if panic
+                .location()
+                .is_some_and(|at| at.file().ends_with("fuzz_targets/change.rs"))
+            {
                 eprintln!("{panic}");
             }
         }));

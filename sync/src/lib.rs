@@ -4,3 +4,4 @@
 //! Modules, each importing only from groups above its own; `scripts/check-deps` sees to it:
 
 pub mod core; // the protocol without I/O: bytes, time and answers in; bytes and actions out
+pub mod pairing; // how a new device becomes a member

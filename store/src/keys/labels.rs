@@ -33,11 +33,33 @@ pub const EPOCH_TREE: &str = "coffer v0 epoch tree events";
 pub const SIGN_HEAD: &str = "coffer v0 signed chain head";
 /// Signature over a statement about a space's members.
 pub const SIGN_MEMBER: &str = "coffer v0 signed membership";
-/// Signature of a device's identity over its transport key.
+/// Signature of a transport key over the identity of the device that it speaks for.
 pub const SIGN_TRANSPORT: &str = "coffer v0 signed transport key";
+/// Signature of a device over the space, and the member, that it lets itself be added by.
+pub const SIGN_JOIN: &str = "coffer v0 signed joining";
+/// A device's signing seed → its X25519 secret.
+pub const DEVICE_SEALING: &str = "coffer v0 device x25519 secret";
+/// A device's public key and a random value → a chain's id. Nothing of it is secret.
+pub const DEVICE_CHAIN: &str = "coffer v0 device chain";
+/// X25519 shared secret → the key that seals a space's secrets to a member.
+pub const MEMBER_SEAL: &str = "coffer v0 member seal";
+/// A space's secrets of one epoch → the value that says which they are.
+pub const EPOCH_COMMITMENT: &str = "coffer v0 epoch commitment";
+/// A ticket's secret → the tag by which the inviter finds the ticket.
+pub const PAIR_TAG: &str = "coffer v0 pairing tag";
+/// A ticket's secret → the topic under which inviter and joiner find each other.
+pub const PAIR_TOPIC: &str = "coffer v0 pairing topic";
+/// Both transport keys and both first messages → the transcript. Nothing of it is secret.
+pub const PAIR_TRANSCRIPT: &str = "coffer v0 pairing transcript";
+/// A ticket's secret, an X25519 shared secret and the transcript → the root of a session.
+pub const PAIR_SESSION: &str = "coffer v0 pairing session";
+/// The root of a session → its four keys.
+pub const PAIR_KEYS: &str = "coffer v0 pairing keys";
+/// Signature of a device over a pairing's transcript.
+pub const SIGN_PAIR: &str = "coffer v0 signed pairing";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 26] = [
     MASTER,
     CHECK,
     HEADER,
@@ -53,4 +75,15 @@ pub const ALL: [&str; 15] = [
     SIGN_HEAD,
     SIGN_MEMBER,
     SIGN_TRANSPORT,
+    SIGN_JOIN,
+    DEVICE_SEALING,
+    DEVICE_CHAIN,
+    MEMBER_SEAL,
+    EPOCH_COMMITMENT,
+    PAIR_TAG,
+    PAIR_TOPIC,
+    PAIR_TRANSCRIPT,
+    PAIR_SESSION,
+    PAIR_KEYS,
+    SIGN_PAIR,
 ];

@@ -49,8 +49,8 @@ pub(crate) mod kind {
     pub(crate) const REMOVED: u8 = 16;
     pub(crate) const VERSION: u8 = 17;
     pub(crate) const SETTING: u8 = 18;
-    #[allow(dead_code)] // Documents of texts are yet to be kept.
     pub(crate) const DOCUMENT: u8 = 19;
     pub(crate) const MOVE: u8 = 20;
     pub(crate) const AWAITED: u8 = 21;
+    pub(crate) const MEMBERS: u8 = 22;
 }

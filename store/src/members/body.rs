@@ -1,0 +1,235 @@
+//! What a statement says: its ten kinds, and their bytes.
+//!
+//! Guarantees: one encoding each; lists ascend and have no twins; no room is made by a length that was not compared
+//! with the bytes at hand.
+
+use super::card::{Card, DeviceName, JoinRequest, TransportProof, get_name, put_name};
+use super::sealing::SEALED;
+use super::statement::{DeviceId, StatementId};
+use super::{DEVICES_MAX, MEMBERS_MAX};
+use crate::codec::{Malformed, Reader, Writer};
+use crate::ids::ChainId;
+
+/// Most chains that one removal names.
+const LIMITS_MAX: usize = 1000;
+
+/// How far a removed device's chain counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The chain.
+    pub chain: ChainId,
+    /// Its last event that counts; 0 if none does.
+    pub last: u64,
+    /// The chain's head there.
+    pub head: [u8; 32],
+}
+
+/// An epoch's secrets, sealed to one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Whose X25519 key they are sealed to.
+    pub device: DeviceId,
+    /// The sealed bytes.
+    pub sealed: Box<[u8; SEALED]>,
+}
+
+/// What a statement says. Its author's key stands in the statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// There is a space, and the author is its first member. Epoch 0 begins.
+    Founded {
+        /// The author's card.
+        card: Card,
+        /// Which secrets epoch 0 has: [`SpaceSecrets::commitment`](super::SpaceSecrets::commitment).
+        commitment: [u8; 32],
+    },
+    /// A device is a member.
+    Added(Box<JoinRequest>),
+    /// A device is none any more, for good.
+    Removed {
+        /// Which.
+        device: DeviceId,
+        /// How far its chains count. Those that are not named count for nothing. Ascending by chain.
+        limits: Vec<Limit>,
+    },
+    /// A device has another name.
+    Renamed {
+        /// Which.
+        device: DeviceId,
+        /// Its name.
+        name: DeviceName,
+    },
+    /// The author begins a chain: that of [`chain_id`](super::chain_id) with these random bytes.
+    Chain {
+        /// The random bytes.
+        random: [u8; 16],
+    },
+    /// From now on this transport key speaks for the author, and no other one.
+    Transport(TransportProof),
+    /// A device has been silent for long: what it has not acknowledged waits for it no more.
+    Lapsed {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A device that had lapsed is back.
+    Returned {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A new epoch begins, whose secrets the named members are given.
+    Epoch {
+        /// One more than the highest that the author knew.
+        number: u32,
+        /// Which secrets it has.
+        commitment: [u8; 32],
+        /// The secrets, sealed to each. Ascending by device.
+        shares: Vec<Share>,
+    },
+    /// Members that an epoch's author did not know of are given its secrets.
+    Shared {
+        /// The statement that began the epoch.
+        epoch: StatementId,
+        /// The secrets, sealed to each. Ascending by device.
+        shares: Vec<Share>,
+    },
+}
+
+impl Body {
+    pub(super) fn kind(&self) -> u8 {
+        match self {
+            Body::Founded { .. } => 1,
+            Body::Added(_) => 2,
+            Body::Removed { .. } => 3,
+            Body::Renamed { .. } => 4,
+            Body::Chain { .. } => 5,
+            Body::Transport(_) => 6,
+            Body::Lapsed { .. } => 7,
+            Body::Returned { .. } => 8,
+            Body::Epoch { .. } => 9,
+            Body::Shared { .. } => 10,
+        }
+    }
+
+    pub(super) fn put(&self, w: &mut Writer) {
+        match self {
+            Body::Founded { card, commitment } => {
+                card.put(w);
+                w.raw(commitment);
+            }
+            Body::Added(joining) => joining.put(w),
+            Body::Removed { device, limits } => {
+                w.raw(&device.0).varint(limits.len() as u64);
+                for limit in limits {
+                    w.raw(&limit.chain.0).u64(limit.last).raw(&limit.head);
+                }
+            }
+            Body::Renamed { device, name } => {
+                w.raw(&device.0);
+                put_name(w, name);
+            }
+            Body::Chain { random } => {
+                w.raw(random);
+            }
+            Body::Transport(proof) => proof.put(w),
+            Body::Lapsed { device } | Body::Returned { device } => {
+                w.raw(&device.0);
+            }
+            Body::Epoch {
+                number,
+                commitment,
+                shares,
+            } => {
+                w.u32(*number).raw(commitment);
+                put_shares(w, shares);
+            }
+            Body::Shared { epoch, shares } => {
+                w.raw(&epoch.0);
+                put_shares(w, shares);
+            }
+        }
+    }
+
+    pub(super) fn get(kind: u8, r: &mut Reader<'_>) -> Result<Body, Malformed> {
+        Ok(match kind {
+            1 => Body::Founded {
+                card: Card::get(r)?,
+                commitment: r.array()?,
+            },
+            2 => Body::Added(Box::new(JoinRequest::get(r)?)),
+            3 => Body::Removed {
+                device: DeviceId(r.array()?),
+                limits: get_list(r, LIMITS_MAX, 56, get_limit, |limit: &Limit| limit.chain.0)?,
+            },
+            4 => Body::Renamed {
+                device: DeviceId(r.array()?),
+                name: get_name(r)?,
+            },
+            5 => Body::Chain { random: r.array()? },
+            6 => Body::Transport(TransportProof::get(r)?),
+            7 => Body::Lapsed {
+                device: DeviceId(r.array()?),
+            },
+            8 => Body::Returned {
+                device: DeviceId(r.array()?),
+            },
+            9 => Body::Epoch {
+                number: r.u32()?,
+                commitment: r.array()?,
+                shares: get_shares(r)?,
+            },
+            10 => Body::Shared {
+                epoch: StatementId(r.array()?),
+                shares: get_shares(r)?,
+            },
+            _ => return Err(Malformed("a statement of an unknown kind")),
+        })
+    }
+}
+
+fn get_limit(r: &mut Reader<'_>) -> Result<Limit, Malformed> {
+    Ok(Limit {
+        chain: ChainId(r.array()?),
+        last: r.u64()?,
+        head: r.array()?,
+    })
+}
+
+fn put_shares(w: &mut Writer, shares: &[Share]) {
+    w.varint(shares.len() as u64);
+    for share in shares {
+        w.raw(&share.device.0).raw(&share.sealed[..]);
+    }
+}
+
+fn get_shares(r: &mut Reader<'_>) -> Result<Vec<Share>, Malformed> {
+    let share = |r: &mut Reader<'_>| {
+        Ok(Share {
+            device: DeviceId(r.array()?),
+            sealed: Box::new(r.array()?),
+        })
+    };
+    get_list(r, MEMBERS_MAX, 32 + SEALED, share, |share: &Share| share.device.0)
+}
+
+/// A list of at most so many, each of so many bytes, ascending by a key.
+pub(super) fn get_list<T, K: Ord>(
+    r: &mut Reader<'_>,
+    most: usize,
+    each: usize,
+    one: impl Fn(&mut Reader<'_>) -> Result<T, Malformed>,
+    key: impl Fn(&T) -> K,
+) -> Result<Vec<T>, Malformed> {
+    let count = r.varint()?;
+    if count > most as u64 || count as usize * each > r.remaining() {
+        return Err(Malformed("a list is longer than its kind allows"));
+    }
+    let list = (0..count).map(|_| one(r)).collect::<Result<Vec<T>, _>>()?;
+    if list.windows(2).any(|pair| key(&pair[0]) >= key(&pair[1])) {
+        return Err(Malformed("a list does not ascend"));
+    }
+    Ok(list)
+}
+
+const _: () =
+    assert!(MEMBERS_MAX <= DEVICES_MAX && MEMBERS_MAX * (32 + SEALED) + 4096 <= super::STATEMENT_MAX);
+const _: () = assert!(LIMITS_MAX * 56 + 4096 <= super::STATEMENT_MAX);

@@ -1,0 +1,50 @@
+//! Who belongs to a space: statements that devices sign, and what all of them together say.
+//!
+//! Statements form a graph: each names the newest that its author knew, by hash. The first one founds the
+//! space, and its hash is the space's id, so nobody can found another under it. Any set of statements whose
+//! ancestors are there comes to one [`State`], in whatever order they came ([`evaluate`] has the rules, and
+//! `docs/members.md` their reasons and byte tables).
+//!
+//! Guarantees: what is in [`Members`] was verified, has all its ancestors there, and belongs to this space;
+//! memory is bounded. A secret is in a statement only sealed to a member's key. It does no I/O, asks no clock, and
+//! draws no randomness but for sealing.
+
+mod body;
+mod card;
+mod chain;
+mod evaluate;
+mod graph;
+mod reach;
+mod say;
+mod sealing;
+mod state;
+mod statement;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, Limit, Share};
+pub use card::{BadName, Card, DeviceName, JoinRequest, TransportProof};
+pub use chain::chain_id;
+pub use graph::{Inserted, Members, Refused};
+pub use say::CannotSay;
+pub use sealing::{NotOurs, SealingKey, SealingSecret, SpaceSecrets};
+pub use state::{Device, Epoch, Overruled, Removal, Signer, Standing, State};
+pub use statement::{DeviceId, NotVerified, Statement, StatementId, Unverified, Verified};
+
+/// The longest statement, in bytes.
+pub const STATEMENT_MAX: usize = 64 << 10;
+/// How many statements a space can have.
+pub const STATEMENTS_MAX: usize = 65_536;
+/// How long all statements of a space can be together, in bytes.
+pub const BYTES_MAX: usize = 64 << 20;
+/// How many parents all statements of a space can name together.
+pub const EDGES_MAX: usize = 4 * STATEMENTS_MAX;
+/// How many statements one names.
+pub const PARENTS_MAX: usize = 64;
+/// How many devices a space can ever have; those that came after count for nothing.
+pub const DEVICES_MAX: usize = 1024;
+/// How many members a space can have at one time: the secrets of an epoch, sealed to each, fit in one statement.
+pub const MEMBERS_MAX: usize = 256;
+/// How many statements wait for their ancestors at most.
+pub const WAITING_MAX: usize = 1024;

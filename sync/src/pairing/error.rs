@@ -1,0 +1,43 @@
+//! Why a pairing ended.
+
+use coffer_store::Malformed;
+use coffer_store::members::NotVerified;
+
+/// Why a pairing ended without a new device. Says nothing secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairError {
+    /// The inviter said no, which is all that it ever says.
+    #[error(
+        "the other device does not take this ticket: it was mistyped, is used up, or has expired; ask it for a new one"
+    )]
+    Refused,
+    /// Who called has no open ticket.
+    #[error("a device tried to pair without a good ticket")]
+    NoTicket,
+    /// Whoever answered does not know the ticket.
+    #[error("whoever answered does not know this ticket; it is not the device that made it")]
+    NotTheInviter,
+    /// What came was altered on its way, or is no message of this conversation.
+    #[error("what the other device sent is not what a pairing takes: {0}")]
+    Malformed(#[from] Malformed),
+    /// The other side speaks another version.
+    #[error("the other device speaks another version of pairing; bring both programs to the same version")]
+    Version,
+    /// It took too long.
+    #[error("the other device has not answered in time; try again with a new ticket")]
+    TooLate,
+    /// A device did not prove that it is the one that it says it is.
+    #[error("the other device did not prove its identity: {0}")]
+    Identity(#[from] NotVerified),
+    /// What the inviter gave does not make this device a member with all keys.
+    #[error("the other device has not given all that a member needs; try again with a new ticket")]
+    Incomplete,
+    /// The inviter itself has not the secrets of every epoch yet, or has not added the device.
+    #[error(
+        "this device waits for keys from the vault's other devices itself; let it sync first, then invite again"
+    )]
+    NotReady,
+    /// It had ended before.
+    #[error("this pairing has ended")]
+    Ended,
+}

@@ -1,0 +1,167 @@
+//! Pairings that go well, and that break off.
+
+use super::*;
+
+/// Guards what pairing is for: in the end both have the same statements, the joiner is a member with the secrets of all epochs, and the
+/// ticket is used up.
+#[test]
+fn a_device_joins() {
+    let mut pair = Pair::new();
+    pair.play(usize::MAX, &mut plain);
+    assert_eq!((pair.ends, pair.done), ([None; 2], true));
+    let laptop = DeviceId::of(&laptop());
+    assert_eq!(pair.confirmed, Some(laptop));
+    let joined = pair.durable.joined.unwrap();
+    assert!(joined.members.state().is_member(&laptop));
+    assert!(joined.members.iter().eq(pair.durable.members.iter()));
+    assert_eq!(joined.keyring.len(), 1);
+    assert_eq!(joined.keyring[0].1.expose(), secrets().expose());
+    assert!(pair.tickets.is_empty());
+    assert_eq!(
+        pair.inviting.receive(NOW, b"more", &mut pair.tickets),
+        Err(PairError::Ended)
+    );
+}
+
+/// Guards a vault with a past: more statements than fit in one message, epochs, removed devices. All of it comes along; an inviter that waits for a
+/// secret itself does not begin.
+#[test]
+fn all_of_the_past_comes_along() {
+    let mut durable = founded();
+    let (phone, phones) = (signing(0x70), signing(0x71));
+    let space = durable.members.space();
+    let card = Card::make(&phone, &phones, name("phone"));
+    let request = coffer_store::members::JoinRequest::make(&phone, card, space, DeviceId::of(&desk()));
+    let added = durable.members.add(&desk(), request).unwrap();
+    durable.members.insert(added).unwrap();
+    let next = SpaceSecrets::random();
+    let said = durable
+        .members
+        .remove(&desk(), DeviceId::of(&phone), Vec::new(), &next)
+        .unwrap();
+    let epoch = said[1].id();
+    said.into_iter()
+        .for_each(|said| drop(durable.members.insert(said).unwrap()));
+    for n in 0..200 {
+        let device = DeviceId::of(&desk());
+        let body = coffer_store::members::Body::Renamed {
+            device,
+            name: name(&format!("desk {n}")),
+        };
+        let said = durable.members.tell(&desk(), body).unwrap();
+        durable.members.insert(said).unwrap();
+    }
+    assert!(!Inviting::is_ready(&durable.members, &durable.keyring));
+    durable.keyring.push((epoch, next));
+    assert!(Inviting::is_ready(&durable.members, &durable.keyring));
+    let mut tickets = Tickets::new();
+    tickets.open(NOW, &ticket()).unwrap();
+    let mut pair = Pair::of(durable, tickets, &ticket());
+    pair.play(usize::MAX, &mut plain);
+    assert_eq!(
+        (pair.ends, pair.done, pair.confirmed.is_some()),
+        ([None; 2], true, true)
+    );
+    let joined = pair.durable.joined.unwrap();
+    assert_eq!((joined.members.len(), joined.keyring.len()), (205, 2));
+    assert_eq!(joined.members.state().epoch().unwrap().id, epoch);
+}
+
+/// Guards the stream: however it is cut into pieces, the outcome is the same.
+#[test]
+fn bytes_come_one_by_one() {
+    let mut pair = Pair::new();
+    loop {
+        let (joiner, bytes) = match pair.joiners() {
+            Some(bytes) => (false, bytes),
+            None => match pair.inviters() {
+                Some(bytes) => (true, bytes),
+                None => break,
+            },
+        };
+        for byte in bytes {
+            match joiner {
+                true => pair.tell_joiner(&[byte]),
+                false => pair.tell_inviter(&[byte]),
+            }
+        }
+    }
+    assert_eq!(
+        (pair.ends, pair.done, pair.confirmed.is_some()),
+        ([None; 2], true, true)
+    );
+}
+
+/// Guards crashes: broken off after any step of either side, there is nothing, or a member that has its keys; and such a one is given the rest
+/// by any member's statements alone, without a ticket.
+#[test]
+fn broken_off_anywhere_it_is_nothing_or_a_member() {
+    let steps = Pair::new().play(usize::MAX, &mut plain);
+    let mut halves = 0;
+    for most in 0..steps {
+        let mut pair = Pair::new();
+        pair.play(most, &mut plain);
+        let laptop_id = DeviceId::of(&laptop());
+        let members = &mut pair.durable.members;
+        if !members.state().is_member(&laptop_id) || pair.durable.joined.is_some() {
+            continue;
+        }
+        halves += 1;
+        // The transport key speaks for it: ordinary sync lets it in, and the inviter knows whom it owes.
+        assert_eq!(
+            members.state().speaks_for(&public(&laptops_transport())),
+            Some(laptop_id)
+        );
+        assert!(pair.inviting.admitted_device() == Some(laptop_id));
+        let (epoch, secrets) = &pair.durable.keyring[0];
+        let shared = members.share(&desk(), *epoch, &[laptop_id], secrets).unwrap();
+        members.insert(shared).unwrap();
+        let mut own = Members::of(members.space());
+        members
+            .iter()
+            .for_each(|said| drop(own.insert(said.clone()).unwrap()));
+        let opened = own.open_shares(&laptop(), &|_| false);
+        assert_eq!(opened.len(), 1);
+        assert_eq!(opened[0].1.as_ref().ok().unwrap().expose(), secrets.expose());
+    }
+    assert!(halves > 2, "no crash came between adding and storing");
+}
+
+/// Guards time: whoever is silent is let go, before and after the proof; a ticket ends with its time.
+#[test]
+fn time_runs_out() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.inviting.tick(NOW + PROOF_SECONDS), Ok(()));
+    assert_eq!(
+        pair.inviting.tick(NOW + PROOF_SECONDS + 1),
+        Err(PairError::TooLate)
+    );
+    assert_eq!(pair.inviting.tick(NOW), Err(PairError::Ended));
+    assert_eq!(
+        pair.joining.tick(NOW + PROOF_SECONDS + 1),
+        Err(PairError::TooLate)
+    );
+    // A clock that was set back is no reason to end.
+    let mut pair = Pair::new();
+    assert_eq!(pair.inviting.tick(0), Ok(()));
+    pair.play(6, &mut plain);
+    assert_eq!(pair.inviting.tick(NOW + PAIRING_SECONDS), Ok(()));
+    assert_eq!(
+        pair.inviting.tick(NOW + PAIRING_SECONDS + 1),
+        Err(PairError::TooLate)
+    );
+}
+
+/// Guards the order of things: what was not asked for does nothing.
+#[test]
+fn nobody_runs_ahead() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.joining.prepared(), Err(PairError::Ended));
+    assert_eq!(pair.joining.stored(), Err(PairError::Ended));
+    let durable = founded();
+    let root = durable.keyring[0].0;
+    let early = pair.inviting.admitted(&durable.members, root, &durable.keyring);
+    assert_eq!(early, Err(PairError::Ended));
+    pair.play(usize::MAX, &mut plain);
+    assert!(pair.done);
+}
