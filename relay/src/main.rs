@@ -248,8 +248,11 @@ impl Gate {
         self.peers.values().map(|peer| peer.circuits).sum()
     }
 
-    fn count(&mut self, what: Count, done: bool) {
-        self.tally[what as usize][usize::from(!done)] += 1;
+    /// A circuit more, or less, that a peer asked for.
+    fn circuit_of(&mut self, peer: PeerId, change: i32) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.circuits = peer.circuits.saturating_add_signed(change);
+        }
     }
 
     /// One line of counts, if there is anything to count.
@@ -585,41 +588,37 @@ impl Relay {
         Duration::from_secs(gate.args.drain.into())
     }
 
+    /// Never holds the gate while it calls the swarm, whose parts go through it, too.
     fn on_event(&mut self, event: SwarmEvent<PartsEvent>) {
-        let mut gate = self.door.gate();
-        match event {
+        use relay::Event as Circuit;
+        let (what, done) = match event {
             SwarmEvent::NewListenAddr { address, .. } => {
                 say(&format!(
                     "Listening on {address}/p2p/{}",
                     self.swarm.local_peer_id()
                 ));
-                if gate.args.external.is_empty() {
+                if self.door.gate().args.external.is_empty() {
                     self.swarm.add_external_address(address);
                 }
+                return;
             }
-            SwarmEvent::ConnectionEstablished { .. } => gate.count(Count::Connections, true),
+            SwarmEvent::ConnectionEstablished { .. } => (Count::Connections, true),
             SwarmEvent::IncomingConnectionError {
                 error: ListenError::Denied { .. },
                 ..
-            } => {
-                gate.count(Count::Connections, false);
-            }
+            } => (Count::Connections, false),
             SwarmEvent::Behaviour(PartsEvent::Circuits(event)) => match event {
-                relay::Event::ReservationReqAccepted { .. } => gate.count(Count::Reservations, true),
-                relay::Event::ReservationReqDenied { .. } => gate.count(Count::Reservations, false),
-                relay::Event::CircuitReqAccepted { src_peer_id, .. } => {
-                    gate.count(Count::Circuits, true);
-                    gate.peers
-                        .entry(src_peer_id)
-                        .and_modify(|peer| peer.circuits += 1);
+                Circuit::ReservationReqAccepted { .. } => (Count::Reservations, true),
+                Circuit::ReservationReqDenied { .. } => (Count::Reservations, false),
+                Circuit::CircuitReqAccepted { src_peer_id, .. } => {
+                    self.door.gate().circuit_of(src_peer_id, 1);
+                    (Count::Circuits, true)
                 }
-                relay::Event::CircuitReqDenied { .. } => gate.count(Count::Circuits, false),
-                relay::Event::CircuitClosed { src_peer_id, .. } => {
-                    gate.peers
-                        .entry(src_peer_id)
-                        .and_modify(|peer| peer.circuits = peer.circuits.saturating_sub(1));
+                Circuit::CircuitReqDenied { .. } => (Count::Circuits, false),
+                Circuit::CircuitClosed { src_peer_id, .. } => {
+                    return self.door.gate().circuit_of(src_peer_id, -1);
                 }
-                _ => {}
+                _ => return,
             },
             SwarmEvent::Behaviour(PartsEvent::Records(kad::Event::InboundRequest {
                 request:
@@ -631,9 +630,11 @@ impl Relay {
             })) => {
                 // Who looks it up is not told who put it there.
                 record.publisher = None;
-                let stored = gate.record(source, &record)
-                    && self.swarm.behaviour_mut().records.store_mut().put(record).is_ok();
-                gate.count(Count::Records, stored);
+                let may = self.door.gate().record(source, &record);
+                (
+                    Count::Records,
+                    may && self.swarm.behaviour_mut().records.store_mut().put(record).is_ok(),
+                )
             }
             SwarmEvent::Behaviour(PartsEvent::Ping(ping::Event {
                 connection,
@@ -641,9 +642,11 @@ impl Relay {
                 ..
             })) => {
                 self.swarm.close_connection(connection);
+                return;
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.door.gate().tally[what as usize][usize::from(!done)] += 1;
     }
 }
 
