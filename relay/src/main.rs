@@ -19,7 +19,7 @@ use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, ListenError, NetworkBehaviour, SwarmEvent, THandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
-use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder};
+use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, TransportError};
 use libp2p::{identify, kad, noise, ping, relay, tcp, yamux};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -116,6 +116,13 @@ enum Failure {
     Network(String),
     #[error("There were too many faults of the program's own: start it anew, and please report them.")]
     Faults,
+}
+
+fn reason(error: TransportError<io::Error>) -> String {
+    match error {
+        TransportError::Other(error) => error.to_string(),
+        TransportError::MultiaddrNotSupported(_) => "it is neither /tcp/PORT nor /udp/PORT/quic-v1".into(),
+    }
 }
 
 /// The relay's key pair: from its seed, or another one each time.
@@ -507,7 +514,7 @@ impl Relay {
                 Ok(id) if address.iter().any(|part| matches!(part, Protocol::Tcp(_))) => tcp.push(id),
                 Ok(_) => {}
                 Err(error) if chosen || at < 2 => {
-                    return Err(Failure::Listen(address.clone(), error.to_string()));
+                    return Err(Failure::Listen(address.clone(), reason(error)));
                 }
                 Err(_) => {}
             }

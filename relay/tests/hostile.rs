@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::device::{Device, receive, send, through};
+use common::device::{Device, pass, through};
 use common::relay::Relay;
 use common::wire::{Wire, dial};
 use common::within;
@@ -22,9 +22,7 @@ async fn serves(relay: &Relay, wire: &Wire) {
     let (mut a, mut b) = (Device::new(), Device::new());
     b.reserve(&way).await.unwrap();
     a.connect(&through(&way, b.id)).await.unwrap();
-    let mut there = a.open(b.id).await;
-    send(&mut there, &vec![9; 1 << 20]).await;
-    assert_eq!(receive(&mut b.accept().await).await.len(), 1 << 20);
+    pass(&mut a, &mut b, &vec![9; 1 << 20]).await;
 }
 
 /// Connections from as many addresses as are needed, 50 from each.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::device::{Device, receive, send, through};
+use common::device::{Device, pass, through};
 use common::relay::Relay;
 use std::process::Command;
 use tempfile::TempDir;
@@ -69,9 +69,7 @@ async fn it_opens_nothing_for_writing_and_leaves_nothing_behind() {
     let (mut a, mut b) = (Device::new(), Device::new());
     b.reserve(&relay.quic).await.unwrap();
     a.connect(&through(&relay.tcp, b.id)).await.unwrap();
-    let mut there = a.open(b.id).await;
-    send(&mut there, &vec![3; 4 << 20]).await;
-    assert_eq!(receive(&mut b.accept().await).await.len(), 4 << 20);
+    pass(&mut a, &mut b, &vec![3; 4 << 20]).await;
     // What fails could write somewhere, too.
     a.connect(&through(&relay.tcp, libp2p::PeerId::random()))
         .await
@@ -86,7 +84,7 @@ async fn it_opens_nothing_for_writing_and_leaves_nothing_behind() {
     assert!(files.is_empty(), "it holds files: {files:?}");
 
     relay.terminate();
-    drop((a, b, there));
+    drop((a, b));
     let left: Vec<_> = std::fs::read_dir(relay.home.path()).unwrap().collect();
     assert!(left.is_empty(), "it left {left:?}");
     let (status, log) = relay.ended().await;

@@ -124,7 +124,7 @@ async fn its_external_address_is_what_devices_are_told() {
     device.with(move |swarm| swarm.listen_on(way)).await.unwrap();
     let own = device
         .event("an address by way of the relay", |event| match event {
-            libp2p::swarm::SwarmEvent::ExternalAddrConfirmed { address } => Some(address),
+            libp2p::swarm::SwarmEvent::NewListenAddr { address, .. } => Some(address),
             _ => None,
         })
         .await;

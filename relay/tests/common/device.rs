@@ -6,7 +6,6 @@ use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder};
 use libp2p::{identify, kad, multiaddr::Protocol, noise, ping, relay, tcp, yamux};
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 const BYTES: StreamProtocol = StreamProtocol::new("/test/bytes");
@@ -141,6 +140,30 @@ impl Device {
         .await
     }
 
+    /// Waits until it is sent away: by QUIC after the handshake, which the transport answers by itself.
+    pub async fn is_sent_away(mut self, address: &Multiaddr) {
+        if self.connect(address).await.is_ok() {
+            self.event("being sent away", |event| {
+                matches!(event, SwarmEvent::ConnectionClosed { .. }).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Listens, and says where.
+    pub async fn listen(&mut self, address: &str) -> Multiaddr {
+        let address = address.parse().expect("a multiaddress");
+        let listener = self
+            .with(move |swarm| swarm.listen_on(address))
+            .await
+            .expect("it listens");
+        self.event("an address", |event| match event {
+            SwarmEvent::NewListenAddr { listener_id, address } if listener_id == listener => Some(address),
+            _ => None,
+        })
+        .await
+    }
+
     /// Asks a relay to be reachable through it.
     pub async fn reserve(&mut self, relay: &Multiaddr) -> Result<(), String> {
         let way = relay.clone().with(Protocol::P2pCircuit);
@@ -174,11 +197,6 @@ impl Device {
             .expect("the node lives")
             .1
     }
-
-    /// What is heard while nobody asks is let go of.
-    pub fn forget_events(&mut self) {
-        while self.events.try_recv().is_ok() {}
-    }
 }
 
 /// Sends bytes and ends the stream's direction.
@@ -190,6 +208,21 @@ pub async fn send(stream: &mut libp2p::Stream, bytes: &[u8]) {
     .await;
 }
 
+/// Sends bytes from one to the other, who are connected, and checks that they arrive.
+pub async fn pass(from: &mut Device, to: &mut Device, bytes: &[u8]) {
+    let mut there = from.open(to.id).await;
+    // An end that reads nothing holds the other one back.
+    let ((), got) = tokio::join!(send(&mut there, bytes), async {
+        receive(&mut to.accept().await).await
+    });
+    assert!(
+        got == bytes,
+        "{} of {} bytes, or others, arrived",
+        got.len(),
+        bytes.len()
+    );
+}
+
 /// All bytes until the other side has ended its direction.
 pub async fn receive(stream: &mut libp2p::Stream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -198,6 +231,3 @@ pub async fn receive(stream: &mut libp2p::Stream) -> Vec<u8> {
         .expect("the stream gives bytes");
     bytes
 }
-
-/// So long nothing has to happen; a wait that tests for absence needs some length.
-pub const A_MOMENT: Duration = Duration::from_millis(300);

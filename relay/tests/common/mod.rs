@@ -12,7 +12,7 @@ pub mod wire;
 use std::time::Duration;
 
 /// After which a wait is a failure. Nothing takes so long unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for something, or fails with what it was.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
