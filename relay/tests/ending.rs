@@ -38,7 +38,7 @@ async fn what_is_under_way_finishes_and_nothing_new_begins() {
             std::net::TcpStream::connect(("127.0.0.1", relay.port())).is_err()
         })
         .await;
-        Device::new().is_sent_away(&relay.quic).await;
+        Device::new().sent_away(&relay.quic).await;
         c.connect(&through(way, b.id)).await.expect_err("a new circuit");
         c.reserve(way).await.expect_err("a new reservation");
 

@@ -6,6 +6,7 @@ mod common;
 
 use common::device::{Device, receive, through};
 use common::relay::Relay;
+use futures::future::join_all;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::{Multiaddr, PeerId};
 use std::sync::Arc;
@@ -41,10 +42,13 @@ async fn memory() {
         let name = if quic { "QUIC" } else { "TCP" };
         let empty = relay.resident();
         let mut devices = Vec::new();
-        for _ in 0..1_000 {
-            let mut device = Device::new();
-            device.reserve(&way).await.expect("a reservation");
-            devices.push(device);
+        while devices.len() < 1_000 {
+            let some = (0..50).map(|_| async {
+                let mut device = Device::new();
+                device.reserve(&way).await.expect("a reservation");
+                device
+            });
+            devices.extend(join_all(some).await);
         }
         let reserved = relay.resident();
         let passed = Arc::new(AtomicU64::new(0));

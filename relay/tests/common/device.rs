@@ -103,7 +103,7 @@ impl Device {
     ) -> T {
         let (answer, answered) = oneshot::channel();
         let work: Work = Box::new(move |swarm| drop(answer.send(work(swarm))));
-        self.work.send(work).ok().expect("the node lives");
+        self.work.send(work).expect("the node lives");
         within("the node", answered).await.expect("the node lives")
     }
 
@@ -141,9 +141,9 @@ impl Device {
     }
 
     /// Waits until it is sent away: by QUIC after the handshake, which the transport answers by itself.
-    pub async fn is_sent_away(mut self, address: &Multiaddr) {
+    pub async fn sent_away(mut self, address: &Multiaddr) {
         if self.connect(address).await.is_ok() {
-            self.event("being sent away", |event| {
+            self.event("to be sent away", |event| {
                 matches!(event, SwarmEvent::ConnectionClosed { .. }).then_some(())
             })
             .await;
