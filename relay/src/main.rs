@@ -54,8 +54,8 @@ const STRANGERS: u32 = 512;
 /// Streams of one connection that have not yet said what they are for.
 const NEW_STREAMS: usize = 16;
 /// libp2p lets a GiB wait here for the slow ends of one Yamux connection: 256 KiB for each of so many streams,
-/// and the rest by windows that grow. With so many streams the rest is 4 MiB.
-const YAMUX_STREAMS: usize = 4_096 - 16;
+/// and the rest by windows that grow. With so many streams the rest is 256 KiB.
+const YAMUX_STREAMS: usize = 4_096 - 1;
 /// The same for QUIC: streams of a connection, bytes that may wait of each and of all.
 const QUIC: (u32, u32, u32) = (64, 512 << 10, 4 << 20);
 /// Addresses whose rates are remembered.
