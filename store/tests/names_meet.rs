@@ -55,7 +55,7 @@ fn tree(vault: &Vault) -> Tree {
             let mut bytes = Vec::new();
             match kind {
                 Kind::Folder => todo.push((path.clone(), ino)),
-                _ => drop(vault.read(ino, 0, 1 << 20, &mut bytes).unwrap()),
+                _ => vault.read(ino, 0, 1 << 20, &mut bytes).unwrap(),
             }
             let perm = vault.stat(ino).unwrap().meta.perm;
             let entity = vault.entity(ino).unwrap();
@@ -234,6 +234,66 @@ fn what_one_makes_the_other_has() {
     assert_eq!(all["/Journey/Rome/Plan.md"].bytes, b"go there by train\n");
     assert!(!all.contains_key("/to"));
     devices.check();
+}
+
+/// Folders that are seen as one were moved one alone by who had just unlocked: the rest of it stayed behind.
+#[test]
+fn folders_seen_as_one_are_moved_as_one_after_an_unlock() {
+    let mut devices = Devices::new(2);
+    for (device, name) in [(0, b"a.md"), (1, b"b.md")] {
+        let vault = &devices.all[device].vault;
+        let trip = vault.make(ROOT, b"Trip", folder_meta(), b"").unwrap();
+        vault.make(trip, name, meta(), b"").unwrap();
+    }
+    devices.meet();
+    assert_eq!(devices.same("met").len(), 4);
+    devices.all[1] = devices.all[1].crashed();
+    let vault = &devices.all[1].vault;
+    vault.rename((ROOT, b"Trip"), (ROOT, b"Journey"), false).unwrap();
+    devices.meet();
+    let paths: Vec<String> = devices.same("moved").into_keys().collect();
+    assert_eq!(
+        paths,
+        ["/Garden.md", "/Journey", "/Journey/a.md", "/Journey/b.md"]
+    );
+    devices.all[0] = devices.all[0].crashed();
+    let vault = &devices.all[0].vault;
+    let journey = vault.lookup(ROOT, b"Journey").unwrap();
+    vault.remove(journey, b"a.md", false).unwrap();
+    vault.remove(journey, b"b.md", false).unwrap();
+    vault.remove(ROOT, b"Journey", true).unwrap();
+    devices.meet();
+    assert_eq!(devices.same("removed").len(), 1);
+    devices.check();
+}
+
+/// A note that two removed, of whom one had seen its last version and the other, whose removal counts as the later one,
+/// had not, came back.
+#[test]
+fn a_removal_keeps_what_another_had_seen() {
+    for later in [false, true] {
+        let mut devices = Devices::new(2);
+        devices.all[0].save(1, "Garden.md", "roses and tulips\n");
+        devices.all[0].vault.commit().unwrap();
+        if later {
+            // So that what it tells comes after what the other does.
+            for n in 0..10 {
+                devices.all[1].save(1, "other.md", format!("{n}\n"));
+                devices.all[1].vault.commit().unwrap();
+            }
+        }
+        for device in &devices.all {
+            device.vault.remove(ROOT, b"Garden.md", false).unwrap();
+        }
+        devices.meet();
+        assert!(!devices.same("removed").contains_key("/Garden.md"), "{later}");
+        // And both can bring it back as it was last.
+        for device in &devices.all {
+            let gone = device.vault.removed().unwrap();
+            assert!(gone.iter().any(|gone| gone.path == b"Garden.md"), "{later}");
+        }
+        devices.check();
+    }
 }
 
 /// Something that a person does; whether the token was written.

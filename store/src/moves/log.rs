@@ -15,6 +15,9 @@ use crate::ids::{EntityId, EventRef, NodeId, ROOT_NODE};
 #[error("a change of the tree is older than what all devices have agreed on")]
 pub struct TooLate(pub Stamp);
 
+/// Folders within folders: more than any path has, and few enough to be looked through for each move.
+const DEPTH_MAX: usize = 4096;
+
 /// What is known of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Node {
@@ -43,8 +46,8 @@ pub struct Moves {
     open: HashMap<NodeId, u32>,
     /// Removed nodes that are shown all the same: somebody who did not know edited what they name.
     kept: HashSet<NodeId>,
-    /// Lamport time up to which no operation comes any more.
-    line: u64,
+    /// Lamport time up to which no operation comes any more, if that is known of any.
+    line: Option<u64>,
 }
 
 /// Nodes that an application changed, as they were before it.
@@ -133,7 +136,7 @@ impl Moves {
     pub(super) fn apply(&mut self, ops: Vec<Op>) -> Result<Before, TooLate> {
         let mut new: BTreeMap<Stamp, Op> = BTreeMap::new();
         for op in ops {
-            if op.stamp.lamport <= self.line {
+            if self.line.is_some_and(|line| op.stamp.lamport <= line) {
                 return Err(TooLate(op.stamp));
             }
             if !self.log.contains_key(&op.stamp) {
@@ -219,9 +222,9 @@ impl Moves {
 
     /// No operation of this Lamport time or before comes any more: what they came to is the ground.
     pub fn settle(&mut self, lamport: u64) {
-        self.line = self.line.max(lamport);
+        self.line = self.line.max(Some(lamport));
         while let Some(first) = self.log.first_entry() {
-            if first.key().lamport > self.line {
+            if Some(first.key().lamport) > self.line {
                 break;
             }
             let node = first.remove().op.node;
@@ -270,7 +273,12 @@ impl Moves {
         match &op.step {
             Step::Gone(saw) => {
                 was.place.as_ref()?;
-                let gone = Some((op.stamp, saw.clone()));
+                // Whoever removed it before had seen something, too.
+                let before = was.gone.iter().flat_map(|(_, saw)| saw);
+                let mut saw: Vec<EventRef> = before.chain(saw).copied().collect();
+                saw.sort_unstable();
+                saw.dedup();
+                let gone = Some((op.stamp, saw.into_boxed_slice()));
                 Some(Node { gone, ..was.clone() })
             }
             Step::Place(place) => {
@@ -299,9 +307,9 @@ impl Moves {
         }
     }
 
-    /// Whether a folder is a node, or lies in it, however deep.
+    /// Whether a folder is a node, or lies in it; or so deep that nobody could ever name it.
     fn lies_in(&self, mut folder: NodeId, node: NodeId) -> bool {
-        loop {
+        for _ in 0..DEPTH_MAX {
             if folder == node {
                 return true;
             }
@@ -310,6 +318,7 @@ impl Moves {
                 None => return false,
             }
         }
+        true
     }
 
     fn set(&mut self, node: NodeId, now: Node, before: &mut Before) {

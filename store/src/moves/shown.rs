@@ -23,6 +23,9 @@ use crate::ids::{NodeId, ROOT_NODE};
 /// name: which device, and when (in seconds since 1970). The same on every device.
 pub type Label<'a> = &'a dyn Fn(&Stamp, i64) -> String;
 
+/// Characters of a label beside a node's id.
+const LABEL_MAX: usize = 40;
+
 /// How a node is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
@@ -305,7 +308,7 @@ impl<'a> Look<'a> {
             };
             let mut tried = Vec::new();
             for attempt in 0.. {
-                let mark = conflict_name(name, &label, attempt);
+                let mark = mark_of(name, &label, node, attempt);
                 let is_free = !given.contains(&mark) && !has_it(&mark);
                 tried.push(mark);
                 if is_free {
@@ -330,6 +333,17 @@ impl<'a> Look<'a> {
         }
         self.changed.insert(node, sight);
     }
+}
+
+/// What a conflict file is called. From the second attempt on its node tells it apart from what the same device
+/// brought to the same name in the same minute, however much that is.
+pub(super) fn mark_of(name: &[u8], label: &str, node: &NodeId, attempt: usize) -> Box<[u8]> {
+    let Some(attempt) = attempt.checked_sub(1) else {
+        return conflict_name(name, label, 0);
+    };
+    let id: String = node.0[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let label: String = label.chars().take(LABEL_MAX).collect();
+    conflict_name(name, &format!("{id} {label}"), attempt)
 }
 
 /// By what a node has its place.

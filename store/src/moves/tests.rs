@@ -157,8 +157,8 @@ fn seen(moves: &Moves) -> HashMap<NodeId, Sight> {
             for (place, file) in files.iter().enumerate() {
                 let mut shown_as = name.clone();
                 if place > 0 || !folders.is_empty() {
-                    let mut marks =
-                        (0..).map(|n| suffix::conflict_name(&name, &label(&stamp(file), 0), n).to_vec());
+                    let label = label(&stamp(file), 0);
+                    let mut marks = (0..).map(|n| shown::mark_of(&name, &label, file, n).to_vec());
                     shown_as = marks.find(|mark| !taken.contains(mark)).unwrap();
                     taken.insert(shown_as.clone());
                 }

@@ -2,7 +2,7 @@
 //! put into another. Whoever does so holds the lock until each is in its place again, or gone.
 
 use super::{Entry, Folder, Tree, TreeError};
-use crate::ids::{Ino, NodeId, NodeNo};
+use crate::ids::{Ino, NodeId, NodeNo, ROOT};
 use crate::record::{Kind, Told};
 
 /// A name that is nowhere for a moment. What lies in a folder stays in it.
@@ -34,6 +34,21 @@ impl Tree {
         let (parent, no) = *self.ids.as_ref()?.get(node)?;
         let entry = self.folders.get(&parent)?.entries.get(&no)?;
         Some((parent, no, entry))
+    }
+
+    /// Whether a folder and all above it are in their places.
+    pub fn is_rooted(&self, folder: Ino) -> bool {
+        let mut at = folder;
+        for _ in 0..self.folders.len() {
+            if at == ROOT {
+                return true;
+            }
+            match (self.entry_of(at), self.folders.get(&at)) {
+                (Some(entry), Some(folder)) if entry.ino == at => at = folder.parent,
+                _ => return false,
+            }
+        }
+        false
     }
 
     pub(super) fn forget_id(&mut self, node: &NodeId, no: NodeNo) {

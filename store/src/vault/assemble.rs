@@ -61,6 +61,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         tree: RwLock::new(p.tree),
         shared: Mutex::default(),
         is_shared: AtomicBool::new(is_shared),
+        lost_names: AtomicBool::new(false),
         inodes: Mutex::new(Map::default()),
         dirty: Mutex::default(),
         dead: Mutex::default(),

@@ -147,6 +147,8 @@ pub struct Vault {
     shared: Mutex<Option<shared::Shared>>,
     /// Whether what is said of names is noted for it.
     is_shared: AtomicBool,
+    /// A fault has left names in no place: what others say of names waits for the next opening.
+    lost_names: AtomicBool,
     inodes: Mutex<Map>,
     dirty: Mutex<HashSet<Ino>>,
     dead: Mutex<Vec<Dead>>,

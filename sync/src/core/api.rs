@@ -244,10 +244,11 @@ impl From<Result<TakenIn, TakeInError>> for Outcome {
         let sentence = error.to_string();
         match error {
             TakeInError::Verify(_) => Outcome::Forged(sentence),
-            TakeInError::TooEarly => Outcome::TooEarly,
+            // Counted far ahead of all that is known here: perhaps what it is counted by has not come yet.
+            TakeInError::TooEarly | TakeInError::Clock => Outcome::TooEarly,
             TakeInError::Own => Outcome::Own,
             TakeInError::Fork => Outcome::Fork,
-            TakeInError::Foreign | TakeInError::Clock => Outcome::Refused(sentence),
+            TakeInError::Foreign => Outcome::Refused(sentence),
             TakeInError::Store(_) | TakeInError::Op(_) => Outcome::Failed(sentence),
         }
     }

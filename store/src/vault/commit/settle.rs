@@ -13,7 +13,8 @@ impl Vault {
     pub(super) fn settle_memory(&self, work: &mut Work, told: &ToldNow) {
         let files = work.items.iter().filter_map(|(ino, item)| {
             let seen = item.seen.as_ref()?;
-            (seen.meta.kind != Kind::Folder).then(|| (seen.binding.entity(), *ino))
+            let is_named = seen.meta.kind != Kind::Folder && seen.meta.nlink > 0;
+            is_named.then(|| (seen.binding.entity(), *ino))
         });
         self.are_stored(files);
         let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
@@ -148,6 +149,7 @@ impl Vault {
         for node in &work.revived {
             untold.revived.remove(node);
         }
+        untold.awaited.drain(..work.awaited);
         self.settings.lock().told(&work.settings);
         for no in &told.gone {
             untold.gone.remove(no);
@@ -159,7 +161,8 @@ impl Vault {
         if !told.nodes.is_empty() {
             let mut tree = self.tree.write();
             for (no, record) in &told.nodes {
-                if !tree.set_told(*no, record) {
+                // One that another folder stands for by now, under its number, is not gone.
+                if !tree.set_told(*no, record) && tree.folder_of(*no, record.parent).is_none() {
                     // It was removed while it was being told: that is to be told too, unless whoever
                     // removed it knew that.
                     let saw = told.entities.get(&record.ino).map(|now| now.stand());

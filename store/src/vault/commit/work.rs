@@ -205,6 +205,8 @@ pub(in crate::vault) struct Work {
     pub(in crate::vault) removed: HashMap<NodeId, GoneRecord>,
     /// Removed nodes that came back: their rows go.
     pub(in crate::vault) revived: Vec<NodeId>,
+    /// Of the keys that wait for a name, how many are stored.
+    pub(in crate::vault) awaited: usize,
     /// Settings that are new.
     pub(in crate::vault) settings: Vec<Setting>,
     /// Documents of texts that are stored with it; an empty one goes.
@@ -248,6 +250,7 @@ impl Work {
             noted: Vec::new(),
             removed: HashMap::new(),
             revived: Vec::new(),
+            awaited: 0,
             settings: Vec::new(),
             documents: Vec::new(),
             ops: Vec::new(),

@@ -128,6 +128,13 @@ impl Vault {
             };
             keys.insert(entity, key);
         }
+        // What is being removed has no row yet.
+        for record in self.untold.lock().removed.values() {
+            let entity = record.entity.filter(|entity| entities.contains(entity));
+            if let (Some(entity), Some(mut key)) = (entity, record.key) {
+                keys.entry(entity).or_insert_with(|| Ok(Key::take(&mut key)));
+            }
+        }
         if keys.len() < entities.len() {
             for row in self.gone_rows()?.0 {
                 let entity = row.record.entity.filter(|entity| entities.contains(entity));

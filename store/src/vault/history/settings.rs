@@ -154,6 +154,13 @@ impl Vault {
                 self.drop_awaited(&mut work.batch, &entity);
             }
         }
+        {
+            let untold = self.untold.lock();
+            for (entity, key) in &untold.awaited {
+                self.put_awaited(&mut work.batch, entity, key);
+            }
+            work.awaited = untold.awaited.len();
+        }
         for (id, value) in &work.settings {
             self.put_setting_row(&mut work.batch, id, value);
         }

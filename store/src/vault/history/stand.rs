@@ -119,6 +119,7 @@ impl Vault {
                 standing.keys.insert(record.entity, key);
             }
         }
+        standing.named.extend(self.named_elsewhere()?);
         // While the tree is held, no file takes over from another: half-way in between no file shows
         // the entity. Rows are those of the last commit until then, since the committer is held.
         let tree = self.tree.read();
@@ -153,7 +154,12 @@ impl Vault {
             let what = "the record of something that was removed".into();
             return Err(StoreError::Tampered { what });
         }
-        for (entity, key) in self.all_awaited()? {
+        let (awaited, bad) = self.all_awaited()?;
+        if strictly && bad > 0 {
+            let what = "the key of a file that another device made".into();
+            return Err(StoreError::Tampered { what });
+        }
+        for (entity, key) in awaited {
             // Another device gave it a name, of which nothing was heard yet.
             standing.keys.entry(entity).or_insert_with(|| {
                 standing.named.insert(entity);

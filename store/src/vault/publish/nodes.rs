@@ -160,9 +160,7 @@ impl Publishing<'_> {
     /// A node, and the folders that are seen as one with it: whoever moves or removes one means all of them.
     fn all_of(&self, node: NodeId) -> Vec<NodeId> {
         let mut all = vec![node];
-        if let Some(shared) = self.vault.shared.lock().as_mut() {
-            all.extend(shared.seen_as_one(node));
-        }
+        all.extend(self.vault.seen_as_one(node));
         all
     }
 

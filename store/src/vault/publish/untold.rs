@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::db::Table;
 use crate::event::EventRef;
-use crate::ids::{ChainId, Ino, NodeId, NodeNo};
-use crate::keys::seal;
+use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo};
+use crate::keys::{Key, seal};
 use crate::record::GoneRecord;
 use crate::vault::commit::{Work, pending_gone, pending_left};
 use crate::vault::{Vault, gone_aad};
@@ -75,6 +75,8 @@ pub(crate) struct Untold {
     pub(crate) undone: Vec<NodeNo>,
     /// What is kept of names that are gone and has no row yet.
     pub(crate) removed: HashMap<NodeId, GoneRecord>,
+    /// Keys of entities that have lost their last file here, and are not removed.
+    pub(crate) awaited: Vec<(EntityId, Key)>,
     /// Removed nodes that came back, and still have one.
     pub(crate) revived: HashSet<NodeId>,
 }

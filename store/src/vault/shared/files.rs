@@ -84,11 +84,25 @@ impl Vault {
             let Some(entity) = moves.entity(node) else {
                 continue;
             };
-            // Only the key of what has no file here, and never was removed here, waits for one.
-            let Some(key) = self.awaited(&entity)? else {
+            // It may come by another name.
+            if !moves.nodes_of(entity).all(|node| moves.removal(&node).is_some()) {
                 continue;
+            }
+            // Only the key of what has no file here, and never was removed here, waits for one.
+            let found = self.awaited(&entity).and_then(|key| match key {
+                Some(key) => {
+                    let rows = self.rows_of_versions(&key, &entity)?;
+                    Ok(Some((key, rows)))
+                }
+                None => Ok(None),
+            });
+            let (key, rows) = match found {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                // `check` names it.
+                Err(e) if e.is_damage() => continue,
+                Err(e) => return Err(e),
             };
-            let rows = self.rows_of_versions(&key, &entity)?;
             let Some(last) = rows.last() else { continue };
             let record = GoneRecord {
                 parent: place.parent,

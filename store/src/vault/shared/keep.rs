@@ -29,7 +29,7 @@ impl Vault {
     /// said, or is to be, of these entities, and of what somebody here was writing to.
     pub(super) fn keeps(
         &self,
-        shared: &Shared,
+        shared: &mut Shared,
         said: &HashSet<NodeId>,
         (edited, removals): (&[EntityId], &Removals),
     ) -> Result<Vec<(NodeId, bool)>, StoreError> {
@@ -38,48 +38,56 @@ impl Vault {
         let entities = nodes.filter_map(|node| moves.entity(node));
         let entities: HashSet<EntityId> = entities.chain(edited.iter().copied()).collect();
         let mut keeps = Vec::new();
+        // What is removed by every name: the last of these, and what all who removed one saw.
+        let mut gone: HashMap<EntityId, (NodeId, HashSet<EventRef>)> = HashMap::new();
         for entity in entities {
             let nodes: Vec<NodeId> = moves.nodes_of(entity).collect();
+            keeps.extend(nodes.iter().map(|node| (*node, false)));
             let removal = |node| match removals.get(node) {
                 Some(saw) => Some((Stamp::LAST, saw.as_slice())),
                 None => moves.removal(node),
             };
-            let gone: Option<Vec<_>> = nodes.iter().map(removal).collect();
-            let last = match gone {
-                Some(gone) if !gone.is_empty() => {
-                    let saw: HashSet<EventRef> = gone.iter().flat_map(|(_, saw)| *saw).copied().collect();
-                    let last = gone.iter().zip(&nodes).max_by_key(|((stamp, _), _)| *stamp);
-                    last.map(|(_, node)| (*node, saw))
-                }
-                _ => None,
+            let Some(all) = nodes.iter().map(removal).collect::<Option<Vec<_>>>() else {
+                continue;
             };
-            let kept = match last {
-                Some((last, saw)) if self.is_unseen(entity, &saw)? => Some(last),
-                _ => None,
+            let saw = all.iter().flat_map(|(_, saw)| *saw).copied().collect();
+            let last = all.iter().zip(&nodes).max_by_key(|((stamp, _), _)| *stamp);
+            gone.extend(last.map(|(_, node)| (entity, (*node, saw))));
+        }
+        let entities = gone.keys().copied().collect();
+        let written = self.being_written(&entities)?;
+        for (entity, key) in self.keys_of(&entities)? {
+            let (Ok(key), Some((last, saw))) = (key, gone.get(&entity)) else {
+                continue;
             };
-            keeps.extend(nodes.into_iter().map(|node| (node, kept == Some(node))));
+            if written.contains(&entity) {
+                // What he writes is told later, and would bring it back then; if he writes nothing, it goes.
+                shared.unsure.insert(*last);
+                keeps.push((*last, true));
+                continue;
+            }
+            let mut rows = Vec::new();
+            self.each_version(&key, &entity, &mut |serial, row| {
+                rows.extend(row.ok().map(|row| (serial, row)));
+            })?;
+            if Stand::newest(&rows).iter().any(|at| !saw.contains(at)) {
+                keeps.push((*last, true));
+            }
         }
         Ok(keeps)
     }
 
-    /// Whether there is of an entity what these versions do not know of.
-    fn is_unseen(&self, entity: EntityId, saw: &HashSet<EventRef>) -> Result<bool, StoreError> {
-        if let Some(ino) = self.living(entity)?
-            && let Some(inode) = self.resident(ino)?
-        {
-            let state = inode.state.read();
-            // What somebody is writing is told later, and would bring it back then.
-            if state.binding.entity() == entity && state.meta.nlink > 0 && state.is_being_written() {
-                return Ok(true);
+    /// To which of these somebody writes, or has, and that is not told.
+    fn being_written(&self, entities: &HashSet<EntityId>) -> Result<HashSet<EntityId>, StoreError> {
+        let mut written = HashSet::new();
+        for (entity, ino) in self.living_of(entities)? {
+            if let Some(inode) = self.resident(ino)? {
+                let state = inode.state.read();
+                if state.binding.entity() == entity && state.meta.nlink > 0 && state.is_being_written() {
+                    written.insert(entity);
+                }
             }
         }
-        let Some(key) = self.key_of(entity)? else {
-            return Ok(false);
-        };
-        let mut rows = Vec::new();
-        self.each_version(&key, &entity, &mut |serial, row| {
-            rows.extend(row.ok().map(|row| (serial, row)));
-        })?;
-        Ok(Stand::newest(&rows).iter().any(|at| !saw.contains(at)))
+        Ok(written)
     }
 }

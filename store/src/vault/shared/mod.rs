@@ -86,10 +86,14 @@ impl Vault {
         batch.put(Table::Moves, rows::BEGUN, vec![0]);
         for row in rows {
             let mut bytes = vec![0; row.place.len as usize];
-            self.core.packs.read(row.place, 0, &mut bytes)?;
-            let what = "a batch of events";
-            for found in Walk::new(&bytes).map_err(StoreError::malformed(what))? {
-                let found = found.map_err(StoreError::malformed(what))?;
+            let read = self.core.packs.read(row.place, 0, &mut bytes);
+            let walk = match read.map_err(StoreError::from) {
+                Ok(()) => Walk::new(&bytes),
+                // What is rotten keeps nobody from all the rest; `check` names it.
+                Err(e) if e.is_damage() => continue,
+                Err(e) => return Err(e),
+            };
+            for found in walk.into_iter().flatten().map_while(Result::ok) {
                 if let Ok(Some(op)) = self.op_of(&key, &found) {
                     self.put_op(&mut batch, &op);
                 }
@@ -115,17 +119,52 @@ impl Vault {
         Ok(shared)
     }
 
+    /// The other folders that are seen as one with this one. One whose names cannot be read now is alone.
+    pub(super) fn seen_as_one(&self, folder: NodeId) -> Vec<NodeId> {
+        self.with_shared(|shared| shared.seen_as_one(folder))
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    }
+
+    /// Entities that have a name on some device.
+    pub(super) fn named_elsewhere(&self) -> Result<HashSet<EntityId>, StoreError> {
+        let named = self.with_shared(|shared| {
+            let moves = shared.shown.moves();
+            let live = moves.all().filter(|node| moves.removal(node).is_none());
+            live.filter_map(|node| moves.entity(&node)).collect()
+        });
+        Ok(named?.unwrap_or_default())
+    }
+
+    /// Calls `with` with the tree of all devices, if there are others.
+    fn with_shared<T>(&self, with: impl FnOnce(&mut Shared) -> T) -> Result<Option<T>, StoreError> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        let mut guard = self.shared.lock();
+        let shared = match guard.as_mut() {
+            Some(shared) => shared,
+            None => guard.insert(self.load_shared()?),
+        };
+        Ok(Some(with(shared)))
+    }
+
     /// Lets the tree follow what was said of names, by these operations and those before, now that these
     /// entities have versions more. A fault in there is noted, and ends nobody.
     pub(super) fn see(&self, ops: Vec<Op>, edited: &[EntityId]) {
-        if !self.is_shared() {
+        if !self.is_shared() || self.lost_names.load(Ordering::SeqCst) {
             return;
         }
         let seen = catch_unwind(AssertUnwindSafe(|| self.see_all(ops, edited)));
         let why = match seen {
             Ok(Ok(())) => return,
             Ok(Err(e)) => e.to_string(),
-            Err(_) => "a fault of this program".into(),
+            // What it had in hand is in no place in memory: nothing is done by that until it is read anew.
+            Err(_) => {
+                self.lost_names.store(true, Ordering::SeqCst);
+                "a fault of this program, until the vault is opened again".into()
+            }
         };
         // What it was about is in rows: it is read anew, and all of it looked at.
         *self.shared.lock() = None;
@@ -148,8 +187,14 @@ impl Vault {
         let removals = self.removals();
         let keeps = self.keeps(shared, &said, (edited, &removals))?;
         sights.extend(shared.shown.keep(&keeps, label));
-        let again = shared.unsure.drain().chain(shared.absent.drain());
-        let again: Vec<NodeId> = again.collect();
+        // What has no file yet is tried again when there is more of it.
+        let of_edited = |node: &NodeId| {
+            let entity = shared.shown.moves().entity(node);
+            entity.is_some_and(|entity| edited.contains(&entity))
+        };
+        let mut again: Vec<NodeId> = shared.absent.iter().copied().filter(of_edited).collect();
+        shared.absent.retain(|node| !again.contains(node));
+        again.extend(shared.unsure.drain());
         sights.extend(shared.shown.again(again.into_iter(), label));
         if sights.is_empty() && nothing_said {
             return Ok(());
@@ -165,8 +210,9 @@ impl Vault {
         };
         let thought = shared.shown.retract(Stamp::LAST.lamport, label);
         shared.unsure.extend(thought.into_keys());
-        drop(guard);
+        // In the order in which it happened.
         self.feed.renames(renamed, dressed);
+        drop(guard);
         Ok(())
     }
 

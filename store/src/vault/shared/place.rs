@@ -134,11 +134,15 @@ impl Placing<'_> {
                 at.as_ref()
                     .is_some_and(|(to, name)| folder == Some(*to) && *entry.name == **name)
             });
-            if here == Some(true) && !is_other {
+            if !is_other && (here == Some(true) || self.is_beside(node, at.as_ref(), sights)) {
                 self.dress(node);
                 continue;
             }
             if at.is_none() && !self.may_go(node, sight.as_ref()) {
+                self.shared.unsure.insert(*node);
+                continue;
+            }
+            if is_other && self.is_written(node) {
                 self.shared.unsure.insert(*node);
                 continue;
             }
@@ -160,21 +164,30 @@ impl Placing<'_> {
         (coming, going)
     }
 
+    /// Whether a node lies beside its place, which something has that nobody else knows and that stays there.
+    fn is_beside(&self, node: &NodeId, at: Option<&(NodeId, Box<[u8]>)>, sights: &Changed) -> bool {
+        let (Some((folder, name)), Some((parent, _, _))) = (at, self.tree.at(node)) else {
+            return false;
+        };
+        let other = self.tree.lookup(parent, name).ok().map(|(_, entry)| entry.id);
+        let stays = |other: NodeId| other != *node && !sights.contains_key(&other);
+        self.tree.node_of(parent) == Some(*folder) && other.is_some_and(stays)
+    }
+
     /// Whether a name that is not to be seen may go: it was removed, and nobody is writing to what it names, or
     /// it is a folder that another stands for. Of what lies where nobody knows yet nothing is lost.
     fn may_go(&self, node: &NodeId, sight: Option<&Sight>) -> bool {
         if matches!(sight, Some(Sight::As(_))) {
             return true;
         }
-        let Some((_, _, entry)) = self.tree.at(node) else {
-            return true;
-        };
-        let is_written = |inode: Arc<Inode>| {
-            let state = inode.state.read();
-            state.meta.nlink == 1 && state.is_being_written()
-        };
         let is_removed = self.shared.shown.moves().removal(node).is_some();
-        is_removed && !self.vault.get(entry.ino).is_ok_and(is_written)
+        self.tree.at(node).is_none() || (is_removed && !self.is_written(node))
+    }
+
+    /// Whether somebody writes to what a node names, or has, and that is not told.
+    fn is_written(&self, node: &NodeId) -> bool {
+        let inode = self.tree.at(node).map(|(_, _, entry)| self.vault.get(entry.ino));
+        matches!(inode, Some(Ok(inode)) if inode.state.read().is_being_written())
     }
 
     /// Whether a name that is there stands for another entity than it is to.
@@ -217,11 +230,13 @@ impl Placing<'_> {
         }
     }
 
+    /// A folder that is in its place, and all above it.
     fn ino_of(&self, folder: &NodeId) -> Option<Ino> {
-        match *folder {
-            ROOT_NODE => Some(ROOT),
-            _ => self.tree.at(folder).map(|(_, _, entry)| entry.ino),
+        if *folder == ROOT_NODE {
+            return Some(ROOT);
         }
+        let (_, _, entry) = self.tree.at(folder)?;
+        self.tree.is_rooted(entry.ino).then_some(entry.ino)
     }
 
     /// Puts one name into its place.
@@ -317,9 +332,19 @@ impl Placing<'_> {
             self.shared.absent.insert(node);
             return None;
         };
-        let inode = match file {
-            FileFor::Is(ino) => vault.get(ino).ok()?,
-            FileFor::New(inode) => {
+        // Since it was looked for, it may have lost its last name, or another may have come to stand for it.
+        let living = vault.living_resident(self.tree, entity);
+        let inode = match (living, file) {
+            (Some(ino), _) => vault.get(ino).ok()?,
+            (None, FileFor::Is(ino)) => {
+                let inode = vault.get(ino).ok()?;
+                if inode.state.read().meta.nlink == 0 {
+                    self.shared.unsure.insert(node);
+                    return None;
+                }
+                inode
+            }
+            (None, FileFor::New(inode)) => {
                 {
                     let mut state = inode.state.write();
                     (state.meta.uid, state.meta.gid) = (above.uid, above.gid);
@@ -427,7 +452,12 @@ impl Placing<'_> {
             state.meta.ctime = self.now;
             state.meta_dirty = true;
             let is_last = state.meta.nlink == 0;
-            if is_gone || (is_last && gone.kind != Kind::Folder) {
+            if is_last && !is_gone && gone.kind != Kind::Folder {
+                // Its name stands for another file by now; it may come by one of its own.
+                let key = state.binding.key(inode.key()).duplicate();
+                vault.untold.lock().awaited.push((state.binding.entity(), key));
+            }
+            if is_gone {
                 let key = state.binding.key(inode.key());
                 let record = vault.gone_record(&state, key, &gone, (above, is_last), self.now);
                 if let Some(record) = record {

@@ -74,7 +74,8 @@ pub(in crate::vault) fn place_of(state: NodeState) -> Place {
         parent: state.parent,
         name: state.name.into_boxed_slice(),
         target: state.entity.map_or(Target::Folder, Target::Entity),
-        perm: state.perm,
+        // What else is in there is no permission, and nobody is to take it for a kind.
+        perm: state.perm & 0o7777,
         xattrs: state.xattrs,
         when: state.when.sec,
     }
@@ -152,7 +153,7 @@ impl Vault {
     }
 
     /// All that are noted, and how many cannot be read.
-    pub(super) fn ops(&self) -> Result<(Vec<Op>, u64), StoreError> {
+    pub(in crate::vault) fn ops(&self) -> Result<(Vec<Op>, u64), StoreError> {
         let (mut ops, mut bad) = (Vec::new(), 0);
         self.core.db.scan(Table::Moves, &[OP], &mut |row, sealed| {
             let op = split(row).and_then(|stamp| {
@@ -196,22 +197,19 @@ impl Vault {
         Ok(Key::take(&mut bytes))
     }
 
-    /// The keys of all such entities; one that cannot be read is an error.
-    pub(in crate::vault) fn all_awaited(&self) -> Result<Vec<(EntityId, Key)>, StoreError> {
-        let mut found = Vec::new();
-        let mut failed = None;
+    /// The keys of all such entities, and how many cannot be read.
+    pub(in crate::vault) fn all_awaited(&self) -> Result<(Vec<(EntityId, Key)>, u64), StoreError> {
+        let (mut found, mut bad) = (Vec::new(), 0);
         self.core.db.scan(Table::Moves, &[KEY], &mut |row, sealed| {
             let entity = row.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
-            let Some(entity) = entity.map(EntityId) else {
-                return true;
-            };
-            match self.open_awaited(&entity, sealed) {
-                Ok(key) => found.push((entity, key)),
-                Err(e) => drop(failed.get_or_insert(e)),
+            let key = entity.map(|id| (EntityId(id), self.open_awaited(&EntityId(id), sealed)));
+            match key {
+                Some((entity, Ok(key))) => found.push((entity, key)),
+                _ => bad += 1,
             }
             true
         })?;
-        failed.map_or(Ok(found), Err)
+        Ok((found, bad))
     }
 
     /// What an event says of a name; none if it says nothing of names.

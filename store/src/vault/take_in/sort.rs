@@ -176,7 +176,7 @@ impl Vault {
         if !self.is_readable(found) {
             return Ok(Err(Verdict::Waits));
         }
-        let Some(version) = self.opened(key, found) else {
+        let Some(version) = self.opened(key, found).filter(|version| version.perm <= 0o7777) else {
             return Ok(Err(Verdict::Refused));
         };
         let Some(needed) = version.needs(&head.replaces) else {

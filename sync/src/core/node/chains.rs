@@ -229,7 +229,7 @@ impl Node {
                 Some(sub) => {
                     let is_read =
                         feed.lag.contains(&id) || feed.reading.as_ref().is_some_and(|all| all.contains(&id));
-                    if sub.sent + 1 == first && !is_read && feed.queued < READ_AHEAD {
+                    if first.checked_sub(1) == Some(sub.sent) && !is_read && feed.queued < READ_AHEAD {
                         sub.sent = last;
                         feed.queued += parcel.total();
                         feed.queue.push_back(parcel.clone());

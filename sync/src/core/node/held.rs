@@ -18,7 +18,9 @@ impl Node {
             let keeps = session
                 .hello
                 .is_some_and(|hello| hello.policy == Policy::Everything);
-            if !keeps || session.asking.len() >= QUESTIONS_MAX {
+            // Who has much to read already is asked another time: that is not his fault.
+            let is_busy = session.has_much_to_read();
+            if !keeps || is_busy || session.asking.len() >= QUESTIONS_MAX {
                 continue;
             }
             let ids = ids.to_vec();

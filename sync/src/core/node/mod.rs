@@ -175,6 +175,8 @@ impl Node {
     pub fn told(&mut self, now: Millis, batch: Arc<Carried>) {
         self.at(now);
         self.is_here(Parcel::new(batch), None);
+        // What waits may have waited for it.
+        self.try_aside();
         self.pump();
     }
 
@@ -182,6 +184,9 @@ impl Node {
     pub fn members(&mut self, now: Millis, heads: Vec<StatementId>) {
         self.at(now);
         self.new_heads(heads);
+        // Events of devices that were unknown until now.
+        self.try_aside();
+        self.pump();
     }
 
     /// At most so many bytes a second go out, and come in; none: any number.

@@ -71,7 +71,7 @@ impl Node {
             let Some(sub) = feed
                 .subs
                 .get_mut(&chain)
-                .filter(|sub| is_known && sub.sent + 1 == row.first)
+                .filter(|sub| is_known && row.first.checked_sub(1) == Some(sub.sent))
             else {
                 continue;
             };

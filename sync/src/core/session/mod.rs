@@ -231,6 +231,11 @@ impl Session {
         self.is_ready() && self.has(chain) > held && !self.stopped.contains(chain)
     }
 
+    /// Whether as much waits to go out that it had better not be asked anything.
+    pub(crate) fn has_much_to_read(&self) -> bool {
+        self.control_bytes > CONTROL_MAX / 2
+    }
+
     /// A message goes out as soon as there is room.
     ///
     /// # Errors
@@ -299,6 +304,10 @@ impl Feed {
     pub(crate) fn forget(&mut self, chain: &ChainId) {
         self.subs.remove(chain);
         self.lag.remove(chain);
+        // What is being read goes on from where it was told to: should it be wanted anew, that is read anew.
+        if let Some(reading) = &mut self.reading {
+            reading.retain(|other| other != chain);
+        }
         if self
             .big
             .as_ref()
