@@ -47,6 +47,11 @@ impl Vault {
             let what = format!("{bad} records of what was removed are damaged");
             report.problems.push(Problem::new(None, what));
         }
+        let bad = self.ops()?.1 + self.all_awaited()?.1;
+        if bad > 0 {
+            let what = format!("{bad} records of what other devices said of names are damaged");
+            report.problems.push(Problem::new(None, what));
+        }
         let mut rows: Vec<(EntityId, u64)> = Vec::new();
         self.core.db.scan(Table::Versions, b"", &mut |key, _| {
             rows.extend(split_key(key));
