@@ -9,11 +9,12 @@ use crate::content::log_aad;
 use crate::content::pieces::{
     Data, LeafEntry, Node, Piece, decode as decode_manifest, encode_branch, encode_leaf,
 };
-use crate::core::extent_aad;
+use crate::core::{EpochKeys, extent_aad};
 use crate::db::{ChangeOf, Table};
 use crate::event::{self, BatchHeader, BatchRow, BatchWriter, Event, Found, Hole, NodeState, Version, Walk};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
+use crate::members::{SpaceSecrets, StatementId};
 use crate::record::{
     ChunkRef, ChunkRow, DocumentRecord, GoneRecord, InodeRecord, LogRecord, NodeRecord, VersionRecord,
 };
@@ -160,25 +161,24 @@ pub fn counters([next_ino, next_batch, seq, lamport, commits]: [u64; 5], head: [
     counters.encode()
 }
 
-/// A device's secrets. Keys: epoch, chunk ids, chunk sealing, signing seed, transport.
+/// A device's secrets: its space, the present epoch, all epochs with their numbers and three keys, the seeds of signing and transport keys,
+/// its chains.
 pub fn secrets(
     space: SpaceId,
-    epoch: u32,
-    keys: [[u8; 32]; 5],
+    present: StatementId,
+    epochs: Vec<(StatementId, u32, SpaceSecrets)>,
+    [seed, transport]: [[u8; 32]; 2],
     chains: Vec<ChainId>,
-    name: String,
 ) -> Vec<u8> {
-    let [epoch_key, chunk_id, chunk_seal, seed, transport] = keys.map(|mut key| Key::take(&mut key));
+    let key = |mut bytes: [u8; 32]| Key::take(&mut bytes);
+    let epoch = |(id, number, secrets)| EpochKeys::new(id, number, secrets);
     let secrets = Secrets {
         space,
-        epoch,
-        epoch_key,
-        chunk_id,
-        chunk_seal,
-        signing: SigningKey::from_seed(seed),
-        transport,
+        present,
+        epochs: epochs.into_iter().map(epoch).collect(),
+        signing: SigningKey::from_seed(key(seed)),
+        transport: key(transport),
         chains,
-        device_name: name,
     };
     secrets.encode().to_vec()
 }

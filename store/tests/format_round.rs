@@ -11,6 +11,7 @@ use coffer_store::event::{
 };
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::ChunkId;
+use coffer_store::members::{SpaceSecrets, StatementId};
 use coffer_store::record::{
     BaseRef, BodyRef, ChunkRow, InodeRecord, Kept, LogRecord, ManifestRef, Marks, Meta, NAME_MAX, NodeRecord,
     Time, VersionRecord, Xattrs,
@@ -476,14 +477,24 @@ fn private_formats() {
     many(|any| {
         let numbers = std::array::from_fn(|_| any.u64());
         law("counters", testing::counters(numbers, any.array()));
-        let keys = std::array::from_fn(|_| any.array());
+        let epochs = (0..any.pick(&[1, 2, 40]))
+            .map(|_| {
+                let secrets = SpaceSecrets::take(&any.array());
+                (StatementId(any.array()), any.u32(), secrets)
+            })
+            .collect();
         let chains = (0..any.pick(&[1, 2, 500]))
             .map(|_| ChainId(any.array()))
             .collect();
-        let name = String::from_utf8_lossy(&any.bytes(80)).into_owned();
         law(
             "secrets",
-            testing::secrets(SpaceId(any.array()), any.u32(), keys, chains, name),
+            testing::secrets(
+                SpaceId(any.array()),
+                StatementId(any.array()),
+                epochs,
+                [any.array(), any.array()],
+                chains,
+            ),
         );
         let saw = any.maybe(Any::at).into_iter().collect();
         law("gone", testing::gone(NodeId(any.array()), saw));

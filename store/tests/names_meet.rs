@@ -13,7 +13,7 @@ use coffer_store::vault::{Identity, Subject, TakeInError, Vault};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use texts_support::{Bench, meta};
+use texts_support::{Bench, introduce, meta};
 
 fn folder_meta() -> Meta {
     Meta {
@@ -104,13 +104,11 @@ impl Devices {
     /// What one told comes to another, as far as that can take it; whether there was anything.
     fn carry(&mut self, from: usize, to: usize) -> bool {
         self.all[from].vault.commit().unwrap();
+        introduce(&self.all[from].vault, &self.all[to].vault);
         let had = self.had.entry((from, to)).or_default();
         let mut news = false;
         for carried in self.all[from].vault.told_after(*had).unwrap() {
-            match self.all[to]
-                .vault
-                .take_in(&self.all[from].vault.device(), &carried)
-            {
+            match self.all[to].vault.take_in_told(&carried) {
                 Ok(taken) => assert!(taken.set_aside.is_empty(), "{taken:?}"),
                 Err(TakeInError::TooEarly) => return news,
                 Err(e) => panic!("{e}"),

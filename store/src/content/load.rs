@@ -9,7 +9,7 @@ use crate::core::StoreError;
 use crate::db::Table;
 use crate::event;
 use crate::ids::{EntityId, EventRef};
-use crate::keys::open;
+use crate::keys::{Tampered, open};
 use crate::record::{BaseRef, LogRecord};
 use crate::text::TEXT_MAX;
 
@@ -176,8 +176,8 @@ pub(crate) fn read_version(
     let key = key.ok_or_else(|| StoreError::Missing {
         what: format!("the key of {what}"),
     })?;
-    let opened = open(key, &aad, &sealed);
-    let payload = zeroize::Zeroizing::new(opened.map_err(StoreError::tampered(what))?);
+    let opened = owner.core.keyring().open_content(key, &aad, &sealed);
+    let payload = zeroize::Zeroizing::new(opened.map_err(|_| StoreError::tampered(what)(Tampered))?);
     event::Version::decode(&payload).map_err(StoreError::malformed(what))
 }
 

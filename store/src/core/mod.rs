@@ -6,6 +6,7 @@
 //! returned unverified. It never decides when something is committed.
 
 mod error;
+mod keyring;
 pub(crate) mod pool;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -23,6 +24,7 @@ use crate::io::{Disk, Space};
 use crate::keys::{Aad, ChunkId, ChunkKeys, Key, SEGMENT, TAG, open, seal};
 use crate::record::{ChunkRef, ChunkRow, kind};
 pub use error::StoreError;
+pub(crate) use keyring::{EpochKeys, Keyring, Unopened, tag_of};
 use pool::Pool;
 
 /// Room that is kept for what was accepted but is not stored yet, in bytes.
@@ -35,7 +37,7 @@ pub(crate) struct Core {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) db: Db,
     pub(crate) packs: Packs,
-    pub(crate) chunks: ChunkKeys,
+    keyring: RwLock<Arc<Keyring>>,
     pub(crate) cutter: Cutter,
     pub(crate) pool: Pool,
     /// Chunks that are in packs and not yet in the database.
@@ -66,15 +68,15 @@ impl Core {
         disk: Arc<dyn Disk>,
         db: Db,
         packs: Packs,
-        chunks: ChunkKeys,
+        keyring: Keyring,
         threads: usize,
     ) -> io::Result<Core> {
-        let cutter = Cutter::new(chunks.gear_key().expose());
+        let cutter = Cutter::new(keyring.chunks.gear_key().expose());
         Ok(Core {
             disk,
             db,
             packs,
-            chunks,
+            keyring: RwLock::new(Arc::new(keyring)),
             cutter,
             pool: Pool::new(threads)?,
             fresh: Mutex::default(),
@@ -90,10 +92,38 @@ impl Core {
         })
     }
 
+    /// The keys of all epochs, as they are now.
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.read().clone()
+    }
+
+    /// Other keys from now on.
+    pub(crate) fn set_keyring(&self, keyring: Keyring) {
+        *self.keyring.write() = Arc::new(keyring);
+    }
+
     /// Seals and stores a chunk, unless the store has it.
     pub(crate) fn store_chunk(&self, kind: u8, plain: &[u8]) -> Result<ChunkRef, StoreError> {
+        let keyring = self.keyring();
+        let id = keyring.chunks.id(plain);
+        self.store_as(kind, id, plain.len(), |sealed| {
+            keyring.chunks.seal(kind, &id, plain, sealed);
+        })
+    }
+
+    /// Stores a chunk as it came, sealed, unless the store has it: it has been opened, and is what its name stands for.
+    pub(crate) fn store_sealed(&self, kind: u8, id: ChunkId, len: usize, sealed: &[u8]) -> Result<ChunkRef, StoreError> {
+        self.store_as(kind, id, len, |out| out.extend_from_slice(sealed))
+    }
+
+    fn store_as(
+        &self,
+        kind: u8,
+        id: ChunkId,
+        len: usize,
+        seal: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<ChunkRef, StoreError> {
         let _appending = self.appending.read_recursive();
-        let id = self.chunks.id(plain);
         // Before looking whether it is there: see `vault/gc.rs`.
         if let Some(asked) = self.asked.lock().as_mut() {
             asked.insert(id);
@@ -102,20 +132,20 @@ impl Core {
             && row.kind == kind
             && self.packs.holds(row.place)
         {
-            self.saved.fetch_add(plain.len() as u64, Ordering::Relaxed);
+            self.saved.fetch_add(len as u64, Ordering::Relaxed);
             return Ok(ChunkRef {
                 id,
                 sealed: row.sealed,
                 len: row.len,
             });
         }
-        let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(plain.len()));
-        self.chunks.seal(kind, &id, plain, &mut sealed);
+        let mut sealed = Vec::with_capacity(ChunkKeys::sealed_len(len));
+        seal(&mut sealed);
         let hash = *blake3::hash(&sealed).as_bytes();
         let place = self.packs.append(kind, &id.0, &sealed)?;
         let row = ChunkRow {
             place,
-            len: plain.len() as u32,
+            len: len as u32,
             sealed: hash,
             kind,
         };
@@ -203,7 +233,8 @@ impl Core {
         with_scratch(end - begin, |sealed| {
             self.at_chunk(kind, chunk, |place| {
                 self.packs.read(place, begin as u32, sealed)?;
-                self.chunks
+                self.keyring()
+                    .chunks
                     .open_segments(kind, &chunk.id, len, first, sealed)
                     .map_err(|e| StoreError::tampered(format!("chunk {}", chunk.id))(e))
             })?;
@@ -229,7 +260,8 @@ impl Core {
         self.at_chunk(kind, chunk, |place| {
             let mut sealed = vec![0; place.len as usize];
             self.packs.read(place, 0, &mut sealed)?;
-            self.chunks
+            self.keyring()
+                .chunks
                 .open(kind, &chunk.id, len, &sealed)
                 .map_err(|e| StoreError::tampered(format!("chunk {}", chunk.id))(e))
         })

@@ -32,11 +32,13 @@ pub enum Table {
     Documents = 11,
     /// What was said of names, on every device; and keys of entities that have no name here.
     Moves = 12,
+    /// Number → a sealed statement about the space's devices, in an order in which they can be taken in.
+    Members = 13,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::Meta,
         Table::Wraps,
         Table::Inodes,
@@ -50,6 +52,7 @@ impl Table {
         Table::Removed,
         Table::Documents,
         Table::Moves,
+        Table::Members,
     ];
 
     pub(super) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -72,6 +75,7 @@ impl Table {
             Table::Removed => "removed",
             Table::Documents => "documents",
             Table::Moves => "moves",
+            Table::Members => "members",
         }
     }
 }

@@ -49,26 +49,75 @@ impl fmt::Debug for ChunkId {
     }
 }
 
-/// What a space's chunks are named, sealed and cut by.
-pub struct ChunkKeys {
+/// What chunks are named and sealed by in one epoch.
+struct Pair {
     id: Key,
     seal: Key,
+}
+
+impl Pair {
+    fn new(id_secret: &Key, seal: Key) -> Pair {
+        Pair {
+            id: derive(id_secret, labels::CHUNK_ID, &[]),
+            seal,
+        }
+    }
+
+    fn id(&self, plain: &[u8]) -> ChunkId {
+        ChunkId(*blake3::keyed_hash(self.id.expose(), plain).as_bytes())
+    }
+
+    /// One cipher for all of a chunk's segments; it wipes its key when dropped.
+    fn cipher(&self, kind: u8, id: &ChunkId) -> Cipher {
+        let mut context = [0; 32 + 1 + 1 + 4];
+        context[..32].copy_from_slice(&id.0);
+        context[32] = FORMAT;
+        context[33] = kind;
+        context[34..].copy_from_slice(&(SEGMENT as u32).to_le_bytes());
+        Cipher::new(derive(&self.seal, labels::CHUNK_SEAL, &context).expose())
+    }
+}
+
+/// What a space's chunks are named, sealed and cut by: new ones in the present epoch, and those of the epochs before
+/// it as far as this device has their secrets. A chunk does not say which epoch it is of: it opens under one.
+pub struct ChunkKeys {
+    present: Pair,
+    former: Vec<Pair>,
     gear: Key,
 }
 
 impl ChunkKeys {
-    /// From the space's two chunk secrets.
+    /// From a space's two chunk secrets of one epoch.
     pub fn new(id_secret: Key, seal_secret: Key) -> ChunkKeys {
         ChunkKeys {
-            id: derive(&id_secret, labels::CHUNK_ID, &[]),
             gear: derive(&id_secret, labels::CHUNK_GEAR, &[]),
-            seal: seal_secret,
+            present: Pair::new(&id_secret, seal_secret),
+            former: Vec::new(),
         }
     }
 
-    /// The id of a chunk.
+    /// The same, and what was sealed in another epoch can be opened: the one before last comes first.
+    #[must_use]
+    pub fn and_former(mut self, id_secret: &Key, seal_secret: Key) -> ChunkKeys {
+        self.former.push(Pair::new(id_secret, seal_secret));
+        self
+    }
+
+    /// The same, cutting where the epoch with this id secret did. Cuts stay where they were when the epoch changes:
+    /// else the next edit of a large file would store all of it anew.
+    #[must_use]
+    pub fn cutting_as(mut self, id_secret: &Key) -> ChunkKeys {
+        self.gear = derive(id_secret, labels::CHUNK_GEAR, &[]);
+        self
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        std::iter::once(&self.present).chain(&self.former)
+    }
+
+    /// The id of a new chunk.
     pub fn id(&self, plain: &[u8]) -> ChunkId {
-        ChunkId(*blake3::keyed_hash(self.id.expose(), plain).as_bytes())
+        self.present.id(plain)
     }
 
     /// The key for the content-defined chunker's gear table.
@@ -81,10 +130,10 @@ impl ChunkKeys {
         plain_len.saturating_add(segments(plain_len).saturating_mul(TAG))
     }
 
-    /// Seals a chunk and appends it to `out`. `id` must be [`id`](ChunkKeys::id) of `plain`:
+    /// Seals a new chunk and appends it to `out`. `id` must be [`id`](ChunkKeys::id) of `plain`:
     /// two plaintexts sealed under one id would give each other away.
     pub fn seal(&self, kind: u8, id: &ChunkId, plain: &[u8], out: &mut Vec<u8>) {
-        let cipher = self.cipher(kind, id);
+        let cipher = self.present.cipher(kind, id);
         // All at once: a vector that moved later would leave plaintext behind in freed memory.
         out.reserve(ChunkKeys::sealed_len(plain.len()));
         for index in 0..segments(plain.len()) {
@@ -133,7 +182,7 @@ impl ChunkKeys {
         if sealed.is_empty() || first >= count {
             return Err(Tampered);
         }
-        let cipher = self.cipher(kind, id);
+        let mut cipher = None;
         for (i, segment) in sealed.chunks_mut(SEGMENT + TAG).enumerate() {
             let index = first + i;
             // A segment past the last has a length of its own: none.
@@ -142,9 +191,38 @@ impl ChunkKeys {
             }
             let (text, tag) = segment.split_last_chunk_mut::<TAG>().ok_or(Tampered)?;
             let last = index + 1 == count;
-            cipher.open(nonce(index, last), &associated(kind, id, index, last), text, *tag)?;
+            let (nonce, place) = (nonce(index, last), associated(kind, id, index, last));
+            match &cipher {
+                Some(cipher) => Cipher::open(cipher, nonce, &place, text, *tag)?,
+                None => cipher = Some(self.cipher_of(kind, id, (nonce, &place), text, *tag)?),
+            }
         }
         Ok(())
+    }
+
+    /// Opens one segment, and gives the cipher that did: that of the epoch that the chunk is of.
+    fn cipher_of(
+        &self,
+        kind: u8,
+        id: &ChunkId,
+        (nonce, place): ([u8; 12], &[u8]),
+        text: &mut [u8],
+        tag: [u8; TAG],
+    ) -> Result<Cipher, Tampered> {
+        let cipher = self.present.cipher(kind, id);
+        if self.former.is_empty() {
+            return cipher.open(nonce, place, text, tag).map(|()| cipher);
+        }
+        // What does not open is wiped.
+        let sealed = text.to_vec();
+        for pair in self.pairs() {
+            let cipher = pair.cipher(kind, id);
+            text.copy_from_slice(&sealed);
+            if cipher.open(nonce, place, text, tag).is_ok() {
+                return Ok(cipher);
+            }
+        }
+        Err(Tampered)
     }
 
     /// Opens a whole chunk, and checks that its plaintext has this id.
@@ -156,50 +234,43 @@ impl ChunkKeys {
         if sealed.len() != ChunkKeys::sealed_len(plain_len) {
             return Err(Tampered);
         }
-        let cipher = self.cipher(kind, id);
         let mut plain = vec![0; plain_len];
-        let result = self.decrypt_all(&cipher, kind, id, sealed, &mut plain);
-        if result.is_err() || self.id(&plain) != *id {
-            plain.zeroize();
-            return Err(Tampered);
+        let opened = self.pairs().any(|pair| {
+            let cipher = pair.cipher(kind, id);
+            decrypt_all(&cipher, kind, id, sealed, &mut plain).is_ok() && pair.id(&plain) == *id
+        });
+        match opened {
+            true => Ok(plain),
+            false => {
+                plain.zeroize();
+                Err(Tampered)
+            }
         }
-        Ok(plain)
     }
+}
 
-    fn decrypt_all(
-        &self,
-        cipher: &Cipher,
-        kind: u8,
-        id: &ChunkId,
-        sealed: &[u8],
-        plain: &mut [u8],
-    ) -> Result<(), Tampered> {
-        let count = segments(plain.len());
-        for (index, segment) in sealed.chunks(SEGMENT + TAG).enumerate() {
-            let from = index * SEGMENT;
-            let (text, tag) = segment.split_last_chunk::<TAG>().ok_or(Tampered)?;
-            let target = plain.get_mut(from..from + text.len()).ok_or(Tampered)?;
-            target.copy_from_slice(text);
-            let last = index + 1 == count;
-            cipher.open(
-                nonce(index, last),
-                &associated(kind, id, index, last),
-                target,
-                *tag,
-            )?;
-        }
-        Ok(())
+fn decrypt_all(
+    cipher: &Cipher,
+    kind: u8,
+    id: &ChunkId,
+    sealed: &[u8],
+    plain: &mut [u8],
+) -> Result<(), Tampered> {
+    let count = segments(plain.len());
+    for (index, segment) in sealed.chunks(SEGMENT + TAG).enumerate() {
+        let from = index * SEGMENT;
+        let (text, tag) = segment.split_last_chunk::<TAG>().ok_or(Tampered)?;
+        let target = plain.get_mut(from..from + text.len()).ok_or(Tampered)?;
+        target.copy_from_slice(text);
+        let last = index + 1 == count;
+        cipher.open(
+            nonce(index, last),
+            &associated(kind, id, index, last),
+            target,
+            *tag,
+        )?;
     }
-
-    /// One cipher for all of a chunk's segments; it wipes its key when dropped.
-    fn cipher(&self, kind: u8, id: &ChunkId) -> Cipher {
-        let mut context = [0; 32 + 1 + 1 + 4];
-        context[..32].copy_from_slice(&id.0);
-        context[32] = FORMAT;
-        context[33] = kind;
-        context[34..].copy_from_slice(&(SEGMENT as u32).to_le_bytes());
-        Cipher::new(derive(&self.seal, labels::CHUNK_SEAL, &context).expose())
-    }
+    Ok(())
 }
 
 /// How many segments a chunk has: at least one.

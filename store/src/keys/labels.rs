@@ -29,6 +29,10 @@ pub const SET_HASH: &str = "coffer v0 set hash";
 pub const EPOCH_WRAP: &str = "coffer v0 epoch key wrap";
 /// Epoch key → the key that seals tree events.
 pub const EPOCH_TREE: &str = "coffer v0 epoch tree events";
+/// Epoch key and an entity's key → the key that seals the entity's versions.
+pub const EPOCH_CONTENT: &str = "coffer v0 epoch content";
+/// Epoch key → a secret of a period by which members find each other on a network.
+pub const RENDEZVOUS: &str = "coffer v0 rendezvous";
 /// Signature over the head of a chain of events.
 pub const SIGN_HEAD: &str = "coffer v0 signed chain head";
 /// Signature over a statement about a space's members.
@@ -59,7 +63,7 @@ pub const PAIR_KEYS: &str = "coffer v0 pairing keys";
 pub const SIGN_PAIR: &str = "coffer v0 signed pairing";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 26] = [
+pub const ALL: [&str; 28] = [
     MASTER,
     CHECK,
     HEADER,
@@ -72,6 +76,8 @@ pub const ALL: [&str; 26] = [
     SET_HASH,
     EPOCH_WRAP,
     EPOCH_TREE,
+    EPOCH_CONTENT,
+    RENDEZVOUS,
     SIGN_HEAD,
     SIGN_MEMBER,
     SIGN_TRANSPORT,

@@ -116,6 +116,13 @@ fn frozen(name: &str) -> Vec<u8> {
     unhex(line.unwrap_or_else(|| panic!("no vector {name}")))
 }
 
+/// Prints what would be frozen, for the day when there is a new format.
+#[test]
+#[ignore = "prints; guards nothing"]
+fn show() {
+    print!("\n{}", made());
+}
+
 /// Guards what is written: today's program makes the frozen bytes.
 #[test]
 fn what_is_made_is_what_was_frozen() {

@@ -53,4 +53,5 @@ pub(crate) mod kind {
     pub(crate) const MOVE: u8 = 20;
     pub(crate) const AWAITED: u8 = 21;
     pub(crate) const MEMBERS: u8 = 22;
+    pub(crate) const STATEMENT: u8 = 23;
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::commit::Committer;
+use super::devices::Devices;
 use super::feed::Feed;
 use super::keeper::Signals;
 use super::kept::Kept;
@@ -21,7 +22,7 @@ use crate::chunk::Packs;
 use crate::core::{Core, StoreError};
 use crate::db::{Db, DbError};
 use crate::io::Disk;
-use crate::keys::{ChunkKeys, Header, Key, MasterKey};
+use crate::keys::{Header, Key, MasterKey};
 use crate::text::TextNames;
 use crate::tree::Tree;
 
@@ -34,6 +35,7 @@ pub(super) struct Parts {
     pub(super) master: MasterKey,
     pub(super) local: Key,
     pub(super) secrets: Secrets,
+    pub(super) devices: Devices,
     pub(super) counters: Counters,
     pub(super) tree: Tree,
     pub(super) untold: Untold,
@@ -47,17 +49,18 @@ pub(super) struct Parts {
 
 /// A vault in which nothing is going on yet: its keeper is not started.
 pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
-    let chunks = ChunkKeys::new(p.secrets.chunk_id.duplicate(), p.secrets.chunk_seal.duplicate());
+    let keyring = p.secrets.keyring(&p.devices.members);
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get()).min(4);
     let is_shared = is_begun(&p.db)?;
     let core =
-        Core::new(p.disk, p.db, p.packs, chunks, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
+        Core::new(p.disk, p.db, p.packs, keyring, threads).map_err(|e| StoreError::Db(DbError::Io(e)))?;
     let vault = Vault {
         core: Arc::new(core),
         header: Mutex::new(p.header),
         master: RwLock::new(p.master),
         local: p.local,
-        secrets: p.secrets,
+        secrets: RwLock::new(Arc::new(p.secrets)),
+        devices: RwLock::new(p.devices),
         tree: RwLock::new(p.tree),
         shared: Mutex::default(),
         is_shared: AtomicBool::new(is_shared),

@@ -16,7 +16,8 @@ use super::inode::Inode;
 use super::kept::Kept;
 use super::publish::Untold;
 use super::saves::LeftNames;
-use super::secrets::{Counters, Secrets};
+use super::devices::Devices;
+use super::secrets::{Counters, Secrets, machine_name};
 use super::{Vault, keeper};
 use crate::chunk::Packs;
 use crate::core::StoreError;
@@ -24,7 +25,10 @@ use crate::db::{Batch, Db, DbError, Table};
 use crate::ids::{EntityId, ROOT, ROOT_NODE};
 use crate::io::Disk;
 use crate::io::real::RealDisk;
-use crate::keys::{Header, KdfError, KdfParams, Key, Password, RecoveryPhrase, random_bytes};
+use crate::keys::{
+    Header, KdfError, KdfParams, Key, MasterKey, Password, RecoveryPhrase, random_bytes,
+};
+use crate::members::Members;
 use crate::record::{Meta, Time};
 use crate::tree::{Kind, Tree};
 
@@ -45,6 +49,18 @@ pub enum CreateError {
     Store(#[from] StoreError),
 }
 
+/// An empty or new folder to make a vault in, and its lock.
+pub(super) fn prepare(dir: &Path) -> Result<(Arc<dyn Disk>, Option<File>), CreateError> {
+    let at = |e| CreateError::Io(dir.to_path_buf(), e);
+    std::fs::create_dir_all(dir).map_err(at)?;
+    if std::fs::read_dir(dir).map_err(at)?.next().is_some() {
+        return Err(CreateError::NotEmpty(dir.to_path_buf()));
+    }
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(at)?;
+    let lock = take_lock(dir, false).map_err(|e| at(io::Error::other(e.to_string())))?;
+    Ok((Arc::new(RealDisk::open(dir).map_err(at)?), lock))
+}
+
 impl Vault {
     /// Makes a vault in an empty or new folder, and opens it.
     ///
@@ -56,15 +72,8 @@ impl Vault {
         params: KdfParams,
         recovery: bool,
     ) -> Result<(Arc<Vault>, Option<RecoveryPhrase>), CreateError> {
-        let at = |e| CreateError::Io(dir.to_path_buf(), e);
         params.check()?;
-        std::fs::create_dir_all(dir).map_err(at)?;
-        if std::fs::read_dir(dir).map_err(at)?.next().is_some() {
-            return Err(CreateError::NotEmpty(dir.to_path_buf()));
-        }
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(at)?;
-        let lock = take_lock(dir, false).map_err(|e| at(io::Error::other(e.to_string())))?;
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir).map_err(at)?);
+        let (disk, lock) = prepare(dir)?;
         let (vault, phrase) = Vault::create_on(disk, password, params, recovery, lock)?;
         Ok((vault, phrase))
     }
@@ -82,14 +91,24 @@ impl Vault {
     ) -> Result<(Arc<Vault>, Option<RecoveryPhrase>), CreateError> {
         let (mut header, master) = Header::create(random_bytes(), password, params)?;
         let phrase = recovery.then(|| header.add_recovery(&master));
+        let (secrets, members) = Secrets::found(machine_name());
+        Vault::create_with(disk, (header, master), (secrets, members), lock).map(|vault| (vault, phrase))
+    }
+
+    /// A vault of a device that is a member already.
+    pub(super) fn create_with(
+        disk: Arc<dyn Disk>,
+        (header, master): (Header, MasterKey),
+        (secrets, members): (Secrets, Members),
+        lock: Option<File>,
+    ) -> Result<Arc<Vault>, CreateError> {
         let db = Db::create(disk.clone()).map_err(StoreError::Db)?;
         let local = Key::random();
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let secrets = Secrets::generate(name.chars().take(60).collect());
         let counters = Counters::new();
         let instance = random_bytes::<16>();
         let mut batch = Batch::new();
         put_heads(&mut batch, &header, &master, &local, &secrets);
+        let devices = Devices::new(members, &local, &mut batch);
         batch.put(Table::Meta, INSTANCE, instance.to_vec());
         batch.put(Table::Meta, COUNTERS, seal_counters(&local, &counters));
         db.apply(&batch).map_err(StoreError::Db)?;
@@ -103,6 +122,7 @@ impl Vault {
             master,
             local,
             secrets,
+            devices,
             counters,
             tree: Tree::default(),
             left: LeftNames::default(),
@@ -133,6 +153,6 @@ impl Vault {
         vault.commit()?;
         vault.write_key_file()?;
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
-        Ok((vault, phrase))
+        Ok(vault)
     }
 }

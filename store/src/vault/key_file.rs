@@ -19,11 +19,11 @@ use crate::record::kind;
 
 /// Its name.
 pub(crate) const KEY_FILE: &str = "vault.key";
-const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK2";
+const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK3";
 /// No key file is as long as this, in bytes.
 const KEY_FILE_MAX: u64 = 2 << 20;
-/// The longest sealed secrets, in bytes: 65,535 chains fit.
-const SECRETS_MAX: usize = (1 << 20) + (1 << 16);
+/// The longest sealed secrets, in bytes: as many epochs and chains as there may be.
+const SECRETS_MAX: usize = 3 << 19;
 
 impl Vault {
     /// Writes the copy of what leads to the keys.
@@ -57,7 +57,7 @@ impl Vault {
                 .read()
                 .wrap(kind::WRAP_LOCAL, &id, &self.local)
                 .to_vec(),
-            secrets: seal(&self.local, &local_aad(2), &self.secrets.encode()),
+            secrets: seal(&self.local, &local_aad(2), &self.secrets().encode()),
         }
         .encode()
     }

@@ -69,7 +69,7 @@ impl Vault {
     /// How far it is now.
     pub fn standing(&self) -> Standing {
         Standing {
-            chain: self.secrets.chain(),
+            chain: self.secrets().chain(),
             commits: self.committer.lock().counters.commits,
         }
     }

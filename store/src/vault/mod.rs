@@ -16,6 +16,7 @@ mod bulk;
 mod check;
 mod commit;
 mod create;
+mod devices;
 mod exchange;
 mod feed;
 mod files;
@@ -62,6 +63,7 @@ pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
 pub use create::CreateError;
+pub use devices::{JoinError, Joined, SayError, TakeStatementError, TakenStatement};
 pub use exchange::{ChunkError, Wanted};
 pub use feed::Changes;
 pub use gc::Freed;
@@ -141,7 +143,10 @@ pub struct Vault {
     master: RwLock<MasterKey>,
     /// Seals what is this store's alone.
     local: Key,
-    secrets: Secrets,
+    /// Replaced as a whole, under the committer.
+    secrets: RwLock<Arc<Secrets>>,
+    /// What is known of the space's devices. A leaf.
+    devices: RwLock<devices::Devices>,
     tree: RwLock<Tree>,
     /// The tree of all devices, once it is needed; before the tree in the order of locks.
     shared: Mutex<Option<shared::Shared>>,

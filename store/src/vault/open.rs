@@ -13,18 +13,19 @@ use super::hold::{find_database, take_lock};
 use super::kept::{KEPT, Kept};
 use super::key_file::KeyFile;
 use super::rows::{read_left, read_nodes, read_untold};
+use super::devices::Devices;
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault, keeper};
 use crate::chunk::Packs;
 use crate::core::StoreError;
 use crate::db::{Batch, Db, DbError, Table};
-use crate::ids::{ChainId, Ino};
+use crate::ids::Ino;
 use crate::io::Disk;
 use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
 use crate::keys::{
     Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError, RecoveryPhrase,
-    SigningKey, UnlockError, open, random_bytes, seal,
+    UnlockError, open, random_bytes, seal,
 };
 use crate::record::kind;
 use crate::tree::{Kind, Told, Tree};
@@ -353,6 +354,8 @@ impl Sealed {
             return Err(StoreError::Missing { what }.into());
         }
 
+        let (mut devices, strange) = Devices::read(&self.db, &local, secrets.space)?;
+        met.extend(strange);
         let mut committed = Vec::new();
         self.db.scan(Table::Packs, b"", &mut |key, value| {
             if let (Ok(pack), Ok(len)) = (<[u8; 4]>::try_from(key), <[u8; 8]>::try_from(value)) {
@@ -371,7 +374,7 @@ impl Sealed {
         kept = kept.unless_given_up(&*self.disk).map_err(refused)?;
         let mut instance = self.instance.unwrap_or_default();
         if identity != Identity::Same {
-            self.begin_chain(identity, &local, &mut secrets, &mut counters, &mut instance)
+            self.begin_chain(identity, &local, (&mut secrets, &mut devices), &mut counters, &mut instance)
                 .and_then(|batch| self.keep(batch, identity, &mut kept, &mut committed))?;
         }
         let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
@@ -409,6 +412,7 @@ impl Sealed {
             master,
             local,
             secrets,
+            devices,
             counters,
             tree,
             untold,
@@ -453,23 +457,20 @@ impl Sealed {
         &self,
         identity: Identity,
         local: &Key,
-        secrets: &mut Secrets,
+        (secrets, devices): (&mut Secrets, &mut Devices),
         counters: &mut Counters,
         instance: &mut [u8; 16],
     ) -> Result<Batch, StoreError> {
         let mut batch = Batch::new();
-        if secrets.chains.len() >= usize::from(u16::MAX) {
-            secrets.chains.remove(0);
-        }
-        secrets.chains.push(ChainId::random());
-        counters.seq = 0;
-        counters.head = [0; 32];
         if identity == Identity::NewDevice {
-            secrets.signing = SigningKey::generate();
-            secrets.transport = Key::random();
+            secrets.become_another(&mut devices.members);
             *instance = random_bytes();
             batch.put(Table::Meta, INSTANCE, instance.to_vec());
         }
+        secrets.begin_chain(&mut devices.members);
+        devices.put(local, &mut batch);
+        counters.seq = 0;
+        counters.head = [0; 32];
         let sealed = seal(local, &local_aad(2), &secrets.encode());
         batch.put(Table::Meta, SECRETS, sealed);
         batch.put(Table::Meta, COUNTERS, seal_counters(local, counters));

@@ -80,7 +80,7 @@ impl Vault {
             }
         };
         let mut batch = self.rewrap(&master)?;
-        put_heads(&mut batch, &header, &master, &self.local, &self.secrets);
+        put_heads(&mut batch, &header, &master, &self.local, &self.secrets());
         {
             let mut present = self.header.lock();
             // Who reads a key waits from before its row is another until the master is.
@@ -116,7 +116,7 @@ impl Vault {
             &header,
             &self.master.read(),
             &self.local,
-            &self.secrets,
+            &self.secrets(),
         );
         if let Err(e) = self.core.db.apply(&batch) {
             *header = before;
@@ -135,7 +135,7 @@ impl Vault {
         let header = self.header.lock().clone();
         let good = KeyFile::read(&self.core.disk).is_some_and(|file| {
             let opened = file.open(&self.master.read());
-            file.header == header && opened.is_some_and(|(_, s)| *s.encode() == *self.secrets.encode())
+            file.header == header && opened.is_some_and(|(_, s)| *s.encode() == *self.secrets().encode())
         });
         let result = match good {
             true => Ok(()),

@@ -1,39 +1,75 @@
 //! What only this store knows, sealed under its local key: the space's secrets and the
 //! device's identity.
+//!
+//! ```text
+//! 1 ‖ space (16) ‖ signing seed (32) ‖ transport seed (32) ‖ the present epoch (32)
+//! ‖ how many epochs (2) ‖ each: the statement that began it (32) ‖ number (4) ‖ epoch key ‖ chunk id secret ‖ chunk seal secret (96)
+//! ‖ how many chains (2) ‖ each 16, the present one last
+//! ```
 
 use crate::codec::{Malformed, Reader, Writer};
+use crate::core::{EpochKeys, Keyring, tag_of};
 use crate::ids::{ChainId, SpaceId};
-use crate::keys::{Key, SigningKey, derive, labels};
+use crate::keys::{Key, SigningKey, random_bytes};
+use crate::members::{
+    Body, Card, DeviceId, DeviceName, JoinRequest, Members, SpaceSecrets, StatementId, chain_id,
+};
 
-/// Bytes of encoded secrets but for the chains and the name.
-const FIXED: usize = 1 + 16 + 4 + 5 * 32 + 2 + 4;
+const VERSION: u8 = 1;
+/// Bytes of encoded secrets but for epochs and chains.
+const FIXED: usize = 1 + 16 + 3 * 32 + 2 + 2;
+/// Bytes of an epoch.
+const EPOCH: usize = 32 + 4 + 96;
+/// Most chains of one device that are remembered as its own.
+pub(crate) const CHAINS_MAX: usize = 16_384;
+/// Most epochs: each is one removal of a device.
+pub(crate) const EPOCHS_MAX: usize = 8192;
 
 /// See the module. Keys are types that wipe themselves.
 pub(crate) struct Secrets {
     pub(crate) space: SpaceId,
-    pub(crate) epoch: u32,
-    pub(crate) epoch_key: Key,
-    pub(crate) chunk_id: Key,
-    pub(crate) chunk_seal: Key,
     pub(crate) signing: SigningKey,
+    /// The seed of the transport key.
     pub(crate) transport: Key,
+    /// The epoch in which what is new is sealed.
+    pub(crate) present: StatementId,
+    /// All whose secrets are here, the first one first. There is one at least.
+    pub(crate) epochs: Vec<EpochKeys>,
     /// Chains of this device, the present one last.
     pub(crate) chains: Vec<ChainId>,
-    pub(crate) device_name: String,
 }
 
 impl Secrets {
-    pub(crate) fn generate(device_name: String) -> Secrets {
+    /// Founds a space; with what the device says of it: that there is one, and its chain.
+    pub(crate) fn found(name: DeviceName) -> (Secrets, Members) {
+        let (signing, transport) = (SigningKey::generate(), SigningKey::generate());
+        let secrets = SpaceSecrets::random();
+        let card = Card::make(&signing, &transport, name);
+        let (members, founded) = Members::found(&signing, card, &secrets);
+        let mut founded = (
+            Secrets {
+                space: founded.space(),
+                signing,
+                transport: transport.seed(),
+                present: founded.id(),
+                epochs: vec![EpochKeys::new(founded.id(), 0, secrets)],
+                chains: Vec::new(),
+            },
+            members,
+        );
+        founded.0.begin_chain(&mut founded.1);
+        founded
+    }
+
+    /// A second copy. Not `Clone`, so that it is never done unawares.
+    pub(crate) fn duplicate(&self) -> Secrets {
         Secrets {
-            space: SpaceId::random(),
-            epoch: 0,
-            epoch_key: Key::random(),
-            chunk_id: Key::random(),
-            chunk_seal: Key::random(),
-            signing: SigningKey::generate(),
-            transport: Key::random(),
-            chains: vec![ChainId::random()],
-            device_name,
+            space: self.space,
+            signing: SigningKey::from_seed(self.signing.seed()),
+            transport: self.transport.duplicate(),
+            present: self.present,
+            epochs: self.epochs.iter().map(EpochKeys::duplicate).collect(),
+            chains: self.chains.clone(),
         }
     }
 
@@ -42,74 +78,135 @@ impl Secrets {
         *self
             .chains
             .last()
-            .expect("a device has a chain: generated with one, decoded with one at least")
+            .expect("a device has a chain: made with one, decoded with one at least")
     }
 
-    /// The key that seals tree events of this epoch.
-    pub(crate) fn tree_key(&self) -> Key {
-        derive(&self.epoch_key, labels::EPOCH_TREE, &self.epoch.to_le_bytes())
+    /// This device.
+    pub(crate) fn device(&self) -> DeviceId {
+        DeviceId::of(&self.signing)
     }
 
-    /// The key that wraps entity keys in events of this epoch.
-    pub(crate) fn wrap_key(&self) -> Key {
-        derive(&self.epoch_key, labels::EPOCH_WRAP, &self.epoch.to_le_bytes())
+    /// A copy becomes a device of its own: the one that it is a copy of adds it, by the key that both have. A copy of a
+    /// device that is none of the space's any more is none either; it has to be paired.
+    pub(crate) fn become_another(&mut self, members: &mut Members) {
+        let (signing, transport) = (SigningKey::generate(), SigningKey::generate());
+        let card = Card::make(&signing, &transport, machine_name());
+        let joining = JoinRequest::make(&signing, card, self.space, self.device());
+        if let Ok(said) = members.add(&self.signing, joining) {
+            let _ = members.insert(said);
+        }
+        (self.signing, self.transport) = (signing, transport.seed());
+    }
+
+    /// Begins another chain, and says so. A device that is none of the space's any more tells its events to itself.
+    pub(crate) fn begin_chain(&mut self, members: &mut Members) {
+        let random = random_bytes::<16>();
+        if self.chains.len() >= CHAINS_MAX {
+            self.chains.remove(0);
+        }
+        self.chains.push(chain_id(self.device(), &random));
+        if let Ok(said) = members.tell(&self.signing, Body::Chain { random }) {
+            // Only where there is no room for any statement more is it not taken: then it counts nowhere, as said.
+            let _ = members.insert(said);
+        }
+    }
+
+    /// The keys of all epochs. `members` says which others there are.
+    pub(crate) fn keyring(&self, members: &Members) -> Keyring {
+        let held = |id: &StatementId| self.epochs.iter().any(|epoch| epoch.id == *id);
+        let all = members.state().epochs().iter();
+        let lacking = all.filter(|epoch| !held(&epoch.id));
+        let lacking = lacking.map(|epoch| tag_of(epoch.number, &epoch.id)).collect();
+        let epochs = self.epochs.iter().map(EpochKeys::duplicate).collect();
+        Keyring::new(epochs, self.present, lacking).expect("a device has the keys of one epoch at least")
+    }
+
+    /// Takes what statements give this device of epochs, and goes over to the present one. Whether anything is other than it was.
+    pub(crate) fn learn(&mut self, members: &Members) -> bool {
+        let held = |id: &StatementId| self.epochs.iter().any(|epoch| epoch.id == *id);
+        let mut changed = false;
+        for (id, opened) in members.open_shares(&self.signing, &held) {
+            let epoch = members.state().epoch_of(&id);
+            if let (Ok(secrets), Some(epoch)) = (opened, epoch)
+                && self.epochs.len() < EPOCHS_MAX
+            {
+                self.epochs.push(EpochKeys::new(id, epoch.number, secrets));
+                changed = true;
+            }
+        }
+        self.epochs.sort_by_key(|epoch| (epoch.number, epoch.id));
+        let present = members.state().epoch().map(|epoch| epoch.id);
+        if let Some(present) = present.filter(|id| *id != self.present)
+            && self.epochs.iter().any(|epoch| epoch.id == present)
+        {
+            self.present = present;
+            changed = true;
+        }
+        changed
     }
 
     pub(crate) fn encode(&self) -> zeroize::Zeroizing<Vec<u8>> {
         // Room from the start: growing would leave keys behind in freed memory.
         let mut w = Writer(Vec::with_capacity(
-            FIXED + 16 * self.chains.len() + self.device_name.len(),
+            FIXED + EPOCH * self.epochs.len() + 16 * self.chains.len(),
         ));
-        w.u8(0).raw(&self.space.0).u32(self.epoch);
-        let seed = self.signing.seed();
-        for key in [
-            &self.epoch_key,
-            &self.chunk_id,
-            &self.chunk_seal,
-            &seed,
-            &self.transport,
-        ] {
-            w.raw(key.expose());
+        w.u8(VERSION).raw(&self.space.0);
+        w.raw(self.signing.seed().expose()).raw(self.transport.expose());
+        w.raw(&self.present.0);
+        w.u16(u16::try_from(self.epochs.len()).expect("epochs are bounded"));
+        for epoch in &self.epochs {
+            w.raw(&epoch.id.0).u32(epoch.number).raw(&*epoch.secrets.expose());
         }
-        w.u16(u16::try_from(self.chains.len()).expect("a device is copied fewer than 65,536 times"));
+        w.u16(u16::try_from(self.chains.len()).expect("chains are bounded"));
         for chain in &self.chains {
             w.raw(&chain.0);
         }
-        w.bytes(self.device_name.as_bytes());
         zeroize::Zeroizing::new(w.0)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Secrets, Malformed> {
         let mut r = Reader::new(bytes);
-        if r.u8()? != 0 {
+        if r.u8()? != VERSION {
             return Err(Malformed("secrets of an unknown version"));
         }
-        let (space, epoch) = (SpaceId(r.array()?), r.u32()?);
+        let space = SpaceId(r.array()?);
         let mut key = || -> Result<Key, Malformed> { Ok(Key::take(&mut r.array()?)) };
-        let [epoch_key, chunk_id, chunk_seal, seed, transport] = [key()?, key()?, key()?, key()?, key()?];
+        let (seed, transport) = (key()?, key()?);
+        let present = StatementId(r.array()?);
+        let count = r.u16()?;
+        let mut epochs = Vec::new();
+        for _ in 0..count {
+            let (id, number) = (StatementId(r.array()?), r.u32()?);
+            let bytes = zeroize::Zeroizing::new(r.array()?);
+            epochs.push(EpochKeys::new(id, number, SpaceSecrets::take(&bytes)));
+        }
+        if epochs.is_empty() || epochs.len() > EPOCHS_MAX {
+            return Err(Malformed("a device without keys, or with too many"));
+        }
         let count = r.u16()?;
         let chains = (0..count)
             .map(|_| Ok(ChainId(r.array()?)))
             .collect::<Result<Vec<_>, Malformed>>()?;
-        if chains.is_empty() {
-            return Err(Malformed("a device without a chain"));
+        if chains.is_empty() || chains.len() > CHAINS_MAX {
+            return Err(Malformed("a device without a chain, or with too many"));
         }
-        let device_name = String::from_utf8(r.bytes(255)?.to_vec())
-            .map_err(|_| Malformed("a device's name is not text"))?;
         r.end()?;
-        let signing = SigningKey::from_seed(seed);
         Ok(Secrets {
             space,
-            epoch,
-            epoch_key,
-            chunk_id,
-            chunk_seal,
-            signing,
+            signing: SigningKey::from_seed(seed),
             transport,
+            present,
+            epochs,
             chains,
-            device_name,
         })
     }
+}
+
+/// What this machine is called, as a device's name.
+pub(crate) fn machine_name() -> DeviceName {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let short: String = name.chars().take(60).collect();
+    DeviceName::new(short.trim()).unwrap_or_else(|_| DeviceName::new("device").expect("it is a name"))
 }
 
 /// What moves with every transaction.

@@ -66,7 +66,7 @@ impl Vault {
         let local = self.local_files();
         let counters = self.committer.lock().counters;
         Ok(Status {
-            device: self.secrets.device_name.clone(),
+            device: self.device_name(),
             files: nodes + 1 - folders,
             folders,
             entities: self.core.db.rows(Table::Inodes)?,

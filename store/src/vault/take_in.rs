@@ -63,6 +63,9 @@ pub enum TakeInError {
     /// Its device, or a copy of it, has told something else at the same place.
     #[error("these events are not taken: their device has told others in their place")]
     Fork,
+    /// Its device was removed before.
+    #[error("these events are not taken: their device was removed from the vault before it told them")]
+    Removed,
     /// Its clock is out of all bounds.
     #[error("these events are not taken: they are counted far ahead of all that is known here")]
     Clock,
@@ -113,22 +116,45 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn told_after(&self, seq: u64) -> Result<Vec<Carried>, StoreError> {
-        self.batches_after(&[(self.secrets.chain(), seq)], usize::MAX)
+        self.batches_after(&[(self.secrets().chain(), seq)], usize::MAX)
     }
 
     /// The key by which this device's events are verified.
     pub fn device(&self) -> VerifyingKey {
-        self.secrets.signing.verifying()
+        self.secrets().signing.verifying()
     }
 
-    /// Takes in a batch of another device. One that is here already is passed over.
+    /// Takes in a batch of whichever device of the space has begun its chain.
+    ///
+    /// # Errors
+    /// As [`TakeInError`] says; nothing of it is taken then. It is too early while no device is known that has
+    /// begun the chain.
+    pub fn take_in_told(&self, carried: &Carried) -> Result<TakenIn, TakeInError> {
+        let row = &carried.row;
+        if row.chain == self.own_chain() {
+            return self.take_in(&self.device(), carried);
+        }
+        let signer = self.who_signs(&row.chain).ok_or(TakeInError::TooEarly)?;
+        if let Some(limit) = signer.limit {
+            let last = row.last().unwrap_or(u64::MAX);
+            if last > limit.last && !self.has_batch(row)? {
+                return Err(TakeInError::Removed);
+            }
+            if last == limit.last && row.head != limit.head {
+                return Err(TakeInError::Fork);
+            }
+        }
+        self.take_in(&signer.key, carried)
+    }
+
+    /// Takes in a batch of the device with this key. One that is here already is passed over.
     ///
     /// # Errors
     /// As [`TakeInError`] says; nothing of it is taken then.
     pub fn take_in(&self, device: &VerifyingKey, carried: &Carried) -> Result<TakenIn, TakeInError> {
         self.writable()?;
         let (row, bytes) = (&carried.row, &carried.bytes);
-        if row.chain == self.secrets.chain() {
+        if row.chain == self.secrets().chain() {
             // Only this device itself says where its own chain stands; anybody may claim to have it from there.
             Unverified { row, bytes }.verify(&self.device())?;
             return match self.has_batch(row)? {
@@ -139,7 +165,7 @@ impl Vault {
         let events = Unverified { row, bytes }.verify(device)?;
         if events
             .iter()
-            .any(|event| event.event().head.space != self.secrets.space)
+            .any(|event| event.event().head.space != self.secrets().space)
         {
             return Err(TakeInError::Foreign);
         }

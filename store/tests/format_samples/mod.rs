@@ -14,6 +14,7 @@ use coffer_store::event::{
 };
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
+use coffer_store::members::{SpaceSecrets, StatementId};
 use coffer_store::record::{
     BaseRef, BodyRef, ChunkRow, DocumentRecord, GoneRecord, InodeRecord, Kept, LogRecord, ManifestRef, Marks,
     Meta, NodeRecord, Time, VersionRecord, Xattrs,
@@ -550,12 +551,22 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
         testing::branch(2, &[(up(0x10), up(0x40), 1000), (up(3), up(4), 4 + 512 * 69)]),
     );
     add("counters", "row", testing::counters([5, 6, 7, 8, 9], up(0x30)));
-    let keys = [up(0x01), up(0x21), up(0x41), up(0x61), up(0x81)];
+    let epoch = |first: u8| SpaceSecrets::take(&up(first));
+    let epochs = vec![
+        (StatementId(up(0x51)), 0, epoch(0x01)),
+        (StatementId(up(0x52)), 3, epoch(0x61)),
+    ];
     let chains = vec![ChainId(up(0xc0)), ChainId(up(0xd0))];
     add(
         "secrets",
         "row",
-        testing::secrets(SpaceId(up(0xa0)), 3, keys, chains, "tür".into()),
+        testing::secrets(
+            SpaceId(up(0xa0)),
+            StatementId(up(0x52)),
+            epochs,
+            [up(0xc1), up(0xe1)],
+            chains,
+        ),
     );
     let rows: [ChangeOf<'_>; 3] = [
         (Table::Log, b"key", Some(b"value")),

@@ -41,6 +41,16 @@ pub fn meta() -> Meta {
     }
 }
 
+/// What one knows of the space's devices comes to another.
+pub fn introduce(from: &Vault, to: &Vault) {
+    let (want, have) = to.lacking_statements(&from.statement_heads());
+    let (statements, more) = from.statements(&want, &have, 0, usize::MAX);
+    assert!(!more);
+    for bytes in statements {
+        to.take_statement(&bytes).unwrap();
+    }
+}
+
 /// A vault in which only the test commits.
 pub struct Bench {
     pub disk: SimDisk,

@@ -248,7 +248,7 @@ impl From<Result<TakenIn, TakeInError>> for Outcome {
             TakeInError::TooEarly | TakeInError::Clock => Outcome::TooEarly,
             TakeInError::Own => Outcome::Own,
             TakeInError::Fork => Outcome::Fork,
-            TakeInError::Foreign => Outcome::Refused(sentence),
+            TakeInError::Foreign | TakeInError::Removed => Outcome::Refused(sentence),
             TakeInError::Store(_) | TakeInError::Op(_) => Outcome::Failed(sentence),
         }
     }

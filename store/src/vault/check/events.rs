@@ -57,15 +57,18 @@ impl Vault {
         read.map_err(|e| e.to_string())?;
         let bytes = &bytes[..];
         let found = Unverified { row, bytes };
-        // Earlier chains of this device were signed by keys that it no longer has: their
-        // hashes are verified, and the row that holds the last is in the set hash.
-        let checked = match row.chain == self.secrets.chain() {
-            true => found.verify(&self.secrets.signing.verifying()).map(|events| {
+        // Of a chain whose device is not known the hashes are verified, and the row that holds the last is in the set hash.
+        let signer = match row.chain == self.own_chain() {
+            true => Some(self.device()),
+            false => self.who_signs(&row.chain).map(|signer| signer.key),
+        };
+        let checked = match signer {
+            Some(key) => found.verify(&key).map(|events| {
                 events
                     .first()
                     .map(|first| (events.len(), first.event().head.prev))
             }),
-            false => found
+            None => found
                 .chained()
                 .map(|events| events.first().map(|first| (events.len(), first.event.head.prev))),
         };

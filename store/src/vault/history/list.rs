@@ -131,10 +131,7 @@ impl Vault {
     }
 
     pub(super) fn device_of(&self, chain: ChainId) -> String {
-        match self.secrets.chains.contains(&chain) {
-            true => self.secrets.device_name.clone(),
-            false => chain.to_string(),
-        }
+        self.device_named(&chain).unwrap_or_else(|| chain.to_string())
     }
 
     /// Whose history that is, once all that was saved is in it.

@@ -7,8 +7,7 @@ use crate::db::{Batch, Table};
 use crate::event::{BatchHeader, BatchRow, BatchWriter, Digest, Event, EventKind, EventRef, Head, hash};
 use crate::keys::labels;
 use crate::record::kind;
-use crate::vault::Vault;
-use crate::vault::secrets::Counters;
+use crate::vault::secrets::{Counters, Secrets};
 
 /// A batch's bytes, about, at most: a record of a pack.
 const BATCH_MAX: usize = 4 << 20;
@@ -20,12 +19,12 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// The batch `no`, of this vault, whose first event has this number and Lamport time and follows
+    /// The batch `no`, of this device, whose first event has this number and Lamport time and follows
     /// this head.
-    pub(super) fn new(vault: &Vault, no: u64, (first, lamport): (u64, u64), prev: [u8; 32]) -> Growing {
+    pub(super) fn new(secrets: &Secrets, no: u64, (first, lamport): (u64, u64), prev: [u8; 32]) -> Growing {
         let batch = BatchWriter::new(BatchHeader {
-            space: vault.secrets.space,
-            chain: vault.secrets.chain(),
+            space: secrets.space,
+            chain: secrets.chain(),
             first,
             prev,
             ahead: lamport.wrapping_sub(first),
@@ -45,25 +44,24 @@ impl Publishing<'_> {
     /// The place of the event that is pushed next.
     pub(super) fn next(&self) -> EventRef {
         EventRef {
-            chain: self.vault.secrets.chain(),
+            chain: self.secrets.chain(),
             seq: self.seq + 1,
         }
     }
 
     /// Appends an event; returns its batch, and where in it its sealed payload begins.
     pub(super) fn push(&mut self, kind: EventKind, subject: [u8; 16], event: Draft) -> (u64, u32) {
-        let secrets = &self.vault.secrets;
         let at = self.next();
         self.seq = at.seq;
         self.lamport += 1;
         let head = Head {
             kind,
-            space: secrets.space,
+            space: self.secrets.space,
             at,
             lamport: self.lamport,
             prev: self.head,
             subject,
-            generation: secrets.epoch,
+            generation: self.generation(),
             replaces: event.replaces,
             sealed: Digest::of(&event.sealed),
             wrapped: event.wrapped.as_ref().map(|wrapped| hash(wrapped)),
@@ -77,7 +75,7 @@ impl Publishing<'_> {
         if self.batches.last().is_none_or(full) {
             let no = self.batches.last().map_or(0, |b| b.no + 1);
             self.batches.push(Growing::new(
-                self.vault,
+                &self.secrets,
                 no,
                 (self.seq, self.lamport),
                 event.head.prev,
@@ -110,7 +108,7 @@ impl Publishing<'_> {
         for (ino, durable) in &self.stale {
             delete_log(batch, *ino, durable);
         }
-        let secrets = &self.vault.secrets;
+        let secrets = self.secrets.clone();
         for (id, lamport) in &self.stamps {
             self.vault.put_stamp(batch, id, (*lamport, secrets.chain()));
         }

@@ -15,14 +15,15 @@ mod untold;
 mod versions;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Vault;
 use super::history::NewVersions;
-use super::secrets::Counters;
+use super::secrets::{Counters, Secrets};
 use crate::content::Durable;
+use crate::core::Keyring;
 use crate::event::EventRef;
 use crate::ids::Ino;
-use crate::keys::Key;
 use crate::moves::Op;
 use batches::Growing;
 pub(super) use told::{ToldEntity, ToldNow};
@@ -31,8 +32,9 @@ pub(crate) use untold::{GoneNode, Untold};
 /// Gathers one commit's events.
 pub(super) struct Publishing<'a> {
     vault: &'a Vault,
-    tree_key: Option<Key>,
-    wrap_key: Option<Key>,
+    /// Whose events these are, and what they are sealed with: the same for all of them.
+    secrets: Arc<Secrets>,
+    keyring: Arc<Keyring>,
     seq: u64,
     lamport: u64,
     head: [u8; 32],
@@ -51,15 +53,16 @@ pub(super) struct Publishing<'a> {
 
 impl<'a> Publishing<'a> {
     pub(super) fn new(vault: &'a Vault, counters: &Counters) -> Publishing<'a> {
+        let secrets = vault.secrets();
         Publishing {
             vault,
-            tree_key: None,
-            wrap_key: None,
+            secrets: secrets.clone(),
+            keyring: vault.core.keyring(),
             seq: counters.seq,
             lamport: counters.lamport,
             head: counters.head,
             batches: vec![Growing::new(
-                vault,
+                &secrets,
                 counters.next_batch,
                 (counters.seq + 1, counters.lamport + 1),
                 counters.head,

@@ -54,8 +54,8 @@ impl Publishing<'_> {
             let mut w = Writer::new();
             w.u8(0);
             for id in self.all_of(gone.id) {
-                let aad = event::gone_aad(&id, self.next(), self.vault.secrets.epoch);
-                let sealed = seal(self.tree_key(), &aad, &w.0);
+                let aad = event::gone_aad(&id, self.next(), self.generation());
+                let sealed = seal(self.keyring.present().tree(), &aad, &w.0);
                 let draft = Draft {
                     replaces: saw.clone(),
                     wrapped: None,
@@ -91,8 +91,8 @@ impl Publishing<'_> {
     /// Tells settings that are new.
     pub(in crate::vault) fn settings(&mut self, settings: &[Setting]) {
         for (id, plain) in settings {
-            let aad = event::setting_aad(id, self.next(), self.vault.secrets.epoch);
-            let sealed = seal(self.tree_key(), &aad, plain);
+            let aad = event::setting_aad(id, self.next(), self.generation());
+            let sealed = seal(self.keyring.present().tree(), &aad, plain);
             let draft = Draft {
                 replaces: Vec::new(),
                 wrapped: None,
@@ -145,11 +145,11 @@ impl Publishing<'_> {
             _ => vec![record.id],
         };
         for id in all {
-            let aad = event::node_aad(&id, self.next(), self.vault.secrets.epoch);
+            let aad = event::node_aad(&id, self.next(), self.generation());
             let draft = Draft {
                 replaces: Vec::new(),
                 wrapped: None,
-                sealed: seal(self.tree_key(), &aad, &plain),
+                sealed: seal(self.keyring.present().tree(), &aad, &plain),
             };
             self.push(EventKind::Node, id.0, draft);
             self.note_op(id, || Step::Place(place_of(lies.clone())));
@@ -168,7 +168,7 @@ impl Publishing<'_> {
     fn note_op(&mut self, node: NodeId, step: impl FnOnce() -> Step) {
         if self.vault.is_shared() {
             let at = EventRef {
-                chain: self.vault.secrets.chain(),
+                chain: self.secrets.chain(),
                 seq: self.seq,
             };
             let stamp = Stamp {
@@ -180,18 +180,16 @@ impl Publishing<'_> {
         }
     }
 
-    pub(super) fn wrap(&mut self, entity: &EntityId, at: EventRef, key: &Key) -> [u8; crate::keys::WRAPPED] {
-        let secrets = &self.vault.secrets;
-        let wrap_key = self.wrap_key.get_or_insert_with(|| secrets.wrap_key());
-        let aad = event::key_aad(entity, at, secrets.epoch);
-        let sealed = seal(wrap_key, &aad, key.expose());
+    pub(super) fn wrap(&self, entity: &EntityId, at: EventRef, key: &Key) -> [u8; crate::keys::WRAPPED] {
+        let aad = event::key_aad(entity, at, self.generation());
+        let sealed = seal(self.keyring.present().wrap(), &aad, key.expose());
         sealed
             .try_into()
             .expect("a sealed key of 32 bytes has the length of a wrap")
     }
 
-    pub(super) fn tree_key(&mut self) -> &Key {
-        let secrets = &self.vault.secrets;
-        self.tree_key.get_or_insert_with(|| secrets.tree_key())
+    /// By which events name the epoch in which they are sealed.
+    pub(super) fn generation(&self) -> u32 {
+        self.keyring.present().tag()
     }
 }

@@ -230,7 +230,7 @@ impl Publishing<'_> {
                 offset: now.offset,
                 len: now.len,
                 at: now.at,
-                generation: self.vault.secrets.epoch,
+                generation: self.generation(),
                 entity: seen.binding.entity(),
             };
             durable.base_len = durable.size;
@@ -327,9 +327,9 @@ impl Publishing<'_> {
         version: Version,
         (recorded, program, same): (Option<Time>, Option<Arc<str>>, bool),
     ) -> ToldVersion {
-        let (at, generation) = (self.next(), self.vault.secrets.epoch);
+        let (at, generation) = (self.next(), self.generation());
         let mut plain = version.encode();
-        let sealed = seal(key, &content_aad(&entity, at, generation), &plain);
+        let sealed = seal(&self.keyring.present().content(key), &content_aad(&entity, at, generation), &plain);
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
         let (kind, wrapped) = match parents.is_empty() {

@@ -133,20 +133,18 @@ pub fn salvage_by(
     let disk: Arc<dyn Disk> = Arc::new(Overlay::new(layers));
     let mut out = Out::new(dest, progress);
     let vault = unlock(dir, &disk, opener, &mut out)?;
-    let opened;
     let secrets = match &vault {
-        Some(vault) => &vault.secrets,
+        Some(vault) => vault.secrets(),
         None => {
             let file = KeyFile::read(&disk).ok_or_else(|| match KeyFile::is_earlier(&disk) {
                 true => SalvageError::Open(OpenError::Trial),
                 false => SalvageError::NoKeys,
             })?;
             let master = opener.master(&file.header)?;
-            opened = file.open(&master).ok_or(SalvageError::NoKeys)?.1;
-            &opened
+            Arc::new(file.open(&master).ok_or(SalvageError::NoKeys)?.1)
         }
     };
-    let told = Told::read(disk, secrets).map_err(unreadable)?;
+    let told = Told::read(disk, &secrets).map_err(unreadable)?;
     out.begin()?;
     let mut known = Known::default();
     if let Some(vault) = &vault {

@@ -25,9 +25,11 @@ use crate::event::{
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
 use crate::io::Disk;
-use crate::keys::{ChunkId, ChunkKeys, Key, WRAPPED, open};
+use crate::core::Keyring;
+use crate::keys::{ChunkId, Key, WRAPPED};
 use crate::record::{ManifestRef, kind};
 use crate::tree::Kind;
+use crate::members::Members;
 use crate::vault::secrets::Secrets;
 
 /// Where a version is told: its Lamport time and event, and the sealed payload's place in
@@ -89,9 +91,7 @@ fn is_behind(one: Place, other: Place) -> bool {
 /// What the packs' events tell.
 pub(super) struct Told {
     packs: Packs,
-    chunk_keys: ChunkKeys,
-    tree_key: Key,
-    pub(super) wrap_key: Key,
+    pub(super) keyring: Keyring,
     /// Each entity's key, wrapped under the epoch of this generation.
     pub(super) keys: HashMap<EntityId, Wrapped>,
     pub(super) versions: HashMap<EntityId, Versions>,
@@ -120,9 +120,7 @@ impl Told {
         let packs = Packs::open(disk, &lengths).map_err(|e| io::Error::other(e.to_string()))?;
         let mut told = Told {
             packs,
-            chunk_keys: ChunkKeys::new(secrets.chunk_id.duplicate(), secrets.chunk_seal.duplicate()),
-            tree_key: secrets.tree_key(),
-            wrap_key: secrets.wrap_key(),
+            keyring: secrets.keyring(&Members::of(secrets.space)),
             keys: HashMap::new(),
             versions: HashMap::new(),
             nodes: HashMap::new(),
@@ -276,12 +274,9 @@ impl Told {
                     len,
                 };
                 let opens = || {
-                    open(
-                        &self.key(&entity)?,
-                        &content_aad(&entity, at, event.generation),
-                        sealed.as_ref()?,
-                    )
-                    .ok()
+                    let aad = content_aad(&entity, at, event.generation);
+                    let key = self.key(&entity)?;
+                    self.keyring.open_content(&key, &aad, sealed.as_ref()?).ok()
                 };
                 let sure = vouched || opens().map(zeroize::Zeroizing::new).is_some();
                 let versions = self.versions.entry(entity).or_default();
@@ -307,7 +302,7 @@ impl Told {
                     EventKind::NodeGone => gone_aad(&node, at, event.generation),
                     _ => node_aad(&node, at, event.generation),
                 };
-                let Ok(plain) = open(&self.tree_key, &aad, &sealed.unwrap_or_default()) else {
+                let Ok(plain) = self.keyring.open_tree(&aad, &sealed.unwrap_or_default()) else {
                     return false;
                 };
                 // The payload of a removal is its version alone.
@@ -340,7 +335,7 @@ impl Told {
             // Salvage brings files; settings have defaults.
             EventKind::Setting => {
                 let aad = setting_aad(&event.subject, at, event.generation);
-                vouched || open(&self.tree_key, &aad, &sealed.unwrap_or_default()).is_ok()
+                vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
             }
         }
     }
@@ -351,9 +346,8 @@ impl Told {
     }
 
     fn unwrapped(&self, entity: &EntityId, (at, generation, wrapped): &Wrapped) -> Option<Key> {
-        let bytes = open(&self.wrap_key, &key_aad(entity, *at, *generation), wrapped).ok()?;
-        let mut bytes: [u8; 32] = bytes.try_into().ok()?;
-        Some(Key::take(&mut bytes))
+        let aad = key_aad(entity, *at, *generation);
+        self.keyring.open_wrap(&aad, wrapped).ok()
     }
 
     /// Nodes that name an entity, by the last that is told of them.
@@ -405,7 +399,8 @@ impl Told {
     pub(super) fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
         let mut sealed = vec![0; newest.len as usize];
         self.packs.read(newest.batch, newest.from, &mut sealed).ok()?;
-        let plain = open(key, &content_aad(entity, newest.at, newest.generation), &sealed).ok()?;
+        let aad = content_aad(entity, newest.at, newest.generation);
+        let plain = self.keyring.open_content(key, &aad, &sealed).ok()?;
         Version::decode(&zeroize::Zeroizing::new(plain)).ok()
     }
 
@@ -488,7 +483,7 @@ impl Told {
             .find_map(|(kind, place)| {
                 let mut sealed = vec![0; place.len as usize];
                 self.packs.read(*place, 0, &mut sealed).ok()?;
-                let opened = || self.chunk_keys.open(want, id, len as usize, &sealed).ok();
+                let opened = || self.keyring.chunks.open(want, id, len as usize, &sealed).ok();
                 (*kind == want).then(opened)?
             })
     }

@@ -31,6 +31,9 @@ use crate::moves::{Op, Shown, Stamp};
 pub use place::Renamed;
 pub(super) use rows::place_of;
 
+/// Characters of a device's name in a label.
+const NAME_IN_LABEL: usize = 20;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Shared {
@@ -60,11 +63,14 @@ impl Vault {
         self.is_shared.load(Ordering::SeqCst)
     }
 
-    /// What tells apart the conflict files of several devices: whose it is, and when that was, in UTC.
-    fn label(stamp: &Stamp, when: i64) -> String {
-        let chain: String = stamp.at.chain.0[..2].iter().map(|b| format!("{b:02x}")).collect();
+    /// What tells apart the conflict files of several devices: whose it is, by the name that the device had when it joined,
+    /// which never changes; and when that was, in UTC.
+    fn label(&self, stamp: &Stamp, when: i64) -> String {
+        let chain = || stamp.at.chain.0[..2].iter().map(|b| format!("{b:02x}")).collect();
+        let who: String = self.device_first_named(&stamp.at.chain).unwrap_or_else(chain);
+        let who: String = who.chars().map(|c| if c == '/' { '-' } else { c }).take(NAME_IN_LABEL).collect();
         let when = jiff::Timestamp::from_second(when).unwrap_or_default();
-        format!("{chain} {}", when.strftime("%Y-%m-%d %H.%M"))
+        format!("{who} {}", when.strftime("%Y-%m-%d %H.%M"))
     }
 
     /// From now on what is said of names is noted: what was said until now is read from its events, once.
@@ -81,7 +87,7 @@ impl Vault {
             rows.extend(BatchRow::decode(value).ok());
             true
         })?;
-        let key = self.secrets.tree_key();
+        let keyring = self.core.keyring();
         let mut batch = Batch::new();
         batch.put(Table::Moves, rows::BEGUN, vec![0]);
         for row in rows {
@@ -94,7 +100,7 @@ impl Vault {
                 Err(e) => return Err(e),
             };
             for found in walk.into_iter().flatten().map_while(Result::ok) {
-                if let Ok(Some(op)) = self.op_of(&key, &found) {
+                if let Ok(Some(op)) = self.op_of(&keyring, &found) {
                     self.put_op(&mut batch, &op);
                 }
             }
@@ -114,7 +120,7 @@ impl Vault {
         }
         let mut shared = Shared::default();
         // Nothing is settled: none is too late.
-        let _ = shared.shown.apply(ops, &Vault::label);
+        let _ = shared.shown.apply(ops, &|stamp, when| self.label(stamp, when));
         shared.unsure = shared.shown.moves().all().collect();
         Ok(shared)
     }
@@ -180,7 +186,7 @@ impl Vault {
             Some(shared) => shared,
             None => guard.insert(self.load_shared()?),
         };
-        let label = &Vault::label;
+        let label = &|stamp: &Stamp, when: i64| self.label(stamp, when);
         let said: HashSet<NodeId> = ops.iter().map(|op| op.node).collect();
         let nothing_said = ops.is_empty();
         let mut sights = shared.shown.apply(ops, label).unwrap_or_default();

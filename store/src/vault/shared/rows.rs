@@ -5,7 +5,7 @@
 //! all is its key; that is bound into the seal.
 
 use crate::codec::{Malformed, Reader, Writer};
-use crate::core::StoreError;
+use crate::core::{Keyring, StoreError};
 use crate::db::{Batch, Table};
 use crate::event::{EventKind, EventRef, Found, NodeState, gone_aad, node_aad};
 use crate::ids::{ChainId, EntityId, NodeId, ROOT_NODE};
@@ -216,7 +216,7 @@ impl Vault {
     ///
     /// # Errors
     /// The verdict on one that cannot be used, or not yet.
-    pub(in crate::vault) fn op_of(&self, tree_key: &Key, found: &Found) -> Result<Option<Op>, Verdict> {
+    pub(in crate::vault) fn op_of(&self, keyring: &Keyring, found: &Found) -> Result<Option<Op>, Verdict> {
         let head = &found.event.head;
         let node = NodeId(head.subject);
         let (stamp, generation) = (
@@ -231,11 +231,8 @@ impl Vault {
             EventKind::NodeGone => gone_aad(&node, head.at, generation),
             _ => return Ok(None),
         };
-        if generation != self.secrets.epoch {
-            return Err(Verdict::Waits);
-        }
         let sealed = found.event.sealed.as_deref().ok_or(Verdict::Waits)?;
-        let plain = open(tree_key, &aad, sealed).map_err(|_| Verdict::Refused)?;
+        let plain = keyring.open_tree(&aad, sealed)?;
         if node == ROOT_NODE {
             return Err(Verdict::Refused);
         }

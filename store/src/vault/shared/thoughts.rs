@@ -68,14 +68,14 @@ impl Vault {
         }
         let new = gone.iter().filter(|(node, _)| !asked.contains_key(node));
         let removed: Vec<(NodeId, bool)> = new.map(|(node, _)| (*node, false)).collect();
-        let _ = shared.shown.keep(&removed, &Vault::label);
+        let _ = shared.shown.keep(&removed, &|stamp, when| self.label(stamp, when));
         for (node, saw) in gone {
             for other in shared.seen_as_one(node) {
                 steps.push((other, Step::Gone(saw.clone())));
             }
             steps.push((node, Step::Gone(saw)));
         }
-        let chain = self.secrets.chain();
+        let chain = self.secrets().chain();
         let stamped = steps.into_iter().zip(1..).map(|((node, step), seq)| Op {
             stamp: Stamp {
                 lamport: Stamp::LAST.lamport,

@@ -50,9 +50,9 @@ impl Vault {
     pub(super) fn setting_of(&self, batch: Option<u64>, found: &Found) -> Result<SettingCame, Verdict> {
         let head = &found.event.head;
         let sealed = found.event.sealed.as_deref();
-        let sealed = sealed.filter(|_| self.is_readable(found)).ok_or(Verdict::Waits)?;
+        let sealed = sealed.ok_or(Verdict::Waits)?;
         let aad = setting_aad(&head.subject, head.at, head.generation);
-        let value = open(&self.secrets.tree_key(), &aad, sealed).map_err(|_| Verdict::Refused)?;
+        let value = self.core.keyring().open_tree(&aad, sealed)?;
         Ok(SettingCame {
             at: head.at,
             batch,

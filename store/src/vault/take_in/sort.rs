@@ -11,11 +11,11 @@ use std::collections::{HashMap, HashSet};
 use super::TakeInError;
 use super::settings::SettingCame;
 use super::waiting::{aside_note, waiting_note};
-use crate::core::StoreError;
+use crate::core::{Keyring, StoreError, Unopened};
 use crate::db::Table;
 use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad, key_aad};
 use crate::ids::EntityId;
-use crate::keys::{Key, open};
+use crate::keys::Key;
 use crate::moves::Op;
 use crate::vault::Vault;
 pub(super) use crate::vault::texts::Verdict;
@@ -62,6 +62,24 @@ enum Whose {
     Unreadable,
 }
 
+impl From<Unopened> for Verdict {
+    fn from(unopened: Unopened) -> Verdict {
+        match unopened {
+            // It may come.
+            Unopened::NoKey => Verdict::Waits,
+            Unopened::Tampered => Verdict::Refused,
+        }
+    }
+}
+
+/// The key of a file that is new.
+fn new_key(keyring: &Keyring, found: &Found) -> Result<Key, Verdict> {
+    let head = &found.event.head;
+    let wrapped = found.event.wrapped.as_ref().ok_or(Verdict::Waits)?;
+    let aad = key_aad(&EntityId(head.subject), head.at, head.generation);
+    Ok(keyring.open_wrap(&aad, wrapped)?)
+}
+
 impl Sorted {
     fn put(&mut self, at: EventRef, batch: Option<u64>, verdict: Verdict) {
         match verdict {
@@ -81,8 +99,7 @@ impl Vault {
         let mut takings: Vec<Taking> = Vec::new();
         let mut verdicts: HashMap<EventRef, Verdict> = HashMap::new();
         let now: HashSet<EventRef> = coming.iter().map(|coming| coming.found.event.head.at).collect();
-        let tree_key = self.secrets.tree_key();
-        let wrap_key = self.secrets.wrap_key();
+        let keyring = self.core.keyring();
         for Coming { batch, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
@@ -94,7 +111,7 @@ impl Vault {
                 continue;
             }
             if matches!(head.kind, EventKind::Node | EventKind::NodeGone) {
-                match self.op_of(&tree_key, &found) {
+                match self.op_of(&keyring, &found) {
                     Ok(op) => {
                         sorted.read.extend(batch.map(|_| head.at));
                         sorted.ops.extend(op);
@@ -105,7 +122,7 @@ impl Vault {
             }
             let known = whose.entry(entity).or_insert(Whose::Unknown);
             if head.kind == EventKind::Create {
-                match (self.new_key(&wrap_key, &found), &*known) {
+                match (new_key(&keyring, &found), &*known) {
                     (Ok(key), Whose::Unknown) => {
                         sorted.new.push(entity);
                         *known = Whose::Known(key);
@@ -173,11 +190,10 @@ impl Vault {
         now: &HashSet<EventRef>,
     ) -> Result<Result<Version, Verdict>, StoreError> {
         let head = &found.event.head;
-        if !self.is_readable(found) {
-            return Ok(Err(Verdict::Waits));
-        }
-        let Some(version) = self.opened(key, found).filter(|version| version.perm <= 0o7777) else {
-            return Ok(Err(Verdict::Refused));
+        let version = match self.what_version(key, found) {
+            Ok(version) if version.perm <= 0o7777 => version,
+            Ok(_) => return Ok(Err(Verdict::Refused)),
+            Err(verdict) => return Ok(Err(verdict)),
         };
         let Some(needed) = version.needs(&head.replaces) else {
             return Ok(Err(Verdict::Refused));
@@ -209,37 +225,18 @@ impl Vault {
         Ok(worst)
     }
 
-    /// The key of a file that is new.
-    fn new_key(&self, wrap_key: &Key, found: &Found) -> Result<Key, Verdict> {
-        let head = &found.event.head;
-        if head.generation != self.secrets.epoch {
-            return Err(Verdict::Waits);
-        }
-        let wrapped = found.event.wrapped.as_ref().ok_or(Verdict::Waits)?;
-        let aad = key_aad(&EntityId(head.subject), head.at, head.generation);
-        let plain = open(wrap_key, &aad, wrapped).map_err(|_| Verdict::Refused)?;
-        let plain = zeroize::Zeroizing::new(plain);
-        let mut key = <[u8; 32]>::try_from(plain.as_slice()).map_err(|_| Verdict::Refused)?;
-        Ok(Key::take(&mut key))
-    }
-
-    /// Whether what an event says is here. Whoever carried it here may have let go of that; others may
-    /// have it.
-    pub(super) fn is_readable(&self, found: &Found) -> bool {
-        found.event.sealed.is_some() && found.event.head.generation == self.secrets.epoch
-    }
-
     /// What a version says, if that is here and is one.
     pub(in crate::vault) fn opened(&self, key: &Key, found: &Found) -> Option<Version> {
+        self.what_version(key, found).ok()
+    }
+
+    /// The same, or the verdict on it. Whoever carried it here may have let go of what it says; others may have it.
+    fn what_version(&self, key: &Key, found: &Found) -> Result<Version, Verdict> {
         let head = &found.event.head;
-        let sealed = found
-            .event
-            .sealed
-            .as_deref()
-            .filter(|_| self.is_readable(found))?;
+        let sealed = found.event.sealed.as_deref().ok_or(Verdict::Waits)?;
         let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
-        let plain = zeroize::Zeroizing::new(open(key, &aad, sealed).ok()?);
-        Version::decode(&plain).ok()
+        let plain = self.core.keyring().open_content(key, &aad, sealed)?;
+        Version::decode(&zeroize::Zeroizing::new(plain)).map_err(|_| Verdict::Refused)
     }
 
     /// Asks the texts about those of each entity.

@@ -70,7 +70,8 @@ impl Bed {
 
     /// A batch of its chain, which says this of the note.
     fn batch(&self, says: &[Says]) -> Carried {
-        let secrets = &self.vault.secrets;
+        let (secrets, keyring) = (self.vault.secrets(), self.vault.core.keyring());
+        let (epoch, key) = (keyring.present().tag(), keyring.present().content(&self.key));
         let mut batch = BatchWriter::new(BatchHeader {
             space: secrets.space,
             chain: self.chain,
@@ -80,7 +81,7 @@ impl Bed {
         });
         for (n, (replaces, lamport, plain)) in says.iter().enumerate() {
             let at = self.next(1 + n as u64);
-            let sealed = seal(&self.key, &content_aad(&self.entity, at, secrets.epoch), plain);
+            let sealed = seal(&key, &content_aad(&self.entity, at, epoch), plain);
             let head = Head {
                 kind: EventKind::Version,
                 space: secrets.space,
@@ -88,7 +89,7 @@ impl Bed {
                 lamport: *lamport,
                 prev: batch.head(),
                 subject: self.entity.0,
-                generation: secrets.epoch,
+                generation: epoch,
                 replaces: replaces.clone(),
                 sealed: Digest::of(&sealed),
                 wrapped: None,
@@ -293,7 +294,7 @@ fn own_chains_and_forks_are_refused() {
     bed.last.1 = [9; 32];
     let taken = bed.take(&[(vec![first], 7, plain.clone())]);
     assert!(matches!(taken, Err(TakeInError::Fork)), "{taken:?}");
-    bed.chain = bed.vault.secrets.chain();
+    bed.chain = bed.vault.secrets().chain();
     // Whoever says that this device made them would make it take itself for one that was put back.
     let taken = bed.take(&[(vec![first], 7, plain)]);
     assert!(matches!(taken, Err(TakeInError::Verify(_))), "{taken:?}");

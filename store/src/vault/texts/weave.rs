@@ -280,7 +280,7 @@ impl Vault {
                 return Ok(ready_whole(entity));
             }
             let serial = u64::from_le_bytes(random_bytes());
-            let change = hot.doc.edit(&base.heads, new, self.secrets.chain(), serial)?;
+            let change = hot.doc.edit(&base.heads, new, self.secrets().chain(), serial)?;
             let newest = hot.doc.heads()?;
             let (told_as, heads) = match change {
                 Some(change)
@@ -338,7 +338,7 @@ impl Vault {
                 return Ok(None);
             };
             let serial = u64::from_le_bytes(random_bytes());
-            let Some(change) = hot.doc.edit(&base, new, self.secrets.chain(), serial)? else {
+            let Some(change) = hot.doc.edit(&base, new, self.secrets().chain(), serial)? else {
                 return Ok(None);
             };
             hot.untold.insert(draft.serial);

@@ -216,7 +216,7 @@ impl Vault {
             versions: 0,
             devices: vec![self.device_of(at.chain)],
             programs: Vec::new(),
-            own: at.chain == self.secrets.chain(),
+            own: at.chain == self.secrets().chain(),
             recorded: None,
         }
     }
