@@ -198,9 +198,12 @@ impl Vault {
             .keyring()
             .chunks
             .open(lack.kind, id, lack.chunk.len as usize, sealed);
-        drop(zeroize::Zeroizing::new(plain.map_err(|_| ChunkError::Other(*id))?));
+        drop(zeroize::Zeroizing::new(
+            plain.map_err(|_| ChunkError::Other(*id))?,
+        ));
         self.core.room_for(sealed.len() as u64)?;
-        self.core.store_sealed(lack.kind, *id, lack.chunk.len as usize, sealed)?;
+        self.core
+            .store_sealed(lack.kind, *id, lack.chunk.len as usize, sealed)?;
         let done = {
             let mut lacking = self.lacking.lock();
             if lack.kind == kind::MANIFEST {
