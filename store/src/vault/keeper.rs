@@ -3,6 +3,7 @@
 //! once they are at rest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ const QUIET: Duration = Duration::from_secs(2);
 /// What the keeper and the writers tell each other.
 #[derive(Default)]
 pub(crate) struct Signals {
+    /// Other devices are waiting for what is new.
+    live: AtomicBool,
     state: Mutex<SignalState>,
     wake: Condvar,
     room: Condvar,
@@ -61,6 +64,10 @@ impl Signals {
         let now = Instant::now();
         state.dirty_since.get_or_insert(now);
         state.last_change = Some(now);
+        if self.live.load(Ordering::Relaxed) && !state.tell {
+            state.tell = true;
+            self.wake.notify_one();
+        }
     }
 
     /// Lets the keeper commit at once.
@@ -93,6 +100,15 @@ impl Signals {
 }
 
 impl Vault {
+    /// Whether other devices wait for what is new: then it is committed and told as soon as that costs others little, and
+    /// not only when it is some seconds old.
+    pub fn set_live(&self, live: bool) {
+        self.signals.live.store(live, Ordering::Relaxed);
+        if live {
+            self.signals.tell();
+        }
+    }
+
     /// Before a write: waits while too much is in memory.
     pub(super) fn wait_for_room(&self) -> Result<(), StoreError> {
         self.wait_below(FULL, PATIENCE)
@@ -100,7 +116,7 @@ impl Vault {
 
     /// Waits, so long at most, while this many bytes or more are in memory and not stored.
     pub(super) fn wait_below(&self, full: u64, patience: Duration) -> Result<(), StoreError> {
-        use std::sync::atomic::Ordering::Relaxed;
+        use Ordering::Relaxed;
         let held = self.core.dirty.load(Relaxed);
         if held < HIGH.min(full) {
             return Ok(());
@@ -268,7 +284,6 @@ mod tests {
     use crate::keys::KdfParams;
     use crate::vault::tests::{file_meta, password};
     use std::io::Result;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A disk whose driver panics when it is asked for its room, once that is armed.
     #[derive(Debug)]
