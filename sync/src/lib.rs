@@ -5,3 +5,7 @@
 
 pub mod core; // the protocol without I/O: bytes, time and answers in; bytes and actions out
 pub mod pairing; // how a new device becomes a member
+
+pub mod replica; // what the network asks of a vault
+
+pub mod net; // the network: libp2p around the protocol

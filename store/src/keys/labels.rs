@@ -61,9 +61,15 @@ pub const PAIR_SESSION: &str = "coffer v0 pairing session";
 pub const PAIR_KEYS: &str = "coffer v0 pairing keys";
 /// Signature of a device over a pairing's transcript.
 pub const SIGN_PAIR: &str = "coffer v0 signed pairing";
+/// The members' secret of a period, or a ticket's topic → the key of a device's record with a relay.
+pub const NET_TOPIC: &str = "coffer v0 network topic";
+/// The members' secret of a period, or a ticket's topic → the key that seals a device's record.
+pub const NET_RECORD: &str = "coffer v0 network record";
+/// Epoch key → the members' secret of a period, by which they find each other.
+pub const NET_RENDEZVOUS: &str = "coffer v0 network rendezvous";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 28] = [
+pub const ALL: [&str; 31] = [
     MASTER,
     CHECK,
     HEADER,
@@ -92,4 +98,7 @@ pub const ALL: [&str; 28] = [
     PAIR_SESSION,
     PAIR_KEYS,
     SIGN_PAIR,
+    NET_TOPIC,
+    NET_RECORD,
+    NET_RENDEZVOUS,
 ];

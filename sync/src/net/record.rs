@@ -1,0 +1,207 @@
+//! The record that a device leaves with relays, so that others find it: under a key that only they know, sealed, and
+//! always of one length.
+//!
+//! ```text
+//! period = days since 1970; rendezvous = the members' secret of that period
+//! key of the record = derive(rendezvous, NET_TOPIC, device)
+//! record (1000) = seal(derive(rendezvous, NET_RECORD, device), kind 0x60, version: period, plain)
+//! plain (960) = version 0 (1) ‖ said at, seconds since 1970 (8) ‖ peer id: length (1), bytes
+//!               ‖ addresses: how many (1), each length (1), multiaddr ‖ zeros
+//! ```
+//!
+//! While a ticket is open, its maker is found in the same way: the ticket's topic in place of the rendezvous, zeros in place
+//! of the device, period 0.
+//!
+//! Guarantees: without the secret, neither whose a record is can be told, nor that two are of one device, nor what is in it,
+//! nor how much.
+
+use coffer_store::codec::{Malformed, Reader, Writer};
+use coffer_store::keys::{Aad, Key, SEAL_OVERHEAD, derive, labels, open, seal};
+use libp2p::{Multiaddr, PeerId};
+
+use super::peers::{ADDRESS_MAX, is_sound};
+
+/// How long a record is before it is sealed.
+const PLAIN: usize = 960;
+/// How long it is.
+pub(super) const LENGTH: usize = PLAIN + SEAL_OVERHEAD;
+/// Addresses in one.
+const ADDRESSES_MAX: usize = 6;
+/// Seconds that a period has.
+const PERIOD: u64 = 86_400;
+const VERSION: u8 = 0;
+const KIND: u8 = 0x60;
+
+const _: () = assert!(LENGTH <= super::parts::RECORD_MAX);
+const _: () = assert!(11 + 64 + ADDRESSES_MAX * (ADDRESS_MAX + 1) <= PLAIN);
+
+/// The period of a time (seconds since 1970).
+pub(super) fn period(seconds: u64) -> u64 {
+    seconds / PERIOD
+}
+
+/// What a device says of where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    /// When, in seconds since 1970 by its clock.
+    pub(super) said_at: u64,
+    pub(super) peer: PeerId,
+    pub(super) addresses: Vec<Multiaddr>,
+}
+
+/// Where a record lies, and what it is sealed with.
+pub(super) struct Spot {
+    pub(super) topic: [u8; 32],
+    seal: Key,
+    period: u64,
+}
+
+impl Spot {
+    pub(super) fn of(rendezvous: &Key, who: &[u8; 32], period: u64) -> Spot {
+        Spot {
+            topic: *derive(rendezvous, labels::NET_TOPIC, who).expose(),
+            seal: derive(rendezvous, labels::NET_RECORD, who),
+            period,
+        }
+    }
+
+    /// Of a ticket with this topic, which is told nobody.
+    pub(super) fn of_ticket(topic: [u8; 32]) -> Spot {
+        let mut topic = topic;
+        Spot::of(&Key::take(&mut topic), &[0; 32], 0)
+    }
+
+    fn aad(&self) -> Aad {
+        Aad {
+            kind: KIND,
+            id: [0; 16],
+            chain: [0; 16],
+            version: self.period,
+            generation: 0,
+        }
+    }
+
+    /// The record's bytes.
+    pub(super) fn seal(&self, record: &Record) -> Vec<u8> {
+        let mut w = Writer::new();
+        let peer = record.peer.to_bytes();
+        w.u8(VERSION).u64(record.said_at).u8(peer.len() as u8).raw(&peer);
+        let fits = |address: &&Multiaddr| address.len() <= ADDRESS_MAX;
+        let addresses: Vec<&Multiaddr> = record.addresses.iter().filter(fits).take(ADDRESSES_MAX).collect();
+        w.u8(addresses.len() as u8);
+        for address in addresses {
+            w.u8(address.len() as u8).raw(address.as_ref());
+        }
+        let mut plain = w.0;
+        plain.resize(PLAIN, 0);
+        seal(&self.seal, &self.aad(), &plain)
+    }
+
+    /// The inverse; none if it is not sealed with this, or says nothing of use.
+    pub(super) fn open(&self, sealed: &[u8]) -> Option<Record> {
+        if sealed.len() != LENGTH {
+            return None;
+        }
+        let plain = open(&self.seal, &self.aad(), sealed).ok()?;
+        read(&plain).ok()
+    }
+}
+
+fn read(plain: &[u8]) -> Result<Record, Malformed> {
+    let mut r = Reader::new(plain);
+    if r.u8()? != VERSION {
+        return Err(Malformed("a record of an unknown version"));
+    }
+    let said_at = r.u64()?;
+    let length = r.u8()?.into();
+    let peer = PeerId::from_bytes(r.raw(length)?).map_err(|_| Malformed("no peer id"))?;
+    let mut addresses = Vec::new();
+    let count = r.u8()?;
+    if usize::from(count) > ADDRESSES_MAX {
+        return Err(Malformed("too many addresses"));
+    }
+    for _ in 0..count {
+        let length = r.u8()?.into();
+        let address = Multiaddr::try_from(r.raw(length)?.to_vec()).map_err(|_| Malformed("no address"))?;
+        if is_sound(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(Record {
+        said_at,
+        peer,
+        addresses,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(count: usize) -> Record {
+        let address = |n| format!("/ip4/10.0.0.{n}/tcp/4001").parse().unwrap();
+        Record {
+            said_at: 1_800_000_000,
+            peer: PeerId::random(),
+            addresses: (1..=count).map(address).collect(),
+        }
+    }
+
+    fn key(n: u8) -> Key {
+        Key::take(&mut [n; 32])
+    }
+
+    /// Guards the way there and back, and that the length tells nothing.
+    #[test]
+    fn what_is_sealed_opens_and_is_of_one_length() {
+        let spot = Spot::of(&key(1), &[2; 32], 20_000);
+        for count in 0..=ADDRESSES_MAX {
+            let record = record(count);
+            let sealed = spot.seal(&record);
+            assert_eq!(sealed.len(), LENGTH);
+            assert_ne!(sealed, spot.seal(&record), "sealed anew each time");
+            assert_eq!(spot.open(&sealed), Some(record));
+        }
+        let many = record(ADDRESSES_MAX + 3);
+        assert_eq!(spot.open(&spot.seal(&many)).unwrap().addresses.len(), ADDRESSES_MAX);
+    }
+
+    /// Guards against records put elsewhere: another secret, device or day opens nothing; nor does what was altered.
+    #[test]
+    fn nothing_else_opens_it() {
+        let spot = Spot::of(&key(1), &[2; 32], 20_000);
+        let sealed = spot.seal(&record(2));
+        let others = [
+            Spot::of(&key(3), &[2; 32], 20_000),
+            Spot::of(&key(1), &[4; 32], 20_000),
+            Spot::of(&key(1), &[2; 32], 20_001),
+        ];
+        for other in others {
+            assert!(other.open(&sealed).is_none());
+        }
+        for at in [0, 30, LENGTH - 1] {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert!(spot.open(&altered).is_none());
+        }
+        assert!(spot.open(&sealed[..LENGTH - 1]).is_none() && spot.open(&[]).is_none());
+        // What a member of ill will sealed.
+        for plain in [vec![0xff; PLAIN], [vec![0; 9], vec![0xff; PLAIN - 9]].concat(), vec![0; PLAIN]] {
+            assert!(spot.open(&seal(&spot.seal, &spot.aad(), &plain)).is_none());
+        }
+    }
+
+    /// Guards the topics: they differ by secret and device.
+    #[test]
+    fn topics_differ() {
+        let topics = [
+            Spot::of(&key(1), &[2; 32], 0).topic,
+            Spot::of(&key(3), &[2; 32], 0).topic,
+            Spot::of(&key(1), &[4; 32], 0).topic,
+            Spot::of_ticket([9; 32]).topic,
+        ];
+        for (n, topic) in topics.iter().enumerate() {
+            assert!(!topics[n + 1..].contains(topic));
+        }
+    }
+}

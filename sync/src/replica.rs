@@ -1,0 +1,131 @@
+//! What the network asks of the vault that it serves.
+//!
+//! Guarantees: nothing here names the network, and nothing secret but the keys that a member needs to speak goes
+//! through it. It never says what becomes of an event: that is the vault's.
+
+use std::sync::Arc;
+
+use coffer_store::ids::{ChainId, SpaceId};
+use coffer_store::keys::{Key, SigningKey};
+use coffer_store::members::{DeviceId, JoinRequest, Members, SpaceSecrets, StatementId};
+use coffer_store::vault::Carried;
+
+use crate::core::{Answer, Config, Request};
+
+/// A vault as the network sees it. Methods may take as long as a disk takes: they are called from threads of their own
+/// ([`roster`](Replica::roster) apart, which is cheap), never from those that serve the network.
+pub trait Replica: Send + Sync + 'static {
+    /// The space that it belongs to.
+    fn space(&self) -> SpaceId;
+
+    /// This device's identity, a duplicate.
+    fn device(&self) -> SigningKey;
+
+    /// The seed of this device's transport key.
+    fn transport(&self) -> Key;
+
+    /// What the protocol begins with: clock, newest statements, own chain, what is kept.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot be read.
+    fn config(&self) -> Result<Config, String>;
+
+    /// Who may come in.
+    fn roster(&self) -> Roster;
+
+    /// Does what the protocol asks of the store.
+    fn answer(&self, request: Request) -> Answer;
+
+    /// What this device told on its present chain after this event; moves the number on. It is called with 0 when another
+    /// chain was begun.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot be read.
+    fn news(&self, after: &mut u64) -> Result<Vec<Arc<Carried>>, String>;
+
+    /// The secret from which what members look each other up by is made, of one period; of the present epoch.
+    fn rendezvous(&self, period: u64) -> Key;
+
+    /// Adds a device, durably, with the secrets of all epochs.
+    ///
+    /// # Errors
+    /// A sentence that says why it was not added.
+    fn admit(&self, joining: JoinRequest) -> Result<StatementId, String>;
+
+    /// The secrets of all epochs, which a new device is given.
+    fn keyring(&self) -> Vec<(StatementId, SpaceSecrets)>;
+
+    /// Lets the statements be looked at.
+    fn with_members(&self, look: &mut dyn FnMut(&Members));
+
+    /// Has this called after each change, from any thread. It returns at once, and takes no lock of the vault.
+    fn subscribe(&self, wake: Box<dyn Fn(Change) + Send + Sync>);
+}
+
+/// What changed in a vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// This device told something.
+    Told,
+    /// There are other statements of membership.
+    Members,
+    /// Other chunks are wanted.
+    Chunks,
+    /// This device tells on another chain.
+    Own,
+}
+
+/// What a device may do in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// All that members do.
+    Full,
+    /// Bring and take statements of membership, and nothing else.
+    Statements,
+}
+
+/// A device that may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterMember {
+    /// Its identity.
+    pub device: DeviceId,
+    /// The transport key that speaks for it.
+    pub transport: [u8; 32],
+    /// Its name.
+    pub name: String,
+    /// The chains on which it tells.
+    pub chains: Vec<ChainId>,
+    /// What it may do.
+    pub access: Access,
+}
+
+/// Who is who.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// This device.
+    pub me: DeviceId,
+    /// Those who may come in.
+    pub members: Vec<RosterMember>,
+}
+
+impl Roster {
+    /// All present members, as the statements say.
+    pub fn of(me: DeviceId, members: &Members) -> Roster {
+        let state = members.state();
+        let member = |device: &coffer_store::members::Device| RosterMember {
+            device: device.id,
+            transport: device.transport,
+            name: device.name.to_string(),
+            chains: state.chains_of(&device.id),
+            access: Access::Full,
+        };
+        // Where two would claim one transport key, it speaks for one of them alone.
+        let speaks = |device: &&coffer_store::members::Device| {
+            state.speaks_for(&device.transport) == Some(device.id)
+        };
+        Roster {
+            me,
+            members: state.members().filter(speaks).map(member).collect(),
+        }
+    }
+}
