@@ -6,15 +6,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use coffer_store::keys::{ChunkId, Key, SigningKey};
-use coffer_store::members::{JoinRequest, Members, StatementId};
-use coffer_store::vault::{Carried, ChunkError, TakeStatementError, TakenStatement, Vault};
 use coffer_store::ids::SpaceId;
+use coffer_store::keys::{ChunkId, Key, SigningKey};
+use coffer_store::members::{JoinRequest, Members, SpaceSecrets, StatementId};
+use coffer_store::vault::{Carried, ChunkError, TakeStatementError, TakenStatement, Vault};
 use parking_lot::RwLock;
 
-use crate::core::{
-    Answer, ChunkOutcome, Config, Outcome, Policy, Request, StatementOutcome, Urgency,
-};
+use crate::core::{Answer, ChunkOutcome, Config, Outcome, Policy, Request, StatementOutcome, Urgency};
 use crate::replica::{Change, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
@@ -70,7 +68,10 @@ impl VaultReplica {
     }
 
     fn take_in(&self, carried: &Carried) -> Outcome {
-        let own = self.vault.clock().map(|clock| clock.get(&carried.row.chain).copied());
+        let own = self
+            .vault
+            .clock()
+            .map(|clock| clock.get(&carried.row.chain).copied());
         let known = matches!(own, Ok(Some((last, _))) if carried.row.first <= last);
         let outcome = Outcome::from(self.vault.take_in_told(carried));
         match outcome {
@@ -218,7 +219,12 @@ impl Replica for VaultReplica {
             Request::Chunk { session, id } => Answer::Chunk {
                 session,
                 id,
-                bytes: self.vault.sealed_chunk(&ChunkId(id)).ok().flatten().map(Arc::from),
+                bytes: self
+                    .vault
+                    .sealed_chunk(&ChunkId(id))
+                    .ok()
+                    .flatten()
+                    .map(Arc::from),
             },
             Request::TakeChunk { id, bytes } => Answer::ChunkTaken {
                 id,
@@ -239,7 +245,7 @@ impl Replica for VaultReplica {
 
     fn news(&self, after: &mut u64) -> Result<Vec<Arc<Carried>>, String> {
         let told = self.vault.told_after(*after).map_err(|e| e.to_string())?;
-        if let Some(last) = told.last().and_then(|carried| carried.row.last()) {
+        if let Some(last) = told.last().and_then(|carried| carried.row.last().ok()) {
             *after = last;
         }
         Ok(told.into_iter().map(Arc::new).collect())
@@ -255,6 +261,10 @@ impl Replica for VaultReplica {
         Ok(added)
     }
 
+    fn keyring(&self) -> Vec<(StatementId, SpaceSecrets)> {
+        self.vault.epoch_secrets()
+    }
+
     fn with_members(&self, look: &mut dyn FnMut(&Members)) {
         self.vault.with_members(look);
     }
@@ -263,4 +273,3 @@ impl Replica for VaultReplica {
         self.wakes.write().push(wake);
     }
 }
-

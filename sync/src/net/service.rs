@@ -72,7 +72,9 @@ impl Service {
         let system = |error: std::io::Error| StartError::System(error.to_string());
         let stores = Stores::start(&replica, told, &done_in).map_err(system)?;
         let wake = commands.clone();
-        replica.subscribe(Box::new(move |change: Change| drop(wake.send(Command::Changed(change)))));
+        replica.subscribe(Box::new(move |change: Change| {
+            drop(wake.send(Command::Changed(change)))
+        }));
         let shown = board.clone();
         let work = move || {
             runtime.block_on(async {

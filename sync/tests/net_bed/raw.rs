@@ -106,7 +106,9 @@ impl Raw {
     /// Whether it is let in: a refused one sees its connection fail, or end at once.
     pub fn connect(&mut self, address: &str) {
         self.dial(address);
-        self.event("a connection", |event| matches!(event, SwarmEvent::ConnectionEstablished { .. }).then_some(()));
+        self.event("a connection", |event| {
+            matches!(event, SwarmEvent::ConnectionEstablished { .. }).then_some(())
+        });
     }
 
     /// Waits until it is sent away.

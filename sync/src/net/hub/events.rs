@@ -99,7 +99,8 @@ impl Hub {
                 },
                 Opened::Refused => {
                     if let Some(member) = self.members.get(&peer) {
-                        let why = "it does not take this device for one of the vault's, or runs another version";
+                        let why =
+                            "it does not take this device for one of the vault's, or runs another version";
                         self.errors.insert(member.device, why.into());
                     }
                     self.swarm.close_connection(connection);

@@ -336,7 +336,11 @@ impl Hub {
         }
         self.settle();
         let last = async {
-            while self.connections.values().any(|connection| connection.session.is_some()) {
+            while self
+                .connections
+                .values()
+                .any(|connection| connection.session.is_some())
+            {
                 tokio::select! {
                     _ = self.swarm.select_next_some() => {}
                     Some(written) = self.written.1.recv() => self.on_written(written),
