@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TELL_PART: u32 = 25;
 /// See [`TELL_PART`].
 const TELL_REST: Duration = Duration::from_millis(40);
+/// How long a change waits for the rest of what it is a part of, where other devices wait for it: in the middle of a save
+/// there is nothing to tell.
+const LIVE: Duration = Duration::from_millis(20);
 /// How long the vault must be quiet before large files are chunked anew.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -53,6 +56,8 @@ struct SignalState {
     hurry: bool,
     /// A version is waiting to be told.
     tell: bool,
+    /// When what changed is to be told to those who wait, if nobody says before that it is complete.
+    live_due: Option<Instant>,
     /// When the oldest uncommitted change was made.
     dirty_since: Option<Instant>,
     last_change: Option<Instant>,
@@ -64,8 +69,8 @@ impl Signals {
         let now = Instant::now();
         state.dirty_since.get_or_insert(now);
         state.last_change = Some(now);
-        if self.live.load(Ordering::Relaxed) && !state.tell {
-            state.tell = true;
+        if self.live.load(Ordering::Relaxed) && state.live_due.is_none() {
+            state.live_due = Some(now + LIVE);
             self.wake.notify_one();
         }
     }
@@ -80,6 +85,13 @@ impl Signals {
     pub(crate) fn tell(&self) {
         self.state.lock().tell = true;
         self.wake.notify_one();
+    }
+
+    /// The same where other devices wait for what is new: a file was closed that was written.
+    pub(crate) fn tell_if_live(&self) {
+        if self.live.load(Ordering::Relaxed) {
+            self.tell();
+        }
     }
 
     pub(crate) fn stop(&self) {
@@ -213,10 +225,18 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
     loop {
         let (due, quiet) = {
             let mut state = signals.state.lock();
-            let tells = |state: &SignalState| state.tell && Instant::now() >= tell_from;
+            let tells = |state: &SignalState| {
+                let now = Instant::now();
+                now >= tell_from && (state.tell || state.live_due.is_some_and(|due| now >= due))
+            };
             if !state.stop && !state.hurry && !tells(&state) {
-                let rest = tell_from.saturating_duration_since(Instant::now());
-                let wait = if state.tell { rest.min(TICK) } else { TICK };
+                let now = Instant::now();
+                let rest = tell_from.saturating_duration_since(now);
+                let wait = match (state.tell, state.live_due) {
+                    (true, _) => rest.min(TICK),
+                    (_, Some(due)) => rest.max(due.saturating_duration_since(now)).min(TICK),
+                    _ => TICK,
+                };
                 signals.wake.wait_for(&mut state, wait);
             }
             if state.stop {
@@ -226,6 +246,7 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
             let due = state.hurry || tell || state.dirty_since.is_some_and(|t| t.elapsed() >= AGE);
             if due {
                 state.tell = false;
+                state.live_due = None;
             }
             state.hurry = false;
             if due {
