@@ -307,6 +307,10 @@ impl Hub {
         if let Report::StoreFailed(why) | Report::Refused { why, .. } = &report {
             self.note(why.clone());
         }
+        if let Report::Open { peer, .. } = &report {
+            // All is well with it again.
+            self.errors.remove(&DeviceId(*peer));
+        }
         self.is_dirty = true;
         self.board.report(report);
     }

@@ -23,6 +23,8 @@ use crate::replica::{Roster, RosterMember};
 const AT_ONCE: Millis = 10_000;
 /// How long a guest may stay.
 const GUEST: Millis = 40_000;
+/// A connection that was over so soon was of no use.
+const SHORT: Millis = 1_000;
 /// How long a connection is kept after its session's end, for the last bytes.
 const LAST: Millis = 2_000;
 
@@ -71,8 +73,7 @@ impl Hub {
             until: matches!(place, Place::Guest | Place::Host).then_some(now + GUEST),
         };
         self.connections.insert(id, connection);
-        if let Place::Member(device) = place {
-            self.errors.remove(&device);
+        if let Place::Member(_) = place {
             self.book.came(&Target::Peer(peer), now);
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
                 self.book.learn(peer, address, crate::net::book::Source::Peer, now);
@@ -91,6 +92,10 @@ impl Hub {
         if let Some(session) = connection.session {
             self.node.disconnected(now, session);
             self.sessions.remove(&session);
+        }
+        if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
+            let why = "it ends connections at once: it may not know this device, or have removed it from the vault";
+            self.errors.entry(device).or_insert_with(|| why.into());
         }
         if !self.connections.values().any(|other| other.peer == connection.peer) {
             self.book.went(&Target::Peer(connection.peer), now);
