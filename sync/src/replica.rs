@@ -120,9 +120,8 @@ impl Roster {
             access: Access::Full,
         };
         // Where two would claim one transport key, it speaks for one of them alone.
-        let speaks = |device: &&coffer_store::members::Device| {
-            state.speaks_for(&device.transport) == Some(device.id)
-        };
+        let speaks =
+            |device: &&coffer_store::members::Device| state.speaks_for(&device.transport) == Some(device.id);
         Roster {
             me,
             members: state.members().filter(speaks).map(member).collect(),

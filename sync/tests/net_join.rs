@@ -52,21 +52,47 @@ fn a_device_joins_and_syncs() {
         let second = laptop.start(&settings);
         wait(&second, "the desk", |status| linked(status, &bed));
         laptop.tell(100);
-        until("one history", || laptop.clock() == bed.clock() && laptop.clock().len() == 2 && laptop.missing() == 0);
+        until("one history", || {
+            laptop.clock() == bed.clock() && laptop.clock().len() == 2 && laptop.missing() == 0
+        });
 
         // The ticket is used up: whoever plays it again gets nowhere, and is told nothing.
-        let again = join(&ticket, name("thief"), &quiet(&[]), |_| panic!("it was heard"), |_| panic!("it was given"));
+        let again = join(
+            &ticket,
+            name("thief"),
+            &quiet(&[]),
+            |_| panic!("it was heard"),
+            |_| panic!("it was given"),
+        );
         assert!(
-            matches!(again.err().unwrap(), JoinError::NotReached(_) | JoinError::NotFound | JoinError::Lost),
+            matches!(
+                again.err().unwrap(),
+                JoinError::NotReached(_) | JoinError::NotFound | JoinError::Lost
+            ),
             "the door is closed"
         );
         // While another is open, it hears “no”.
         let other = service.invite().unwrap();
-        let again = join(&ticket, name("thief"), &quiet(&[]), |_| panic!("it was heard"), |_| panic!("it was given"));
-        assert!(matches!(again.err().unwrap(), JoinError::Pairing(PairError::Refused)));
+        let again = join(
+            &ticket,
+            name("thief"),
+            &quiet(&[]),
+            |_| panic!("it was heard"),
+            |_| panic!("it was given"),
+        );
+        assert!(matches!(
+            again.err().unwrap(),
+            JoinError::Pairing(PairError::Refused)
+        ));
         assert_eq!(bed.state.lock().unwrap().members.state().members().count(), 2);
         // Which is good still.
-        let third = join(&carried(&other), name("phone"), &quiet(&[]), |_| Ok(()), |_| Ok(()));
+        let third = join(
+            &carried(&other),
+            name("phone"),
+            &quiet(&[]),
+            |_| Ok(()),
+            |_| Ok(()),
+        );
         assert!(third.is_ok(), "{:?}", third.err());
         until("the laptop hears of the phone", || {
             laptop.state.lock().unwrap().members.state().members().count() == 3
@@ -81,9 +107,18 @@ fn keys_that_cannot_be_kept_make_no_member() {
     let service = bed.start(&quiet(&[TCP]));
     wait(&service, "an address", |status| !status.listening.is_empty());
     let ticket = carried(&service.invite().unwrap());
-    let came = join(&ticket, name("laptop"), &quiet(&[]), |_| Err("the disk is full".into()), |_| Ok(()));
+    let came = join(
+        &ticket,
+        name("laptop"),
+        &quiet(&[]),
+        |_| Err("the disk is full".into()),
+        |_| Ok(()),
+    );
     let why = came.err().unwrap();
-    assert!(matches!(why, JoinError::Keep(_)) && why.to_string().contains("the disk is full"), "{why}");
+    assert!(
+        matches!(why, JoinError::Keep(_)) && why.to_string().contains("the disk is full"),
+        "{why}"
+    );
     assert_eq!(bed.state.lock().unwrap().members.len(), 2);
 }
 
@@ -91,8 +126,12 @@ fn keys_that_cannot_be_kept_make_no_member() {
 #[test]
 fn nobody_there_is_a_sentence() {
     let ticket = Ticket::new(1_900_000_000);
-    let peer = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
-    let ticket = ticket.hinting(peer.to_bytes(), vec!["/ip4/127.0.0.1/tcp/9".into()]).unwrap();
+    let peer = libp2p::identity::Keypair::generate_ed25519()
+        .public()
+        .to_peer_id();
+    let ticket = ticket
+        .hinting(peer.to_bytes(), vec!["/ip4/127.0.0.1/tcp/9".into()])
+        .unwrap();
     let came = join(&ticket, name("laptop"), &quiet(&[]), |_| Ok(()), |_| Ok(()));
     assert!(matches!(came.err().unwrap(), JoinError::NotReached(_)));
 }

@@ -20,7 +20,8 @@ fn pair(listen: &str) -> (Vec<Arc<Bed>>, Vec<Service>) {
 }
 
 fn are_one(beds: &[Arc<Bed>]) -> bool {
-    beds.iter().all(|bed| bed.clock() == beds[0].clock() && bed.missing() == 0)
+    beds.iter()
+        .all(|bed| bed.clock() == beds[0].clock() && bed.missing() == 0)
 }
 
 fn converge(listen: &str) {
@@ -38,7 +39,9 @@ fn converge(listen: &str) {
     }
     until("one history again", || are_one(&beds));
     assert_eq!(beds[0].clock().len(), 2);
-    wait(&desk, "nothing to come", |status| status.peers[0].ahead == 0 && status.peers[0].behind == 0);
+    wait(&desk, "nothing to come", |status| {
+        status.peers[0].ahead == 0 && status.peers[0].behind == 0
+    });
     let status = wait(&laptop, "all bytes", |status| {
         let link = status.peers[0].link.as_ref();
         link.is_some_and(|link| !link.relayed && link.came > 300_000 && link.went > 100_000)
@@ -89,7 +92,9 @@ fn a_device_that_others_learn_of_is_let_in() {
     let service = phone.start(&settings);
     wait(&service, "the laptop", |status| linked(status, &beds[1]));
     phone.tell(500);
-    until("one history", || phone.clock() == beds[1].clock() && !phone.clock().is_empty());
+    until("one history", || {
+        phone.clock() == beds[1].clock() && !phone.clock().is_empty()
+    });
 }
 
 /// Both call at once, again and again: one connection stays, on both sides the same.
@@ -101,7 +106,16 @@ fn both_call_at_once_and_one_connection_stays() {
         let (desk, laptop) = (address(&services[0]), address(&services[1]));
         services[0].add_peer(&laptop).unwrap();
         services[1].add_peer(&desk).unwrap();
-        let one = |status: &coffer_sync::net::Status| linked(status, if status.peers[0].name == "desk" { &beds[0] } else { &beds[1] });
+        let one = |status: &coffer_sync::net::Status| {
+            linked(
+                status,
+                if status.peers[0].name == "desk" {
+                    &beds[0]
+                } else {
+                    &beds[1]
+                },
+            )
+        };
         let first = wait(&services[0], "one connection", one);
         wait(&services[1], "one connection", one);
         // It stays the one that it is while things are told.
@@ -131,10 +145,14 @@ fn a_removed_device_is_sent_away() {
     let why = status.peers[0].last_error.clone().unwrap_or_default();
     assert!(why.contains("removed"), "{why}");
     let before = services[0].status().refused;
-    wait(&services[0], "it to be refused at the door", |status| status.refused > before);
+    wait(&services[0], "it to be refused at the door", |status| {
+        status.refused > before
+    });
     beds[0].tell(10);
     let clock = beds[1].clock();
-    wait(&services[0], "it to be refused again", |status| status.refused > before + 1);
+    wait(&services[0], "it to be refused again", |status| {
+        status.refused > before + 1
+    });
     assert_eq!(beds[1].clock(), clock, "nothing more is told to it");
 }
 
@@ -189,16 +207,31 @@ fn a_pause_holds_everything_back() {
 fn bad_settings_are_sentences() {
     let bed = Bed::founded("desk");
     let mut settings = quiet(&["here"]);
-    assert!(matches!(Service::start(bed.clone(), &settings), Err(StartError::Address(_))));
+    assert!(matches!(
+        Service::start(bed.clone(), &settings),
+        Err(StartError::Address(_))
+    ));
     settings.listen.clear();
     settings.relays = vec!["/ip4/127.0.0.1/tcp/1".into()];
-    assert!(matches!(Service::start(bed.clone(), &settings), Err(StartError::Relay(_))));
+    assert!(matches!(
+        Service::start(bed.clone(), &settings),
+        Err(StartError::Relay(_))
+    ));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let why = Service::start(bed.clone(), &quiet(&[&format!("/ip4/127.0.0.1/tcp/{port}")])).err().unwrap();
+    let why = Service::start(bed.clone(), &quiet(&[&format!("/ip4/127.0.0.1/tcp/{port}")]))
+        .err()
+        .unwrap();
     assert!(matches!(why, StartError::Listen(..)), "{why}");
     assert!(why.to_string().contains("cannot listen"), "{why}");
-    assert!(matches!(bed.start(&Settings { mdns: false, ..quiet(&[]) }).add_peer("x"), Err(StartError::Address(_))));
+    assert!(matches!(
+        bed.start(&Settings {
+            mdns: false,
+            ..quiet(&[])
+        })
+        .add_peer("x"),
+        Err(StartError::Address(_))
+    ));
 }
 
 /// Figures; they depend on the machine, so nothing is asserted.
@@ -219,16 +252,31 @@ fn figures() {
             all.push(begun.elapsed());
         }
         all.sort();
-        println!("{listen}: told and taken: median {:?}, 99th {:?}", all[100], all[198]);
+        println!(
+            "{listen}: told and taken: median {:?}, 99th {:?}",
+            all[100], all[198]
+        );
         beds[0].tell_with(10, &vec![1_000_000; 600]);
         let begun = Instant::now();
-        until("the chunks", || beds[1].missing() == 0 && beds[1].clock() == beds[0].clock());
+        until("the chunks", || {
+            beds[1].missing() == 0 && beds[1].clock() == beds[0].clock()
+        });
         let took = begun.elapsed();
-        println!("{listen}: 600 MB of chunks in {took:?}: {:.0} MB/s", 600.0 / took.as_secs_f64());
-        let used = || std::fs::read_to_string("/proc/self/schedstat").map(|_| cpu()).unwrap_or(0.0);
+        println!(
+            "{listen}: 600 MB of chunks in {took:?}: {:.0} MB/s",
+            600.0 / took.as_secs_f64()
+        );
+        let used = || {
+            std::fs::read_to_string("/proc/self/schedstat")
+                .map(|_| cpu())
+                .unwrap_or(0.0)
+        };
         let before = used();
         std::thread::sleep(Duration::from_secs(5));
-        println!("{listen}: two idle devices: {:.2} % of a core", (used() - before) / 5.0 * 100.0);
+        println!(
+            "{listen}: two idle devices: {:.2} % of a core",
+            (used() - before) / 5.0 * 100.0
+        );
         drop(services);
     }
 }

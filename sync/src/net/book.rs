@@ -114,7 +114,9 @@ impl Book {
     /// Something was heard of where a device is; whether that is new. Then it is called at once.
     pub(super) fn learn(&mut self, peer: PeerId, address: &Multiaddr, source: Source, now: u64) -> bool {
         let address = bare(address);
-        let wanted = source == Source::Hand || !self.local_only || super::peers::is_local(&address);
+        // What was seen in the local network is there, whatever its numbers.
+        let near = matches!(source, Source::Hand | Source::Local) || super::peers::is_local(&address);
+        let wanted = near || !self.local_only;
         let Some(entry) = self.entries.get_mut(&Target::Peer(peer)) else {
             return false;
         };
@@ -128,7 +130,11 @@ impl Book {
         }
         if entry.addresses.len() >= ADDRESSES_MAX {
             // The oldest that no person gave goes.
-            match entry.addresses.iter().position(|(source, _)| *source != Source::Hand) {
+            match entry
+                .addresses
+                .iter()
+                .position(|(source, _)| *source != Source::Hand)
+            {
                 Some(oldest) => drop(entry.addresses.remove(oldest)),
                 None => return false,
             }
@@ -250,9 +256,12 @@ fn choose(who: &Target, entry: &Entry, relays: &[Multiaddr]) -> Vec<Multiaddr> {
         (Target::Peer(_), 0) => all.filter(|a| !is_relayed(a) && is_tcp(a)).cloned().collect(),
         (Target::Peer(_), 1) => all.filter(|a| !is_relayed(a) && !is_tcp(a)).cloned().collect(),
         (Target::Peer(peer), 2) => {
-            let circuits = relays
-                .iter()
-                .map(|relay| relay.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(*peer)));
+            let circuits = relays.iter().map(|relay| {
+                relay
+                    .clone()
+                    .with(Protocol::P2pCircuit)
+                    .with(Protocol::P2p(*peer))
+            });
             all.filter(|a| is_relayed(a)).cloned().chain(circuits).collect()
         }
         _ => Vec::new(),
@@ -294,7 +303,10 @@ mod tests {
             let at = book.wake().unwrap();
             let pause = at - now;
             let longest = (PAUSES.0 << round).min(PAUSES.1);
-            assert!((longest / 2..=longest).contains(&pause), "{pause} in round {round}");
+            assert!(
+                (longest / 2..=longest).contains(&pause),
+                "{pause} in round {round}"
+            );
             assert!(round < 10 || pause * 2 >= before);
             (now, before) = (at, pause);
         }
@@ -313,7 +325,10 @@ mod tests {
             book.learn(peer, &address(&format!("/ip4/10.0.0.{n}/tcp/1")), Source::Peer, 0);
         }
         assert_eq!(book.addresses(&peer).len(), ADDRESSES_MAX);
-        assert!(!book.learn(peer, &address("/ip4/8.8.8.8/tcp/1"), Source::Peer, 0), "not local");
+        assert!(
+            !book.learn(peer, &address("/ip4/8.8.8.8/tcp/1"), Source::Peer, 0),
+            "not local"
+        );
         assert!(book.learn(peer, &address("/ip4/8.8.8.8/tcp/1"), Source::Hand, 0));
         assert!(!book.learn(PeerId::random(), &address("/ip4/10.0.0.1/tcp/1"), Source::Hand, 0));
         book.members(&[], 0);

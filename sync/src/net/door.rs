@@ -73,7 +73,11 @@ impl Book {
         if we_call {
             return (self.any_host || self.hosts.contains(peer)).then_some(Place::Host);
         }
-        let guests = self.places.values().filter(|(_, place)| *place == Place::Guest).count();
+        let guests = self
+            .places
+            .values()
+            .filter(|(_, place)| *place == Place::Guest)
+            .count();
         (self.invites && guests < GUESTS_MAX).then_some(Place::Guest)
     }
 

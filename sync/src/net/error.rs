@@ -6,10 +6,14 @@ use crate::pairing::{BadHints, PairError, TooManyTickets};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address that is none.
-    #[error("“{0}” is no address; write it like /ip4/192.168.1.2/tcp/4001 or /dns4/host.example/udp/4001/quic-v1")]
+    #[error(
+        "“{0}” is no address; write it like /ip4/192.168.1.2/tcp/4001 or /dns4/host.example/udp/4001/quic-v1"
+    )]
     Address(String),
     /// A relay that does not say who it is.
-    #[error("“{0}” is no relay's address; it ends in /p2p/ and the relay's id, as coffer-relay says when it starts")]
+    #[error(
+        "“{0}” is no relay's address; it ends in /p2p/ and the relay's id, as coffer-relay says when it starts"
+    )]
     Relay(String),
     /// It cannot listen there.
     #[error("this device cannot listen on {0}: {1}; choose another address, or end what uses it")]

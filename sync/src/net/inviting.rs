@@ -21,7 +21,9 @@ const MOST: Duration = Duration::from_secs(38);
 
 /// Seconds since 1970.
 pub(super) fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Speaks with a guest until the device has joined, or the conversation ended.

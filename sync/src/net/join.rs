@@ -159,7 +159,10 @@ impl Search {
     fn consider(&mut self, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
         let mut addresses: Vec<Multiaddr> = addresses.iter().filter(|a| is_sound(a)).map(bare).collect();
         if let Some(peer) = peer {
-            if peer == *self.swarm.local_peer_id() || self.known.len() >= CANDIDATES_MAX || !self.known.insert(peer) {
+            if peer == *self.swarm.local_peer_id()
+                || self.known.len() >= CANDIDATES_MAX
+                || !self.known.insert(peer)
+            {
                 return;
             }
             let circuits = self.plan.relays.iter();
@@ -260,7 +263,11 @@ impl Search {
     /// A stream, if one was opened with whom is being called.
     fn on_event(&mut self, event: SwarmEvent<PartsEvent>) -> Option<(PeerId, Stream)> {
         match event {
-            SwarmEvent::Behaviour(PartsEvent::Gate(Came { peer, connection, what })) => {
+            SwarmEvent::Behaviour(PartsEvent::Gate(Came {
+                peer,
+                connection,
+                what,
+            })) => {
                 let is_called = self.calling.is_some_and(|(id, _)| id == connection);
                 match what {
                     Opened::Stream(stream, true) if is_called => return Some((peer, *stream)),
@@ -302,7 +309,8 @@ impl Search {
             SwarmEvent::ConnectionClosed { connection_id, .. }
                 if self.calling.is_some_and(|(id, _)| id == connection_id) =>
             {
-                self.last = Some("it ended the connection; the ticket may be used up, or have expired".into());
+                self.last =
+                    Some("it ended the connection; the ticket may be used up, or have expired".into());
                 self.calling = None;
             }
             _ => {}

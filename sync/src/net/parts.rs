@@ -6,7 +6,9 @@ use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{StreamProtocol, Swarm, SwarmBuilder, autonat, dcutr, identify, kad, mdns, noise, ping, relay, tcp, yamux};
+use libp2p::{
+    StreamProtocol, Swarm, SwarmBuilder, autonat, dcutr, identify, kad, mdns, noise, ping, relay, tcp, yamux,
+};
 
 use super::door::{Door, Gate};
 use super::error::StartError;
@@ -73,21 +75,31 @@ fn kademlia(keys: &Keypair) -> kad::Behaviour<MemoryStore> {
 }
 
 /// A swarm that listens nowhere yet; and why there is no mDNS, where it was wanted and the system has none. To be called in a runtime.
-pub(super) fn swarm(keys: Keypair, door: &Door, mdns: bool) -> Result<(Swarm<Parts>, Option<String>), StartError> {
+pub(super) fn swarm(
+    keys: Keypair,
+    door: &Door,
+    mdns: bool,
+) -> Result<(Swarm<Parts>, Option<String>), StartError> {
     let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
     let me = keys.public().to_peer_id();
     let mut why = None;
     let local = match mdns.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), me)) {
         Some(Ok(part)) => Some(part),
         Some(Err(error)) => {
-            why = Some(format!("devices in the local network are not looked for: {error}"));
+            why = Some(format!(
+                "devices in the local network are not looked for: {error}"
+            ));
             None
         }
         None => None,
     };
     let swarm = SwarmBuilder::with_existing_identity(keys)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux_config)
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            noise::Config::new,
+            yamux_config,
+        )
         .map_err(|error| system(&error))?
         .with_quic_config(|mut config| {
             (

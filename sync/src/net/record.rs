@@ -163,7 +163,10 @@ mod tests {
             assert_eq!(spot.open(&sealed), Some(record));
         }
         let many = record(ADDRESSES_MAX + 3);
-        assert_eq!(spot.open(&spot.seal(&many)).unwrap().addresses.len(), ADDRESSES_MAX);
+        assert_eq!(
+            spot.open(&spot.seal(&many)).unwrap().addresses.len(),
+            ADDRESSES_MAX
+        );
     }
 
     /// Guards against records put elsewhere: another secret, device or day opens nothing; nor does what was altered.
@@ -186,7 +189,11 @@ mod tests {
         }
         assert!(spot.open(&sealed[..LENGTH - 1]).is_none() && spot.open(&[]).is_none());
         // What a member of ill will sealed.
-        for plain in [vec![0xff; PLAIN], [vec![0; 9], vec![0xff; PLAIN - 9]].concat(), vec![0; PLAIN]] {
+        for plain in [
+            vec![0xff; PLAIN],
+            [vec![0; 9], vec![0xff; PLAIN - 9]].concat(),
+            vec![0; PLAIN],
+        ] {
             assert!(spot.open(&seal(&spot.seal, &spot.aad(), &plain)).is_none());
         }
     }

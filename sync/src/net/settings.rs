@@ -62,7 +62,11 @@ pub(super) struct Plan {
 
 impl Settings {
     pub(super) fn read(&self) -> Result<Plan, StartError> {
-        let all = |list: &[String]| list.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>();
+        let all = |list: &[String]| {
+            list.iter()
+                .map(|text| address(text))
+                .collect::<Result<Vec<_>, _>>()
+        };
         let relays = all(&self.relays)?;
         for (relay, text) in relays.iter().zip(&self.relays) {
             if !is_relay(relay) {

@@ -66,7 +66,11 @@ impl Stores {
         for n in 0..=READERS {
             let (replica, done) = (replica.clone(), done.clone());
             let jobs: Receiver<Job> = if n == 0 { ordered.clone() } else { asked.clone() };
-            let name = if n == 0 { "sync-store".into() } else { format!("sync-read-{n}") };
+            let name = if n == 0 {
+                "sync-store".into()
+            } else {
+                format!("sync-read-{n}")
+            };
             let work = move || {
                 let works = std::panic::AssertUnwindSafe(|| serve(&*replica, &jobs, told, &done));
                 if std::panic::catch_unwind(works).is_err() {

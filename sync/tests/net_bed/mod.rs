@@ -2,9 +2,9 @@
 //! loopback. Waiting has an end, and says what it waited for.
 #![allow(dead_code, unreachable_pub, reason = "no suite uses all of it")]
 
-pub mod raw;
 #[path = "../model/mod.rs"]
 pub mod model;
+pub mod raw;
 pub mod relay;
 
 use std::collections::BTreeSet;
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::keys::{Key, SigningKey, derive, labels};
 use coffer_store::members::{
-    Body, Card, DeviceId, DeviceName, Inserted, JoinRequest, Members, SpaceSecrets, StatementId, Verified, chain_id,
+    Body, Card, DeviceId, DeviceName, Inserted, JoinRequest, Members, SpaceSecrets, StatementId, Verified,
+    chain_id,
 };
 use coffer_store::vault::Carried;
 use coffer_sync::core::{Answer, Config, Policy, Request, StatementOutcome};
@@ -54,7 +55,10 @@ impl State {
     /// Chains of members are known to the model's store.
     fn learn(&mut self) {
         let state = self.members.state();
-        let chains = state.devices().iter().flat_map(|device| state.chains_of(&device.id));
+        let chains = state
+            .devices()
+            .iter()
+            .flat_map(|device| state.chains_of(&device.id));
         self.store.members.extend(chains);
     }
 
@@ -100,10 +104,20 @@ impl State {
                     .collect(),
                 have: self.heads(),
             },
-            Request::Statements { session, want, have, skip, .. } => {
+            Request::Statements {
+                session,
+                want,
+                have,
+                skip,
+                ..
+            } => {
                 let (has, wants) = (self.with_ancestors(&have), self.with_ancestors(&want));
-                let due = self.members.iter().filter(|s| wants.contains(&s.id()) && !has.contains(&s.id()));
-                let statements: Vec<Arc<[u8]>> = due.skip(skip).map(|s| s.statement().encode().into()).collect();
+                let due = self
+                    .members
+                    .iter()
+                    .filter(|s| wants.contains(&s.id()) && !has.contains(&s.id()));
+                let statements: Vec<Arc<[u8]>> =
+                    due.skip(skip).map(|s| s.statement().encode().into()).collect();
                 Answer::Statements {
                     session,
                     statements,
@@ -128,7 +142,12 @@ impl State {
 }
 
 impl Bed {
-    fn of(device: SigningKey, transport: SigningKey, members: Members, keyring: Vec<(StatementId, SpaceSecrets)>) -> Arc<Bed> {
+    fn of(
+        device: SigningKey,
+        transport: SigningKey,
+        members: Members,
+        keyring: Vec<(StatementId, SpaceSecrets)>,
+    ) -> Arc<Bed> {
         let seed = u64::from_le_bytes(device.verifying().as_bytes()[..8].try_into().unwrap());
         let mut state = State {
             members,
@@ -150,7 +169,11 @@ impl Bed {
 
     /// The first device of a vault.
     pub fn founded(called: &str) -> Arc<Bed> {
-        let (device, transport, secrets) = (SigningKey::generate(), SigningKey::generate(), SpaceSecrets::random());
+        let (device, transport, secrets) = (
+            SigningKey::generate(),
+            SigningKey::generate(),
+            SpaceSecrets::random(),
+        );
         let card = Card::make(&device, &transport, name(called));
         let (members, founded) = Members::found(&device, card, &secrets);
         Bed::of(device, transport, members, vec![(founded.id(), secrets)])
@@ -158,7 +181,12 @@ impl Bed {
 
     /// One that has joined.
     pub fn joined(device: SigningKey, transport: Key, joined: Joined) -> Arc<Bed> {
-        Bed::of(device, SigningKey::from_seed(transport), joined.members, joined.keyring)
+        Bed::of(
+            device,
+            SigningKey::from_seed(transport),
+            joined.members,
+            joined.keyring,
+        )
     }
 
     /// Another device of this vault, which both know of; without any pairing.
@@ -179,7 +207,10 @@ impl Bed {
         for said in state.members.iter() {
             members.insert(said.clone()).unwrap();
         }
-        let keyring = state.keyring.iter().map(|(id, secrets)| (*id, secrets.duplicate()));
+        let keyring = state
+            .keyring
+            .iter()
+            .map(|(id, secrets)| (*id, secrets.duplicate()));
         (members, keyring.collect())
     }
 
@@ -232,7 +263,11 @@ impl Bed {
         let mut state = self.state.lock().unwrap();
         let id = DeviceId::of(&other.device);
         let secrets = SpaceSecrets::random();
-        for said in state.members.remove(&self.device, id, Vec::new(), &secrets).unwrap() {
+        for said in state
+            .members
+            .remove(&self.device, id, Vec::new(), &secrets)
+            .unwrap()
+        {
             state.insert(said);
         }
         let epoch = state.members.state().epochs().last().unwrap().id;
@@ -298,13 +333,22 @@ impl Replica for Bed {
     fn rendezvous(&self, period: u64) -> Key {
         let state = self.state.lock().unwrap();
         let epoch = state.members.state().epoch().unwrap().id;
-        let secrets = state.keyring.iter().find(|(id, _)| *id == epoch).unwrap().1.expose();
+        let secrets = state
+            .keyring
+            .iter()
+            .find(|(id, _)| *id == epoch)
+            .unwrap()
+            .1
+            .expose();
         let key = Key::take(&mut secrets[..32].try_into().unwrap());
         derive(&key, labels::NET_RENDEZVOUS, &period.to_le_bytes())
     }
     fn admit(&self, joining: JoinRequest) -> Result<StatementId, String> {
         let mut state = self.state.lock().unwrap();
-        let added = state.members.add(&self.device, joining).map_err(|why| why.to_string())?;
+        let added = state
+            .members
+            .add(&self.device, joining)
+            .map_err(|why| why.to_string())?;
         let id = added.id();
         state.insert(added);
         drop(state);

@@ -69,7 +69,9 @@ pub(in crate::net) struct Rendezvous {
 }
 
 fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 impl Hub {
@@ -82,7 +84,11 @@ impl Hub {
             let Some(peer) = target(&address) else { continue };
             self.door.add_relay(peer);
             if self.plan.dht {
-                self.swarm.behaviour_mut().kad.part.add_address(&peer, bare(&address));
+                self.swarm
+                    .behaviour_mut()
+                    .kad
+                    .part
+                    .add_address(&peer, bare(&address));
             }
             self.finding.relays.push(Relay {
                 address,
@@ -200,7 +206,9 @@ impl Hub {
     /// When the next of it is due.
     pub(super) fn find_at(&self) -> impl Iterator<Item = Millis> {
         let relays = self.finding.relays.iter();
-        let relays = relays.filter(|relay| relay.listener.is_none()).map(|relay| relay.at);
+        let relays = relays
+            .filter(|relay| relay.listener.is_none())
+            .map(|relay| relay.at);
         let topics = self.finding.topics.iter().map(|(_, end)| *end);
         relays
             .chain(topics)
@@ -232,7 +240,10 @@ impl Hub {
             }
         }
         if rendezvous.looks {
-            let absent = self.members.iter().filter(|(peer, _)| !self.swarm.is_connected(peer));
+            let absent = self
+                .members
+                .iter()
+                .filter(|(peer, _)| !self.swarm.is_connected(peer));
             let absent: Vec<_> = absent.map(|(peer, member)| (*peer, member.device)).collect();
             for (peer, device) in absent {
                 for (period, key) in &rendezvous.keys {
@@ -296,12 +307,20 @@ impl Hub {
                     _ => false,
                 })
         };
-        if all.iter().any(|address| !is_loopback(address) && !is_relayed(address)) {
+        if all
+            .iter()
+            .any(|address| !is_loopback(address) && !is_relayed(address))
+        {
             all.retain(|address| !is_loopback(address));
         }
         all.sort_by_key(is_relayed);
         let mut seen = Vec::new();
-        all.retain(|address| !seen.contains(address) && { seen.push(address.clone()); true });
+        all.retain(|address| {
+            !seen.contains(address) && {
+                seen.push(address.clone());
+                true
+            }
+        });
         all
     }
 
@@ -329,19 +348,29 @@ impl Hub {
             }
             return;
         }
-        let Some(relay) = self.finding.relays.iter_mut().find(|relay| relay.listener == Some(listener)) else {
+        let Some(relay) = self
+            .finding
+            .relays
+            .iter_mut()
+            .find(|relay| relay.listener == Some(listener))
+        else {
             return;
         };
         (relay.listener, relay.is_reserved) = (None, false);
         pause(relay, now);
         let address = relay.address.clone();
-        self.note(format!("the relay {address} does not answer, or has no place left; it is asked again"));
+        self.note(format!(
+            "the relay {address} does not answer, or has no place left; it is asked again"
+        ));
     }
 
     /// Opens an invitation.
     pub(super) fn invite(&mut self, answer: oneshot::Sender<Result<Ticket, InviteError>>) {
         let ticket = Ticket::new(seconds());
-        let hints = self.own_addresses().into_iter().map(|address| address.to_string());
+        let hints = self
+            .own_addresses()
+            .into_iter()
+            .map(|address| address.to_string());
         let hints = hints.filter(|text| text.len() <= 128).take(HINTS).collect();
         let peer = self.swarm.local_peer_id().to_bytes();
         let ticket = match ticket.hinting(peer, hints) {

@@ -60,7 +60,8 @@ impl Hub {
         let now = self.now();
         let address = endpoint.get_remote_address().clone();
         // In a hole that both punch, one of those who dial answers: so says the gate, too.
-        let ours = matches!(endpoint, ConnectedPoint::Dialer { role_override, .. } if role_override.is_dialer());
+        let ours =
+            matches!(endpoint, ConnectedPoint::Dialer { role_override, .. } if role_override.is_dialer());
         let connection = Connection {
             peer,
             place,
@@ -76,7 +77,8 @@ impl Hub {
         if let Place::Member(_) = place {
             self.book.came(&Target::Peer(peer), now);
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
-                self.book.learn(peer, address, crate::net::book::Source::Peer, now);
+                self.book
+                    .learn(peer, address, crate::net::book::Source::Peer, now);
             }
             self.choose(peer);
         }
@@ -94,10 +96,15 @@ impl Hub {
             self.sessions.remove(&session);
         }
         if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
-            let why = "it ends connections at once: it may not know this device, or have removed it from the vault";
+            let why =
+                "it ends connections at once: it may not know this device, or have removed it from the vault";
             self.errors.entry(device).or_insert_with(|| why.into());
         }
-        if !self.connections.values().any(|other| other.peer == connection.peer) {
+        if !self
+            .connections
+            .values()
+            .any(|other| other.peer == connection.peer)
+        {
             self.book.went(&Target::Peer(connection.peer), now);
             self.look_up_soon();
         }
@@ -174,7 +181,11 @@ impl Hub {
     }
 
     pub(super) fn send(&mut self, session: SessionId, bytes: Vec<u8>) {
-        if let Some(line) = self.sessions.get(&session).and_then(|session| session.line.as_ref()) {
+        if let Some(line) = self
+            .sessions
+            .get(&session)
+            .and_then(|session| session.line.as_ref())
+        {
             let _ = line.out.send(bytes);
         }
     }
@@ -191,7 +202,9 @@ impl Hub {
             return;
         };
         connection.until = Some(connection.until.unwrap_or(u64::MAX).min(now + LAST));
-        if let (Place::Member(device), false) = (connection.place, matches!(why, Ended::Asked | Ended::Replaced)) {
+        if let (Place::Member(device), false) =
+            (connection.place, matches!(why, Ended::Asked | Ended::Replaced))
+        {
             self.errors.insert(device, why.to_string());
         }
         self.is_dirty = true;
@@ -227,7 +240,10 @@ impl Hub {
 
     /// What is to be done by the clock.
     pub(super) fn in_time(&mut self, now: Millis) {
-        let over = self.connections.iter().filter(|(_, c)| c.until.is_some_and(|at| at <= now));
+        let over = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.until.is_some_and(|at| at <= now));
         for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.swarm.close_connection(id);
             if let Some(connection) = self.connections.get_mut(&id) {
@@ -238,7 +254,10 @@ impl Hub {
     }
 
     pub(super) fn due_in_time(&self) -> Option<Millis> {
-        let connections = self.connections.values().filter_map(|connection| connection.until);
+        let connections = self
+            .connections
+            .values()
+            .filter_map(|connection| connection.until);
         connections.chain(self.find_at()).min()
     }
 

@@ -64,8 +64,11 @@ impl Hub {
                 .values()
                 .filter(|connection| connection.peer == *peer && connection.session.is_some())
         };
-        let best = all().min_by_key(|connection| (connection.until.is_some(), connection.relayed, connection.at))?;
-        let line = best.session.and_then(|session| self.sessions.get(&session)?.line.as_ref());
+        let best =
+            all().min_by_key(|connection| (connection.until.is_some(), connection.relayed, connection.at))?;
+        let line = best
+            .session
+            .and_then(|session| self.sessions.get(&session)?.line.as_ref());
         let (came, went) = line.map_or((0, 0), |line| {
             (line.meter.came.load(Relaxed), line.meter.went.load(Relaxed))
         });
