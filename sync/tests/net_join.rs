@@ -80,10 +80,8 @@ fn a_device_joins_and_syncs() {
             |_| panic!("it was heard"),
             |_| panic!("it was given"),
         );
-        assert!(matches!(
-            again.err().unwrap(),
-            JoinError::Pairing(PairError::Refused)
-        ));
+        let why = again.err().unwrap();
+        assert!(matches!(why, JoinError::Pairing(PairError::Refused)), "{why:?}");
         assert_eq!(bed.state.lock().unwrap().members.state().members().count(), 2);
         // Which is good still.
         let third = join(

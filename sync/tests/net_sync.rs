@@ -134,7 +134,13 @@ fn both_call_at_once_and_one_connection_stays() {
 /// A removed device's connection ends, it is told so, and it is not let in again.
 #[test]
 fn a_removed_device_is_sent_away() {
-    let (beds, services) = pair(TCP);
+    for listen in [TCP, QUIC] {
+        removed(listen);
+    }
+}
+
+fn removed(listen: &str) {
+    let (beds, services) = pair(listen);
     beds[0].tell(10);
     until("one history", || are_one(&beds));
     beds[0].remove(&beds[1]);

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use coffer_store::members::DeviceId;
 use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
-use libp2p::swarm::ConnectionId;
+use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +43,8 @@ use crate::replica::{Change, Roster, RosterMember};
 const SHOW: Duration = Duration::from_millis(100);
 /// How long sessions have to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(1_500);
+/// How long the last words have to arrive.
+const LINGER: Duration = Duration::from_millis(150);
 /// A network with so many faults in it had better end, and say so.
 const FAULTS: u32 = 100;
 /// What is dealt with before the network is looked at again.
@@ -356,6 +358,19 @@ impl Hub {
                 tokio::select! {
                     _ = self.swarm.select_next_some() => {}
                     Some(written) = self.written.1.recv() => self.on_written(written),
+                }
+            }
+            // What was written must arrive before QUIC closes.
+            let arrive = tokio::time::sleep(LINGER);
+            tokio::pin!(arrive);
+            while !self.connections.is_empty() {
+                tokio::select! {
+                    event = self.swarm.select_next_some() => {
+                        if let SwarmEvent::ConnectionClosed { connection_id, .. } = event {
+                            self.connections.remove(&connection_id);
+                        }
+                    }
+                    () = &mut arrive => break,
                 }
             }
             for id in self.connections.keys().copied().collect::<Vec<_>>() {

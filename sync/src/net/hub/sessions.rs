@@ -25,6 +25,8 @@ const AT_ONCE: Millis = 10_000;
 const GUEST: Millis = 40_000;
 /// A connection that was over so soon was of no use.
 const SHORT: Millis = 1_000;
+/// The same, once all was written.
+const LINGER: Millis = 200;
 /// How long a connection is kept after its session's end, for the last bytes.
 const LAST: Millis = 2_000;
 
@@ -229,10 +231,16 @@ impl Hub {
                     // It broke while it was used, or it has ended.
                     self.node.disconnected(now, id);
                     self.sessions.remove(&id);
-                    if let Some(connection) = self.connections.get_mut(&connection) {
-                        connection.session = None;
+                    match self.connections.get_mut(&connection) {
+                        // Its last word must arrive before QUIC closes.
+                        Some(ended) if ended.until.is_some() => {
+                            (ended.session, ended.until) = (None, Some(now + LINGER));
+                        }
+                        ended => {
+                            ended.into_iter().for_each(|ended| ended.session = None);
+                            self.swarm.close_connection(connection);
+                        }
                     }
-                    self.swarm.close_connection(connection);
                 }
             }
         }
