@@ -29,7 +29,7 @@ const ENDING: Duration = Duration::from_millis(300);
 pub(super) fn runtime() -> Result<Runtime, StartError> {
     Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .thread_name("sync-net")
+        .thread_name("net-io")
         .enable_all()
         .build()
         .map_err(|error| StartError::System(error.to_string()))
@@ -97,7 +97,7 @@ impl Service {
             runtime.shutdown_timeout(ENDING);
         };
         let thread = std::thread::Builder::new()
-            .name("sync".into())
+            .name("net".into())
             .spawn(work)
             .map_err(system)?;
         Ok(Service {
