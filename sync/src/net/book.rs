@@ -114,7 +114,9 @@ impl Book {
     /// Something was heard of where a device is; whether that is new. Then it is called at once.
     pub(super) fn learn(&mut self, peer: PeerId, address: &Multiaddr, source: Source, now: u64) -> bool {
         let address = bare(address);
-        let wanted = source == Source::Hand || !self.local_only || super::peers::is_local(&address);
+        // What was seen in the local network is there, whatever its numbers.
+        let near = matches!(source, Source::Hand | Source::Local) || super::peers::is_local(&address);
+        let wanted = near || !self.local_only;
         let Some(entry) = self.entries.get_mut(&Target::Peer(peer)) else {
             return false;
         };

@@ -157,9 +157,10 @@ impl ConnectionHandler for Handler {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol, .. }) => {
                 // Several may have been on their way: the first counts.
-                if !self.opens && !std::mem::replace(&mut self.is_begun, true) {
-                    self.event = Some(Opened::Stream(Box::new(protocol), false));
-                }
+                let is_first = !self.opens && !std::mem::replace(&mut self.is_begun, true);
+                self.event = is_first
+                    .then(|| Opened::Stream(Box::new(protocol), false))
+                    .or(self.event.take());
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => {
                 self.event = Some(Opened::Stream(Box::new(protocol), true));

@@ -19,6 +19,9 @@ const PIECE: usize = 4 << 10;
 /// How long all of it may take.
 const MOST: Duration = Duration::from_secs(38);
 
+/// How long the last word has to arrive.
+const LAST: Duration = Duration::from_secs(1);
+
 /// Seconds since 1970.
 pub(super) fn seconds() -> u64 {
     SystemTime::now()
@@ -104,7 +107,10 @@ async fn talk(
             }
         }
         if let Some(why) = ended {
+            // Closing the connection would cut the last word off: the other end closes first, or a second passes.
             let _ = stream.close().await;
+            let gone = async { while matches!(stream.read(&mut piece).await, Ok(1..)) {} };
+            let _ = tokio::time::timeout(LAST, gone).await;
             return Err(why.to_string());
         }
         let n = match stream.read(&mut piece).await {

@@ -38,6 +38,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 const TALK: Duration = Duration::from_secs(38);
 /// How often the relays are asked.
 const ASK: Duration = Duration::from_secs(5);
+/// How long the last message has to arrive.
+const LINGER: Duration = Duration::from_secs(1);
 /// Whoever is asked, where it is not known who made the ticket.
 const CANDIDATES_MAX: usize = 64;
 
@@ -223,9 +225,7 @@ impl Search {
                     let came = tokio::time::timeout(TALK, with(&mut self.swarm, talk)).await;
                     let why = match came {
                         Ok(Ok((joined, inviter))) => {
-                            // The last message goes out before the connection does.
-                            let _ = tokio::time::timeout(Duration::from_millis(300), self.swarm.select_next_some()).await;
-                            let _ = self.swarm.disconnect_peer_id(peer);
+                            self.linger(peer).await;
                             let found = self.addresses.iter();
                             let found = found.map(|a| format!("{a}/p2p/{peer}")).collect();
                             return Ok((joined, inviter, found));
@@ -250,6 +250,17 @@ impl Search {
                 }
             }
         }
+    }
+
+    /// The last message must arrive before the connection goes: the other end closes it, or a second passes.
+    async fn linger(&mut self, peer: PeerId) {
+        let gone = async {
+            while self.swarm.is_connected(&peer) {
+                self.swarm.select_next_some().await;
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, gone).await;
+        let _ = self.swarm.disconnect_peer_id(peer);
     }
 
     /// Asks the relays who made the ticket.

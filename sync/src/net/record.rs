@@ -198,6 +198,39 @@ mod tests {
         }
     }
 
+    /// Guards the format: what was frozen is found under its key, and opens.
+    #[test]
+    fn what_was_frozen_opens() {
+        let frozen = include_str!("../../tests/vectors/net_v0.txt");
+        let of = |name: &str| -> Vec<u8> {
+            let line = frozen
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap()
+                .trim();
+            let digits = (0..line.len()).step_by(2);
+            digits
+                .map(|at| u8::from_str_radix(&line[at..at + 2], 16).unwrap())
+                .collect()
+        };
+        let spot = Spot::of(&key(1), &[2; 32], 20_000);
+        assert_eq!(spot.topic[..], of("topic "));
+        assert_eq!(Spot::of_ticket([9; 32]).topic[..], of("ticket-topic "));
+        let record = spot.open(&of("record ")).unwrap();
+        assert_eq!(record.said_at, 1_800_000_000);
+        assert_eq!(
+            record.peer,
+            super::super::peers::peer_of(&of("peer ").try_into().unwrap()).unwrap()
+        );
+        assert_eq!(
+            record.addresses,
+            [
+                "/ip4/10.0.0.1/tcp/4001".parse().unwrap(),
+                "/ip4/10.0.0.2/udp/4001/quic-v1".parse().unwrap()
+            ]
+        );
+    }
+
     /// Guards the topics: they differ by secret and device.
     #[test]
     fn topics_differ() {

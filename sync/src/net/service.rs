@@ -24,15 +24,24 @@ use crate::replica::{Change, Replica};
 /// Threads that serve the network.
 const WORKERS: usize = 2;
 /// How long an end may take, once sessions were said goodbye to.
-const END: Duration = Duration::from_millis(300);
+const ENDING: Duration = Duration::from_millis(300);
 
 pub(super) fn runtime() -> Result<Runtime, StartError> {
     Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .thread_name("sync-net")
+        .thread_name("net-io")
         .enable_all()
         .build()
         .map_err(|error| StartError::System(error.to_string()))
+}
+
+/// Says that it has ended, however that came.
+struct End(Arc<Board>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// A device in the network, for as long as this lives.
@@ -77,6 +86,7 @@ impl Service {
         }));
         let shown = board.clone();
         let work = move || {
+            let _end = End(shown.clone());
             runtime.block_on(async {
                 let mut hub = Hub::new(swarm, door, plan, config, stores, roster, shown);
                 if let Some(why) = why {
@@ -84,10 +94,10 @@ impl Service {
                 }
                 hub.run(asked, done).await;
             });
-            runtime.shutdown_timeout(END);
+            runtime.shutdown_timeout(ENDING);
         };
         let thread = std::thread::Builder::new()
-            .name("sync".into())
+            .name("net".into())
             .spawn(work)
             .map_err(system)?;
         Ok(Service {

@@ -67,9 +67,9 @@ impl Stores {
             let (replica, done) = (replica.clone(), done.clone());
             let jobs: Receiver<Job> = if n == 0 { ordered.clone() } else { asked.clone() };
             let name = if n == 0 {
-                "sync-store".into()
+                "net-store".into()
             } else {
-                format!("sync-read-{n}")
+                format!("net-read-{n}")
             };
             let work = move || {
                 let works = std::panic::AssertUnwindSafe(|| serve(&*replica, &jobs, told, &done));

@@ -86,7 +86,17 @@ impl Raw {
     }
 
     /// Waits for an event.
-    pub fn event<T>(&mut self, what: &str, mut is: impl FnMut(&SwarmEvent<PartsEvent>) -> Option<T>) -> T {
+    pub fn event<T>(&mut self, what: &str, is: impl FnMut(&SwarmEvent<PartsEvent>) -> Option<T>) -> T {
+        self.event_within(what, super::PATIENCE, is)
+    }
+
+    /// Waits for an event, so long at most.
+    pub fn event_within<T>(
+        &mut self,
+        what: &str,
+        most: Duration,
+        mut is: impl FnMut(&SwarmEvent<PartsEvent>) -> Option<T>,
+    ) -> T {
         let events = &mut self.events;
         self.runtime.block_on(async {
             let find = async {
@@ -97,7 +107,7 @@ impl Raw {
                     }
                 }
             };
-            tokio::time::timeout(super::PATIENCE, find)
+            tokio::time::timeout(most, find)
                 .await
                 .unwrap_or_else(|_| panic!("waited in vain for {what}"))
         })
@@ -113,7 +123,12 @@ impl Raw {
 
     /// Waits until it is sent away.
     pub fn sent_away(&mut self) {
-        self.event("to be sent away", |event| {
+        self.sent_away_within(super::PATIENCE);
+    }
+
+    /// Waits until it is sent away, so long at most.
+    pub fn sent_away_within(&mut self, most: Duration) {
+        self.event_within("to be sent away", most, |event| {
             matches!(
                 event,
                 SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. }

@@ -26,6 +26,11 @@ pub struct Relay {
 
 impl Relay {
     pub fn start() -> Relay {
+        Relay::with(16)
+    }
+
+    /// One that lets only so many circuits be; none: it is a board for records alone.
+    pub fn with(circuits: usize) -> Relay {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -36,9 +41,10 @@ impl Relay {
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
-            .with_behaviour(|keys| {
+            .with_behaviour(move |keys| {
                 let me = keys.public().to_peer_id();
                 let config = relay::Config {
+                    max_circuits: circuits,
                     max_circuit_bytes: 1 << 30,
                     max_circuit_duration: Duration::from_secs(600),
                     ..relay::Config::default()

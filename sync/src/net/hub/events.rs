@@ -106,14 +106,14 @@ impl Hub {
                     self.swarm.close_connection(connection);
                 }
             },
+            // Of a relay there is nothing to learn; of who is neither, the book takes nothing.
             PartsEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                if self.members.contains_key(&peer_id) {
-                    // What it says is bounded by what one of libp2p's messages can hold, and by the book.
-                    for address in info.listen_addrs.iter().take(32) {
-                        self.book.learn(peer_id, address, Source::Peer, now);
-                    }
-                    self.is_dirty = true;
+                // What it says is bounded by what one of libp2p's messages can hold, and by the book.
+                for address in info.listen_addrs.iter().take(32) {
+                    self.book.learn(peer_id, address, Source::Peer, now);
                 }
+                self.call_directly(&peer_id);
+                self.is_dirty = true;
             }
             PartsEvent::Mdns(mdns::Event::Discovered(all)) => {
                 for (peer, address) in all {

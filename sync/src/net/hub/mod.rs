@@ -13,13 +13,14 @@ mod sessions;
 mod show;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coffer_store::members::DeviceId;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
-use libp2p::swarm::ConnectionId;
+use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +43,10 @@ use crate::replica::{Change, Roster, RosterMember};
 const SHOW: Duration = Duration::from_millis(100);
 /// How long sessions have to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(1_500);
+/// How long the last words have to arrive.
+const LINGER: Duration = Duration::from_millis(150);
+/// A network with so many faults in it had better end, and say so.
+const FAULTS: u32 = 100;
 /// What is dealt with before the network is looked at again.
 const AT_ONCE: usize = 64;
 
@@ -167,13 +172,19 @@ impl Hub {
         // What was told between reading the clock and listening for changes.
         self.ask_news();
         self.stores.members();
+        let mut faults = 0;
         loop {
             self.settle();
             self.call_due();
             self.show();
             let wake = self.wake();
             tokio::select! {
-                event = self.swarm.select_next_some() => self.on_event(event),
+                // A fault of a library's in one peer's matter must not end what others have under way.
+                event = AssertUnwindSafe(self.swarm.select_next_some()).catch_unwind() => match event {
+                    Ok(event) => self.on_event(event),
+                    Err(_) if faults == FAULTS => break,
+                    Err(_) => faults += 1,
+                },
                 Some(written) = self.written.1.recv() => {
                     self.on_written(written);
                     for _ in 0..AT_ONCE {
@@ -205,7 +216,6 @@ impl Hub {
         self.goodbye().await;
         // The threads end by themselves: one may be in the midst of something slow.
         drop(self.stores.end());
-        self.board.end();
     }
 
     fn on_command(&mut self, command: Command) {
@@ -307,6 +317,10 @@ impl Hub {
         if let Report::StoreFailed(why) | Report::Refused { why, .. } = &report {
             self.note(why.clone());
         }
+        if let Report::Open { peer, .. } = &report {
+            // All is well with it again.
+            self.errors.remove(&DeviceId(*peer));
+        }
         self.is_dirty = true;
         self.board.report(report);
     }
@@ -344,6 +358,19 @@ impl Hub {
                 tokio::select! {
                     _ = self.swarm.select_next_some() => {}
                     Some(written) = self.written.1.recv() => self.on_written(written),
+                }
+            }
+            // What was written must arrive before QUIC closes.
+            let arrive = tokio::time::sleep(LINGER);
+            tokio::pin!(arrive);
+            while !self.connections.is_empty() {
+                tokio::select! {
+                    event = self.swarm.select_next_some() => {
+                        if let SwarmEvent::ConnectionClosed { connection_id, .. } = event {
+                            self.connections.remove(&connection_id);
+                        }
+                    }
+                    () = &mut arrive => break,
                 }
             }
             for id in self.connections.keys().copied().collect::<Vec<_>>() {

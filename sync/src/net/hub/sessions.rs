@@ -23,6 +23,10 @@ use crate::replica::{Roster, RosterMember};
 const AT_ONCE: Millis = 10_000;
 /// How long a guest may stay.
 const GUEST: Millis = 40_000;
+/// A connection that was over so soon was of no use.
+const SHORT: Millis = 1_000;
+/// The same, once all was written.
+const LINGER: Millis = 200;
 /// How long a connection is kept after its session's end, for the last bytes.
 const LAST: Millis = 2_000;
 
@@ -72,8 +76,7 @@ impl Hub {
             until: matches!(place, Place::Guest | Place::Host).then_some(now + GUEST),
         };
         self.connections.insert(id, connection);
-        if let Place::Member(device) = place {
-            self.errors.remove(&device);
+        if let Place::Member(_) = place {
             self.book.came(&Target::Peer(peer), now);
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
                 self.book
@@ -93,6 +96,11 @@ impl Hub {
         if let Some(session) = connection.session {
             self.node.disconnected(now, session);
             self.sessions.remove(&session);
+        }
+        if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
+            let why =
+                "it ends connections at once: it may not know this device, or have removed it from the vault";
+            self.errors.entry(device).or_insert_with(|| why.into());
         }
         if !self
             .connections
@@ -223,10 +231,16 @@ impl Hub {
                     // It broke while it was used, or it has ended.
                     self.node.disconnected(now, id);
                     self.sessions.remove(&id);
-                    if let Some(connection) = self.connections.get_mut(&connection) {
-                        connection.session = None;
+                    match self.connections.get_mut(&connection) {
+                        // Its last word must arrive before QUIC closes.
+                        Some(ended) if ended.until.is_some() => {
+                            (ended.session, ended.until) = (None, Some(now + LINGER));
+                        }
+                        ended => {
+                            ended.into_iter().for_each(|ended| ended.session = None);
+                            self.swarm.close_connection(connection);
+                        }
                     }
-                    self.swarm.close_connection(connection);
                 }
             }
         }

@@ -1,0 +1,116 @@
+//! Devices that know a relay alone: they meet through it, find each other's addresses by its records, and a direct connection takes
+//! the circuit's place.
+
+mod net_bed;
+
+use coffer_store::members::DeviceName;
+use coffer_sync::net::{Settings, join};
+use coffer_sync::pairing::Ticket;
+use net_bed::relay::Relay;
+use net_bed::{Bed, TCP, linked, quiet, until, wait};
+
+fn by(relay: &Relay, listen: &[&str], dht: bool) -> Settings {
+    Settings {
+        relays: vec![relay.address.clone()],
+        dht,
+        ..quiet(listen)
+    }
+}
+
+/// Devices that listen nowhere: a circuit is all that there is.
+#[test]
+fn two_devices_meet_through_a_relay() {
+    let relay = Relay::start();
+    let beds = Bed::several(&["desk", "laptop"]);
+    let services: Vec<_> = beds
+        .iter()
+        .map(|bed| bed.start(&by(&relay, &[], false)))
+        .collect();
+    for service in &services {
+        wait(service, "a place at the relay", |status| {
+            status.relays == [relay.address.clone()]
+        });
+    }
+    let status = wait(&services[0], "the laptop", |status| linked(status, &beds[1]));
+    assert!(status.peers[0].link.as_ref().unwrap().relayed);
+    beds[0].tell_with(100, &[200_000, 1_000]);
+    beds[1].tell(100);
+    until("one history", || {
+        beds[0].clock() == beds[1].clock() && beds[0].clock().len() == 2 && beds[1].missing() == 0
+    });
+}
+
+/// Devices that can be called directly, and do not know where: they meet by the relay, and end with a direct connection.
+#[test]
+fn a_direct_connection_takes_the_circuits_place() {
+    let relay = Relay::start();
+    let beds = Bed::several(&["desk", "laptop"]);
+    let services: Vec<_> = beds
+        .iter()
+        .map(|bed| bed.start(&by(&relay, &[TCP], false)))
+        .collect();
+    for (service, other) in services.iter().zip([&beds[1], &beds[0]]) {
+        wait(service, "a direct connection, alone", |status| {
+            linked(status, other) && !status.peers[0].link.as_ref().unwrap().relayed
+        });
+    }
+    beds[0].tell(100);
+    until("one history", || {
+        beds[0].clock() == beds[1].clock() && beds[0].clock().len() == 1
+    });
+}
+
+/// Records alone, where the relay lets no circuit be: the addresses in them lead to a direct connection.
+#[test]
+fn devices_find_each_other_by_records() {
+    let relay = Relay::with(0);
+    let beds = Bed::several(&["desk", "laptop"]);
+    let desk = beds[0].start(&by(&relay, &[TCP], true));
+    wait(&desk, "a place at the relay", |status| !status.relays.is_empty());
+    let laptop = beds[1].start(&by(&relay, &[], true));
+    wait(&laptop, "the desk's address, and a direct connection", |status| {
+        let mut peers = status.peers.iter();
+        peers.any(|peer| !peer.addresses.is_empty() && peer.link.as_ref().is_some_and(|link| !link.relayed))
+    });
+    // Without them, nobody would have found it.
+    let phone = beds[0].with("phone");
+    beds[0].learn(&phone);
+    let lone = phone.start(&by(&relay, &[], false));
+    wait(&lone, "a place at the relay", |status| !status.relays.is_empty());
+    wait(&lone, "to know that it reaches nobody", |status| {
+        status.peers.iter().any(|peer| peer.last_error.is_some())
+    });
+    assert!(lone.status().peers.iter().all(|peer| peer.link.is_none()));
+}
+
+/// Words say no address: the inviter is found by its record at the relay.
+#[test]
+fn words_lead_to_the_inviter_by_the_relay() {
+    let relay = Relay::start();
+    let bed = Bed::founded("desk");
+    let service = bed.start(&by(&relay, &[TCP], true));
+    wait(&service, "a place at the relay", |status| {
+        !status.relays.is_empty()
+    });
+    let ticket = service.invite().unwrap();
+    let words = Ticket::parse(&ticket.words()).unwrap();
+    assert!(words.addresses().is_empty());
+    let name = DeviceName::new("laptop").unwrap();
+    let entered = join(&words, name, &by(&relay, &[], true), |_| Ok(()), |_| Ok(())).unwrap();
+    assert_eq!(entered.inviter, bed.id());
+}
+
+/// A relay that is not there is said, and everything else works.
+#[test]
+fn a_relay_that_is_gone_is_a_sentence() {
+    let beds = Bed::several(&["desk", "laptop"]);
+    let gone = format!("/ip4/127.0.0.1/tcp/9/p2p/{}", libp2p::PeerId::random());
+    let mut settings = quiet(&[TCP]);
+    settings.relays = vec![gone];
+    let desk = beds[0].start(&settings);
+    let status = wait(&desk, "a sentence", |status| status.last_error.is_some());
+    assert!(status.last_error.unwrap().contains("relay"));
+    settings.peers = status.listening.into_iter().take(1).collect();
+    let laptop = beds[1].start(&settings);
+    wait(&laptop, "the desk", |status| linked(status, &beds[0]));
+}
