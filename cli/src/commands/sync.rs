@@ -96,8 +96,9 @@ fn shown(sync: &Sync) -> String {
                 format!("{}/s in, {}/s out", size(sync.rate_in), size(sync.rate_out)),
             );
         }
-        for address in &sync.listening {
-            row("Listens at", address.clone());
+        let places = places(&sync.listening);
+        if !places.is_empty() {
+            row("Listens at", places.join(", "));
         }
         for relay in &sync.relays {
             row("Relay", relay.clone());
@@ -107,6 +108,16 @@ fn shown(sync: &Sync) -> String {
         row("Trouble", error.clone());
     }
     table(&rows)
+}
+
+/// Addresses without what says nothing to a person: who listens there, and those by which nobody else reaches this machine.
+fn places(listening: &[String]) -> Vec<String> {
+    let bare = |address: &String| address.split("/p2p/").next().unwrap_or(address).to_owned();
+    let mut all: Vec<String> = listening.iter().map(bare).collect();
+    all.retain(|address| !["/ip4/127.", "/ip6/::1/", "/ip6/fe80:"].iter().any(|own| address.starts_with(own)));
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn state(sync: &Sync) -> String {

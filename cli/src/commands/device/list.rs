@@ -51,8 +51,10 @@ fn reached(device: &Device) -> String {
         _ if device.this || device.standing != "member" => String::new(),
         (Some(how), Some(address)) if how == "relay" => {
             // What follows the relay's own address says nothing to a person.
-            let relay = address.split("/p2p/").next().unwrap_or(address);
-            format!("by the relay {relay}")
+            match address.split("/p2p/").next() {
+                Some("") | None => "by a relay".into(),
+                Some(relay) => format!("by the relay {relay}"),
+            }
         }
         (Some(_), Some(address)) => address.split("/p2p/").next().unwrap_or(address).to_owned(),
         _ => String::new(),

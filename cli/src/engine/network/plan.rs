@@ -17,7 +17,11 @@ pub(super) fn plan(settings: &Settings, met: &[String]) -> net::Settings {
     let mut peers = list("sync-peers");
     peers.extend(met.iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>());
     net::Settings {
-        listen: if listen.is_empty() { usual.listen } else { listen },
+        listen: match listen.as_slice() {
+            [] => usual.listen,
+            [none] if none == "none" => Vec::new(),
+            _ => listen,
+        },
         peers,
         relays: list("sync-relays"),
         mdns: is_on("sync-mdns"),

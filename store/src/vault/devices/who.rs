@@ -98,7 +98,7 @@ impl Vault {
         let keyring = self.core.keyring();
         derive(
             &keyring.present().secrets.epoch_key,
-            labels::RENDEZVOUS,
+            labels::NET_RENDEZVOUS,
             &period.to_le_bytes(),
         )
     }
