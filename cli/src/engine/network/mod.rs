@@ -315,7 +315,7 @@ impl Network {
             sync.events = status.progress.events;
             sync.chunks = status.progress.chunks;
             sync.bytes = status.progress.bytes;
-            (sync.rate_out, sync.rate_in) = status.progress.rate;
+            (sync.rate_in, sync.rate_out) = status.progress.rate;
             sync.seconds = status.progress.seconds;
             sync.listening = status.listening;
             sync.relays = status.relays;

@@ -41,6 +41,8 @@ use crate::replica::{Change, Roster, RosterMember};
 
 /// How long the status may be old while much happens.
 const SHOW: Duration = Duration::from_millis(100);
+/// The same while nothing happens, and the rates that are shown have not come to nothing.
+const FADE: Duration = Duration::from_secs(1);
 /// How long sessions have to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(1_500);
 /// How long the last words have to arrive.
@@ -103,6 +105,8 @@ pub(super) struct Hub {
     errors: HashMap<DeviceId, String>,
     shown_at: Option<Instant>,
     is_dirty: bool,
+    /// Bytes went a short while ago: the rate falls, though nothing else changes.
+    is_fading: bool,
 }
 
 impl Hub {
@@ -145,6 +149,7 @@ impl Hub {
             errors: HashMap::new(),
             shown_at: None,
             is_dirty: true,
+            is_fading: false,
             plan,
         };
         hub.node.limit(0, hub.plan.limits.0, hub.plan.limits.1);
@@ -329,8 +334,8 @@ impl Hub {
         let far = self.begun + Duration::from_millis(self.now() + 60_000);
         let at = |millis: Millis| self.begun + Duration::from_millis(millis);
         let show = self
-            .is_dirty
-            .then(|| self.shown_at.map_or(self.begun, |shown| shown + SHOW));
+            .show_after()
+            .map(|pause| self.shown_at.map_or(self.begun, |shown| shown + pause));
         let all = [
             self.node.wake().map(at),
             self.book.wake().map(at),

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::multiaddr::Protocol;
 
-use super::{Hub, SHOW};
+use super::{FADE, Hub, SHOW};
 use crate::net::status::{Link, PeerStatus, Status};
 
 impl Hub {
     /// Shows how things are, if they changed, and not too often.
     pub(super) fn show(&mut self) {
-        let is_due = self.shown_at.is_none_or(|at| at.elapsed() >= SHOW);
-        if !self.is_dirty || !is_due {
+        let Some(pause) = self.show_after() else { return };
+        if self.shown_at.is_some_and(|at| at.elapsed() < pause) {
             return;
         }
         self.is_dirty = false;
@@ -44,10 +44,12 @@ impl Hub {
             Some(_) => address.to_string(),
             None => address.clone().with(Protocol::P2p(me)).to_string(),
         };
+        let progress = self.node.progress(now);
+        self.is_fading = progress.rate != (0, 0);
         self.board.set(Status {
             version: 0,
             peers,
-            progress: self.node.progress(now),
+            progress,
             paused: self.is_paused,
             listening: self.swarm.listeners().map(whole).collect(),
             confirmed: self.swarm.external_addresses().map(whole).collect(),
@@ -56,6 +58,15 @@ impl Hub {
             refused: self.door.refused(),
             ended: false,
         });
+    }
+
+    /// How long after it was shown the status is to be shown anew; none if it would be the same.
+    pub(super) fn show_after(&self) -> Option<Duration> {
+        match (self.is_dirty, self.is_fading) {
+            (true, _) => Some(SHOW),
+            (false, true) => Some(FADE),
+            (false, false) => None,
+        }
     }
 
     fn link(&self, peer: &libp2p::PeerId) -> Option<Link> {
