@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One machine's worth of folders.
 pub(crate) struct Stage {
     root: tempfile::TempDir,
+    /// The network namespace of its commands, if it is not the test's.
+    net: Option<PathBuf>,
 }
 
 /// What a command said.
@@ -70,8 +72,17 @@ pub(crate) fn cannot_mount() -> bool {
 
 impl Stage {
     pub(crate) fn new() -> Stage {
-        let root = tempfile::tempdir().unwrap();
-        let stage = Stage { root };
+        Stage::at(tempfile::tempdir().unwrap(), None)
+    }
+
+    /// A machine of its own: whatever it runs is in this network namespace.
+    pub(crate) fn within(net: &Path, prefix: &str) -> Stage {
+        let root = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
+        Stage::at(root, Some(net.to_owned()))
+    }
+
+    fn at(root: tempfile::TempDir, net: Option<PathBuf>) -> Stage {
+        let stage = Stage { root, net };
         for dir in ["run", "state", "data", "home", "mnt"] {
             fs::create_dir(stage.path(dir)).unwrap();
         }
@@ -100,7 +111,15 @@ impl Stage {
 
     /// A command of the program, with nothing inherited that could change what it does.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
+        let program = env!("CARGO_BIN_EXE_coffer");
+        let mut command = match &self.net {
+            None => Command::new(program),
+            Some(net) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net={}", net.display())).args(["--", program]);
+                command
+            }
+        };
         command
             .args(args)
             .current_dir(self.root.path())
