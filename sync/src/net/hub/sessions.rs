@@ -303,6 +303,7 @@ impl Hub {
         let peers: Vec<PeerId> = members.keys().copied().collect();
         self.book.members(&peers, now);
         (self.roster, self.members) = (roster, members);
+        self.recall_seen();
         self.look_up_soon();
         self.is_dirty = true;
     }
