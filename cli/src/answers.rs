@@ -1,5 +1,6 @@
 //! The answers of the daemon and of `--json`: one shape for both, and stable names in it.
 
+pub(crate) mod devices;
 pub(crate) mod history;
 
 use crate::wire::WirePath;

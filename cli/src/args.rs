@@ -2,6 +2,7 @@
 //!
 //! Never takes a secret: anybody on the machine can read a process's arguments.
 
+pub(crate) mod device;
 pub(crate) mod history;
 
 use crate::help;
@@ -134,6 +135,15 @@ pub(crate) enum Command {
     ///
     /// Happens by itself as well, while the vault is open and nobody works in it.
     Gc(history::Gc),
+    /// Let other devices join the vault; list, rename and remove them
+    ///
+    /// Each device has the whole vault, under a password of its own. They tell each other what is new directly, in the
+    /// background, as long as the vault is mounted.
+    Device(device::Device),
+    /// Show how syncing with other devices is
+    ///
+    /// “coffer settings” turns it, and each way of finding devices, on and off.
+    Sync(device::Sync),
     /// Show or change settings
     ///
     /// Those of this device lie outside the vault and need no password; those of the vault

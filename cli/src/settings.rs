@@ -17,6 +17,18 @@ use std::time::Duration;
 const IDLE: &str = "lock-idle";
 /// What to do when the system suspends.
 const SUSPEND: &str = "lock-suspend";
+/// Settings of syncing, and what each is if nobody says otherwise.
+const SYNC: [(&str, &str); 9] = [
+    ("sync", "on"),
+    ("sync-dht", "on"),
+    ("sync-lan-only", "off"),
+    ("sync-limit-in", "none"),
+    ("sync-limit-out", "none"),
+    ("sync-listen", ""),
+    ("sync-mdns", "on"),
+    ("sync-peers", ""),
+    ("sync-relays", ""),
+];
 
 /// What to do when the system suspends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +64,7 @@ impl Settings {
                 file.display()
             ))
         };
-        let mut values = BTreeMap::from([
-            (IDLE.to_owned(), "never".to_owned()),
-            (SUSPEND.to_owned(), "unless-busy".to_owned()),
-        ]);
+        let mut values = defaults();
         match fs::read(&file) {
             Ok(bytes) => {
                 let set: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|_| broken())?;
@@ -109,6 +118,36 @@ impl Settings {
             .and_then(|value| units::parse_span(value).ok().flatten())
     }
 
+    /// A value; empty for what is no setting.
+    pub(crate) fn get(&self, key: &str) -> &str {
+        self.values.get(key).map_or("", String::as_str)
+    }
+
+    /// Whether this device syncs.
+    pub(crate) fn syncs(&self) -> bool {
+        self.get("sync") == "on"
+    }
+
+    /// A rate in bytes a second, if there is a limit.
+    pub(crate) fn rate(&self, key: &str) -> Option<u64> {
+        parse_rate(self.get(key)).ok().flatten()
+    }
+
+    /// Those that count if nothing was ever set: for a vault that is just being made.
+    pub(crate) fn usual() -> Settings {
+        Settings {
+            file: PathBuf::new(),
+            values: defaults(),
+        }
+    }
+
+    /// The same with another value, which is not kept.
+    #[must_use]
+    pub(crate) fn with(mut self, key: &str, value: String) -> Settings {
+        self.values.insert(key.to_owned(), value);
+        self
+    }
+
     /// What to do on suspend.
     pub(crate) fn on_suspend(&self) -> OnSuspend {
         self.values
@@ -116,6 +155,12 @@ impl Settings {
             .and_then(|value| suspend_value(value))
             .unwrap_or(OnSuspend::Always)
     }
+}
+
+fn defaults() -> BTreeMap<String, String> {
+    let own = [(IDLE, "never"), (SUSPEND, "unless-busy")];
+    let all = own.into_iter().chain(SYNC);
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// Refuses what makes no sense.
@@ -133,7 +178,29 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
                 "“{value}” is no value of {SUSPEND}; use never, unless-busy or always."
             ))),
         },
+        "sync" | "sync-mdns" | "sync-dht" | "sync-lan-only" => match value {
+            "on" | "off" => Ok(()),
+            _ => Err(Failure::usage(format!(
+                "“{value}” is no value of {key}; use on or off."
+            ))),
+        },
+        "sync-limit-in" | "sync-limit-out" => parse_rate(value)
+            .map(|_| ())
+            .map_err(|why| Failure::usage(format!("{why}."))),
+        // Whether these are addresses, whoever uses them says.
+        "sync-listen" | "sync-peers" | "sync-relays" => Ok(()),
         _ => Err(unknown(key)),
+    }
+}
+
+/// “none”, or bytes a second: 500KiB, 2MiB.
+fn parse_rate(value: &str) -> Result<Option<u64>, String> {
+    match value.trim().trim_end_matches("/s") {
+        "none" | "" => Ok(None),
+        size => match units::parse_size(size)? {
+            0 => Err("a limit of nothing would be none; use “coffer sync --pause” to stop".into()),
+            rate => Ok(Some(rate)),
+        },
     }
 }
 

@@ -70,6 +70,13 @@ impl Ui {
         let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
     }
 
+    /// Lines for people that drive their terminal on purpose: a picture.
+    pub(crate) fn raw(&self, text: &str) {
+        if !self.quiet && !self.json && io::stdout().is_terminal() {
+            let _ = writeln!(io::stdout().lock(), "{text}");
+        }
+    }
+
     /// An answer of many: one object a line for programs, `text` for people.
     pub(crate) fn lines<'a, T: Serialize + 'a>(
         &self,

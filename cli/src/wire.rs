@@ -3,6 +3,7 @@
 //! One request a connection, then lines back: any number of `progress`, and one `done` or `failed`.
 //! Secrets never stand in JSON: a message announces their lengths, and they follow (see `frame`).
 
+pub(crate) mod devices;
 pub(crate) mod history;
 
 use crate::failure::Failure;
@@ -13,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// The protocol's version; a daemon answers only its own.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// The longest request line, in bytes: an import may name as many paths as a command line holds.
 pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// The longest reply line, in bytes (a check may name many paths).
@@ -184,6 +185,8 @@ pub(crate) enum Op {
     Intake(Intake),
     /// Bring files out; the same.
     Export(Export),
+    /// Something about devices or syncing. Of an invitation, a secret comes back: its words, its line, and the lines of its code.
+    Devices(devices::Devices),
     /// Something about the past.
     Past(history::Past),
     /// Make a new recovery phrase. Secret: the current password; a secret comes back.

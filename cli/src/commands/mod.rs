@@ -4,6 +4,7 @@
 
 mod backup;
 mod check;
+mod device;
 mod diff;
 mod export;
 mod generate;
@@ -21,6 +22,7 @@ mod restore;
 mod settings;
 mod show;
 mod status;
+mod sync;
 mod transfer;
 mod trash;
 
@@ -90,6 +92,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Import(args) => import::import(ui, &vault, &args),
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
+        Command::Device(args) => device::device(ui, &vault, &args),
+        Command::Sync(args) => sync::sync(ui, &vault, &args),
         Command::Log(_)
         | Command::Show(_)
         | Command::Diff(_)

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub idle_fixed: bool,
     /// To the daemon's main loop.
     pub events: Sender<Event>,
+    /// Other devices; none where the vault can only be read.
+    pub network: Option<Arc<engine::Network>>,
     /// Long operations running.
     pub working: AtomicUsize,
     /// Imports and exports running.
@@ -157,6 +159,14 @@ impl Shared {
             Op::Export(asked) => self.transfer(peer, progress, |stop, progress| {
                 engine::export(&self.vault, &asked, stop, progress)
             }),
+            Op::Devices(asked) => {
+                let Some(network) = &self.network else {
+                    return Err(Failure::failed(
+                        "The vault is mounted read-only, and other devices are told nothing; mount it to be written.",
+                    ));
+                };
+                network.answer(&asked, &|| Settings::load(&self.vault_id()))
+            }
             Op::Past(asked) => {
                 let _working = self.work();
                 engine::past(&self.vault, Some(&self.mount), &asked)
@@ -168,8 +178,12 @@ impl Shared {
                 Ok((wire::plain(&()), Some(phrase)))
             }
             Op::Reload => {
+                let settings = Settings::load(&self.vault_id())?;
+                if let Some(network) = &self.network {
+                    network.reload(&settings);
+                }
                 if !self.idle_fixed {
-                    *self.idle.lock() = Settings::load(&self.vault_id())?.idle();
+                    *self.idle.lock() = settings.idle();
                     // Wakes the main loop, which sleeps by the old time.
                     let _ = self.events.send(Event::Look);
                 }

@@ -145,6 +145,7 @@ pub(crate) fn run(
         Some(given) => given.time(),
         None => Settings::load(&vault_id)?.idle(),
     };
+    let read_only = engine::check_options(&config.options)?;
     let ended = events.clone();
     let mount = Arc::new(vault.mount(
         &config.mountpoint.0,
@@ -161,6 +162,17 @@ pub(crate) fn run(
         vault_id,
         mountpoint: config.mountpoint.clone(),
     };
+    let network = match read_only {
+        true => None,
+        // A mount without other devices is better than none.
+        false => match Settings::load(&published.vault_id).and_then(|settings| engine::Network::begin(&vault, &settings)) {
+            Ok(network) => Some(network),
+            Err(failure) => {
+                ui::log(&format!("coffer: {}", failure.message));
+                None
+            }
+        },
+    };
     let shared = Arc::new(Shared {
         vault: vault.clone(),
         dir: config.vault.0.clone(),
@@ -170,6 +182,7 @@ pub(crate) fn run(
         idle: Mutex::new(idle),
         idle_fixed: config.idle.is_some(),
         events,
+        network,
         working: AtomicUsize::new(0),
         transfers: Transfers::default(),
     });
@@ -206,6 +219,9 @@ pub(crate) fn run(
         );
     }
     shared.transfers.end();
+    if let Some(network) = &shared.network {
+        network.end();
+    }
     let closed = vault.close();
     // The control thread keeps the vault until the process ends; its keys go now.
     engine::wipe_keys();

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A vault held by this process alone, still locked.
 pub(crate) struct Sealed(Box<store::Sealed>);
 
-fn typed(secret: &Secret) -> Password {
+pub(super) fn typed(secret: &Secret) -> Password {
     Password::new(secret.expose().to_vec())
 }
 
@@ -321,9 +321,24 @@ impl Vault {
         ))
     }
 
+    /// One that was just made, which has no recovery phrase.
+    pub(super) fn of(vault: Arc<store::Vault>, dir: &Path, kdf: Kdf) -> Vault {
+        let facts = Facts {
+            id: vault.id().0,
+            kdf,
+            recovery: false,
+        };
+        Vault::new(vault, dir.to_owned(), facts)
+    }
+
     /// The store's own.
     pub(super) fn store(&self) -> &store::Vault {
         &self.0.vault
+    }
+
+    /// The same, for whoever keeps it.
+    pub(super) fn store_shared(&self) -> Arc<store::Vault> {
+        Arc::clone(&self.0.vault)
     }
 
     /// Its folder.

@@ -94,11 +94,7 @@ pub(crate) struct Keyring {
 
 impl Keyring {
     /// Of these, of which the one of this name is present; if it is not among them, the last. None if there are none.
-    pub(crate) fn new(
-        epochs: Vec<EpochKeys>,
-        present: StatementId,
-        lacking: Vec<u32>,
-    ) -> Option<Keyring> {
+    pub(crate) fn new(epochs: Vec<EpochKeys>, present: StatementId, lacking: Vec<u32>) -> Option<Keyring> {
         let named = epochs.iter().position(|epoch| epoch.id == present);
         let at = named.unwrap_or(epochs.len().checked_sub(1)?);
         let (now, first) = (&epochs.get(at)?.secrets, &epochs.first()?.secrets);
@@ -155,8 +151,6 @@ impl Keyring {
 
     /// Opens a version of the entity with this key.
     pub(crate) fn open_content(&self, entity: &Key, aad: &Aad, sealed: &[u8]) -> Result<Vec<u8>, Unopened> {
-        self.opened(aad.generation, |epoch| {
-            open(&epoch.content(entity), aad, sealed)
-        })
+        self.opened(aad.generation, |epoch| open(&epoch.content(entity), aad, sealed))
     }
 }

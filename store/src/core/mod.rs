@@ -112,7 +112,13 @@ impl Core {
     }
 
     /// Stores a chunk as it came, sealed, unless the store has it: it has been opened, and is what its name stands for.
-    pub(crate) fn store_sealed(&self, kind: u8, id: ChunkId, len: usize, sealed: &[u8]) -> Result<ChunkRef, StoreError> {
+    pub(crate) fn store_sealed(
+        &self,
+        kind: u8,
+        id: ChunkId,
+        len: usize,
+        sealed: &[u8],
+    ) -> Result<ChunkRef, StoreError> {
         self.store_as(kind, id, len, |out| out.extend_from_slice(sealed))
     }
 

@@ -31,8 +31,6 @@ pub const EPOCH_WRAP: &str = "coffer v0 epoch key wrap";
 pub const EPOCH_TREE: &str = "coffer v0 epoch tree events";
 /// Epoch key and an entity's key → the key that seals the entity's versions.
 pub const EPOCH_CONTENT: &str = "coffer v0 epoch content";
-/// Epoch key → a secret of a period by which members find each other on a network.
-pub const RENDEZVOUS: &str = "coffer v0 rendezvous";
 /// Signature over the head of a chain of events.
 pub const SIGN_HEAD: &str = "coffer v0 signed chain head";
 /// Signature over a statement about a space's members.
@@ -69,7 +67,7 @@ pub const NET_RECORD: &str = "coffer v0 network record";
 pub const NET_RENDEZVOUS: &str = "coffer v0 network rendezvous";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 31] = [
+pub const ALL: [&str; 30] = [
     MASTER,
     CHECK,
     HEADER,
@@ -83,7 +81,6 @@ pub const ALL: [&str; 31] = [
     EPOCH_WRAP,
     EPOCH_TREE,
     EPOCH_CONTENT,
-    RENDEZVOUS,
     SIGN_HEAD,
     SIGN_MEMBER,
     SIGN_TRANSPORT,

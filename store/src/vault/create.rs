@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::{Parts, assemble};
+use super::devices::Devices;
 use super::heads::{COUNTERS, INSTANCE, put_heads, seal_counters, sums_key};
 use super::hold::take_lock;
 use super::inode::Inode;
 use super::kept::Kept;
 use super::publish::Untold;
 use super::saves::LeftNames;
-use super::devices::Devices;
 use super::secrets::{Counters, Secrets, machine_name};
 use super::{Vault, keeper};
 use crate::chunk::Packs;
@@ -25,9 +25,7 @@ use crate::db::{Batch, Db, DbError, Table};
 use crate::ids::{EntityId, ROOT, ROOT_NODE};
 use crate::io::Disk;
 use crate::io::real::RealDisk;
-use crate::keys::{
-    Header, KdfError, KdfParams, Key, MasterKey, Password, RecoveryPhrase, random_bytes,
-};
+use crate::keys::{Header, KdfError, KdfParams, Key, MasterKey, Password, RecoveryPhrase, random_bytes};
 use crate::members::Members;
 use crate::record::{Meta, Time};
 use crate::tree::{Kind, Tree};

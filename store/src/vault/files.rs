@@ -155,6 +155,8 @@ impl Vault {
         }
         if saved || may_show {
             self.signals.tell();
+        } else if write && dirty {
+            self.signals.tell_if_live();
         }
     }
 

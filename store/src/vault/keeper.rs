@@ -3,6 +3,7 @@
 //! once they are at rest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TELL_PART: u32 = 25;
 /// See [`TELL_PART`].
 const TELL_REST: Duration = Duration::from_millis(40);
+/// How long a change waits for the rest of what it is a part of, where other devices wait for it: in the middle of a save
+/// there is nothing to tell.
+const LIVE: Duration = Duration::from_millis(20);
 /// How long the vault must be quiet before large files are chunked anew.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// What the keeper and the writers tell each other.
 #[derive(Default)]
 pub(crate) struct Signals {
+    /// Other devices are waiting for what is new.
+    live: AtomicBool,
     state: Mutex<SignalState>,
     wake: Condvar,
     room: Condvar,
@@ -50,6 +56,8 @@ struct SignalState {
     hurry: bool,
     /// A version is waiting to be told.
     tell: bool,
+    /// When what changed is to be told to those who wait, if nobody says before that it is complete.
+    live_due: Option<Instant>,
     /// When the oldest uncommitted change was made.
     dirty_since: Option<Instant>,
     last_change: Option<Instant>,
@@ -61,6 +69,10 @@ impl Signals {
         let now = Instant::now();
         state.dirty_since.get_or_insert(now);
         state.last_change = Some(now);
+        if self.live.load(Ordering::Relaxed) && state.live_due.is_none() {
+            state.live_due = Some(now + LIVE);
+            self.wake.notify_one();
+        }
     }
 
     /// Lets the keeper commit at once.
@@ -73,6 +85,13 @@ impl Signals {
     pub(crate) fn tell(&self) {
         self.state.lock().tell = true;
         self.wake.notify_one();
+    }
+
+    /// The same where other devices wait for what is new: a file was closed that was written.
+    pub(crate) fn tell_if_live(&self) {
+        if self.live.load(Ordering::Relaxed) {
+            self.tell();
+        }
     }
 
     pub(crate) fn stop(&self) {
@@ -93,6 +112,15 @@ impl Signals {
 }
 
 impl Vault {
+    /// Whether other devices wait for what is new: then it is committed and told as soon as that costs others little, and
+    /// not only when it is some seconds old.
+    pub fn set_live(&self, live: bool) {
+        self.signals.live.store(live, Ordering::Relaxed);
+        if live {
+            self.signals.tell();
+        }
+    }
+
     /// Before a write: waits while too much is in memory.
     pub(super) fn wait_for_room(&self) -> Result<(), StoreError> {
         self.wait_below(FULL, PATIENCE)
@@ -100,7 +128,7 @@ impl Vault {
 
     /// Waits, so long at most, while this many bytes or more are in memory and not stored.
     pub(super) fn wait_below(&self, full: u64, patience: Duration) -> Result<(), StoreError> {
-        use std::sync::atomic::Ordering::Relaxed;
+        use Ordering::Relaxed;
         let held = self.core.dirty.load(Relaxed);
         if held < HIGH.min(full) {
             return Ok(());
@@ -197,10 +225,18 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
     loop {
         let (due, quiet) = {
             let mut state = signals.state.lock();
-            let tells = |state: &SignalState| state.tell && Instant::now() >= tell_from;
+            let tells = |state: &SignalState| {
+                let now = Instant::now();
+                now >= tell_from && (state.tell || state.live_due.is_some_and(|due| now >= due))
+            };
             if !state.stop && !state.hurry && !tells(&state) {
-                let rest = tell_from.saturating_duration_since(Instant::now());
-                let wait = if state.tell { rest.min(TICK) } else { TICK };
+                let now = Instant::now();
+                let rest = tell_from.saturating_duration_since(now);
+                let wait = match (state.tell, state.live_due) {
+                    (true, _) => rest.min(TICK),
+                    (_, Some(due)) => rest.max(due.saturating_duration_since(now)).min(TICK),
+                    _ => TICK,
+                };
                 signals.wake.wait_for(&mut state, wait);
             }
             if state.stop {
@@ -210,6 +246,7 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
             let due = state.hurry || tell || state.dirty_since.is_some_and(|t| t.elapsed() >= AGE);
             if due {
                 state.tell = false;
+                state.live_due = None;
             }
             state.hurry = false;
             if due {
@@ -268,7 +305,6 @@ mod tests {
     use crate::keys::KdfParams;
     use crate::vault::tests::{file_meta, password};
     use std::io::Result;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A disk whose driver panics when it is asked for its room, once that is armed.
     #[derive(Debug)]

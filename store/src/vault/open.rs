@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::assemble::{Parts, assemble};
+use super::devices::Devices;
 use super::handover;
 use super::heads::{COUNTERS, HEADER, INSTANCE, LOCAL_KEY, SECRETS, local_aad, seal_counters, sums_key};
 use super::hold::{find_database, take_lock};
 use super::kept::{KEPT, Kept};
 use super::key_file::KeyFile;
 use super::rows::{read_left, read_nodes, read_untold};
-use super::devices::Devices;
 use super::secrets::{Counters, Secrets};
 use super::{Problem, Vault, keeper};
 use crate::chunk::Packs;
@@ -374,8 +374,14 @@ impl Sealed {
         kept = kept.unless_given_up(&*self.disk).map_err(refused)?;
         let mut instance = self.instance.unwrap_or_default();
         if identity != Identity::Same {
-            self.begin_chain(identity, &local, (&mut secrets, &mut devices), &mut counters, &mut instance)
-                .and_then(|batch| self.keep(batch, identity, &mut kept, &mut committed))?;
+            self.begin_chain(
+                identity,
+                &local,
+                (&mut secrets, &mut devices),
+                &mut counters,
+                &mut instance,
+            )
+            .and_then(|batch| self.keep(batch, identity, &mut kept, &mut committed))?;
         }
         let packs = Packs::open(self.disk.clone(), &committed).map_err(StoreError::Pack)?;
         // What is kept is read as ever, appended to no more, and its numbers are not used again.

@@ -203,7 +203,7 @@ impl Secrets {
 }
 
 /// What this machine is called, as a device's name.
-pub(crate) fn machine_name() -> DeviceName {
+pub fn machine_name() -> DeviceName {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let short: String = name.chars().take(60).collect();
     DeviceName::new(short.trim()).unwrap_or_else(|_| DeviceName::new("device").expect("it is a name"))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::core::StoreError;
+use crate::core::{EpochKeys, StoreError};
 use crate::db::{Batch, Table};
 use crate::ids::ChainId;
 use crate::keys::seal;
@@ -83,7 +83,13 @@ impl Vault {
     /// # Errors
     /// As [`SayError`] says.
     pub fn add_device(&self, joining: JoinRequest) -> Result<StatementId, SayError> {
+        let device = joining.device;
         let said = self.say(|members, secrets| Ok(vec![members.add(&secrets.signing, joining)?]))?;
+        self.say(|members, secrets| {
+            let share =
+                |epoch: &EpochKeys| members.share(&secrets.signing, epoch.id, &[device], &epoch.secrets);
+            secrets.epochs.iter().map(share).collect()
+        })?;
         Ok(said[0])
     }
 
@@ -135,17 +141,16 @@ impl Vault {
         let chain = secrets.chain();
         *self.secrets.write() = Arc::new(secrets);
         committer.counters = counters;
+        // Changes of texts name the chain that they are told on.
+        self.texts.discard_all();
         Ok(chain)
     }
 }
 
 /// How far a device's chains are here.
-fn limits(
-    members: &Members,
-    clock: &HashMap<ChainId, (u64, [u8; 32])>,
-    device: &DeviceId,
-) -> Vec<Limit> {
+fn limits(members: &Members, clock: &HashMap<ChainId, (u64, [u8; 32])>, device: &DeviceId) -> Vec<Limit> {
     let chains = members.state().chains_of(device).into_iter();
     let here = chains.filter_map(|chain| clock.get(&chain).map(|(last, head)| (chain, *last, *head)));
-    here.map(|(chain, last, head)| Limit { chain, last, head }).collect()
+    here.map(|(chain, last, head)| Limit { chain, last, head })
+        .collect()
 }

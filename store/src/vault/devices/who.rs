@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::{ChainId, SpaceId};
 use crate::keys::{Key, SigningKey, derive, labels};
-use crate::members::{Body, Device, DeviceId, Members, Signer};
+use crate::members::{Body, Device, DeviceId, Members, Signer, SpaceSecrets, StatementId};
 use crate::vault::Vault;
 use crate::vault::secrets::Secrets;
 
@@ -37,6 +37,15 @@ impl Vault {
     /// The seed of the key that speaks for this device on a network.
     pub fn transport_seed(&self) -> Key {
         self.secrets().transport.duplicate()
+    }
+
+    /// The secrets of all epochs that are here.
+    pub fn epoch_secrets(&self) -> Vec<(StatementId, SpaceSecrets)> {
+        let secrets = self.secrets();
+        let epochs = secrets.epochs.iter();
+        epochs
+            .map(|epoch| (epoch.id, epoch.secrets.duplicate()))
+            .collect()
     }
 
     /// All that is known of the space's devices. What is called with it must not call the vault.
@@ -89,7 +98,7 @@ impl Vault {
         let keyring = self.core.keyring();
         derive(
             &keyring.present().secrets.epoch_key,
-            labels::RENDEZVOUS,
+            labels::NET_RENDEZVOUS,
             &period.to_le_bytes(),
         )
     }

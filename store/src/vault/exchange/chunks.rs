@@ -9,6 +9,7 @@ use crate::ids::EntityId;
 use crate::keys::ChunkId;
 use crate::record::{BodyRef, ChunkRef, Kept, ManifestRef, kind};
 use crate::vault::Vault;
+use crate::vault::commit::Scope;
 use crate::vault::history::{holds_chunks, split_key};
 
 /// A chunk that is lacking.
@@ -178,6 +179,29 @@ impl Vault {
         Ok(None)
     }
 
+    /// Whether a chunk is here, durably.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn holds_chunk(&self, id: &ChunkId) -> Result<bool, StoreError> {
+        Ok(self.core.db.get(Table::Chunks, &id.0)?.is_some())
+    }
+
+    /// Makes durable what was taken, and shows what has come whole.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn keep_taken(&self) -> Result<(), StoreError> {
+        self.commit_all(Scope::Timer)
+    }
+
+    /// How many chunks are lacking, and their bytes, sealed; as far as that is known by now.
+    pub fn lacking_bytes(&self) -> (usize, u64) {
+        let lacking = self.lacking.lock();
+        let len = |lack: &Lack| crate::keys::ChunkKeys::sealed_len(lack.chunk.len as usize) as u64;
+        (lacking.chunks.len(), lacking.chunks.values().map(len).sum())
+    }
+
     /// Takes a chunk that is lacking. If it names others, they are lacking from now on; files that now have all
     /// their chunks come to show them.
     ///
@@ -198,9 +222,12 @@ impl Vault {
             .keyring()
             .chunks
             .open(lack.kind, id, lack.chunk.len as usize, sealed);
-        drop(zeroize::Zeroizing::new(plain.map_err(|_| ChunkError::Other(*id))?));
+        drop(zeroize::Zeroizing::new(
+            plain.map_err(|_| ChunkError::Other(*id))?,
+        ));
         self.core.room_for(sealed.len() as u64)?;
-        self.core.store_sealed(lack.kind, *id, lack.chunk.len as usize, sealed)?;
+        self.core
+            .store_sealed(lack.kind, *id, lack.chunk.len as usize, sealed)?;
         let done = {
             let mut lacking = self.lacking.lock();
             if lack.kind == kind::MANIFEST {

@@ -329,7 +329,11 @@ impl Publishing<'_> {
     ) -> ToldVersion {
         let (at, generation) = (self.next(), self.generation());
         let mut plain = version.encode();
-        let sealed = seal(&self.keyring.present().content(key), &content_aad(&entity, at, generation), &plain);
+        let sealed = seal(
+            &self.keyring.present().content(key),
+            &content_aad(&entity, at, generation),
+            &plain,
+        );
         zeroize::Zeroize::zeroize(&mut plain);
         let len = sealed.len() as u32;
         let (kind, wrapped) = match parents.is_empty() {

@@ -19,17 +19,17 @@ use super::out::{Attributes, BringError, Out};
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
 use crate::chunk::{Packs, Place};
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
+use crate::core::Keyring;
 use crate::event::{
     Body, Event, EventKind, EventRef, Found, NodeState, Version, Walk, content_aad, gone_aad, key_aad,
     node_aad, setting_aad,
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
 use crate::io::Disk;
-use crate::core::Keyring;
 use crate::keys::{ChunkId, Key, WRAPPED};
+use crate::members::Members;
 use crate::record::{ManifestRef, kind};
 use crate::tree::Kind;
-use crate::members::Members;
 use crate::vault::secrets::Secrets;
 
 /// Where a version is told: its Lamport time and event, and the sealed payload's place in

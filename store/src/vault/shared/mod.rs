@@ -68,7 +68,11 @@ impl Vault {
     fn label(&self, stamp: &Stamp, when: i64) -> String {
         let chain = || stamp.at.chain.0[..2].iter().map(|b| format!("{b:02x}")).collect();
         let who: String = self.device_first_named(&stamp.at.chain).unwrap_or_else(chain);
-        let who: String = who.chars().map(|c| if c == '/' { '-' } else { c }).take(NAME_IN_LABEL).collect();
+        let who: String = who
+            .chars()
+            .map(|c| if c == '/' { '-' } else { c })
+            .take(NAME_IN_LABEL)
+            .collect();
         let when = jiff::Timestamp::from_second(when).unwrap_or_default();
         format!("{who} {}", when.strftime("%Y-%m-%d %H.%M"))
     }

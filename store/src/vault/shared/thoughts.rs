@@ -68,7 +68,9 @@ impl Vault {
         }
         let new = gone.iter().filter(|(node, _)| !asked.contains_key(node));
         let removed: Vec<(NodeId, bool)> = new.map(|(node, _)| (*node, false)).collect();
-        let _ = shared.shown.keep(&removed, &|stamp, when| self.label(stamp, when));
+        let _ = shared
+            .shown
+            .keep(&removed, &|stamp, when| self.label(stamp, when));
         for (node, saw) in gone {
             for other in shared.seen_as_one(node) {
                 steps.push((other, Step::Gone(saw.clone())));

@@ -140,6 +140,14 @@ impl Texts {
         self.ready.lock().take_back(entity);
     }
 
+    /// Forgets all documents, and whatever was made with them that is not told: it was made for another chain.
+    pub(in crate::vault) fn discard_all(&self) {
+        self.shelf.lock().slots.clear();
+        self.rows.lock().clear();
+        self.news.lock().clear();
+        self.ready.lock().take_back_all();
+    }
+
     /// They were not stored after all.
     pub(in crate::vault) fn give_back_rows(&self, documents: &[(EntityId, Vec<u8>)]) {
         let mut rows = self.rows.lock();

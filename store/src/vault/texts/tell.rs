@@ -65,6 +65,12 @@ impl ReadyDrafts {
         self.taken_back += 1;
     }
 
+    /// Nothing is ready.
+    pub(super) fn take_back_all(&mut self) {
+        self.by_serial.clear();
+        self.taken_back += 1;
+    }
+
     /// A draft is these versions now.
     fn told(&mut self, entity: &EntityId, serial: u64, versions: &[EventRef]) {
         for ready in self

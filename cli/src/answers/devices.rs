@@ -1,0 +1,67 @@
+//! Answers about devices and syncing.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A device of the vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Device {
+    /// Its identity: its public key, in hex.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is this one.
+    pub this: bool,
+    /// “member”, “removed” or “undone”.
+    pub standing: String,
+    /// Whether this device talks to it at present.
+    pub connected: bool,
+    /// When it was met last.
+    pub seen: Option<Timestamp>,
+    /// How it is, or was last, reached: “direct” or “relay”.
+    pub reached: Option<String>,
+    /// Its address then.
+    pub address: Option<String>,
+    /// Events that are here and not there, if that is known.
+    pub behind: Option<u64>,
+    /// Events that are there and not here.
+    pub ahead: Option<u64>,
+    /// The last thing that went wrong with it.
+    pub error: Option<String>,
+}
+
+/// An invitation. What is secret of it comes beside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Invited {
+    /// When it ends.
+    pub expires: Timestamp,
+    /// How many devices there were when it was made.
+    pub devices: usize,
+}
+
+/// How syncing is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sync {
+    /// “off”, “alone” (there is no other device), “paused” or “on”.
+    pub state: String,
+    /// The other devices.
+    pub devices: Vec<Device>,
+    /// Events that others have and that are not here.
+    pub events: u64,
+    /// Chunks of files that are yet to come.
+    pub chunks: u64,
+    /// Bytes that are yet to come.
+    pub bytes: u64,
+    /// Bytes a second that go.
+    pub rate_out: u64,
+    /// Bytes a second that come.
+    pub rate_in: u64,
+    /// Seconds until all is here, if something comes.
+    pub seconds: Option<u64>,
+    /// Where this device listens.
+    pub listening: Vec<String>,
+    /// Relays at which it can be reached.
+    pub relays: Vec<String>,
+    /// The last thing that went wrong.
+    pub error: Option<String>,
+}

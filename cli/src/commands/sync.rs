@@ -1,0 +1,170 @@
+//! `coffer sync`.
+
+use super::device::{ask, daemon};
+use crate::answers::devices::{Device, Sync};
+use crate::args::device::Sync as Args;
+use crate::client::Found;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::ui::{Ui, table};
+use crate::units::{count, counted, size, span};
+use crate::wire::devices::Devices;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// How often it is shown anew.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Shows how syncing is, or has it pause, go on, or call somebody.
+///
+/// # Errors
+/// The daemon's.
+pub(super) fn sync(ui: &Ui, vault: &Path, args: &Args) -> Result<(), Failure> {
+    let found = daemon(vault)?;
+    if args.pause || args.resume {
+        let () = ask(&found, Devices::Pause { paused: args.pause })?;
+        ui.answer(&serde_json::json!({ "paused": args.pause }), || match args.pause {
+            true => "Nothing is exchanged until “coffer sync --resume”, or until the vault is locked.".into(),
+            false => "Devices exchange what is new again.".into(),
+        });
+        return Ok(());
+    }
+    if let Some(address) = &args.peer {
+        let asked = Devices::Call {
+            address: address.clone(),
+        };
+        let () = ask(&found, asked)?;
+        let mut settings = Settings::load(&found.card.vault_id)?;
+        let known = settings.get("sync-peers").to_owned();
+        if !known.split(',').any(|one| one.trim() == address) {
+            let all = [known.as_str(), address.as_str()];
+            let all: Vec<&str> = all.into_iter().filter(|one| !one.is_empty()).collect();
+            settings.set("sync-peers", &all.join(","))?;
+        }
+        ui.answer(&serde_json::json!({ "peer": address }), || {
+            format!("{address} is called now, and from now on.")
+        });
+        return Ok(());
+    }
+    match args.watch {
+        true => watch(ui, &found),
+        false => {
+            let sync = look(&found)?;
+            ui.answer(&sync, || shown(&sync));
+            Ok(())
+        }
+    }
+}
+
+fn look(found: &Found) -> Result<Sync, Failure> {
+    ask(found, Devices::Sync)
+}
+
+/// Shows it in one place of a terminal, again and again; to programs, a line whenever something is other.
+fn watch(ui: &Ui, found: &Found) -> Result<(), Failure> {
+    let here = std::io::stdout().is_terminal() && !ui.json();
+    let (mut last, mut drawn) = (None, 0);
+    loop {
+        let sync = look(found)?;
+        if last.as_ref() != Some(&sync) {
+            if here && drawn > 0 {
+                // Up to where the last one began, and away with it.
+                let _ = write!(std::io::stdout(), "\x1b[{drawn}A\x1b[J");
+            }
+            let text = shown(&sync);
+            drawn = text.trim_end().lines().count();
+            ui.answer(&sync, || text);
+            last = Some(sync);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn shown(sync: &Sync) -> String {
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let mut row = |name: &str, text: String| rows.push([name.to_owned(), text]);
+    row("Syncing", state(sync));
+    for device in &sync.devices {
+        row(&device.name, line(device));
+    }
+    if sync.state != "off" && sync.state != "alone" {
+        row("To come", to_come(sync));
+        if sync.rate_in + sync.rate_out > 0 {
+            row(
+                "Rate",
+                format!("{}/s in, {}/s out", size(sync.rate_in), size(sync.rate_out)),
+            );
+        }
+        let places = places(&sync.listening);
+        if !places.is_empty() {
+            row("Listens at", places.join(", "));
+        }
+        for relay in &sync.relays {
+            row("Relay", relay.clone());
+        }
+    }
+    if let Some(error) = &sync.error {
+        row("Trouble", error.clone());
+    }
+    table(&rows)
+}
+
+/// Addresses without what says nothing to a person: who listens there, and those by which nobody else reaches this machine.
+fn places(listening: &[String]) -> Vec<String> {
+    let bare = |address: &String| address.split("/p2p/").next().unwrap_or(address).to_owned();
+    let mut all: Vec<String> = listening.iter().map(bare).collect();
+    all.retain(|address| !["/ip4/127.", "/ip6/::1/", "/ip6/fe80:"].iter().any(|own| address.starts_with(own)));
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn state(sync: &Sync) -> String {
+    let here = sync.devices.iter().filter(|device| device.connected).count();
+    match sync.state.as_str() {
+        "off" => "off; “coffer settings sync on” turns it on".into(),
+        "alone" => "nothing to do: this is the only device; “coffer device invite” lets another one join".into(),
+        "paused" => "paused; “coffer sync --resume” goes on".into(),
+        _ => format!(
+            "on, with {} of {}",
+            count(here as u64),
+            counted(sync.devices.len() as u64, "other device", "other devices")
+        ),
+    }
+}
+
+fn line(device: &Device) -> String {
+    let how = match device.reached.as_deref() {
+        Some("relay") => "by a relay",
+        _ => "directly",
+    };
+    match (device.connected, device.behind, device.ahead) {
+        (true, Some(0), Some(0)) => format!("{how}, up to date"),
+        (true, behind, ahead) => format!(
+            "{how}, lacks {}, has {} more",
+            counted(behind.unwrap_or(0), "event", "events"),
+            counted(ahead.unwrap_or(0), "event", "events")
+        ),
+        (false, ..) => match &device.error {
+            Some(error) => format!("not reached: {error}"),
+            None => "not reached".into(),
+        },
+    }
+}
+
+fn to_come(sync: &Sync) -> String {
+    if sync.events == 0 && sync.chunks == 0 {
+        return "nothing".into();
+    }
+    let left = match sync.seconds {
+        Some(seconds) => format!(", about {}", span(Duration::from_secs(seconds))),
+        None => String::new(),
+    };
+    format!(
+        "{} and {}, {}{left}",
+        counted(sync.events, "event", "events"),
+        counted(sync.chunks, "piece of a file", "pieces of files"),
+        size(sync.bytes)
+    )
+}

@@ -1,0 +1,339 @@
+//! The seam to syncing: `coffer_sync`.
+//!
+//! A vault's network is there while the vault is mounted to be written and has other devices, or an invitation is open; alone, it
+//! listens nowhere. Guarantees that no type of the crate's is named elsewhere, that its faults end no mount, and that
+//! at the end sessions end before the vault closes. A thread notes where other devices were met.
+//!
+//! Parts: `plan` (settings), `met` (the note), `join` (a vault by a ticket).
+
+mod join;
+mod met;
+mod plan;
+
+pub(crate) use join::{join, parse_ticket};
+
+use super::Vault;
+use crate::answers::devices::{Device, Invited, Sync};
+use crate::failure::Failure;
+use crate::secret::Secret;
+use crate::settings::Settings;
+use crate::wire::devices::Devices;
+use crate::wire::{self, Plain};
+use coffer_store::members::{DeviceId, DeviceName, Standing};
+use coffer_sync::core::Policy;
+use coffer_sync::net::{Service, Status};
+use coffer_sync::vault::VaultReplica;
+use jiff::Timestamp;
+use met::AllMet;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often what was met is noted although nothing but the time is new.
+const NOTE: Duration = Duration::from_secs(600);
+/// How often somebody looks whether the service has anything new.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The network of a mounted vault.
+pub(crate) struct Network {
+    vault: Vault,
+    replica: Arc<VaultReplica>,
+    service: Mutex<Option<Arc<Service>>>,
+    met: Mutex<AllMet>,
+    paused: AtomicBool,
+    ended: AtomicBool,
+    trouble: Mutex<Option<String>>,
+}
+
+fn plain(answer: &impl serde::Serialize) -> Result<(Plain, Option<Secret>), Failure> {
+    Ok((wire::plain(answer), None))
+}
+
+/// What went wrong below, for a person.
+fn sentence(error: impl std::fmt::Display) -> Failure {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
+    Failure::failed(format!("{}{}.", first.unwrap_or_default(), letters.as_str().trim_end_matches('.')))
+}
+
+impl Network {
+    /// Of a vault; it begins at once if the vault has other devices and the settings do not say no. That it does not come up ends
+    /// nothing: `sync` says why.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn begin(vault: &Vault, settings: &Settings) -> Result<Arc<Network>, Failure> {
+        let threads = |error: std::io::Error| Failure::io("start the network's threads", &error);
+        let replica = VaultReplica::new(vault.store_shared(), Policy::Everything).map_err(threads)?;
+        let network = Arc::new(Network {
+            vault: vault.clone(),
+            replica,
+            service: Mutex::new(None),
+            met: Mutex::new(AllMet::load(vault.store())),
+            paused: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+        });
+        if settings.syncs() && network.others() > 0 {
+            let _ = network.up(settings);
+        }
+        let watched = Arc::downgrade(&network);
+        let spawned = std::thread::Builder::new().name("met".into()).spawn(move || {
+            let mut noted = Instant::now();
+            while let Some(network) = watched.upgrade() {
+                if network.ended.load(Ordering::Acquire) {
+                    return;
+                }
+                let service = network.service.lock().clone();
+                let version = service.as_ref().map_or(0, |service| service.status().version);
+                network.note(&mut noted);
+                drop(network);
+                // Nobody is kept alive by this one while it waits.
+                match service.map(|service| Arc::downgrade(&service)) {
+                    Some(service) => wait(&service, version),
+                    None => std::thread::sleep(Duration::from_millis(200)),
+                }
+            }
+        });
+        spawned.map_err(threads)?;
+        Ok(network)
+    }
+
+    fn others(&self) -> usize {
+        self.vault
+            .store()
+            .with_members(|members| members.state().members().count())
+            .saturating_sub(1)
+    }
+
+    /// The service, made if there is none.
+    fn up(&self, settings: &Settings) -> Result<Arc<Service>, Failure> {
+        let mut service = self.service.lock();
+        if let Some(service) = service.as_ref() {
+            return Ok(service.clone());
+        }
+        let plan = plan::plan(settings, &self.met.lock().addresses());
+        let begun = Service::start(self.replica.clone(), &plan).map_err(sentence);
+        *self.trouble.lock() = begun.as_ref().err().map(|failure| failure.message.clone());
+        let begun = Arc::new(begun?);
+        begun.pause(self.paused.load(Ordering::Relaxed));
+        self.vault.store().set_live(true);
+        *service = Some(begun.clone());
+        Ok(begun)
+    }
+
+    fn note(&self, noted: &mut Instant) {
+        let Some(status) = self.status() else { return };
+        let mut met = self.met.lock();
+        let new = met.learn(&status);
+        if new || noted.elapsed() >= NOTE {
+            *noted = Instant::now();
+            met.keep(self.vault.store());
+        }
+    }
+
+    fn status(&self) -> Option<Status> {
+        Some(self.service.lock().as_ref()?.status())
+    }
+
+    /// The settings are others now: they count from the next beginning on, which is now.
+    pub(crate) fn reload(&self, settings: &Settings) {
+        self.down();
+        if settings.syncs() && self.others() > 0 {
+            let _ = self.up(settings);
+        }
+    }
+
+    fn down(&self) {
+        self.vault.store().set_live(false);
+        if let Some(service) = self.service.lock().take() {
+            // Whoever looks at it at this moment lets go of it soon; then it ends.
+            if let Ok(service) = Arc::try_unwrap(service) {
+                service.stop();
+            }
+        }
+    }
+
+    /// Says goodbye to all, and ends.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.met.lock().keep(self.vault.store());
+        self.down();
+    }
+
+    /// Does what is asked about devices.
+    ///
+    /// # Errors
+    /// The vault's and the network's.
+    pub(crate) fn answer(
+        &self,
+        asked: &Devices,
+        settings: &dyn Fn() -> Result<Settings, Failure>,
+    ) -> Result<(Plain, Option<Secret>), Failure> {
+        match asked {
+            Devices::List => plain(&self.devices()),
+            Devices::Invite => self.invite(&settings()?),
+            Devices::Rename { device, name } => {
+                let id = self.find(device)?;
+                let name = DeviceName::new(name).map_err(|error| Failure::usage(sentence(error).message))?;
+                self.vault.store().rename_device(id, name).map_err(sentence)?;
+                self.replica.members_changed();
+                plain(&())
+            }
+            Devices::Remove { device } => {
+                let id = self.find(device)?;
+                if id == self.vault.store().device_id() {
+                    return Err(Failure::usage(
+                        "This is the device that you are at; remove it from another one, or delete the vault's folder here.",
+                    ));
+                }
+                self.vault.store().remove_device(id).map_err(sentence)?;
+                self.replica.members_changed();
+                plain(&())
+            }
+            Devices::Sync => plain(&self.sync(&settings()?)),
+            Devices::Pause { paused } => {
+                self.paused.store(*paused, Ordering::Relaxed);
+                if let Some(service) = self.service.lock().as_ref() {
+                    service.pause(*paused);
+                }
+                plain(&())
+            }
+            Devices::Call { address } => {
+                let service = self.up(&settings()?)?;
+                service.add_peer(address).map_err(|error| Failure::usage(sentence(error).message))?;
+                plain(&())
+            }
+        }
+    }
+
+    fn invite(&self, settings: &Settings) -> Result<(Plain, Option<Secret>), Failure> {
+        let service = self.up(settings)?;
+        // Where it listens is known a moment after it began; a ticket without an address is found in this network alone.
+        let until = Instant::now() + Duration::from_secs(3);
+        let mut status = service.status();
+        while status.listening.is_empty() && Instant::now() < until {
+            status = service
+                .wait_status_change(status.version, Duration::from_millis(100))
+                .unwrap_or(status);
+        }
+        let ticket = service.invite().map_err(sentence)?;
+        let expires = ticket.expires().and_then(|at| Timestamp::from_second(at as i64).ok());
+        let answer = Invited {
+            expires: expires.unwrap_or_default(),
+            devices: self.others() + 1,
+        };
+        let (words, line) = (ticket.words(), ticket.line());
+        let code = ticket.qr().map_err(sentence)?;
+        let text = zeroize::Zeroizing::new([words.as_bytes(), b"\n", line.as_bytes(), b"\n", code.as_bytes()].concat());
+        Ok((wire::plain(&answer), Some(Secret::new(text.to_vec()))))
+    }
+
+    /// The device of this name, or whose id begins so.
+    fn find(&self, named: &str) -> Result<DeviceId, Failure> {
+        let all = self.devices();
+        let standing = all.iter().filter(|device| device.standing == "member");
+        let by_name: Vec<&Device> = standing.filter(|device| device.name == named).collect();
+        let hex = named.len() >= 4 && named.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let by_id = || all.iter().filter(|device| hex && device.id.starts_with(&named.to_ascii_lowercase()));
+        let found = match by_name.is_empty() {
+            false => by_name,
+            true => by_id().collect(),
+        };
+        match found.as_slice() {
+            [one] => self.id(&one.id),
+            [] => Err(Failure::usage(format!(
+                "There is no device “{named}”; “coffer device list” names them."
+            ))),
+            _ => Err(Failure::usage(format!(
+                "Several devices are called “{named}”; say which by the first digits of its id, as “coffer device list” shows them."
+            ))),
+        }
+    }
+
+    fn id(&self, hex: &str) -> Result<DeviceId, Failure> {
+        let known = |members: &coffer_store::members::Members| {
+            let mut all = members.state().devices().iter().map(|device| device.id);
+            all.find(|id| id.to_string() == hex)
+        };
+        self.vault
+            .store()
+            .with_members(known)
+            .ok_or_else(|| Failure::failed("The device is not known any more."))
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        let me = self.vault.store().device_id();
+        let (status, met) = (self.status().unwrap_or_default(), self.met.lock().clone());
+        self.vault.store().with_members(|members| {
+            let shown = |device: &coffer_store::members::Device| {
+                let peer = status.peers.iter().find(|peer| peer.device == device.id);
+                let link = peer.and_then(|peer| peer.link.as_ref());
+                let before = met.devices.get(&device.id.to_string()).cloned().unwrap_or_default();
+                let reached = |link: &coffer_sync::net::Link| if link.relayed { "relay" } else { "direct" };
+                Device {
+                    id: device.id.to_string(),
+                    name: device.name.to_string(),
+                    this: device.id == me,
+                    standing: match device.standing {
+                        Standing::Member => "member",
+                        Standing::Removed(_) => "removed",
+                        Standing::Undone => "undone",
+                    }
+                    .into(),
+                    connected: link.is_some(),
+                    seen: link.map(|_| Timestamp::now()).or(before.seen),
+                    reached: link.map(|link| reached(link).to_owned()).or(before.reached),
+                    address: link.map(|link| link.address.clone()).or(before.address),
+                    behind: peer.filter(|_| link.is_some()).map(|peer| peer.behind),
+                    ahead: peer.filter(|_| link.is_some()).map(|peer| peer.ahead),
+                    error: peer.and_then(|peer| peer.last_error.clone()),
+                }
+            };
+            members.state().devices().iter().map(shown).collect()
+        })
+    }
+
+    fn sync(&self, settings: &Settings) -> Sync {
+        let devices = self.devices();
+        let others = devices.into_iter().filter(|device| !device.this && device.standing == "member");
+        let mut sync = Sync {
+            devices: others.collect(),
+            error: self.trouble.lock().clone(),
+            ..Sync::default()
+        };
+        sync.state = match self.status() {
+            _ if !settings.syncs() => "off",
+            _ if self.paused.load(Ordering::Relaxed) => "paused",
+            None if sync.devices.is_empty() => "alone",
+            _ => "on",
+        }
+        .into();
+        if let Some(status) = self.status() {
+            sync.events = status.progress.events;
+            sync.chunks = status.progress.chunks;
+            sync.bytes = status.progress.bytes;
+            (sync.rate_out, sync.rate_in) = status.progress.rate;
+            sync.seconds = status.progress.seconds;
+            sync.listening = status.listening;
+            sync.relays = status.relays;
+            sync.error = sync.error.or(status.last_error);
+        }
+        sync
+    }
+}
+
+fn wait(service: &std::sync::Weak<Service>, version: u64) {
+    // Held for a moment at a time, so that whoever ends it is its last owner.
+    let until = Instant::now() + LOOK;
+    while Instant::now() < until {
+        match service.upgrade() {
+            Some(service) if service.status().version == version => {}
+            _ => break,
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+}

@@ -1,0 +1,37 @@
+//! What is asked about devices and syncing.
+
+use serde::{Deserialize, Serialize};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub(crate) enum Devices {
+    /// All of them.
+    List,
+    /// Opens an invitation. Its secret comes back: words, line and code.
+    Invite,
+    /// Another name for one.
+    Rename {
+        /// Which: its name, or the first digits of its id.
+        device: String,
+        /// What it is called from now on.
+        name: String,
+    },
+    /// Removes one.
+    Remove {
+        /// Which: its name, or the first digits of its id.
+        device: String,
+    },
+    /// How syncing is.
+    Sync,
+    /// No exchange until it is told to go on; or go on.
+    Pause {
+        /// Whether to pause.
+        paused: bool,
+    },
+    /// Calls a device, or whatever is at this address.
+    Call {
+        /// The address.
+        address: String,
+    },
+}

@@ -1,0 +1,204 @@
+//! Devices of one space in real vaults on disks in memory and on disk. Guards that a device which joins can read all
+//! that was written before it came and after; that what is written after a device was removed is sealed with keys
+//! that it has not; that who told a chain is known by statements alone; that a crash loses no statement that was said.
+
+mod texts_support;
+
+use std::sync::Arc;
+
+use coffer_store::keys::{KdfParams, SigningKey};
+use coffer_store::members::{Card, DeviceId, DeviceName, JoinRequest, Members};
+use coffer_store::vault::{Identity, Joined, TakeInError, Vault};
+use tempfile::TempDir;
+use texts_support::{Bench, VIM, introduce, password};
+
+/// A vault on disk that one adds to its space.
+fn joined(by: &Vault, name: &str) -> (TempDir, Arc<Vault>) {
+    let (device, transport) = (SigningKey::generate(), SigningKey::generate());
+    let card = Card::make(&device, &transport, DeviceName::new(name).unwrap());
+    let joining = JoinRequest::make(&device, card, by.space_id(), by.device_id());
+    by.add_device(joining).unwrap();
+    let mut members = Members::of(by.space_id());
+    by.with_members(|known| {
+        for said in known.iter() {
+            members.insert(said.clone()).unwrap();
+        }
+    });
+    let dir = TempDir::new().unwrap();
+    let joined = Joined {
+        members,
+        device,
+        transport,
+        keys: Vec::new(),
+    };
+    let vault = Vault::join(&dir.path().join("vault"), &password(), KdfParams::FLOOR, joined).unwrap();
+    vault.stop_keeper();
+    (dir, vault)
+}
+
+/// All that one has told that the other can take; the first refusal.
+fn carry(from: &Vault, to: &Vault) -> Result<(), TakeInError> {
+    from.commit().unwrap();
+    introduce(from, to);
+    let had = to.clock().unwrap();
+    let after = |(chain, _): (&_, &_)| (*chain, had.get(chain).map_or(0, |(last, _)| *last));
+    let after: Vec<_> = from.clock().unwrap().iter().map(after).collect();
+    for carried in from.batches_after(&after, usize::MAX).unwrap() {
+        to.take_in_told(&carried)?;
+    }
+    Ok(())
+}
+
+fn on_disk(vault: &Arc<Vault>) -> Bench {
+    Bench {
+        disk: coffer_store::io::sim::SimDisk::new(),
+        vault: vault.clone(),
+    }
+}
+
+/// Guards joining: notes from before and after it are the same on both, whoever wrote them.
+#[test]
+fn a_device_that_joins_reads_all() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    let big: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
+    desk.save(VIM, "long.md", &big);
+    desk.vault.commit().unwrap();
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    carry(&desk.vault, &laptop).unwrap();
+    let there = on_disk(&laptop);
+    // Those that name others come first.
+    while let Some(wanted) = laptop.lacking(1).unwrap().first() {
+        let sealed = desk.vault.sealed_chunk(&wanted.id).unwrap().unwrap();
+        laptop.put_chunk(&wanted.id, &sealed).unwrap();
+    }
+    laptop.commit().unwrap();
+    assert_eq!(there.text("Garden.md"), "roses\n");
+    assert_eq!(there.text("long.md"), big);
+    there.save(VIM, "Garden.md", "roses\nlilies\n");
+    carry(&laptop, &desk.vault).unwrap();
+    desk.vault.commit().unwrap();
+    assert_eq!(desk.text("Garden.md"), "roses\nlilies\n");
+    assert_eq!(
+        desk.vault.device_named(&laptop.own_chain()).as_deref(),
+        Some("laptop")
+    );
+    desk.check();
+}
+
+/// Guards removal: what is written after it opens with no key that the removed device has, neither versions of files that it
+/// knew nor new names; and what it tells from then on is taken by nobody.
+#[test]
+fn a_removed_device_is_told_nothing_more() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    desk.vault.commit().unwrap();
+    let (_one, laptop) = joined(&desk.vault, "laptop");
+    let (_two, phone) = joined(&desk.vault, "phone");
+    for vault in [&laptop, &phone] {
+        carry(&desk.vault, vault).unwrap();
+    }
+    on_disk(&phone).save(VIM, "Phone.md", "before\n");
+    carry(&phone, &desk.vault).unwrap();
+    desk.vault.remove_device(phone.device_id()).unwrap();
+    on_disk(&phone).save(VIM, "Phone.md", "before\nafter\n");
+    let refused = carry(&phone, &desk.vault);
+    assert!(matches!(refused, Err(TakeInError::Removed)), "{refused:?}");
+    desk.save(VIM, "Garden.md", "roses\nnot for the phone\n");
+    desk.save(VIM, "Secret.md", "nor this\n");
+    carry(&desk.vault, &laptop).unwrap();
+    laptop.commit().unwrap();
+    assert_eq!(on_disk(&laptop).text("Garden.md"), "roses\nnot for the phone\n");
+    assert_eq!(on_disk(&laptop).text("Phone.md"), "before\n");
+    // Somebody gave the phone the sealed events all the same.
+    let told = carry(&desk.vault, &phone);
+    assert!(told.is_ok(), "{told:?}");
+    phone.commit().unwrap();
+    assert_eq!(on_disk(&phone).text("Garden.md"), "roses\n");
+    assert!(phone.lookup(coffer_store::ids::ROOT, b"Secret.md").is_err());
+    // And what it told before stays valid on whoever hears of it late.
+    let (_three, tablet) = joined(&laptop, "tablet");
+    carry(&laptop, &tablet).unwrap();
+    tablet.commit().unwrap();
+    assert_eq!(on_disk(&tablet).text("Phone.md"), "before\n");
+    assert_eq!(on_disk(&tablet).text("Garden.md"), "roses\nnot for the phone\n");
+}
+
+/// Guards the keys of an epoch against forgetting: after a lock, and after a power cut, old and new versions open.
+#[test]
+fn epochs_outlast_the_lock_and_the_power() {
+    let desk = Bench::new();
+    desk.save(VIM, "old.md", "before\n");
+    let (_dir, phone) = joined(&desk.vault, "phone");
+    desk.vault.remove_device(phone.device_id()).unwrap();
+    desk.save(VIM, "new.md", "after\n");
+    let big: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
+    desk.save(VIM, "long.txt", &big);
+    desk.vault.commit().unwrap();
+    let desk = desk.crashed();
+    assert_eq!(
+        (desk.text("old.md"), desk.text("new.md")),
+        ("before\n".into(), "after\n".into())
+    );
+    assert_eq!(desk.text("long.txt"), big);
+    let desk = desk.again();
+    assert_eq!(desk.text("old.md"), "before\n");
+    assert_eq!(desk.text("long.txt"), big);
+    let id = phone.device_id();
+    assert!(desk.vault.with_members(|members| !members.state().is_member(&id)));
+    desk.check();
+}
+
+/// Guards a copy: it is added by the device that it is a copy of, which hears of it from the copy itself.
+#[test]
+fn a_copy_is_a_device_of_its_own_that_others_believe() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    desk.vault.commit().unwrap();
+    let copy = Bench::on(desk.disk.crash_all_kept(), Identity::NewDevice);
+    copy.save(VIM, "Garden.md", "roses\nlilies\n");
+    carry(&copy.vault, &desk.vault).unwrap();
+    desk.vault.commit().unwrap();
+    assert_eq!(desk.text("Garden.md"), "roses\nlilies\n");
+    let members = desk
+        .vault
+        .with_members(|members| members.state().members().count());
+    assert_eq!(members, 2);
+    assert_ne!(copy.vault.device_id(), desk.vault.device_id());
+}
+
+/// Guards a chain that is begun on an open vault: what was woven for the former one is told on the new one, and believed.
+#[test]
+fn a_chain_begun_meanwhile_tells_what_was_woven_before() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    desk.vault.commit().unwrap();
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    carry(&desk.vault, &laptop).unwrap();
+    let former = desk.vault.own_chain();
+    desk.save(VIM, "Garden.md", "roses\nlilies\n");
+    let begun = desk.vault.begin_chain().unwrap();
+    assert_ne!(former, begun);
+    desk.save(VIM, "Garden.md", "roses\nlilies\ntulips\n");
+    desk.vault.commit().unwrap();
+    carry(&desk.vault, &laptop).unwrap();
+    laptop.commit().unwrap();
+    assert_eq!(on_disk(&laptop).text("Garden.md"), "roses\nlilies\ntulips\n");
+    assert!(laptop.clock().unwrap().contains_key(&begun));
+    let desk = desk.again();
+    assert_eq!(desk.vault.own_chain(), begun);
+    assert_eq!(desk.text("Garden.md"), "roses\nlilies\ntulips\n");
+}
+
+/// Guards names: a device's is told to all, and conflict files keep the one that it joined with.
+#[test]
+fn a_renamed_device_is_renamed_everywhere() {
+    let desk = Bench::new();
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    let id: DeviceId = laptop.device_id();
+    desk.vault
+        .rename_device(id, DeviceName::new("Ada's laptop").unwrap())
+        .unwrap();
+    introduce(&desk.vault, &laptop);
+    assert_eq!(laptop.device_name(), "Ada's laptop");
+}

@@ -1,0 +1,275 @@
+//! A real vault as the network sees it.
+//!
+//! Guarantees: each request is answered, whatever the store says; what was taken in is durable when that is said; bulk
+//! that comes is made durable every [`KEEP`] bytes, and when no more is lacking. It never asks the network for anything.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use coffer_store::ids::SpaceId;
+use coffer_store::keys::{ChunkId, Key, SigningKey};
+use coffer_store::members::{JoinRequest, Members, SpaceSecrets, StatementId};
+use coffer_store::vault::{Carried, ChunkError, TakeStatementError, TakenStatement, Vault};
+use parking_lot::RwLock;
+
+use crate::core::{Answer, ChunkOutcome, Config, Outcome, Policy, Request, StatementOutcome, Urgency};
+use crate::replica::{Change, Replica, Roster};
+
+/// Bytes of chunks that come between two commits.
+const KEEP: u64 = 64 << 20;
+
+type Wake = Box<dyn Fn(Change) + Send + Sync>;
+
+/// See the module.
+pub struct VaultReplica {
+    vault: Arc<Vault>,
+    policy: Policy,
+    wakes: Arc<RwLock<Vec<Wake>>>,
+    /// Bytes of chunks taken since the last commit.
+    taken: AtomicU64,
+}
+
+fn wake(wakes: &RwLock<Vec<Wake>>, change: Change) {
+    wakes.read().iter().for_each(|wake| wake(change));
+}
+
+impl VaultReplica {
+    /// Of this vault; whoever subscribes is told what it tells until it is dropped.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn new(vault: Arc<Vault>, policy: Policy) -> std::io::Result<Arc<VaultReplica>> {
+        let wakes: Arc<RwLock<Vec<Wake>>> = Arc::default();
+        let (changes, them): (_, Weak<_>) = (vault.subscribe(), Arc::downgrade(&wakes));
+        std::thread::Builder::new().name("told".into()).spawn(move || {
+            for change in changes {
+                let Some(wakes) = them.upgrade() else { return };
+                if change.events.1 > 0 {
+                    wake(&wakes, Change::Told);
+                }
+            }
+        })?;
+        Ok(Arc::new(VaultReplica {
+            vault,
+            policy,
+            wakes,
+            taken: AtomicU64::new(0),
+        }))
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    /// Something was said about devices, or is known of them, by another way than the network.
+    pub fn members_changed(&self) {
+        wake(&self.wakes, Change::Members);
+    }
+
+    fn take_in(&self, carried: &Carried) -> Outcome {
+        let own = self
+            .vault
+            .clock()
+            .map(|clock| clock.get(&carried.row.chain).copied());
+        let known = matches!(own, Ok(Some((last, _))) if carried.row.first <= last);
+        let outcome = Outcome::from(self.vault.take_in_told(carried));
+        match outcome {
+            Outcome::Taken if known => Outcome::Known,
+            Outcome::Taken => {
+                wake(&self.wakes, Change::Chunks);
+                Outcome::Taken
+            }
+            other => other,
+        }
+    }
+
+    fn take_statement(&self, bytes: &[u8]) -> StatementOutcome {
+        match self.vault.take_statement(bytes) {
+            Ok(TakenStatement::Taken) => {
+                wake(&self.wakes, Change::Members);
+                let heads = self.vault.statement_heads().into_iter();
+                StatementOutcome::Taken(heads.map(|id| id.0).collect())
+            }
+            Ok(TakenStatement::Known) => StatementOutcome::Known,
+            Err(TakeStatementError::NotVerified(e)) => StatementOutcome::Forged(e.to_string()),
+            // It is asked for again when it is named again.
+            Err(_) => StatementOutcome::Known,
+        }
+    }
+
+    fn take_chunk(&self, id: [u8; 32], bytes: &[u8]) -> ChunkOutcome {
+        match self.vault.put_chunk(&ChunkId(id), bytes) {
+            Ok(()) => {}
+            Err(ChunkError::Unwanted(_)) => return ChunkOutcome::Stored,
+            Err(ChunkError::Other(_)) => return ChunkOutcome::Damaged,
+            Err(ChunkError::Store(e)) => return ChunkOutcome::Failed(e.to_string()),
+        }
+        let taken = self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        if taken >= KEEP || self.vault.lacking_bytes().0 == 0 {
+            self.taken.store(0, Ordering::Relaxed);
+            if let Err(e) = self.vault.keep_taken() {
+                return ChunkOutcome::Failed(e.to_string());
+            }
+        }
+        ChunkOutcome::Stored
+    }
+
+    fn wanted(&self, most: usize) -> Answer {
+        let none = Answer::Wanted {
+            chunks: Vec::new(),
+            beyond: 0,
+        };
+        if self.policy != Policy::Everything {
+            return none;
+        }
+        let Ok(lacking) = self.vault.lacking(most) else {
+            return none;
+        };
+        let named: u64 = lacking.iter().map(|wanted| wanted.len as u64).sum();
+        Answer::Wanted {
+            beyond: self.vault.lacking_bytes().1.saturating_sub(named),
+            chunks: lacking
+                .iter()
+                .map(|wanted| (wanted.id.0, Urgency::Bulk, wanted.len as u32))
+                .collect(),
+        }
+    }
+}
+
+impl Replica for VaultReplica {
+    fn space(&self) -> SpaceId {
+        self.vault.space_id()
+    }
+
+    fn device(&self) -> SigningKey {
+        self.vault.signing_key()
+    }
+
+    fn transport(&self) -> Key {
+        self.vault.transport_seed()
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        let clock = self.vault.clock().map_err(|e| e.to_string())?;
+        Ok(Config {
+            space: self.vault.space_id(),
+            own: self.vault.own_chain(),
+            policy: self.policy,
+            clock: clock
+                .into_iter()
+                .map(|(id, (last, head))| (id, last, head))
+                .collect(),
+            heads: self.vault.statement_heads().iter().map(|id| id.0).collect(),
+        })
+    }
+
+    fn roster(&self) -> Roster {
+        let me = self.vault.device_id();
+        self.vault.with_members(|members| Roster::of(me, members))
+    }
+
+    fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::Batches { session, after, most } => Answer::Batches {
+                session,
+                batches: self
+                    .vault
+                    .batches_after(&after, most)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(Arc::new)
+                    .collect(),
+            },
+            Request::TakeIn(carried) => Answer::TakenIn(self.take_in(&carried)),
+            Request::BeginChain => {
+                let before = self.vault.own_chain();
+                let chain = self.vault.begin_chain().unwrap_or(before);
+                wake(&self.wakes, Change::Members);
+                Answer::Began(chain)
+            }
+            Request::Lacking { session, heads } => {
+                let heads: Vec<StatementId> = heads.into_iter().map(StatementId).collect();
+                let (want, have) = self.vault.lacking_statements(&heads);
+                Answer::Lacking {
+                    session,
+                    want: want.iter().map(|id| id.0).collect(),
+                    have: have.iter().map(|id| id.0).collect(),
+                }
+            }
+            Request::Statements {
+                session,
+                want,
+                have,
+                skip,
+                most,
+            } => {
+                let ids = |all: Vec<[u8; 32]>| all.into_iter().map(StatementId).collect::<Vec<_>>();
+                let (statements, more) = self.vault.statements(&ids(want), &ids(have), skip, most);
+                Answer::Statements {
+                    session,
+                    statements: statements.into_iter().map(Arc::from).collect(),
+                    more,
+                }
+            }
+            Request::TakeStatement { session, bytes } => Answer::StatementTaken {
+                session,
+                outcome: self.take_statement(&bytes),
+            },
+            Request::Chunk { session, id } => Answer::Chunk {
+                session,
+                id,
+                bytes: self
+                    .vault
+                    .sealed_chunk(&ChunkId(id))
+                    .ok()
+                    .flatten()
+                    .map(Arc::from),
+            },
+            Request::TakeChunk { id, bytes } => Answer::ChunkTaken {
+                id,
+                outcome: self.take_chunk(id, &bytes),
+            },
+            Request::Held { session, serial, ids } => {
+                let keeps = self.policy == Policy::Everything;
+                let held = |id: &[u8; 32]| keeps && self.vault.holds_chunk(&ChunkId(*id)).unwrap_or(false);
+                Answer::Held {
+                    session,
+                    serial,
+                    held: ids.iter().map(held).collect(),
+                }
+            }
+            Request::Wanted { most } => self.wanted(most),
+        }
+    }
+
+    fn news(&self, after: &mut u64) -> Result<Vec<Arc<Carried>>, String> {
+        let told = self.vault.told_after(*after).map_err(|e| e.to_string())?;
+        if let Some(last) = told.last().and_then(|carried| carried.row.last().ok()) {
+            *after = last;
+        }
+        Ok(told.into_iter().map(Arc::new).collect())
+    }
+
+    fn rendezvous(&self, period: u64) -> Key {
+        self.vault.rendezvous(period)
+    }
+
+    fn admit(&self, joining: JoinRequest) -> Result<StatementId, String> {
+        let added = self.vault.add_device(joining).map_err(|e| e.to_string())?;
+        wake(&self.wakes, Change::Members);
+        Ok(added)
+    }
+
+    fn keyring(&self) -> Vec<(StatementId, SpaceSecrets)> {
+        self.vault.epoch_secrets()
+    }
+
+    fn with_members(&self, look: &mut dyn FnMut(&Members)) {
+        self.vault.with_members(look);
+    }
+
+    fn subscribe(&self, wake: Wake) {
+        self.wakes.write().push(wake);
+    }
+}
