@@ -63,7 +63,7 @@ fn a_direct_connection_takes_the_circuits_place() {
 /// Records alone, where the relay lets no circuit be: the addresses in them lead to a direct connection.
 #[test]
 fn devices_find_each_other_by_records() {
-    let relay = Relay::with(0);
+    let relay = Relay::with(0, &[]);
     let beds = Bed::several(&["desk", "laptop"]);
     let desk = beds[0].start(&by(&relay, &[TCP], true));
     wait(&desk, "a place at the relay", |status| !status.relays.is_empty());
@@ -98,6 +98,30 @@ fn words_lead_to_the_inviter_by_the_relay() {
     let name = DeviceName::new("laptop").unwrap();
     let entered = join(&words, name, &by(&relay, &[], true), |_| Ok(()), |_| Ok(())).unwrap();
     assert_eq!(entered.inviter, bed.id());
+}
+
+/// A relay that names strangers as those who might know: nobody calls them.
+#[test]
+fn a_relay_cannot_make_devices_call_strangers() {
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    let relay = Relay::with(0, &[format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()]);
+    let beds = Bed::several(&["desk", "laptop"]);
+    let desk = beds[0].start(&by(&relay, &[TCP], true));
+    wait(&desk, "a place at the relay", |status| !status.relays.is_empty());
+    let laptop = beds[1].start(&by(&relay, &[], true));
+    // It has looked the desk up, and so it has been told of the stranger.
+    wait(&laptop, "the desk", |status| linked(status, &beds[0]));
+    let before = laptop.status().version;
+    beds[0].tell(10);
+    until("one history", || beds[0].clock() == beds[1].clock());
+    assert!(laptop.status().version >= before);
+    let called = stranger.accept();
+    assert!(
+        called.is_err_and(|why| why.kind() == std::io::ErrorKind::WouldBlock),
+        "it was called"
+    );
 }
 
 /// A relay that is not there is said, and everything else works.

@@ -1,7 +1,7 @@
 //! Who may come in: the gate that every connection passes, before and right after its handshake.
 //!
 //! Guarantees: a connection with somebody who is no member, no relay of ours, and while no invitation is open, is refused
-//! before anything is spoken on it; counts of connections are bounded before room is made for them. A guest may speak the
+//! before anything is spoken on it, and nobody else is called; counts of connections are bounded before room is made for them. A guest may speak the
 //! pairing protocol and nothing else.
 //!
 //! It also opens, or accepts, the one stream of each connection ([`Handler`]).
@@ -199,6 +199,21 @@ impl NetworkBehaviour for Gate {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let place = self.door.0.lock().enter(id, peer, false)?;
         Ok(Handler::new(Role::of(place), false))
+    }
+
+    /// Nobody else is even called: a relay, or a member, could name anybody's address.
+    fn handle_pending_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let book = self.door.0.lock();
+        match peer.is_none_or(|peer| book.place(&peer, true).is_some()) {
+            true => Ok(Vec::new()),
+            false => Err(ConnectionDenied::new("not one of this vault's devices")),
+        }
     }
 
     fn handle_established_outbound_connection(

@@ -168,7 +168,7 @@ impl Hub {
         if connection.session.is_some() || connection.until.is_some() {
             return;
         }
-        // The one place where a session begins.
+        // The one place where a session begins; `self.members` says the device's chains, and what it may do.
         let session = self.node.connect(now, device.0);
         let line = streams::start(session, stream, self.heard.0.clone(), self.written.0.clone());
         connection.session = Some(session);
