@@ -26,6 +26,8 @@ use super::handler::{Handler, Opened, Role};
 pub(super) const PENDING_MAX: usize = 64;
 /// Connections with guests.
 pub(super) const GUESTS_MAX: usize = 8;
+/// Connections with one of them: whoever calls several addresses at once may have several for a moment, and drops all but one.
+const PER_GUEST_MAX: usize = 3;
 /// Connections with one member or relay: by TCP and by QUIC, direct and relayed.
 pub(super) const PER_PEER_MAX: usize = 4;
 
@@ -84,7 +86,7 @@ impl Book {
     fn enter(&mut self, id: ConnectionId, peer: PeerId, we_call: bool) -> Result<Place, ConnectionDenied> {
         self.pending.remove(&id);
         let place = self.place(&peer, we_call).filter(|place| match place {
-            Place::Guest | Place::Host => self.of_peer(&peer) == 0,
+            Place::Guest | Place::Host => self.of_peer(&peer) < PER_GUEST_MAX,
             _ => self.of_peer(&peer) < PER_PEER_MAX,
         });
         match place {

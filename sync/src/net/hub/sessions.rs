@@ -82,7 +82,6 @@ impl Hub {
                 self.book
                     .learn(peer, address, crate::net::book::Source::Peer, now);
             }
-            self.choose(peer);
         }
         self.is_dirty = true;
     }
@@ -115,6 +114,7 @@ impl Hub {
 
     /// Of several connections with a device one stays: a direct one; of two that came at once the one that the smaller
     /// peer id called; else the newest, since whoever calls again has lost the other. The device of the smaller peer id decides.
+    /// Those without a session do not count: whoever calls several addresses at once drops all but one before it opens a stream.
     fn choose(&mut self, peer: PeerId) {
         if *self.swarm.local_peer_id() > peer {
             return;
@@ -122,7 +122,7 @@ impl Hub {
         let mut all: Vec<(ConnectionId, bool, bool, Millis)> = self
             .connections
             .iter()
-            .filter(|(_, c)| c.peer == peer && c.until.is_none())
+            .filter(|(_, c)| c.peer == peer && c.until.is_none() && c.session.is_some())
             .map(|(id, c)| (*id, c.relayed, c.ours, c.at))
             .collect();
         all.sort_by_key(|(id, .., at)| (*at, *id));
@@ -179,6 +179,8 @@ impl Hub {
                 line: Some(line),
             },
         );
+        let peer = connection.peer;
+        self.choose(peer);
         self.is_dirty = true;
     }
 
