@@ -96,16 +96,13 @@ impl Hub {
             self.node.disconnected(now, session);
             self.sessions.remove(&session);
         }
-        if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
-            let why =
-                "it ends connections at once: it may not know this device, or have removed it from the vault";
-            self.errors.entry(device).or_insert_with(|| why.into());
-        }
-        if !self
-            .connections
-            .values()
-            .any(|other| other.peer == connection.peer)
-        {
+        let mut others = self.connections.values();
+        if !others.any(|other| other.peer == connection.peer) {
+            if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
+                let why =
+                    "it ends connections at once: it may not know this device, or have removed it from the vault";
+                self.errors.entry(device).or_insert_with(|| why.into());
+            }
             self.book.went(&Target::Peer(connection.peer), now);
             self.look_up_soon();
         }
@@ -142,17 +139,15 @@ impl Hub {
         }
     }
 
-    /// Ends a connection, with a goodbye if it has a session.
-    pub(super) fn end_connection(&mut self, id: ConnectionId) {
+    /// Ends a connection, whose session says goodbye.
+    fn end_connection(&mut self, id: ConnectionId) {
         let now = self.now();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.until = Some(connection.until.unwrap_or(u64::MAX).min(now + LAST));
-        match connection.session {
-            Some(session) => self.node.close(now, session),
-            // Its stream may be on the way: it is closed a little later, so that the other end is not cut off before it has another.
-            None => connection.until = Some(now + LAST / 4),
+        connection.until = Some(now + LAST);
+        if let Some(session) = connection.session {
+            self.node.close(now, session);
         }
     }
 
