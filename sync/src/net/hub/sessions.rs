@@ -99,8 +99,7 @@ impl Hub {
         let mut others = self.connections.values();
         if !others.any(|other| other.peer == connection.peer) {
             if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
-                let why =
-                    "it ends connections at once: it may not know this device, or have removed it from the vault";
+                let why = "it ends connections at once: it may not know this device, or have removed it from the vault";
                 self.errors.entry(device).or_insert_with(|| why.into());
             }
             self.book.went(&Target::Peer(connection.peer), now);
