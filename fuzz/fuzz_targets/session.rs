@@ -5,7 +5,7 @@
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_sync::core::wire::{Hello, Message, Reach, VERSION, framed};
 use coffer_sync::core::{
-    Action, Answer, ChunkOutcome, Config, Node, Outcome, Policy, Request, StatementOutcome, Urgency,
+    Access, Action, Answer, CertifiedPeer, ChunkOutcome, Config, Node, Outcome, Policy, Request, StatementOutcome, Urgency,
 };
 
 const SPACE: SpaceId = SpaceId([7; 16]);
@@ -56,7 +56,7 @@ coffer_fuzz::fuzz_target!(|bytes: &[u8]| {
         clock: vec![(ChainId([1; 16]), 5, [5; 32])],
         heads: vec![[4; 32]],
     });
-    let session = node.connect(0, [2; 32]);
+    let session = node.connect(0, [2; 32], CertifiedPeer::default(), Access::Full);
     if first % 2 == 0 {
         let hello = Message::Hello(Hello {
             versions: (VERSION, VERSION),

@@ -5,7 +5,9 @@ mod model;
 use std::collections::BTreeMap;
 
 use coffer_store::ids::ChainId;
-use coffer_sync::core::{Action, Answer, Config, Ended, Node, Policy, Report, Request, SessionId, Urgency};
+use coffer_sync::core::{
+    Access, Action, Answer, CertifiedPeer, Config, Ended, Node, Policy, Report, Request, SessionId, Urgency,
+};
 use model::store::{SPACE, Store};
 use model::world::World;
 
@@ -60,7 +62,10 @@ fn meeting_with_nothing_new_costs_little() {
         )
     };
     let mut nodes = [node(0), node(1)];
-    let sessions = [nodes[0].connect(0, [1; 32]), nodes[1].connect(0, [0; 32])];
+    let sessions = [
+        nodes[0].connect(0, [1; 32], CertifiedPeer::default(), Access::Full),
+        nodes[1].connect(0, [0; 32], CertifiedPeer::default(), Access::Full),
+    ];
     let mut bytes = 0;
     for now in 0..20_000 {
         for from in 0..2 {

@@ -422,8 +422,7 @@ fn forged_events_end_the_session() {
     });
     assert!(matches!(lone.why(), Some(Ended::Forged(_))));
     assert_eq!(lone.goodbye(), Some(Goodbye::Forged));
-    let session = lone.node.connect(lone.now, [2; 32]);
-    lone.session = session;
+    lone.connect([2; 32]);
     lone.open(&[(THEIRS, Reach { last, head: short })]);
     lone.say(&Message::Batch {
         chain: THEIRS,
@@ -543,7 +542,7 @@ fn a_fork_stops_that_chain_alone() {
 fn connections_of_one_peer_are_bounded() {
     let mut lone = Lone::new(Policy::Everything);
     for _ in 0..10_000 {
-        lone.session = lone.node.connect(0, [2; 32]);
+        lone.connect([2; 32]);
         lone.settle();
     }
     assert_eq!(lone.node.peers().len(), 4);
@@ -571,9 +570,8 @@ fn a_removed_device_is_out() {
 fn a_chain_is_asked_of_one_peer_at_a_time() {
     let mut lone = Lone::new(Policy::Everything);
     let (first, id) = (lone.session, chain(5));
-    let other = lone.node.connect(0, [3; 32]);
     lone.open(&[(id, reach(4))]);
-    lone.session = other;
+    lone.connect([3; 32]);
     lone.open(&[(id, reach(4))]);
     let calls = |lone: &mut Lone| {
         lone.take(|message| match message {

@@ -98,6 +98,45 @@ fn a_device_joins_and_syncs() {
     }
 }
 
+/// A ticket with several addresses: they are called at once, and whichever is first does.
+#[test]
+fn several_addresses_are_called_at_once() {
+    let bed = Bed::founded("desk");
+    let all = [TCP, QUIC, "/ip4/127.0.0.2/tcp/0", "/ip4/127.0.0.2/udp/0/quic-v1"];
+    let service = bed.start(&quiet(&all));
+    wait(&service, "four addresses", |status| status.listening.len() == 4);
+    for n in 0..10 {
+        let ticket = carried(&service.invite().unwrap());
+        assert_eq!(ticket.addresses().len(), 4);
+        let entered = join(
+            &ticket,
+            name(&format!("laptop {n}")),
+            &quiet(&[]),
+            |_| Ok(()),
+            |_| Ok(()),
+        );
+        let entered = entered.unwrap();
+        let laptop = Bed::joined(entered.device, entered.transport, *entered.joined);
+        let mut settings = quiet(&[]);
+        settings.peers = entered.addresses;
+        let second = laptop.start(&settings);
+        wait(&second, "the desk", |status| linked(status, &bed));
+        laptop.tell(100);
+        until("its news", || {
+            let own = laptop.state.lock().unwrap().store.own;
+            bed.clock().contains_key(&own)
+        });
+        let link = second
+            .status()
+            .peers
+            .into_iter()
+            .find(|peer| peer.device == bed.id())
+            .unwrap()
+            .link;
+        assert!(link.is_some(), "it stayed");
+    }
+}
+
 /// What cannot be kept ends the joining, before anybody was added.
 #[test]
 fn keys_that_cannot_be_kept_make_no_member() {

@@ -13,6 +13,13 @@ use coffer_sync::net::{Settings, join};
 use coffer_sync::pairing::Ticket;
 use net_bed::{Bed, linked, quiet, until, wait};
 
+/// All of them see each other: one test at a time.
+static NETWORK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    NETWORK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn local() -> Settings {
     Settings {
         mdns: true,
@@ -24,6 +31,7 @@ fn local() -> Settings {
 #[test]
 #[ignore = "needs an interface that carries multicast"]
 fn devices_find_each_other() {
+    let _alone = alone();
     let beds = Bed::several(&["desk", "laptop"]);
     let stranger = Bed::founded("stranger");
     let services: Vec<_> = beds.iter().map(|bed| bed.start(&local())).collect();
@@ -49,6 +57,7 @@ fn devices_find_each_other() {
 #[test]
 #[ignore = "needs an interface that carries multicast"]
 fn words_lead_to_the_inviter() {
+    let _alone = alone();
     let (bed, stranger) = (Bed::founded("desk"), Bed::founded("stranger"));
     let service = bed.start(&local());
     let other = stranger.start(&local());
@@ -58,4 +67,18 @@ fn words_lead_to_the_inviter() {
     let name = DeviceName::new("laptop").unwrap();
     let entered = join(&words, name, &local(), |_| Ok(()), |_| Ok(())).unwrap();
     assert_eq!(entered.inviter, bed.id());
+}
+
+/// Who was seen before it was a member is called when it is one.
+#[test]
+#[ignore = "needs an interface that carries multicast"]
+fn who_was_seen_before_is_called_later() {
+    let _alone = alone();
+    let beds = Bed::several(&["desk", "laptop"]);
+    let phone = beds[0].with("phone");
+    let services: Vec<_> = [&beds[1], &phone].map(|bed| bed.start(&local())).into();
+    // The laptop does not know the phone, and refuses it.
+    wait(&services[0], "the phone at the door", |status| status.refused > 0);
+    beds[1].learn(&phone);
+    wait(&services[0], "the phone", |status| linked(status, &phone));
 }

@@ -194,6 +194,37 @@ fn an_address_need_not_say_whose_it_is() {
     wait(&laptop, "the desk", |status| linked(status, &beds[0]));
 }
 
+/// A vault that is busy with something slow holds up neither the network nor its end.
+#[test]
+fn a_slow_vault_holds_nothing_up() {
+    let (beds, mut services) = pair(TCP);
+    let laptop = services.pop().unwrap();
+    let busy = beds[1].state.lock().unwrap();
+    for _ in 0..20 {
+        beds[0].tell_with(1_000, &[10_000]);
+    }
+    wait(
+        &laptop,
+        "word of it, and a batch that waits for the disk",
+        |status| {
+            status.peers[0].ahead > 0
+                && status.peers[0]
+                    .link
+                    .as_ref()
+                    .is_some_and(|link| link.came > 1_000)
+        },
+    );
+    // Asked and answered by the task that must not wait.
+    assert!(laptop.confirm(&[[7; 32]]));
+    let begun = Instant::now();
+    laptop.stop();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    drop(busy);
+    wait(&services[0], "the laptop's end", |status| {
+        status.peers[0].link.is_none()
+    });
+}
+
 #[test]
 fn a_pause_holds_everything_back() {
     let (beds, services) = pair(TCP);

@@ -6,9 +6,9 @@ mod model;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use coffer_sync::core::{Ended, Policy, Report};
-use model::Dice;
+use coffer_sync::core::{ChunkName, Ended, PeerId, Policy, Report, Urgency};
 use model::world::World;
+use model::{Dice, liar};
 
 /// What happened in runs: a run in which nothing does proves nothing.
 #[derive(Default)]
@@ -18,6 +18,9 @@ struct Tally {
     broken: AtomicU64,
     removed: AtomicU64,
     withheld: AtomicU64,
+    lied: AtomicU64,
+    failed: AtomicU64,
+    caught: AtomicU64,
     repeated: AtomicU64,
     events: AtomicU64,
 }
@@ -41,7 +44,18 @@ fn run(seed: u64, tally: &Tally) {
         // Years ahead, or not.
         device.skew = dice.below(3) * 1_000 * 86_400 * 365 * 3;
     }
+    // Some lie beside honest ones; stores fail.
+    let is_true = dice.one_in(2) || count < 3;
+    for device in 0..if is_true {
+        0
+    } else {
+        1 + dice.below(count as u64 / 2) as usize
+    } {
+        world.devices[count - 1 - device].lies = liar::some(&mut dice);
+    }
+    let fails = if dice.one_in(4) { 4 + dice.below(30) } else { 0 };
     for device in 0..count {
+        world.devices[device].fails = fails;
         world.crash(device);
         world.start(device);
     }
@@ -54,15 +68,20 @@ fn run(seed: u64, tally: &Tally) {
     }
     let had: Vec<_> = world.devices.iter().map(|device| device.store.clock()).collect();
     heal(&mut world, &mut dice, count);
+    // What failed is tried again a minute later: ten minutes are for stores that fail now and then.
+    for device in &mut world.devices {
+        device.fails = if fails > 0 { fails.max(20) } else { 0 };
+    }
     assert!(
         world.converge(600_000),
         "seed {seed}: not one after ten minutes: {}",
         apart(&world)
     );
+    let is_honest = |device: &model::world::Device| device.lies.is_empty();
     for (n, clock) in had
         .iter()
         .enumerate()
-        .filter(|(n, _)| !world.devices[*n].is_removed)
+        .filter(|(n, _)| !world.devices[*n].is_removed && is_honest(&world.devices[*n]))
     {
         let now = world.devices[n].store.clock();
         for (chain, (last, _)) in clock {
@@ -72,13 +91,24 @@ fn run(seed: u64, tally: &Tally) {
             );
         }
     }
-    for device in &world.devices {
-        let bad = device.ended.iter().filter(|why| why.to_string().contains("sent"));
-        assert_eq!(bad.count(), 0, "seed {seed}: {:?}", device.ended);
-        let forks = device
-            .reports
-            .iter()
-            .filter(|report| matches!(report, Report::Forked { .. } | Report::Refused { .. }));
+    for device in world.devices.iter().filter(|device| is_honest(device)) {
+        let lies = |peer: &PeerId| !is_honest(&world.devices[usize::from(peer[0])]);
+        // Between honest ones nothing ends but for what they do not do.
+        let is_good = |why: &Ended| {
+            use coffer_sync::core::wire::Goodbye::{Removed, Replaced};
+            let left = matches!(why, Ended::Left(Removed | Replaced));
+            left || matches!(why, Ended::Lost | Ended::Removed | Ended::Replaced)
+        };
+        let with = device.ended_with.iter().filter(|(peer, _)| !lies(peer));
+        let bad = with.filter(|(_, why)| !is_good(why));
+        assert_eq!(bad.count(), 0, "seed {seed}: {:?}", device.ended_with);
+        let caught = device.ended_with.iter().filter(|(_, why)| !is_good(why)).count();
+        tally.caught.fetch_add(caught as u64, Ordering::Relaxed);
+        tally.failed.fetch_add(device.failed, Ordering::Relaxed);
+        let forks = device.reports.iter().filter(|report| match report {
+            Report::Forked { peer, .. } | Report::Refused { peer, .. } => !lies(peer),
+            _ => false,
+        });
         assert_eq!(forks.count(), 0, "seed {seed}: {:?}", device.reports);
         let add = |to: &AtomicU64, n: usize| {
             to.fetch_add(n as u64, Ordering::Relaxed);
@@ -93,15 +123,19 @@ fn run(seed: u64, tally: &Tally) {
         );
         add(&tally.broken, ended(Ended::Lost));
         add(&tally.removed, ended(Ended::Removed));
-        add(
-            &tally.withheld,
-            reported(|report| matches!(report, Report::Withheld { .. })),
-        );
-        add(
-            &tally.repeated,
-            device.node.as_ref().map_or(0, |node| node.repeated() as usize),
-        );
-        add(&tally.events, device.store.chains.values().map(Vec::len).sum());
+        add(&tally.lied, usize::from(!is_true));
+        // What is repeated, and withheld, where nobody lies and no store fails.
+        if is_true && fails == 0 {
+            add(
+                &tally.withheld,
+                reported(|report| matches!(report, Report::Withheld { .. })),
+            );
+            add(
+                &tally.repeated,
+                device.node.as_ref().map_or(0, |node| node.repeated() as usize),
+            );
+            add(&tally.events, device.store.chains.values().map(Vec::len).sum());
+        }
     }
 }
 
@@ -109,7 +143,7 @@ fn act(world: &mut World, dice: &mut Dice, count: usize, backups: &mut BTreeMap<
     let one = dice.below(count as u64) as usize;
     let other = dice.below(count as u64) as usize;
     let is_there = |world: &World, n: usize| world.is_up(n) && !world.devices[n].is_removed;
-    match dice.below(20) {
+    match dice.below(24) {
         // Somebody writes. Who would reuse a number that others know does not: it begins a chain when it learns it.
         0..8 if !world.devices[one].is_removed && !world.devices[one].store.is_old => {
             let len = match dice.below(12) {
@@ -174,6 +208,44 @@ fn act(world: &mut World, dice: &mut Dice, count: usize, backups: &mut BTreeMap<
                 }
             }
         }
+        // Somebody pauses, or is slow; waits for a chunk, or not any more; asks who holds some.
+        20..23 if world.is_up(one) => {
+            let time = world.time(one);
+            let names: Vec<ChunkName> = world.devices[other]
+                .store
+                .chunks
+                .keys()
+                .take(9)
+                .copied()
+                .collect();
+            let node = world.devices[one].node.as_mut().expect("it is up");
+            match dice.below(6) {
+                0 => node.pause(time, true),
+                1 => node.pause(time, false),
+                2 => node.limit(time, Some(1_000 + dice.below(100_000)), None),
+                3 => node.limit(time, None, Some(1_000 + dice.below(100_000))),
+                4 => drop(node.confirm(time, &names)),
+                _ => {
+                    for name in names {
+                        match dice.one_in(2) {
+                            true => node.want(time, name, Urgency::Open, 100),
+                            false => node.unwant(time, name),
+                        }
+                    }
+                }
+            }
+            world.settle(one);
+        }
+        // Somebody keeps other things from now on, which is said by a new session.
+        23 if dice.one_in(4) && world.is_up(one) => {
+            world.crash(one);
+            let store = &mut world.devices[one].store;
+            store.policy = match store.policy {
+                Policy::Everything => Policy::NamesAndTexts,
+                Policy::NamesAndTexts => Policy::Everything,
+            };
+            world.start(one);
+        }
         _ => {}
     }
 }
@@ -186,11 +258,18 @@ fn heal(world: &mut World, dice: &mut Dice, count: usize) {
             false => world.break_after(wire, usize::MAX / 2),
         }
     }
-    let there: Vec<usize> = (0..count).filter(|n| !world.devices[*n].is_removed).collect();
-    for n in &there {
+    let all = (0..count).filter(|n| !world.devices[*n].is_removed);
+    let (there, liars): (Vec<usize>, Vec<usize>) = all.partition(|n| world.devices[*n].lies.is_empty());
+    for n in there.iter().chain(&liars) {
         if !world.is_up(*n) {
             world.start(*n);
         }
+        let time = world.time(*n);
+        if let Some(node) = world.devices[*n].node.as_mut() {
+            node.pause(time, false);
+            node.limit(time, None, None);
+        }
+        world.settle(*n);
     }
     let shape = dice.below(4);
     let mixed = world
@@ -228,6 +307,7 @@ fn apart(world: &World) -> String {
         .enumerate()
         .filter(|(_, device)| !device.is_removed)
     {
+        all += &format!("\n{:?} fails {}", device.lies, device.fails);
         let clock: Vec<String> = device
             .store
             .clock()
@@ -299,15 +379,32 @@ fn whatever_happens_all_come_to_be_one() {
         &tally.repeated,
         &tally.events,
         &tally.withheld,
+        &tally.lied,
+        &tally.failed,
+        &tally.caught,
     ];
-    let [early, behind, broken, removed, repeated, events, withheld] =
-        said.map(|n| n.load(Ordering::Relaxed));
+    let [
+        early,
+        behind,
+        broken,
+        removed,
+        repeated,
+        events,
+        withheld,
+        lied,
+        failed,
+        caught,
+    ] = said.map(|n| n.load(Ordering::Relaxed));
     println!(
         "{seeds} seeds: {events} batches, {repeated} repeated, {early} too early, {behind} stores behind, {broken} ends of \
-         broken connections, {removed} of removed devices, {withheld} times statements withheld"
+         broken connections, {removed} of removed devices, {withheld} times statements withheld; {lied} devices beside \
+         liars, who were ended {caught} times; {failed} failures of stores"
     );
     assert!(
-        seeds < 2_000 || [early, behind, broken, removed].iter().all(|n| *n > 50),
+        seeds < 2_000
+            || [early, behind, broken, removed, lied, failed, caught]
+                .iter()
+                .all(|n| *n > 50),
         "too little happened"
     );
     assert!(repeated * 5 < events && withheld == 0);

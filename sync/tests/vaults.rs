@@ -13,7 +13,9 @@ use coffer_store::keys::{KdfParams, Password, VerifyingKey};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
 use coffer_store::vault::{Carried, CheckOptions, Identity, Sealed, Vault};
-use coffer_sync::core::{Action, Answer, Config, Ended, Node, Outcome, Policy, Report, Request, SessionId};
+use coffer_sync::core::{
+    Access, Action, Answer, CertifiedPeer, Config, Ended, Node, Outcome, Policy, Report, Request, SessionId,
+};
 use model::Dice;
 use model::store::SPACE;
 
@@ -166,7 +168,12 @@ impl World {
         let mut ends = [(a, SessionId(0)), (b, SessionId(0))];
         for (side, end) in ends.iter_mut().enumerate() {
             let device = &mut self.devices[end.0];
-            end.1 = device.node.connect(self.now, [end.0 as u8 ^ 1; 32]);
+            end.1 = device.node.connect(
+                self.now,
+                [end.0 as u8 ^ 1; 32],
+                CertifiedPeer::default(),
+                Access::Full,
+            );
             device.sessions.insert(end.1, (self.next, side));
         }
         self.wires.insert(self.next, (ends, Default::default()));

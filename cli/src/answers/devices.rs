@@ -26,6 +26,10 @@ pub(crate) struct Device {
     pub behind: Option<u64>,
     /// Events that are there and not here.
     pub ahead: Option<u64>,
+    /// Bytes that came from it since it was met.
+    pub came: u64,
+    /// Bytes that went to it.
+    pub went: u64,
     /// The last thing that went wrong with it.
     pub error: Option<String>,
 }

@@ -34,6 +34,22 @@ pub(crate) const CONTROL_MAX: usize = 512 << 10;
 pub(crate) const READ_AHEAD: usize = 256 << 10;
 /// Batches that came before what they build on: how many, and bytes.
 pub(crate) const ASIDE_MAX: (usize, usize) = (512, 16 << 20);
+/// Chains that one session names, that membership does not know, and that are followed all the same.
+pub(crate) const UNKNOWN_MAX: usize = 1_024;
+/// Chains that are looked at in one step of time.
+pub(crate) const CONSIDER_MAX: usize = 4_096;
+/// Chunks that nobody who is connected has, and that are kept in mind.
+pub(crate) const PARKED_MAX: usize = 16_384;
+/// Chunks in the queue that are looked at in one step.
+pub(crate) const SCAN_MAX: usize = 256;
+/// Bytes in a second below which who sends something large is held to be stalling.
+pub(crate) const PACE: u64 = 32 << 10;
+/// Bytes that were read for a peer in vain, since it called them off; with more, it waits, and this many are forgiven
+/// in a second.
+pub(crate) const WASTE_MAX: u64 = 4 << 20;
+pub(crate) const FORGIVEN: u64 = 256 << 10;
+/// What a question for statements counts for.
+pub(crate) const QUESTION: u64 = 4 << 10;
 /// Bytes kept of batches, and of chunks, that a lost peer had sent in part.
 pub(crate) const PARTIALS_MAX: usize = 20 << 20;
 /// Bytes that nobody asked for: they may have been under way when something was called off.
@@ -57,8 +73,12 @@ pub(crate) mod times {
     pub(crate) const PATIENCE: u64 = 500;
     /// A source said that it has news, and sends nothing.
     pub(crate) const STALL: u64 = 10_000;
-    /// A source that stalled is asked last for so long.
+    /// A source that stalled is not asked again for what others have, for so long; twice as long each time.
     pub(crate) const COOL: u64 = 60_000;
+    /// What a piece of something large buys at most, beyond these times.
+    pub(crate) const PART: u64 = 60_000;
+    /// What a whole batch buys at least.
+    pub(crate) const BATCH: u64 = 200;
     /// Positions that the peer knows already are told it with so much delay.
     pub(crate) const LAZY: u64 = 1_000;
     /// A chunk that somebody waits for, and of which nothing comes, is asked of another peer.

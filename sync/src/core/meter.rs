@@ -48,6 +48,11 @@ impl Bucket {
     pub(crate) fn is_limited(&self) -> bool {
         self.rate.is_some()
     }
+
+    /// Bytes in a second.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        self.rate
+    }
 }
 
 /// How many bytes went in a second, the last few seconds counting most.

@@ -13,18 +13,22 @@
 //!
 //! Not here yet: states for devices that were away for long; every event is sent.
 //!
-//! Parts, each importing only those above it: `limits`, `api` (what goes in and out), `wire` (messages),
-//! `meter` (rates), `session` (one peer), `node` (all of them).
+//! Parts: `limits`, `api` (what goes in and out), `access` (what membership says of a peer), `ended` (why sessions
+//! end), `wire` (messages), `meter` (rates), `session` (one peer), `node` (all of them).
 
+mod access;
 mod api;
+mod ended;
 pub mod limits;
 mod meter;
 mod node;
 mod session;
 pub mod wire;
 
+pub use access::{Access, CertifiedPeer, Standing};
 pub use api::{
-    Action, Answer, ChunkName, ChunkOutcome, Ended, Millis, Outcome, PeerId, Policy, Progress, Report,
-    Request, SessionId, StatementId, StatementOutcome, Urgency,
+    Action, Answer, ChunkName, ChunkOutcome, Millis, Outcome, PeerId, Policy, Progress, Report, Request,
+    SessionId, StatementId, StatementOutcome, Urgency,
 };
+pub use ended::Ended;
 pub use node::{Config, Node, Peer};

@@ -1,7 +1,7 @@
 //! Who may come in: the gate that every connection passes, before and right after its handshake.
 //!
 //! Guarantees: a connection with somebody who is no member, no relay of ours, and while no invitation is open, is refused
-//! before anything is spoken on it; counts of connections are bounded before room is made for them. A guest may speak the
+//! before anything is spoken on it, and nobody else is called; counts of connections are bounded before room is made for them. A guest may speak the
 //! pairing protocol and nothing else.
 //!
 //! It also opens, or accepts, the one stream of each connection ([`Handler`]).
@@ -26,6 +26,8 @@ use super::handler::{Handler, Opened, Role};
 pub(super) const PENDING_MAX: usize = 64;
 /// Connections with guests.
 pub(super) const GUESTS_MAX: usize = 8;
+/// Connections with one of them: whoever calls several addresses at once may have several for a moment, and drops all but one.
+const PER_GUEST_MAX: usize = 3;
 /// Connections with one member or relay: by TCP and by QUIC, direct and relayed.
 pub(super) const PER_PEER_MAX: usize = 4;
 
@@ -84,7 +86,7 @@ impl Book {
     fn enter(&mut self, id: ConnectionId, peer: PeerId, we_call: bool) -> Result<Place, ConnectionDenied> {
         self.pending.remove(&id);
         let place = self.place(&peer, we_call).filter(|place| match place {
-            Place::Guest | Place::Host => self.of_peer(&peer) == 0,
+            Place::Guest | Place::Host => self.of_peer(&peer) < PER_GUEST_MAX,
             _ => self.of_peer(&peer) < PER_PEER_MAX,
         });
         match place {
@@ -199,6 +201,21 @@ impl NetworkBehaviour for Gate {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let place = self.door.0.lock().enter(id, peer, false)?;
         Ok(Handler::new(Role::of(place), false))
+    }
+
+    /// Nobody else is even called: a relay, or a member, could name anybody's address.
+    fn handle_pending_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        peer: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let book = self.door.0.lock();
+        match peer.is_none_or(|peer| book.place(&peer, true).is_some()) {
+            true => Ok(Vec::new()),
+            false => Err(ConnectionDenied::new("not one of this vault's devices")),
+        }
     }
 
     fn handle_established_outbound_connection(

@@ -24,7 +24,7 @@ use super::error::JoinError;
 use super::handler::Opened;
 use super::inviting::seconds;
 use super::parts::{Parts, PartsEvent, swarm};
-use super::peers::{bare, is_sound, key_of, keypair, target};
+use super::peers::{bare, is_relayed, is_sound, key_of, keypair, relay_in, target};
 use super::record::Spot;
 use super::service::runtime;
 use super::settings::{Plan, Settings};
@@ -160,6 +160,10 @@ impl Search {
 
     fn consider(&mut self, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
         let mut addresses: Vec<Multiaddr> = addresses.iter().filter(|a| is_sound(a)).map(bare).collect();
+        // Relays that a ticket names are called for its sake; a record names none.
+        for relay in addresses.iter().filter_map(relay_in) {
+            self.door.add_relay(relay);
+        }
         if let Some(peer) = peer {
             if peer == *self.swarm.local_peer_id()
                 || self.known.len() >= CANDIDATES_MAX
@@ -307,7 +311,8 @@ impl Search {
                 ..
             })) => {
                 if let Some(record) = self.spot.open(&found.record.value) {
-                    self.consider(Some(record.peer), record.addresses);
+                    let direct = record.addresses.into_iter().filter(|a| !is_relayed(a));
+                    self.consider(Some(record.peer), direct.collect());
                 }
             }
             SwarmEvent::OutgoingConnectionError {

@@ -35,6 +35,24 @@ pub(super) fn is_relayed(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
+/// The relay that it leads through.
+pub(super) fn relay_in(address: &Multiaddr) -> Option<PeerId> {
+    let mut before = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => before = Some(peer),
+            Protocol::P2pCircuit => return before,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether it is good on one link only, which it does not name.
+pub(super) fn is_link_local(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unicast_link_local())
+}
+
 /// Whether it is one of TCP's.
 pub(super) fn is_tcp(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
@@ -107,6 +125,7 @@ mod tests {
         assert!(is_local(&direct) && !is_relayed(&direct) && is_sound(&direct) && is_tcp(&direct));
         let circuit = of(&format!("/ip4/192.168.1.2/tcp/1/p2p/{peer}/p2p-circuit"));
         assert!(is_relayed(&circuit) && !is_local(&circuit) && target(&circuit).is_none());
+        assert_eq!((relay_in(&circuit), relay_in(&direct)), (Some(peer), None));
         assert!(!is_local(&of("/ip4/8.8.8.8/udp/1/quic-v1")));
         assert!(!is_sound(&of("/ip4/0.0.0.0/tcp/1")) && !is_sound(&of("/memory/1")));
     }

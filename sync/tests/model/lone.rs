@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use coffer_store::ids::ChainId;
 use coffer_sync::core::wire::{Frames, Goodbye, Heard, Hello, Message, VERSION, framed};
-use coffer_sync::core::{Action, Ended, Node, Policy, Report, Request, SessionId};
+use coffer_sync::core::{
+    Access, Action, CertifiedPeer, Ended, Node, PeerId, Policy, Report, Request, SessionId,
+};
 
 use super::Dice;
 use super::store::{SPACE, Store};
@@ -17,6 +19,8 @@ pub struct Lone {
     pub session: SessionId,
     /// Messages that came out, encoded.
     pub said: Vec<Vec<u8>>,
+    /// The same, and in which session; not looked at before.
+    pub told: Vec<(SessionId, Vec<u8>)>,
     pub sent: usize,
     pub closed: BTreeMap<SessionId, Ended>,
     pub reports: Vec<Report>,
@@ -42,6 +46,13 @@ pub fn hello() -> Hello {
     }
 }
 
+/// What is said of a peer; whoever it is, it may say that it tells on their chain.
+pub fn certified(store: &Store, peer: PeerId) -> CertifiedPeer {
+    let mut certified = store.certified(peer);
+    certified.chains.insert(THEIRS);
+    certified
+}
+
 impl Lone {
     pub fn new(policy: Policy) -> Lone {
         let mut dice = Dice(1);
@@ -53,7 +64,7 @@ impl Lone {
 
     pub fn of(store: Store, dice: Dice) -> Lone {
         let mut node = Node::new(0, store.config());
-        let session = node.connect(0, [2; 32]);
+        let session = node.connect(0, [2; 32], certified(&store, [2; 32]), Access::Full);
         let mut lone = Lone {
             node,
             store,
@@ -61,6 +72,7 @@ impl Lone {
             now: 0,
             session,
             said: Vec::new(),
+            told: Vec::new(),
             sent: 0,
             closed: BTreeMap::new(),
             reports: Vec::new(),
@@ -74,6 +86,13 @@ impl Lone {
         lone
     }
 
+    /// Another session with any device; what is said from now on is said there.
+    pub fn connect(&mut self, peer: PeerId) -> SessionId {
+        let certified = certified(&self.store, peer);
+        self.session = self.node.connect(self.now, peer, certified, Access::Full);
+        self.session
+    }
+
     /// The peer says who it is, what it has, and that it knows all members.
     pub fn open(&mut self, chains: &[(ChainId, coffer_sync::core::wire::Reach)]) {
         let heads = self.store.heads();
@@ -83,6 +102,13 @@ impl Lone {
             whole: true,
             reach: chains.to_vec(),
         });
+    }
+
+    /// After its first message: what it has, and that it knows all members.
+    pub fn open_rest(&mut self, chains: &[(ChainId, coffer_sync::core::wire::Reach)]) {
+        let (heads, reach) = (self.store.heads(), chains.to_vec());
+        self.say(&Message::Heads(heads));
+        self.say(&Message::Clock { whole: true, reach });
     }
 
     pub fn say(&mut self, message: &Message<'_>) {
@@ -118,6 +144,7 @@ impl Lone {
                     while let Some(frame) = frames.next(&mut rest).unwrap() {
                         assert!(matches!(Message::decode(&frame), Ok(Heard::Message(_))));
                         if !self.is_deaf {
+                            self.told.push((session, frame.clone()));
                             self.said.push(frame);
                         }
                     }
@@ -132,7 +159,7 @@ impl Lone {
                         let answer = self.store.answer(&mut self.dice, request);
                         self.node.answer(self.now, answer);
                         if begins {
-                            self.node.members(self.now, self.store.heads());
+                            self.node.members(self.now, self.store.heads(), &[]);
                         }
                     }
                 }
@@ -150,6 +177,23 @@ impl Lone {
             _ => None,
         });
         heard.collect()
+    }
+
+    /// What was said in a session, decoded, and not looked at before.
+    pub fn told<T>(&mut self, to: SessionId, mut each: impl FnMut(Message<'_>) -> Option<T>) -> Vec<T> {
+        let mine: Vec<(SessionId, Vec<u8>)> =
+            self.told.extract_if(.., |(session, _)| *session == to).collect();
+        let heard = mine.iter().filter_map(|(_, frame)| match Message::decode(frame) {
+            Ok(Heard::Message(message)) => each(message),
+            _ => None,
+        });
+        heard.collect()
+    }
+
+    /// The same as [`Lone::say`], in another session.
+    pub fn say_in(&mut self, session: SessionId, message: &Message<'_>) {
+        self.node.receive(self.now, session, &framed(&message.encode()));
+        self.settle();
     }
 
     pub fn goodbye(&mut self) -> Option<Goodbye> {

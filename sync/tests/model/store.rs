@@ -11,7 +11,8 @@ use coffer_store::event::BatchRow;
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::vault::Carried;
 use coffer_sync::core::{
-    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Request, StatementId, StatementOutcome, Urgency,
+    Answer, CertifiedPeer, ChunkName, ChunkOutcome, Config, Outcome, PeerId, Policy, Request, StatementId,
+    StatementOutcome, Urgency,
 };
 
 use super::Dice;
@@ -65,7 +66,9 @@ pub struct Store {
     pub order: Vec<StatementId>,
     /// Those that wait for what they follow.
     pub waiting: Vec<Arc<[u8]>>,
-    pub members: BTreeSet<ChainId>,
+    /// Chains, and whose they are.
+    pub members: BTreeMap<ChainId, PeerId>,
+    pub me: PeerId,
     pub chunks: BTreeMap<ChunkName, Arc<[u8]>>,
     /// Whether it was said that this store is older than what others know.
     pub is_old: bool,
@@ -83,7 +86,8 @@ impl Store {
             statements: BTreeMap::new(),
             order: Vec::new(),
             waiting: Vec::new(),
-            members: BTreeSet::new(),
+            members: BTreeMap::new(),
+            me: [1; 32],
             chunks: BTreeMap::new(),
             is_old: false,
             too_early: 0,
@@ -173,15 +177,29 @@ impl Store {
         name
     }
 
-    /// States that a chain is a member's, after all that is known.
+    /// States that a chain is a member's, after all that is known: its own, or that of the other one of two.
     pub fn state(&mut self, dice: &mut Dice, chain: ChainId) {
+        let owner = if chain == self.own { self.me } else { [2; 32] };
+        self.state_of(dice, chain, owner);
+    }
+
+    /// What is said of a peer.
+    pub fn certified(&self, peer: PeerId) -> CertifiedPeer {
+        let of = self.members.iter().filter(|(_, owner)| **owner == peer);
+        CertifiedPeer {
+            chains: of.map(|(chain, _)| *chain).collect(),
+            all: Arc::new(self.members.keys().copied().collect()),
+        }
+    }
+
+    pub fn state_of(&mut self, dice: &mut Dice, chain: ChainId, owner: PeerId) {
         let heads = self.heads();
         let mut w = Writer::new();
         w.u8(heads.len() as u8);
         heads.iter().for_each(|head| {
             w.raw(head);
         });
-        w.raw(&chain.0).raw(&dice.blob(64));
+        w.raw(&chain.0).raw(&owner).raw(&dice.blob(32));
         self.take_statement(w.0.into());
     }
 
@@ -212,7 +230,8 @@ impl Store {
             return StatementOutcome::Known;
         }
         let mut r = Reader::new(&bytes[1 + 32 * usize::from(bytes[0])..]);
-        self.members.insert(ChainId(r.array().unwrap()));
+        let (chain, owner) = (ChainId(r.array().unwrap()), r.array().unwrap());
+        self.members.insert(chain, owner);
         self.statements.insert(id, bytes);
         self.order.push(id);
         for waiting in std::mem::take(&mut self.waiting) {
@@ -257,7 +276,7 @@ impl Store {
         }
         let says = says(&batch.bytes);
         let (last, head) = self.last(&row.chain);
-        if !self.members.contains(&row.chain) {
+        if !self.members.contains_key(&row.chain) {
             self.too_early += 1;
             return Outcome::TooEarly;
         }
@@ -286,6 +305,47 @@ impl Store {
         self.lamport = self.lamport.max(says.lamport);
         self.chains.entry(row.chain).or_default().push(batch.clone());
         Outcome::Taken
+    }
+
+    /// What it answers if it cannot do what it is asked; none if there is no way to say so.
+    pub fn fail(&self, request: &Request) -> Option<Answer> {
+        let why = || "the disk fails".to_owned();
+        Some(match request {
+            Request::Batches { session, .. } => Answer::Batches {
+                session: *session,
+                batches: Vec::new(),
+            },
+            Request::TakeIn(_) => Answer::TakenIn(Outcome::Failed(why())),
+            Request::BeginChain => Answer::Began(self.own),
+            Request::Statements { session, .. } => Answer::Statements {
+                session: *session,
+                statements: Vec::new(),
+                more: false,
+            },
+            Request::TakeStatement { session, .. } => Answer::StatementTaken {
+                session: *session,
+                outcome: StatementOutcome::Failed(why()),
+            },
+            Request::Chunk { session, id } => Answer::Chunk {
+                session: *session,
+                id: *id,
+                bytes: None,
+            },
+            Request::TakeChunk { id, .. } => Answer::ChunkTaken {
+                id: *id,
+                outcome: ChunkOutcome::Failed(why()),
+            },
+            Request::Held { session, serial, ids } => Answer::Held {
+                session: *session,
+                serial: *serial,
+                held: vec![false; ids.len()],
+            },
+            Request::Wanted { .. } => Answer::Wanted {
+                chunks: Vec::new(),
+                beyond: 0,
+            },
+            Request::Lacking { .. } => return None,
+        })
     }
 
     /// Does what it is asked, durably, and answers.

@@ -2,11 +2,12 @@
 //! connections break at any byte; stores take their time, and lose what they have not answered in a crash.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use coffer_sync::core::{Action, ChunkName, Ended, Node, Policy, Report, Request, SessionId};
+use coffer_sync::core::{Access, Action, Ended, Node, PeerId, Policy, Report, Request, SessionId, Standing};
 
 use super::Dice;
+use super::liar::{Lie, lie};
 use super::store::Store;
 use coffer_store::ids::ChainId;
 
@@ -26,7 +27,15 @@ pub struct Device {
     pub node: Option<Node>,
     pub reports: Vec<Report>,
     pub ended: Vec<Ended>,
+    /// Those ends, and with whom.
+    pub ended_with: Vec<(PeerId, Ended)>,
     pub is_removed: bool,
+    /// What it lies about; an honest one does not.
+    pub lies: Vec<Lie>,
+    /// Its store fails once in so many times; 0: never.
+    pub fails: u64,
+    /// How often it did.
+    pub failed: u64,
     /// Milliseconds by which its clock differs.
     pub skew: u64,
     pub sessions: BTreeMap<SessionId, (usize, usize)>,
@@ -68,17 +77,27 @@ pub struct World {
     pub bound: (usize, usize),
 }
 
+/// A device's name.
+pub fn peer_of(device: usize) -> PeerId {
+    let mut peer = [0; 32];
+    peer[0] = device as u8;
+    peer
+}
+
 impl World {
     /// So many devices, whose chains all know.
     pub fn new(seed: u64, count: usize, policies: &[Policy]) -> World {
         let mut dice = Dice(seed);
         let chains: Vec<ChainId> = (0..count).map(|_| ChainId(dice.bytes())).collect();
         let mut first = Store::new(chains[0], Policy::Everything);
-        chains.iter().for_each(|chain| first.state(&mut dice, *chain));
+        for (n, chain) in chains.iter().enumerate() {
+            first.state_of(&mut dice, *chain, peer_of(n));
+        }
         let device = |(n, chain): (usize, &ChainId)| {
             let store = Store {
                 own: *chain,
                 policy: policies[n % policies.len()],
+                me: peer_of(n),
                 ..first.clone()
             };
             Device {
@@ -86,7 +105,11 @@ impl World {
                 store,
                 reports: Vec::new(),
                 ended: Vec::new(),
+                ended_with: Vec::new(),
                 is_removed: false,
+                lies: Vec::new(),
+                fails: 0,
+                failed: 0,
                 skew: 0,
                 sessions: BTreeMap::new(),
                 requests: VecDeque::new(),
@@ -131,9 +154,10 @@ impl World {
         for (side, end) in ends.iter_mut().enumerate() {
             let (time, other) = (self.time(end.0), [b, a][side]);
             let device = &mut self.devices[end.0];
-            let mut peer = [0; 32];
-            peer[0] = other as u8;
-            end.1 = device.node.as_mut().expect("both are up").connect(time, peer);
+            let peer = peer_of(other);
+            let certified = device.store.certified(peer);
+            let node = device.node.as_mut().expect("both are up");
+            end.1 = node.connect(time, peer, certified, Access::Full);
             device.sessions.insert(end.1, (id, side));
         }
         let wire = Wire {
@@ -259,8 +283,11 @@ impl World {
                     state.reports.push(report);
                 }
                 Action::Close { session, why } => {
-                    state.ended.push(why);
+                    state.ended.push(why.clone());
                     if let Some((wire, side)) = state.sessions.remove(&session) {
+                        let with = self.wires.get(&wire).map(|wire| peer_of(wire.ends[1 - side].0));
+                        let with = with.map(|with| (with, why));
+                        self.devices[device].ended_with.extend(with);
                         self.hang_up(wire, side);
                     }
                 }
@@ -270,10 +297,15 @@ impl World {
         let wake = node
             .wake()
             .map_or(u64::MAX, |wake| wake.saturating_sub(time) + self.now);
-        if wake != u64::MAX && wake != self.devices[device].woken {
+        let wake = if wake == u64::MAX {
+            wake
+        } else {
+            wake.max(self.now + 1)
+        };
+        if wake != self.devices[device].woken {
             self.devices[device].woken = wake;
             let life = self.devices[device].life;
-            self.at(wake.max(self.now + 1), Event::Wake(device, life));
+            self.at(wake, Event::Wake(device, life));
         }
     }
 
@@ -288,7 +320,19 @@ impl World {
         self.at(at, Event::Deliver(id, side));
     }
 
-    fn send(&mut self, id: usize, side: usize, bytes: Vec<u8>) {
+    fn send(&mut self, id: usize, side: usize, mut bytes: Vec<u8>) {
+        if let Some((device, session)) = self.wires.get(&id).map(|wire| wire.ends[side])
+            && !self.devices[device].lies.is_empty()
+        {
+            let time = self.time(device);
+            if let Some(node) = self.devices[device].node.as_mut() {
+                node.wrote(time, session, bytes.len());
+            }
+            bytes = lie(&mut self.dice, &self.devices[device].lies, &bytes);
+            if bytes.is_empty() {
+                return;
+            }
+        }
         self.sent += bytes.len() as u64;
         let mut pieces: Vec<Vec<u8>> = vec![bytes];
         if self.cuts {
@@ -375,6 +419,10 @@ impl World {
                 Event::Wake(device, life) => {
                     let time = self.time(device);
                     let state = &mut self.devices[device];
+                    // It wanted to be woken at another time since.
+                    if state.woken != at {
+                        continue;
+                    }
                     state.woken = u64::MAX;
                     if state.life == life
                         && let Some(node) = state.node.as_mut()
@@ -392,46 +440,28 @@ impl World {
         let time = self.time(device);
         let is_event = matches!(request, Request::TakeIn(_));
         let begins = matches!(request, Request::BeginChain);
+        let is_statement = matches!(request, Request::TakeStatement { .. });
         let state = &mut self.devices[device];
-        let answer = state.store.answer(&mut self.dice, request);
+        let fails = state.fails > 0 && self.dice.one_in(state.fails);
+        let answer = fails.then(|| state.store.fail(&request)).flatten();
+        state.failed += u64::from(answer.is_some());
+        let answer = answer.unwrap_or_else(|| state.store.answer(&mut self.dice, request));
         if let Some(node) = state.node.as_mut() {
             node.answer(time, answer);
             if is_event {
                 node.wants_changed(time);
             }
-            if begins {
-                node.members(time, state.store.heads());
+            if begins || is_statement {
+                let peers: BTreeSet<PeerId> = node.peers().iter().map(|peer| peer.peer).collect();
+                let standing = |peer: &PeerId| Standing {
+                    peer: *peer,
+                    certified: state.store.certified(*peer),
+                    access: Access::Full,
+                };
+                let standings: Vec<Standing> = peers.iter().map(standing).collect();
+                node.members(time, state.store.heads(), &standings);
             }
         }
         self.settle(device);
-    }
-
-    /// Whether all that are there have the same events and statements, and every chunk that they want.
-    pub fn is_one(&self) -> bool {
-        let mut there = self.devices.iter().filter(|device| !device.is_removed);
-        let Some(first) = there.next() else { return true };
-        let (clock, heads) = (first.store.clock(), first.store.heads());
-        let same = there.all(|device| device.store.clock() == clock && device.store.heads() == heads);
-        // What was on a removed device alone, or was lost with a disk, is nowhere.
-        let is_somewhere = |id: &ChunkName| {
-            let mut there = self.devices.iter().filter(|device| !device.is_removed);
-            there.any(|device| device.store.chunks.contains_key(id))
-        };
-        let mut whole = self.devices.iter().filter(|device| !device.is_removed);
-        same && whole.all(|device| !device.store.missing().iter().any(is_somewhere))
-    }
-
-    /// Lets things happen until all is one, so long at most; whether it is.
-    pub fn converge(&mut self, most: u64) -> bool {
-        let end = self.now + most;
-        let mut step = 20;
-        while self.now < end {
-            if self.is_one() {
-                return true;
-            }
-            self.run_until((self.now + step).min(end));
-            step = (step * 3 / 2).min(2_000);
-        }
-        self.is_one()
     }
 }

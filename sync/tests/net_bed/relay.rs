@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use libp2p::connection_limits::ConnectionLimits;
 use libp2p::kad::store::MemoryStore;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{PeerId, StreamProtocol, SwarmBuilder};
@@ -11,6 +12,7 @@ use tokio::runtime::Runtime;
 
 #[derive(NetworkBehaviour)]
 struct Parts {
+    limits: libp2p::connection_limits::Behaviour,
     circuits: relay::Behaviour,
     records: kad::Behaviour<MemoryStore>,
     identify: identify::Behaviour,
@@ -26,11 +28,13 @@ pub struct Relay {
 
 impl Relay {
     pub fn start() -> Relay {
-        Relay::with(16)
+        Relay::with(16, &[])
     }
 
-    /// One that lets only so many circuits be; none: it is a board for records alone.
-    pub fn with(circuits: usize) -> Relay {
+    /// One that lets only so many circuits be (none: it is a board for records alone), and sends whoever asks for a record on to
+    /// these strangers.
+    pub fn with(circuits: usize, strangers: &[libp2p::Multiaddr]) -> Relay {
+        let strangers = strangers.to_vec();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -55,10 +59,16 @@ impl Relay {
                 config.set_kbucket_inserts(kad::BucketInserts::Manual);
                 let mut records = kad::Behaviour::with_config(me, MemoryStore::new(me), config);
                 records.set_mode(Some(kad::Mode::Server));
+                for address in strangers {
+                    records.add_address(&PeerId::random(), address);
+                }
                 let identify = identify::Config::new("/coffer/1".into(), keys.public())
                     .with_agent_version("coffer".into())
                     .with_hide_listen_addrs(true);
+                // It calls nobody.
+                let limits = ConnectionLimits::default().with_max_pending_outgoing(Some(0));
                 Parts {
+                    limits: libp2p::connection_limits::Behaviour::new(limits),
                     circuits,
                     records,
                     identify: identify::Behaviour::new(identify),

@@ -289,6 +289,8 @@ impl Network {
                     address: link.map(|link| link.address.clone()).or(before.address),
                     behind: peer.filter(|_| link.is_some()).map(|peer| peer.behind),
                     ahead: peer.filter(|_| link.is_some()).map(|peer| peer.ahead),
+                    came: link.map_or(0, |link| link.came),
+                    went: link.map_or(0, |link| link.went),
                     error: peer.and_then(|peer| peer.last_error.clone()),
                 }
             };

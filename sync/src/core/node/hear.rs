@@ -1,14 +1,12 @@
 //! What a peer says.
 
 use super::Node;
+use super::claims::follow;
 use crate::core::limits::{CHAINS_MAX, UNASKED_MAX};
-use crate::core::session::BatchPart;
-use crate::core::wire::{Heard, Hello, Message, Reach, VERSION, token_of, unpack};
-use crate::core::{Ended, Millis, Report, SessionId};
+use crate::core::session::{BatchPart, Of};
+use crate::core::wire::{Heard, Hello, LIMITED, Message, Reach, VERSION, token_of, unpack};
+use crate::core::{Access, Ended, Millis, Report, SessionId};
 use coffer_store::ids::ChainId;
-
-/// A piece of a batch: chain, first event, token, total, offset, bytes.
-type Piece<'a> = (ChainId, u64, [u8; 16], u32, u32, &'a [u8]);
 
 impl Node {
     /// Bytes have come; in any pieces, in their order.
@@ -48,6 +46,11 @@ impl Node {
             (Message::Hello(_), true) => return Err(Ended::Order("it said twice who it is")),
             _ => {}
         }
+        if session.access == Access::Statements && !message.is_of_members() {
+            return Err(Ended::Order(
+                "it was removed by some devices, and may bring statements of membership alone",
+            ));
+        }
         if message.is_data() {
             session.received(frame.len())?;
         }
@@ -73,7 +76,7 @@ impl Node {
                 total,
                 offset,
                 data,
-            } => self.piece(id, (chain, first, token, total, offset, data)),
+            } => self.piece(id, (chain, first, token, total), offset, data),
             Message::Credit(total) => {
                 // It only grows; a peer that takes it back slows itself.
                 session.credit = session.credit.max(total);
@@ -81,9 +84,10 @@ impl Node {
             }
             Message::WantChunks { urgent, chunks } => self.chunks_wanted(id, urgent, chunks),
             Message::DropChunks(chunks) => {
-                for id in &chunks {
-                    session.lanes.iter_mut().for_each(|lane| lane.forget(id));
-                }
+                let lanes = session.lanes.iter_mut();
+                let wasted = lanes.map(|lane| chunks.iter().map(|id| lane.forget(id)).sum::<usize>());
+                let wasted = wasted.sum();
+                session.waste(wasted, self.ground.now);
                 Ok(())
             }
             Message::Chunk {
@@ -119,8 +123,16 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
+        if session.certified.is_anothers(&hello.own) {
+            return Err(Ended::Order("it says that it tells on another device's chain"));
+        }
         session.hello = Some(hello);
         session.credit = hello.credit;
+        session.is_limited_there = hello.features & LIMITED != 0;
+        if session.is_limited_there && session.said_limited && session.access == Access::Full {
+            // Both said so, and neither can say that it is over: a new session can.
+            return Err(Ended::Asked);
+        }
         let (peer, policy) = (session.peer, hello.policy);
         self.report(Report::Open {
             session: id,
@@ -135,17 +147,18 @@ impl Node {
             return Ok(());
         };
         let mut moved: Vec<ChainId> = Vec::with_capacity(reach.len());
+        // Who said that there are statements alone says so that there is everything.
+        session.is_limited_there = false;
         for (chain, reach) in reach {
             let known = session.known.entry(chain).or_insert(reach);
             if reach.last >= known.last {
                 *known = reach;
                 moved.push(chain);
             }
-            let is_new = !self.ground.clock.contains_key(&chain);
-            if session.known.len() > CHAINS_MAX || (is_new && self.ground.clock.len() >= CHAINS_MAX) {
+            if session.known.len() > CHAINS_MAX {
                 return Err(Ended::TooMany("it names more chains than a vault can have"));
             }
-            self.ground.clock.entry(chain).or_default();
+            follow(&mut self.ground, session, chain);
         }
         let was_ready = session.is_ready();
         session.known_whole |= whole;
@@ -160,10 +173,13 @@ impl Node {
     }
 
     fn batch(&mut self, id: SessionId, chain: ChainId, first: u64, parcel: &[u8]) -> Result<(), Ended> {
-        match self.expects(id, chain, first) {
-            true => self.came(id, chain, first, parcel),
-            false => self.unasked(id, parcel.len()),
+        if !self.expects(id, chain, first) {
+            return self.unasked(id, parcel.len());
         }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.useful += parcel.len() as u64;
+        }
+        self.came(id, chain, first, parcel)
     }
 
     /// Whether this batch is the next one of a chain that was asked for here.
@@ -171,60 +187,68 @@ impl Node {
         let is_asked = self
             .sessions
             .get(&id)
-            .is_some_and(|session| session.asked.contains(&chain));
+            .is_some_and(|session| session.asked.contains_key(&chain));
         let held = self.ground.clock.get(&chain).map(|chain| chain.held);
         is_asked && held.is_some_and(|held| first == held + 1)
     }
 
-    fn piece(&mut self, id: SessionId, piece: Piece<'_>) -> Result<(), Ended> {
-        let (chain, first, token, total, offset, data) = piece;
+    fn piece(&mut self, id: SessionId, of: Of, offset: u32, data: &[u8]) -> Result<(), Ended> {
+        let (chain, first, token, _) = of;
         if !self.expects(id, chain, first) {
             return self.unasked(id, data.len());
         }
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
-        let goes_on = |part: &BatchPart| part.goes_on(chain, token, total, offset);
-        if !session.batch.as_ref().is_some_and(goes_on) {
-            // Perhaps with what another session had of it; else from its beginning.
-            let mut partials = self.ground.partials.iter();
-            let kept = partials.position(|part| {
-                (part.chain, part.first, part.token, part.total) == (chain, first, token, total)
-                    && part.bytes.len() == offset as usize
-            });
-            let bytes = match kept {
-                Some(at) => self.ground.partials.swap_remove(at).bytes,
-                None if offset == 0 => Vec::new(),
+        let peer = session.peer;
+        let mut in_vain = 0;
+        if !session
+            .batch
+            .as_ref()
+            .is_some_and(|part| part.0.goes_on(of, offset))
+        {
+            // Perhaps with what was kept, by itself or another; else from its beginning.
+            let after = first.saturating_sub(1);
+            let kept = self.ground.part_for(&chain, after, peer);
+            let kept = kept.filter(|part| part.goes_on(of, offset)).cloned();
+            let resumes = session.asked.get(&chain).is_some_and(|asked| asked.resumes);
+            let begun = match kept {
+                Some(part) => BatchPart(part),
+                None if offset == 0 => BatchPart::new(peer, of),
+                None if resumes => return self.wants_again(id, chain),
                 None => return self.unasked(id, data.len()),
             };
-            self.ground.drop_partial(&chain);
-            session.batch = Some(BatchPart::new(chain, first, token, total, bytes));
+            if let Some(other) = session.batch.replace(begun) {
+                match other.0.chain == chain {
+                    true => in_vain += other.0.bytes.len(),
+                    false => self.ground.keep(other.0),
+                }
+            }
         }
         let Some(part) = session.batch.as_mut() else {
             return Ok(());
         };
-        part.0.bytes.extend_from_slice(data);
-        session.data_at = self.ground.now;
-        if let Some(chain) = self.ground.clock.get_mut(&chain) {
-            chain.moved_at = self.ground.now;
+        let again = part.add(peer, offset, data);
+        in_vain += again;
+        session.useful += (data.len() - again) as u64;
+        let whole = part.is_whole().then(|| session.batch.take()).flatten();
+        if in_vain > 0 {
+            self.unasked(id, in_vain)?;
         }
-        if !part.is_whole() {
+        let Some(BatchPart(part)) = whole else {
             return Ok(());
-        }
-        let parcel = session.batch.take().map(|part| part.0.bytes).unwrap_or_default();
-        // Parts of several peers that do not fit together are nobody's forgery.
-        match token_of(&parcel) == token {
-            true => self.came(id, chain, first, &parcel),
-            false => self.wants_again(id, chain, parcel.len()),
+        };
+        match (token_of(&part.bytes) == token, part.is_mixed) {
+            (true, _) => self.came(id, chain, first, &part.bytes),
+            (false, true) => self.wants_again(id, chain),
+            (false, false) => Err(Ended::Forged("a batch's bytes are not those of its token".into())),
         }
     }
 
     /// A whole batch that was asked for.
     fn came(&mut self, id: SessionId, chain: ChainId, first: u64, parcel: &[u8]) -> Result<(), Ended> {
         let carried = unpack(chain, first, parcel)?;
-        let now: Millis = self.ground.now;
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.data_at = now;
             session.pending += parcel.len() as u64;
             session.unasked = session.unasked.saturating_sub(parcel.len() as u64);
         }

@@ -20,7 +20,7 @@ impl Node {
                 .is_some_and(|hello| hello.policy == Policy::Everything);
             // Who has much to read already is asked another time: that is not his fault.
             let is_busy = session.has_much_to_read();
-            if !keeps || is_busy || session.asking.len() >= QUESTIONS_MAX {
+            if !keeps || session.is_limited() || is_busy || session.asking.len() >= QUESTIONS_MAX {
                 continue;
             }
             let ids = ids.to_vec();
@@ -45,6 +45,12 @@ impl Node {
         };
         if bits.len() != asked.len().div_ceil(8) {
             return Err(Ended::Order("its answer has another length than the question"));
+        }
+        if bits
+            .last()
+            .is_some_and(|last| u32::from(*last) >> ((asked.len() - 1) % 8 + 1) != 0)
+        {
+            return Err(Ended::Order("its answer says something of what nobody asked"));
         }
         let is_held = |n: usize| bits[n / 8] >> (n % 8) & 1 == 1;
         let (peer, all) = (session.peer, asked.into_iter().enumerate());

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Node;
-use crate::core::limits::{IDS_MAX, STATEMENT_MAX, STATEMENT_MIN};
+use crate::core::limits::{IDS_MAX, QUESTION, STATEMENT_MAX, STATEMENT_MIN, WASTE_MAX, times};
 use crate::core::session::Members;
 use crate::core::wire::Message;
 use crate::core::{Ended, Report, Request, SessionId, StatementId, StatementOutcome};
@@ -50,6 +50,7 @@ impl Node {
             return;
         };
         let is_old = session.looking.take() == Some(true);
+        session.look_at = None;
         if want.is_empty() {
             match is_old {
                 true => self.look(id),
@@ -61,6 +62,9 @@ impl Node {
         // They came, and some are still missing that were missing before.
         if session.withheld == want {
             let peer = session.peer;
+            // Perhaps its store could not: it is asked once more in a while.
+            session.withheld.clear();
+            session.look_at = Some(self.ground.now + times::NOWHERE);
             self.report(Report::Withheld { peer });
             self.settled(id);
             return;
@@ -110,7 +114,7 @@ impl Node {
             return Ok(());
         }
         let whole = session.statement.add(total, offset, data).map_err(Ended::Order)?;
-        session.data_at = self.ground.now;
+        session.useful += data.len() as u64;
         if let Some(bytes) = whole {
             if bytes.len() < STATEMENT_MIN {
                 return Err(Ended::Order("it sent a statement that is too short to be signed"));
@@ -138,6 +142,12 @@ impl Node {
                 self.try_aside();
             }
             StatementOutcome::Known => {}
+            StatementOutcome::Failed(why) => {
+                self.report(Report::StoreFailed(why));
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.look_at = Some(self.ground.now + times::STORE);
+                }
+            }
             StatementOutcome::Forged(why) => return self.end(id, Ended::Forged(why)),
         }
         self.perhaps_all(id);
@@ -154,6 +164,22 @@ impl Node {
         } = session.members
         {
             session.members = Members::Silent;
+            match session.look_at {
+                // The store could not take some: it may in a while.
+                Some(_) => session.withheld.clear(),
+                None => self.look(id),
+            }
+        }
+    }
+
+    /// It is asked once more for what it did not give, or the store did not take, if it is time.
+    pub(super) fn look_again(&mut self, id: SessionId) {
+        let now = self.ground.now;
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let is_free = session.looking.is_none() && !matches!(session.members, Members::Coming { .. });
+        if is_free && session.look_at.take_if(|at| *at <= now).is_some() {
             self.look(id);
         }
     }
@@ -174,6 +200,7 @@ impl Node {
         want: Vec<StatementId>,
         have: Vec<StatementId>,
     ) -> Result<(), Ended> {
+        let now = self.ground.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
@@ -184,16 +211,19 @@ impl Node {
             ));
         }
         giving.asked = Some((want, have, 0));
+        session.waste(QUESTION as usize, now);
         Ok(())
     }
 
     /// Has the next statements read that a peer waits for.
     pub(super) fn serve_statements(&mut self, id: SessionId) {
+        let now = self.ground.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
+        let is_patient = session.wasted(now) > WASTE_MAX;
         let giving = &mut session.giving;
-        if giving.is_reading || !giving.queue.is_empty() {
+        if giving.is_reading || !giving.queue.is_empty() || is_patient {
             return;
         }
         if let Some((want, have, skip)) = giving.asked.clone() {

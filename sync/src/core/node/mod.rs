@@ -3,18 +3,24 @@
 //! Guarantees: each event and chunk is asked of one peer at a time; what came is forwarded to who lacks
 //! it; what a peer does wrong ends its session and nothing else.
 //!
-//! Parts: `hear` (what a peer says), `members` (statements), `chains` (who tells which chain), `taking` (events on
-//! their way into the store), `wants` and `chunks` (which are
-//! wanted, and who is asked), `held` (who holds which durably), `serve` (what peers asked for), `time`.
+//! Parts: `hear` (what a peer says), `members` (statements), `standing` (what they say of who is connected), `claims`
+//! (chains that are only named), `chains` (how far they are), `sources` (who tells which), `trust` (who failed at it),
+//! `taking` (events on their way into the store), `wants`, `chunks` and `asking` (which are wanted, and who is asked),
+//! `held` (who holds which durably), `serve` (what peers asked for), `time`.
 
+mod asking;
 mod chains;
 mod chunks;
+mod claims;
 mod hear;
 mod held;
 mod members;
 mod serve;
+mod sources;
+mod standing;
 mod taking;
 mod time;
+mod trust;
 mod wants;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,13 +30,15 @@ use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::vault::Carried;
 
 use self::taking::Taking;
+use self::trust::Trust;
 use self::wants::Chunks;
 use super::limits::{REPORTS_MAX, SESSIONS_PER_PEER};
 use super::meter::{Bucket, Rate};
 use super::session::{Chain, Ground, Session};
 use super::wire::Parcel;
 use super::{
-    Action, Answer, ChunkName, Ended, Millis, PeerId, Policy, Report, Request, SessionId, StatementId,
+    Access, Action, Answer, CertifiedPeer, ChunkName, Ended, Millis, PeerId, Policy, Report, Request,
+    SessionId, Standing, StatementId,
 };
 
 /// What a device knows when it begins.
@@ -76,6 +84,12 @@ pub struct Node {
     chunks: Chunks,
     /// Chains of which somebody may have more than is here.
     behind: BTreeSet<ChainId>,
+    /// Where the round of those goes on.
+    behind_from: Option<ChainId>,
+    trust: Trust,
+    ticked_at: Millis,
+    /// When another chain is asked for once more.
+    begin_at: Option<Millis>,
     /// Another chain was asked for, in the place of this one.
     is_beginning: bool,
     /// Once another was asked for without proof.
@@ -120,6 +134,10 @@ impl Node {
             taking: Taking::default(),
             chunks: Chunks::default(),
             behind: BTreeSet::new(),
+            behind_from: None,
+            trust: Trust::default(),
+            ticked_at: now,
+            begin_at: None,
             is_beginning: false,
             has_begun: false,
             serial: 0,
@@ -127,8 +145,15 @@ impl Node {
         }
     }
 
-    /// A connection with a certified member of the space is there. Several with one peer may be.
-    pub fn connect(&mut self, now: Millis, peer: PeerId) -> SessionId {
+    /// A connection is there with a device that membership knows: with these chains, let in so far. Several with one
+    /// peer may be.
+    pub fn connect(
+        &mut self,
+        now: Millis,
+        peer: PeerId,
+        certified: CertifiedPeer,
+        access: Access,
+    ) -> SessionId {
         self.at(now);
         let same = self.sessions.values().filter(|session| session.peer == peer);
         let same: Vec<SessionId> = same.map(|session| session.id).collect();
@@ -137,7 +162,8 @@ impl Node {
         }
         self.next += 1;
         let id = SessionId(self.next);
-        self.sessions.insert(id, Session::new(id, peer, &self.ground));
+        let session = Session::new(id, peer, (certified, access), &self.ground);
+        self.sessions.insert(id, session);
         id
     }
 
@@ -180,10 +206,13 @@ impl Node {
         self.pump();
     }
 
-    /// The newest statements of membership are others now.
-    pub fn members(&mut self, now: Millis, heads: Vec<StatementId>) {
+    /// The newest statements of membership are others now, and this is what they say of who is connected; of whom
+    /// they say nothing here, they say what they did. Who is let in no more as far as before is ended; who is let in
+    /// farther goes on.
+    pub fn members(&mut self, now: Millis, heads: Vec<StatementId>, standings: &[Standing]) {
         self.at(now);
         self.new_heads(heads);
+        standings.iter().for_each(|standing| self.stands(standing));
         // Events of devices that were unknown until now.
         self.try_aside();
         self.pump();
@@ -199,7 +228,14 @@ impl Node {
     /// While paused, nothing but small messages is exchanged; sessions stay.
     pub fn pause(&mut self, now: Millis, is_paused: bool) {
         self.at(now);
-        self.ground.is_paused = is_paused;
+        if std::mem::replace(&mut self.ground.is_paused, is_paused) && !is_paused {
+            // Nobody could bring anything meanwhile.
+            let now = self.ground.now;
+            self.sessions
+                .values_mut()
+                .for_each(|session| session.time_begins(now));
+            self.assign();
+        }
     }
 
     /// The store's answer to a request.
@@ -293,12 +329,17 @@ impl Node {
     /// About how many bytes are held, for all peers.
     pub fn held_bytes(&self) -> usize {
         let sessions: usize = self.sessions.values().map(Session::held_bytes).sum();
-        let partials: usize = self.ground.partials.iter().map(|part| part.bytes.len()).sum();
+        let partials: usize = self
+            .ground
+            .partials
+            .iter()
+            .map(|part| part.bytes.capacity())
+            .sum();
         sessions
             + partials
             + self.taking.held_bytes()
             + self.chunks.held_bytes()
-            + self.ground.clock.len() * 160
+            + self.ground.clock.len() * 208
     }
 
     fn at(&mut self, now: Millis) {
@@ -329,12 +370,11 @@ impl Node {
             self.ground.keep(part.0);
         }
         self.lost(&mut session);
-        for chain in session.asked.iter().chain(session.known.keys()) {
-            if let Some(chain) = self.ground.clock.get_mut(chain)
-                && chain.source == Some(id)
-            {
-                chain.source = None;
-            }
+        for chain in session.asked.keys() {
+            self.release(*chain, id);
+        }
+        self.unclaimed(&session);
+        for chain in session.asked.keys().chain(session.known.keys()) {
             self.consider(*chain);
         }
         self.assign();

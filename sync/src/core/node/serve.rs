@@ -1,12 +1,13 @@
 //! What peers asked for: read from the store as far as there is room to send it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coffer_store::ids::ChainId;
 use coffer_store::vault::Carried;
 
 use super::Node;
-use crate::core::limits::{QUESTIONS_MAX, READ_AHEAD, SERVING_MAX};
+use crate::core::limits::{QUESTIONS_MAX, READ_AHEAD, SERVING_MAX, WASTE_MAX, times};
 use crate::core::wire::{Message, Parcel};
 use crate::core::{ChunkName, Ended, Policy, Request, SessionId};
 
@@ -20,12 +21,19 @@ impl Node {
             return;
         }
         self.serve_statements(id);
+        let now = self.ground.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
+        // Who has things read and calls them off waits: each read is paid for by sending, or by time.
+        if session.wasted(now) > WASTE_MAX {
+            return;
+        }
         let mut requests = Vec::new();
         let feed = &mut session.feed;
-        if feed.reading.is_none()
+        feed.rests_until.take_if(|at| *at <= now);
+        if feed.rests_until.is_none()
+            && feed.reading.is_none()
             && feed.queued < READ_AHEAD / 2
             && feed.big.is_none()
             && !feed.lag.is_empty()
@@ -61,18 +69,20 @@ impl Node {
         };
         let read = session.feed.reading.take().unwrap_or_default();
         let mut is_news = false;
+        let (mut in_vain, mut apart) = (0, BTreeSet::new());
         for batch in batches {
             let row = &batch.row;
             let (chain, known) = (row.chain, session.has(&row.chain));
             let Ok(last) = row.last() else { continue };
             // What the store has and this does not know yet is told in a moment.
-            let is_known = last <= self.ground.last(&chain);
+            if last > self.ground.last(&chain) {
+                continue;
+            }
             let feed = &mut session.feed;
-            let Some(sub) = feed
-                .subs
-                .get_mut(&chain)
-                .filter(|sub| is_known && row.first.checked_sub(1) == Some(sub.sent))
-            else {
+            let sub = feed.subs.get_mut(&chain);
+            let Some(sub) = sub.filter(|sub| row.first.checked_sub(1) == Some(sub.sent)) else {
+                in_vain += batch.bytes.len();
+                apart.insert(chain);
                 continue;
             };
             sub.sent = last;
@@ -83,13 +93,20 @@ impl Node {
                 feed.queue.push_back(parcel);
             }
         }
+        let now = self.ground.now;
+        session.waste(in_vain, now);
         for chain in read {
             let last = self.ground.last(&chain);
             let sent = session.feed.subs.get(&chain).map_or(last, |sub| sub.sent);
             // Nothing that goes on from there: it has another history of that chain, or is not believed.
-            if sent >= last || !is_news {
+            let is_apart = !is_news && apart.contains(&chain);
+            if sent >= last || is_apart {
                 session.feed.lag.remove(&chain);
             }
+        }
+        if !is_news && !session.feed.lag.is_empty() && apart.is_empty() {
+            // The store could not: it may in a while.
+            session.feed.rests_until = Some(now + times::STORE);
         }
     }
 
@@ -115,6 +132,7 @@ impl Node {
     }
 
     pub(super) fn chunk_read(&mut self, id: SessionId, chunk: ChunkName, bytes: Option<Arc<[u8]>>) {
+        let now = self.ground.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -123,8 +141,17 @@ impl Node {
             return;
         };
         let offset = lane.reading.take().map_or(0, |(_, offset)| offset as usize);
-        match bytes.filter(|bytes| offset < bytes.len()) {
-            Some(bytes) => lane.current = Some((chunk, bytes, offset)),
+        if std::mem::take(&mut lane.is_dropped) {
+            let wasted = bytes.map_or(0, |bytes| bytes.len());
+            session.waste(wasted, now);
+            return;
+        }
+        match bytes.filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => {
+                // Who says that it has more than there is was told a false length by another.
+                let offset = if offset < bytes.len() { offset } else { 0 };
+                lane.current = Some((chunk, bytes, offset));
+            }
             None => {
                 if session.refused.len() >= 4 * SERVING_MAX {
                     session.refused.pop_first();

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use coffer_store::ids::{ChainId, SpaceId};
 
+use crate::core::limits::PARTIALS_MAX;
 use crate::core::meter::{Bucket, Rate};
 use crate::core::wire::Reach;
-use crate::core::{Millis, Policy, SessionId, StatementId};
+use crate::core::{Millis, PeerId, Policy, SessionId, StatementId};
 
 /// A chain, as this device stands to it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,16 +19,23 @@ pub(crate) struct Chain {
     pub(crate) held: u64,
     /// Who was asked to tell it.
     pub(crate) source: Option<SessionId>,
-    /// When something of it came last, or it was asked for.
-    pub(crate) moved_at: Millis,
+    /// Who was asked for it beside the source, and becomes it with the first whole batch.
+    pub(crate) beside: Option<SessionId>,
     /// Since when somebody else has what the source has not told.
     pub(crate) news_at: Option<Millis>,
+    /// Parts of several peers did not fit together: until a batch is here, nobody goes on with what another one sent.
+    pub(crate) is_pure: bool,
     /// There was no room for what came too early: it is asked for again when something was taken in.
     pub(crate) is_parked: bool,
 }
 
-/// A part of a batch that a lost peer had sent.
+/// A part of a batch that a peer had sent.
+#[derive(Clone)]
 pub(crate) struct PartialBatch {
+    /// Who sent the end of it.
+    pub(crate) by: PeerId,
+    /// Whether others sent some of it.
+    pub(crate) is_mixed: bool,
     pub(crate) chain: ChainId,
     pub(crate) first: u64,
     pub(crate) token: [u8; 16],
@@ -72,14 +80,40 @@ impl Ground {
         self.clock.get(chain).map_or(0, |chain| chain.last)
     }
 
-    /// Notes that a part of a batch was lost with its session; the oldest give way.
-    pub(crate) fn keep(&mut self, part: PartialBatch) {
-        self.drop_partial(&part.chain);
+    /// Keeps a part of a batch that its sender may go on with, or another; of one sender one of each chain. Of who
+    /// holds the most, the oldest gives way: so nobody can push out what others have sent.
+    pub(crate) fn keep(&mut self, mut part: PartialBatch) {
+        self.partials
+            .retain(|other| (other.chain, other.by) != (part.chain, part.by));
+        part.bytes.shrink_to_fit();
         self.partials.push(part);
-        let held = |all: &[PartialBatch]| all.iter().map(|part| part.bytes.len()).sum::<usize>();
-        while held(&self.partials) > crate::core::limits::PARTIALS_MAX {
-            self.partials.remove(0);
+        let weight = |part: &PartialBatch| part.bytes.len() + PARTIALS_MAX / 64;
+        loop {
+            let mut shares: BTreeMap<PeerId, usize> = BTreeMap::new();
+            for part in &self.partials {
+                *shares.entry(part.by).or_default() += weight(part);
+            }
+            if shares.values().sum::<usize>() <= PARTIALS_MAX {
+                return;
+            }
+            let most = shares.into_iter().max_by_key(|(_, share)| *share);
+            let oldest = self
+                .partials
+                .iter()
+                .position(|part| Some(part.by) == most.map(|(by, _)| by));
+            self.partials.remove(oldest.unwrap_or_default());
         }
+    }
+
+    /// The part of the batch after this event with which this peer is best asked to go on: its own; else the longest.
+    pub(crate) fn part_for(&self, chain: &ChainId, after: u64, peer: PeerId) -> Option<&PartialBatch> {
+        let is_pure = self.clock.get(chain).is_some_and(|chain| chain.is_pure);
+        let usable = |part: &&PartialBatch| {
+            let is_own = part.by == peer && !part.is_mixed;
+            part.chain == *chain && Some(part.first) == after.checked_add(1) && (is_own || !is_pure)
+        };
+        let parts = self.partials.iter().filter(usable);
+        parts.max_by_key(|part| (part.by == peer, part.bytes.len()))
     }
 
     pub(crate) fn drop_partial(&mut self, chain: &ChainId) {

@@ -3,7 +3,9 @@
 //! Guarantees: all that is owed is kept as state and made into bytes only when there is room to send
 //! (`out`), so that a peer that does not read costs no memory; what comes is held in at most one
 //! part of each kind (`parts`). It decides nothing about other peers: that is the node's.
+//! `asked` counts the time that it has for what it was asked.
 
+mod asked;
 mod ground;
 mod out;
 mod parts;
@@ -13,12 +15,13 @@ use std::sync::Arc;
 
 use coffer_store::ids::ChainId;
 
+pub(crate) use asked::{AskedChain, AskedChunk, Due};
 pub(crate) use ground::{Chain, Ground, PartialBatch};
-pub(crate) use parts::{BatchPart, ChunkPart, StatementPart};
+pub(crate) use parts::{BatchPart, ChunkPart, Of, StatementPart};
 
-use super::limits::{CONTROL_MAX, WINDOW};
+use super::limits::{CONTROL_MAX, WINDOW, times};
 use super::wire::{Frames, Hello, Message, Parcel, Reach, Resume};
-use super::{ChunkName, Ended, Millis, PeerId, SessionId, StatementId};
+use super::{Access, CertifiedPeer, ChunkName, Ended, Millis, PeerId, SessionId, StatementId};
 
 /// A chain that the peer wants.
 pub(crate) struct Sub {
@@ -46,6 +49,8 @@ pub(crate) struct Feed {
     pub(crate) queue: VecDeque<Parcel>,
     pub(crate) queued: usize,
     pub(crate) big: Option<Big>,
+    /// The store gave nothing, though there is more: not before then again.
+    pub(crate) rests_until: Option<Millis>,
 }
 
 /// Statements for the peer.
@@ -64,7 +69,9 @@ pub(crate) struct Giving {
 #[derive(Default)]
 pub(crate) struct Lane {
     pub(crate) queue: VecDeque<(ChunkName, u32)>,
+    /// The store reads one at a time, also if it is not wanted any more: then nothing of it goes out.
     pub(crate) reading: Option<(ChunkName, u32)>,
+    pub(crate) is_dropped: bool,
     pub(crate) current: Option<(ChunkName, Arc<[u8]>, usize)>,
 }
 
@@ -73,14 +80,12 @@ impl Lane {
         self.queue.len() + usize::from(self.reading.is_some()) + usize::from(self.current.is_some())
     }
 
-    pub(crate) fn forget(&mut self, id: &ChunkName) {
+    /// It is not wanted any more; how many bytes were read in vain.
+    pub(crate) fn forget(&mut self, id: &ChunkName) -> usize {
         self.queue.retain(|(other, _)| other != id);
-        if self.reading.is_some_and(|(other, _)| other == *id) {
-            self.reading = None;
-        }
-        if self.current.as_ref().is_some_and(|(other, ..)| other == id) {
-            self.current = None;
-        }
+        self.is_dropped |= self.reading.is_some_and(|(other, _)| other == *id);
+        let current = self.current.take_if(|(other, ..)| other == id);
+        current.map_or(0, |(_, bytes, at)| bytes.len() - at)
     }
 }
 
@@ -103,13 +108,19 @@ pub(crate) enum Members {
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) peer: PeerId,
+    /// What membership says of it.
+    pub(crate) certified: CertifiedPeer,
+    pub(crate) access: Access,
+    /// Whether this side, and the other, said at first that there are to be statements alone.
+    pub(crate) said_limited: bool,
+    pub(crate) is_limited_there: bool,
     pub(crate) frames: Frames,
     pub(crate) hello: Option<Hello>,
     pub(crate) opened_at: Millis,
     pub(crate) heard_at: Millis,
     pub(crate) is_pinged: bool,
 
-    said_hello: bool,
+    pub(crate) said_hello: bool,
     control: VecDeque<Vec<u8>>,
     control_bytes: usize,
     pub(crate) unwritten: usize,
@@ -131,6 +142,8 @@ pub(crate) struct Session {
     pub(crate) refused: BTreeSet<ChunkName>,
     /// Its questions that the store has not answered.
     pub(crate) questions: usize,
+    /// Bytes that were read for it in vain, and since when they are being forgiven.
+    waste: (u64, Millis),
 
     /// Bytes of objects that the peer may send, and that came, in all.
     granted: u64,
@@ -138,16 +151,20 @@ pub(crate) struct Session {
     /// Bytes of whole objects that the store has not answered for.
     pub(crate) pending: u64,
     pub(crate) unasked: u64,
-    /// When something came last that was asked for.
-    pub(crate) data_at: Millis,
+    /// Bytes of objects that were asked for, in all.
+    pub(crate) useful: u64,
     pub(crate) known: BTreeMap<ChainId, Reach>,
     pub(crate) known_whole: bool,
+    /// Of these, those that membership does not know, and that are followed all the same.
+    pub(crate) unknown: BTreeSet<ChainId>,
+    /// Whether it named others that are not.
+    pub(crate) is_crowded: bool,
     /// Chains that are told here.
-    pub(crate) asked: BTreeSet<ChainId>,
+    pub(crate) asked: BTreeMap<ChainId, AskedChain>,
     /// Chains of which nothing is taken from here.
     pub(crate) stopped: BTreeSet<ChainId>,
-    /// Chains that it did not give: until when others are asked first.
-    pub(crate) cooled: BTreeMap<ChainId, Millis>,
+    /// Chains that it did not give: how often, and until when others are asked first.
+    pub(crate) failed: BTreeMap<ChainId, (u32, Millis)>,
     pub(crate) batch: Option<BatchPart>,
     pub(crate) statement: StatementPart,
     pub(crate) members: Members,
@@ -156,20 +173,39 @@ pub(crate) struct Session {
     pub(crate) heads: Vec<StatementId>,
     /// Those that it was asked for last.
     pub(crate) withheld: Vec<StatementId>,
-    /// Chunks asked here: whether urgent, and what came of each.
-    pub(crate) chunks: BTreeMap<ChunkName, (bool, Option<ChunkPart>)>,
+    /// When it is asked once more for what it did not give, or the store did not take.
+    pub(crate) look_at: Option<Millis>,
+    /// Chunks asked here.
+    pub(crate) chunks: BTreeMap<ChunkName, AskedChunk>,
+    order: u64,
+    /// Urgent ones, and others.
+    due: [Due; 2],
+    /// How often chunks were late, since one came.
+    pub(crate) chunks_failed: u32,
     /// Those that are coming: an urgent one, and another.
     pub(crate) begun: [Option<ChunkName>; 2],
-    pub(crate) chunk_at: Millis,
     /// What it was asked to confirm.
     pub(crate) asking: BTreeMap<u32, Vec<ChunkName>>,
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, peer: PeerId, ground: &Ground) -> Session {
+    pub(crate) fn new(
+        id: SessionId,
+        peer: PeerId,
+        (certified, access): (CertifiedPeer, Access),
+        ground: &Ground,
+    ) -> Session {
+        let due = Due {
+            since: ground.now,
+            from: 0,
+        };
         Session {
             id,
             peer,
+            certified,
+            access,
+            said_limited: false,
+            is_limited_there: false,
             frames: Frames::default(),
             hello: None,
             opened_at: ground.now,
@@ -193,32 +229,54 @@ impl Session {
             lanes: Default::default(),
             refused: BTreeSet::new(),
             questions: 0,
+            waste: (0, ground.now),
             granted: WINDOW,
             received: 0,
             pending: 0,
             unasked: 0,
-            data_at: ground.now,
+            useful: 0,
             known: BTreeMap::new(),
             known_whole: false,
-            asked: BTreeSet::new(),
+            unknown: BTreeSet::new(),
+            is_crowded: false,
+            asked: BTreeMap::new(),
             stopped: BTreeSet::new(),
-            cooled: BTreeMap::new(),
+            failed: BTreeMap::new(),
             batch: None,
             statement: StatementPart::default(),
             members: Members::Silent,
             looking: None,
             heads: Vec::new(),
             withheld: Vec::new(),
+            look_at: None,
             chunks: BTreeMap::new(),
+            order: 0,
+            due: [due; 2],
+            chunks_failed: 0,
             begun: [None; 2],
-            chunk_at: ground.now,
             asking: BTreeMap::new(),
         }
     }
 
     /// Whether things can be asked of it: it has said all that it holds, and its statements are here.
     pub(crate) fn is_ready(&self) -> bool {
-        self.hello.is_some() && self.known_whole && self.members == Members::Settled
+        self.hello.is_some() && !self.is_limited() && self.known_whole && self.members == Members::Settled
+    }
+
+    /// Whether there are statements alone, for one side or the other.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.access == Access::Statements || self.is_limited_there
+    }
+
+    /// Whether it may say in a moment what it has.
+    pub(crate) fn is_coming(&self, now: Millis) -> bool {
+        !self.is_ready() && !self.is_limited() && now.saturating_sub(self.opened_at) < times::HELLO
+    }
+
+    /// The chain on which it tells, if membership says so.
+    pub(crate) fn own(&self) -> Option<ChainId> {
+        let own = self.hello.map(|hello| hello.own);
+        own.filter(|own| self.certified.owns(own))
     }
 
     /// How far the peer has a chain, for all that it said.
@@ -273,8 +331,7 @@ impl Session {
         let chunks: usize = self
             .chunks
             .values()
-            .flat_map(|(_, part)| part)
-            .map(ChunkPart::held)
+            .map(|asked| 96 + asked.part.as_ref().map_or(0, ChunkPart::held))
             .sum();
         let lanes: usize = self
             .lanes
@@ -283,7 +340,8 @@ impl Session {
             .sum();
         let given: usize = self.giving.queue.iter().map(|one| one.len()).sum();
         let big = self.feed.big.as_ref().map_or(0, |big| big.parcel.total());
-        let lists = (self.known.len() + self.feed.subs.len() + self.asked.len() + self.announce.len()) * 64;
+        let lists = self.known.len() + self.feed.subs.len() + self.asked.len() + self.announce.len();
+        let lists = (lists + self.unknown.len() + self.failed.len() + self.stopped.len()) * 64;
         let names = (self.refused.len() + self.drops_due.len()) * 48;
         let parts = self.batch.as_ref().map_or(0, BatchPart::held) + self.statement.held();
         self.frames.held()
@@ -300,9 +358,12 @@ impl Session {
 }
 
 impl Feed {
-    /// This chain is not told any more.
-    pub(crate) fn forget(&mut self, chain: &ChainId) {
-        self.subs.remove(chain);
+    /// This chain is not told any more; how many bytes were read in vain.
+    pub(crate) fn forget(&mut self, chain: &ChainId) -> usize {
+        if self.subs.remove(chain).is_none() {
+            return 0;
+        }
+        let before = self.queued + self.big.as_ref().map_or(0, |big| big.parcel.total() - big.at);
         self.lag.remove(chain);
         // What is being read goes on from where it was told to: should it be wanted anew, that is read anew.
         if let Some(reading) = &mut self.reading {
@@ -317,5 +378,6 @@ impl Feed {
         }
         self.queue.retain(|parcel| parcel.carried.row.chain != *chain);
         self.queued = self.queue.iter().map(Parcel::total).sum();
+        before - self.queued - self.big.as_ref().map_or(0, |big| big.parcel.total() - big.at)
     }
 }

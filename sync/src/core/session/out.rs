@@ -6,9 +6,9 @@
 use coffer_store::ids::ChainId;
 
 use super::{Big, Ground, Session};
-use crate::core::Ended;
 use crate::core::limits::{IDS_MAX, PIECE_MAX, UNWRITTEN_MAX, WINDOW};
-use crate::core::wire::{Hello, Message, Resume, VERSION, Wanted, framed};
+use crate::core::wire::{Hello, LIMITED, Message, Resume, VERSION, Wanted, framed};
+use crate::core::{Access, Ended};
 
 /// Entries of a clock, and of a list of wanted chains, that surely fit a frame.
 const ENTRIES: usize = 1_300;
@@ -37,10 +37,12 @@ impl Session {
     fn next_message(&mut self, ground: &mut Ground) -> Option<Vec<u8>> {
         if !self.said_hello {
             self.said_hello = true;
+            self.said_limited = self.access == Access::Statements;
             return Some(self.hello_of(ground).encode());
         }
         // Nothing else is said to somebody of another space or version.
         self.hello?;
+        let limited = self.is_limited();
         if let Some(message) = self.control.pop_front() {
             self.control_bytes -= message.len() + 2;
             return Some(message);
@@ -49,7 +51,10 @@ impl Session {
             let heads = ground.heads.iter().copied().take(IDS_MAX).collect();
             return Some(Message::Heads(heads).encode());
         }
-        let message = self.positions(ground).or_else(|| self.calls(ground));
+        let message = match limited {
+            true => None,
+            false => self.positions(ground).or_else(|| self.calls(ground)),
+        };
         message
             .or_else(|| self.credit(ground))
             .or_else(|| self.data(ground))
@@ -60,7 +65,7 @@ impl Session {
             versions: (VERSION, VERSION),
             space: ground.space,
             own: ground.own,
-            features: 0,
+            features: if self.said_limited { LIMITED } else { 0 },
             policy: ground.policy,
             credit: self.granted,
         })
@@ -94,14 +99,16 @@ impl Session {
             return Some(Message::DropChunks(chunks).encode());
         }
         let chains = some(&mut self.wants_due, ENTRIES)?;
+        let (asked, peer) = (&mut self.asked, self.peer);
         let wanted = |chain: ChainId| {
             let after = ground.clock.get(&chain).map_or(0, |chain| chain.held);
-            let mut parts = ground.partials.iter();
-            let part = parts.find(|part| part.chain == chain && part.first == after + 1);
-            let resume = part.map(|part| Resume {
+            let resume = ground.part_for(&chain, after, peer).map(|part| Resume {
                 token: part.token,
                 offset: part.bytes.len() as u32,
             });
+            if let Some(asked) = asked.get_mut(&chain) {
+                asked.resumes = resume.is_some();
+            }
             Wanted { chain, after, resume }
         };
         Some(Message::Want(chains.into_iter().map(wanted).collect()).encode())
@@ -138,6 +145,7 @@ impl Session {
             .or_else(|| self.big_batch(left))
             .or_else(|| self.chunk(1, left))?;
         self.sent += message.len() as u64;
+        self.waste.0 = self.waste.0.saturating_sub(message.len() as u64);
         ground.going.take(message.len() as u64);
         Some(message)
     }

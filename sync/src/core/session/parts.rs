@@ -5,26 +5,41 @@
 use coffer_store::ids::ChainId;
 
 use super::PartialBatch;
+use crate::core::PeerId;
 
 /// A batch of which a part has come.
 pub(crate) struct BatchPart(pub(crate) PartialBatch);
 
+/// What a piece of a batch is of: chain, first event, token, total.
+pub(crate) type Of = (ChainId, u64, [u8; 16], u32);
+
+impl PartialBatch {
+    /// Whether a piece from this offset is of this batch, and leaves nothing out.
+    pub(crate) fn goes_on(&self, of: Of, offset: u32) -> bool {
+        (self.chain, self.first, self.token, self.total) == of && offset as usize <= self.bytes.len()
+    }
+}
+
 impl BatchPart {
-    /// Begins, or goes on with what was kept.
-    pub(crate) fn new(chain: ChainId, first: u64, token: [u8; 16], total: u32, bytes: Vec<u8>) -> BatchPart {
+    /// Begins.
+    pub(crate) fn new(by: PeerId, of: Of) -> BatchPart {
+        let (chain, first, token, total) = of;
         BatchPart(PartialBatch {
+            by,
+            is_mixed: false,
             chain,
             first,
             token,
             total,
-            bytes,
+            bytes: Vec::new(),
         })
     }
 
-    /// Whether a piece is of this batch, and the next.
-    pub(crate) fn goes_on(&self, chain: ChainId, token: [u8; 16], total: u32, offset: u32) -> bool {
-        let part = &self.0;
-        (part.chain, part.token, part.total) == (chain, token, total) && part.bytes.len() == offset as usize
+    /// Adds a piece that goes on; how many of its bytes were here already.
+    pub(crate) fn add(&mut self, by: PeerId, offset: u32, data: &[u8]) -> usize {
+        self.0.is_mixed |= self.0.by != by;
+        self.0.by = by;
+        add(&mut self.0.bytes, offset, data)
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -36,9 +51,18 @@ impl BatchPart {
     }
 }
 
+/// Adds what is new of a piece; how many bytes of it are not.
+fn add(bytes: &mut Vec<u8>, offset: u32, data: &[u8]) -> usize {
+    let again = (bytes.len() - offset as usize).min(data.len());
+    bytes.extend_from_slice(&data[again..]);
+    again
+}
+
 /// A chunk of which a part has come.
 #[derive(Clone)]
 pub(crate) struct ChunkPart {
+    /// Who sent the end of it.
+    pub(crate) by: PeerId,
     pub(crate) total: u32,
     pub(crate) bytes: Vec<u8>,
     /// Whether other peers sent some of it.
@@ -46,6 +70,18 @@ pub(crate) struct ChunkPart {
 }
 
 impl ChunkPart {
+    /// Whether a piece from this offset leaves nothing out.
+    pub(crate) fn goes_on(&self, total: u32, offset: u32) -> bool {
+        self.total == total && offset as usize <= self.bytes.len()
+    }
+
+    /// Adds a piece that goes on; how many of its bytes were here already.
+    pub(crate) fn add(&mut self, by: PeerId, offset: u32, data: &[u8]) -> usize {
+        self.is_mixed |= self.by != by;
+        self.by = by;
+        add(&mut self.bytes, offset, data)
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.bytes.capacity()
     }

@@ -17,6 +17,21 @@ impl Message<'_> {
         )
     }
 
+    /// Whether it has a place where there are statements of membership alone.
+    pub(crate) fn is_of_members(&self) -> bool {
+        matches!(
+            self,
+            Message::Hello(_)
+                | Message::Heads(_)
+                | Message::WantStatements { .. }
+                | Message::Statement { .. }
+                | Message::Credit(_)
+                | Message::Ping
+                | Message::Pong
+                | Message::Goodbye(_)
+        )
+    }
+
     /// Kind and fields, without the frame's length.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();

@@ -6,6 +6,8 @@ use crate::core::{ChunkName, Policy, StatementId};
 
 /// The version of the protocol that this is; on trial.
 pub const VERSION: u16 = 0;
+/// Feature: this side gives and takes statements of membership alone, until it sends a clock.
+pub const LIMITED: u64 = 1;
 /// Kinds with this bit must be understood; unknown ones without it are passed over.
 pub const CRITICAL: u8 = 0x80;
 
@@ -18,7 +20,7 @@ pub struct Hello {
     pub space: SpaceId,
     /// The chain on which it tells at present.
     pub own: ChainId,
-    /// A sum of what it can do beside what its version says; none are defined.
+    /// A sum of what it says beside its version: [`LIMITED`].
     pub features: u64,
     /// What it keeps.
     pub policy: Policy,

@@ -14,6 +14,6 @@ mod message;
 mod parcel;
 
 pub use frame::{EmptyFrame, Frames, framed};
-pub use message::{CRITICAL, Goodbye, Heard, Hello, Message, Reach, Resume, VERSION, Wanted};
+pub use message::{CRITICAL, Goodbye, Heard, Hello, LIMITED, Message, Reach, Resume, VERSION, Wanted};
 pub(crate) use parcel::token_of;
 pub use parcel::{Parcel, unpack};

@@ -87,8 +87,9 @@ pub fn unpack(chain: ChainId, first: u64, parcel: &[u8]) -> Result<Carried, Malf
     let mut r = Reader::new(parcel);
     let (count, head, signature) = (r.varint32()?, r.array()?, r.array()?);
     let holes = r.varint()?;
-    if holes > r.remaining() as u64 / 2 {
-        return Err(Malformed("a batch has more holes than bytes"));
+    // Of each thing that was let go of, 32 bytes stay: so what holes take here is less than what bytes take.
+    if holes > 1 + r.remaining() as u64 / 32 {
+        return Err(Malformed("a batch has more holes than its bytes can"));
     }
     let mut row = BatchRow {
         place: Place {
@@ -115,6 +116,9 @@ pub fn unpack(chain: ChainId, first: u64, parcel: &[u8]) -> Result<Carried, Malf
         row.holes.push(hole);
     }
     row.last()?;
+    if row.holes.len() > 1 + r.remaining() / 32 {
+        return Err(Malformed("a batch has more holes than its bytes can"));
+    }
     let bytes = r.rest().to_vec();
     row.place.len = bytes.len() as u32;
     Ok(Carried { row, bytes })

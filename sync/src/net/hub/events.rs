@@ -117,12 +117,7 @@ impl Hub {
             }
             PartsEvent::Mdns(mdns::Event::Discovered(all)) => {
                 for (peer, address) in all {
-                    if !self.members.contains_key(&peer) {
-                        continue;
-                    }
-                    self.book.learn(peer, &address, Source::Local, now);
-                    self.book.nudge(&peer, now);
-                    self.call_directly(&peer);
+                    self.seen(peer, address);
                 }
             }
             PartsEvent::Ping(ping::Event {

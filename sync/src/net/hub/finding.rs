@@ -1,26 +1,22 @@
-//! Who is called, and how devices find each other: relays, records, invitations.
+//! Who is called, and how devices find each other: by hand, in the local network, at relays, by records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU8;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use coffer_store::keys::Key;
 use libp2p::core::transport::ListenerId;
 use libp2p::kad::{self, QueryId, Quorum, RecordKey};
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::{Multiaddr, PeerId, Stream};
-use tokio::sync::oneshot;
+use libp2p::{Multiaddr, PeerId};
 
 use super::{Hub, Inside};
 use crate::core::Millis;
 use crate::net::book::{Call, Source, Target};
-use crate::net::error::InviteError;
-use crate::net::inviting;
-use crate::net::peers::{bare, is_relayed, key_of, target};
+use crate::net::inviting::seconds;
+use crate::net::peers::{bare, is_link_local, is_relayed, relay_in, target};
 use crate::net::record::{self, Record, Spot};
-use crate::pairing::{Inviting, PairError, TICKET_SECONDS, Ticket};
 
 /// A record is put anew after this long; relays keep it for an hour.
 const PUT: Millis = 20 * 60_000;
@@ -32,8 +28,10 @@ const SOON: Millis = 500;
 const KEEP: Duration = Duration::from_secs(3_600);
 /// Pauses of a relay that does not answer.
 const PAUSES: (Millis, Millis) = (1_000, 300_000);
-/// Addresses in a ticket.
-const HINTS: usize = 8;
+/// Strangers' addresses in the local network that are remembered.
+const SEEN_MAX: usize = 256;
+/// Devices that are looked up at a time: relays count what one asks.
+const LOOK_MAX: usize = 48;
 
 /// A relay of ours.
 struct Relay {
@@ -55,7 +53,9 @@ pub(super) struct Finding {
     /// Lookups under way.
     queries: HashMap<QueryId, (PeerId, Spot)>,
     /// Tickets whose maker is to be found by words: topic, end.
-    topics: Vec<([u8; 32], Millis)>,
+    pub(super) topics: Vec<([u8; 32], Millis)>,
+    /// Seen in the local network, and none of ours so far.
+    seen: VecDeque<(PeerId, Multiaddr)>,
     /// Devices that answered at addresses that did not say whose they are.
     loose: Vec<(Target, PeerId)>,
 }
@@ -68,17 +68,11 @@ pub(in crate::net) struct Rendezvous {
     keys: Vec<(u64, Key)>,
 }
 
-fn seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
 impl Hub {
     pub(super) fn begin_finding(&mut self) {
         let now = self.now();
         for address in self.plan.peers.clone() {
-            self.book.add(address, now);
+            self.add_by_hand(address);
         }
         for address in self.plan.relays.clone() {
             let Some(peer) = target(&address) else { continue };
@@ -101,6 +95,42 @@ impl Hub {
         }
         self.put_soon();
         self.look_up_soon();
+    }
+
+    /// An address that a person knows; the relay that it leads through is as good as chosen.
+    pub(super) fn add_by_hand(&mut self, address: Multiaddr) {
+        if let Some(relay) = relay_in(&address) {
+            self.door.add_relay(relay);
+        }
+        let now = self.now();
+        self.book.add(address, now);
+    }
+
+    /// A peer was seen in the local network. Who is none of ours may become one.
+    pub(super) fn seen(&mut self, peer: PeerId, address: Multiaddr) {
+        let now = self.now();
+        if self.members.contains_key(&peer) {
+            self.book.learn(peer, &address, Source::Local, now);
+            self.book.nudge(&peer, now);
+            self.call_directly(&peer);
+            return;
+        }
+        let seen = &mut self.finding.seen;
+        seen.retain(|(other, known)| *other != peer || *known != address);
+        if seen.len() >= SEEN_MAX {
+            seen.pop_front();
+        }
+        seen.push_back((peer, address));
+    }
+
+    /// Those who are new among the members may have been seen before.
+    pub(super) fn recall_seen(&mut self) {
+        let known = |(peer, _): &(PeerId, Multiaddr)| self.members.contains_key(peer);
+        let (ours, others): (VecDeque<_>, _) = self.finding.seen.drain(..).partition(known);
+        self.finding.seen = others;
+        for (peer, address) in ours {
+            self.seen(peer, address);
+        }
     }
 
     /// Calls whoever is due.
@@ -230,7 +260,7 @@ impl Hub {
         }
     }
 
-    fn records(&mut self, rendezvous: &Rendezvous) {
+    pub(super) fn records(&mut self, rendezvous: &Rendezvous) {
         if rendezvous.puts {
             if let Some((period, key)) = rendezvous.keys.get(1) {
                 self.put(&Spot::of(key, &self.roster.me.0, *period));
@@ -244,7 +274,14 @@ impl Hub {
                 .members
                 .iter()
                 .filter(|(peer, _)| !self.swarm.is_connected(peer));
-            let absent: Vec<_> = absent.map(|(peer, member)| (*peer, member.device)).collect();
+            let mut absent: Vec<_> = absent.map(|(peer, member)| (*peer, member.device)).collect();
+            // Others each time, where they are many.
+            if absent.len() > LOOK_MAX {
+                let random = u64::from_le_bytes(coffer_store::keys::random_bytes());
+                let from = (random % absent.len() as u64) as usize;
+                absent.rotate_left(from);
+                absent.truncate(LOOK_MAX);
+            }
             for (peer, device) in absent {
                 for (period, key) in &rendezvous.keys {
                     let spot = Spot::of(key, &device.0, *period);
@@ -261,7 +298,12 @@ impl Hub {
         let record = Record {
             said_at: seconds(),
             peer: *self.swarm.local_peer_id(),
-            addresses: self.own_addresses(),
+            // Circuits are made of the reader's own relays.
+            addresses: self
+                .own_addresses()
+                .into_iter()
+                .filter(|a| !is_relayed(a))
+                .collect(),
         };
         let record = kad::Record {
             key: RecordKey::new(&spot.topic),
@@ -299,6 +341,7 @@ impl Hub {
     pub(super) fn own_addresses(&self) -> Vec<Multiaddr> {
         let mut all: Vec<Multiaddr> = self.swarm.external_addresses().map(bare).collect();
         all.extend(self.swarm.listeners().map(bare));
+        all.retain(|address| !is_link_local(address));
         let is_loopback = |address: &Multiaddr| {
             !is_relayed(address)
                 && address.iter().any(|part| match part {
@@ -362,92 +405,6 @@ impl Hub {
         self.note(format!(
             "the relay {address} does not answer, or has no place left; it is asked again"
         ));
-    }
-
-    /// Opens an invitation.
-    pub(super) fn invite(&mut self, answer: oneshot::Sender<Result<Ticket, InviteError>>) {
-        let ticket = Ticket::new(seconds());
-        let hints = self
-            .own_addresses()
-            .into_iter()
-            .map(|address| address.to_string());
-        let hints = hints.filter(|text| text.len() <= 128).take(HINTS).collect();
-        let peer = self.swarm.local_peer_id().to_bytes();
-        let ticket = match ticket.hinting(peer, hints) {
-            Ok(ticket) => ticket,
-            Err(why) => return drop(answer.send(Err(why.into()))),
-        };
-        if let Err(why) = self.tickets.lock().open(seconds(), &ticket) {
-            return drop(answer.send(Err(why.into())));
-        }
-        self.door.invite(true);
-        let end = self.now() + TICKET_SECONDS * 1_000 + 1_000;
-        self.finding.topics.push((ticket.topic(), end));
-        self.put_soon();
-        let (desk, tickets, inside) = (self.stores.desk(), self.tickets.clone(), self.inside.0.clone());
-        tokio::spawn(async move {
-            // The one place where it is asked whether this device can invite.
-            let ready = desk
-                .call(|replica| {
-                    let keyring = replica.keyring();
-                    let mut ready = false;
-                    replica.with_members(&mut |members| ready = Inviting::is_ready(members, &keyring));
-                    ready
-                })
-                .await;
-            let told = match ready {
-                Some(true) => Ok(ticket),
-                Some(false) => {
-                    tickets.lock().close(&ticket);
-                    Err(InviteError::NotReady(PairError::NotReady))
-                }
-                None => Err(InviteError::Ended),
-            };
-            // Whoever asked may have gone.
-            if let Err(Ok(ticket)) = answer.send(told) {
-                tickets.lock().close(&ticket);
-            }
-            let _ = inside.send(Inside::Tickets);
-        });
-    }
-
-    /// Hears a guest.
-    pub(super) fn hear_guest(&mut self, connection: ConnectionId, peer: PeerId, stream: Stream) {
-        let (Some(ours), Some(theirs)) = (key_of(self.swarm.local_peer_id()), key_of(&peer)) else {
-            self.swarm.close_connection(connection);
-            return;
-        };
-        let (desk, tickets, inside) = (self.stores.desk(), self.tickets.clone(), self.inside.0.clone());
-        tokio::spawn(async move {
-            let came = inviting::converse(stream, ours, theirs, tickets, desk).await;
-            let _ = inside.send(Inside::Paired(connection, came.err()));
-        });
-    }
-
-    pub(super) fn on_inside(&mut self, inside: Inside) {
-        match inside {
-            Inside::Paired(connection, why) => {
-                if let Some(why) = why {
-                    self.note(why);
-                }
-                self.swarm.close_connection(connection);
-                self.tickets_changed();
-                self.stores.members();
-            }
-            Inside::Tickets => self.tickets_changed(),
-            Inside::Rendezvous(rendezvous) => self.records(&rendezvous),
-        }
-    }
-
-    fn tickets_changed(&mut self) {
-        let mut tickets = self.tickets.lock();
-        tickets.expire(seconds());
-        let is_open = !tickets.is_empty();
-        drop(tickets);
-        self.door.invite(is_open);
-        if !is_open {
-            self.finding.topics.clear();
-        }
     }
 }
 

@@ -4,11 +4,12 @@
 //! Guarantees: it never waits for a disk, nor for a peer; what a peer sends is taken over piece by piece. It never opens a
 //! payload.
 //!
-//! Parts: `sessions` (streams and connections), `events` (what the swarm says), `finding` (who is called, and records), `show` (the
-//! status).
+//! Parts: `sessions` (streams and connections), `events` (what the swarm says), `finding` (who is called, and records), `guests`
+//! (invitations), `show` (the status).
 
 mod events;
 mod finding;
+mod guests;
 mod sessions;
 mod show;
 
@@ -241,7 +242,7 @@ impl Hub {
             }
             Command::Limit(out, incoming) => self.node.limit(now, out, incoming),
             Command::Invite(answer) => self.invite(answer),
-            Command::AddPeer(address) => self.book.add(address, now),
+            Command::AddPeer(address) => self.add_by_hand(address),
             Command::Want(id, urgency, len) => self.node.want(now, id, urgency, len),
             Command::Unwant(id) => self.node.unwant(now, id),
             Command::Confirm(ids, answer) => drop(answer.send(self.node.confirm(now, &ids))),

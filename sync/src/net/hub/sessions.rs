@@ -82,7 +82,6 @@ impl Hub {
                 self.book
                     .learn(peer, address, crate::net::book::Source::Peer, now);
             }
-            self.choose(peer);
         }
         self.is_dirty = true;
     }
@@ -97,16 +96,12 @@ impl Hub {
             self.node.disconnected(now, session);
             self.sessions.remove(&session);
         }
-        if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
-            let why =
-                "it ends connections at once: it may not know this device, or have removed it from the vault";
-            self.errors.entry(device).or_insert_with(|| why.into());
-        }
-        if !self
-            .connections
-            .values()
-            .any(|other| other.peer == connection.peer)
-        {
+        let mut others = self.connections.values();
+        if !others.any(|other| other.peer == connection.peer) {
+            if let (Place::Member(device), true) = (connection.place, now - connection.at < SHORT) {
+                let why = "it ends connections at once: it may not know this device, or have removed it from the vault";
+                self.errors.entry(device).or_insert_with(|| why.into());
+            }
             self.book.went(&Target::Peer(connection.peer), now);
             self.look_up_soon();
         }
@@ -115,6 +110,7 @@ impl Hub {
 
     /// Of several connections with a device one stays: a direct one; of two that came at once the one that the smaller
     /// peer id called; else the newest, since whoever calls again has lost the other. The device of the smaller peer id decides.
+    /// Those without a session do not count: whoever calls several addresses at once drops all but one before it opens a stream.
     fn choose(&mut self, peer: PeerId) {
         if *self.swarm.local_peer_id() > peer {
             return;
@@ -122,7 +118,7 @@ impl Hub {
         let mut all: Vec<(ConnectionId, bool, bool, Millis)> = self
             .connections
             .iter()
-            .filter(|(_, c)| c.peer == peer && c.until.is_none())
+            .filter(|(_, c)| c.peer == peer && c.until.is_none() && c.session.is_some())
             .map(|(id, c)| (*id, c.relayed, c.ours, c.at))
             .collect();
         all.sort_by_key(|(id, .., at)| (*at, *id));
@@ -142,17 +138,15 @@ impl Hub {
         }
     }
 
-    /// Ends a connection, with a goodbye if it has a session.
-    pub(super) fn end_connection(&mut self, id: ConnectionId) {
+    /// Ends a connection, whose session says goodbye.
+    fn end_connection(&mut self, id: ConnectionId) {
         let now = self.now();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        connection.until = Some(connection.until.unwrap_or(u64::MAX).min(now + LAST));
-        match connection.session {
-            Some(session) => self.node.close(now, session),
-            // Its stream may be on the way: it is closed a little later, so that the other end is not cut off before it has another.
-            None => connection.until = Some(now + LAST / 4),
+        connection.until = Some(now + LAST);
+        if let Some(session) = connection.session {
+            self.node.close(now, session);
         }
     }
 
@@ -168,7 +162,7 @@ impl Hub {
         if connection.session.is_some() || connection.until.is_some() {
             return;
         }
-        // The one place where a session begins.
+        // The one place where a session begins; `self.members` says the device's chains, and what it may do.
         let session = self.node.connect(now, device.0);
         let line = streams::start(session, stream, self.heard.0.clone(), self.written.0.clone());
         connection.session = Some(session);
@@ -179,6 +173,8 @@ impl Hub {
                 line: Some(line),
             },
         );
+        let peer = connection.peer;
+        self.choose(peer);
         self.is_dirty = true;
     }
 
@@ -303,6 +299,7 @@ impl Hub {
         let peers: Vec<PeerId> = members.keys().copied().collect();
         self.book.members(&peers, now);
         (self.roster, self.members) = (roster, members);
+        self.recall_seen();
         self.look_up_soon();
         self.is_dirty = true;
     }
