@@ -3,6 +3,7 @@
 //! Guarantees: nothing here names the network, and nothing secret but the keys that a member needs to speak goes
 //! through it. It never says what becomes of an event: that is the vault's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coffer_store::ids::{ChainId, SpaceId};
@@ -10,7 +11,8 @@ use coffer_store::keys::{Key, SigningKey};
 use coffer_store::members::{DeviceId, JoinRequest, Members, SpaceSecrets, StatementId};
 use coffer_store::vault::Carried;
 
-use crate::core::{Answer, Config, Request};
+pub use crate::core::Access;
+use crate::core::{Answer, CertifiedPeer, Config, Request, Standing};
 
 /// A vault as the network sees it. Methods may take as long as a disk takes: they are called from threads of their own
 /// ([`roster`](Replica::roster) apart, which is cheap), never from those that serve the network.
@@ -75,15 +77,6 @@ pub enum Change {
     Own,
 }
 
-/// What a device may do in a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// All that members do.
-    Full,
-    /// Bring and take statements of membership, and nothing else.
-    Statements,
-}
-
 /// A device that may come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RosterMember {
@@ -106,6 +99,22 @@ pub struct Roster {
     pub me: DeviceId,
     /// Those who may come in.
     pub members: Vec<RosterMember>,
+    /// All chains that any device has begun.
+    pub chains: Arc<BTreeSet<ChainId>>,
+}
+
+impl RosterMember {
+    /// What membership says of it, for the protocol.
+    pub fn standing(&self, all: &Arc<BTreeSet<ChainId>>) -> Standing {
+        Standing {
+            peer: self.device.0,
+            certified: CertifiedPeer {
+                chains: self.chains.iter().copied().collect(),
+                all: all.clone(),
+            },
+            access: self.access,
+        }
+    }
 }
 
 impl Roster {
@@ -125,6 +134,13 @@ impl Roster {
         Roster {
             me,
             members: state.members().filter(speaks).map(member).collect(),
+            chains: Arc::new(
+                state
+                    .devices()
+                    .iter()
+                    .flat_map(|device| state.chains_of(&device.id))
+                    .collect(),
+            ),
         }
     }
 }

@@ -55,10 +55,11 @@ impl State {
     /// Chains of members are known to the model's store.
     fn learn(&mut self) {
         let state = self.members.state();
-        let chains = state
-            .devices()
-            .iter()
-            .flat_map(|device| state.chains_of(&device.id));
+        let each = |device: &coffer_store::members::Device| {
+            let id = device.id;
+            state.chains_of(&id).into_iter().map(move |chain| (chain, id.0))
+        };
+        let chains: Vec<_> = state.devices().iter().flat_map(each).collect();
         self.store.members.extend(chains);
     }
 

@@ -133,6 +133,7 @@ impl Hub {
             roster: Roster {
                 me: roster.me,
                 members: Vec::new(),
+                chains: Arc::default(),
             },
             members: HashMap::new(),
             connections: HashMap::new(),
@@ -287,7 +288,9 @@ impl Hub {
                 }
             }
             Done::Members(roster, heads) => {
-                self.node.members(now, heads);
+                let standing = |member: &RosterMember| member.standing(&roster.chains);
+                let standings: Vec<_> = roster.members.iter().map(standing).collect();
+                self.node.members(now, heads, &standings);
                 self.take_roster(roster);
             }
             Done::Own(Ok(own)) => self.node.answer(now, crate::core::Answer::Began(own)),

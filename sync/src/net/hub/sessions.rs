@@ -163,7 +163,11 @@ impl Hub {
             return;
         }
         // The one place where a session begins; `self.members` says the device's chains, and what it may do.
-        let session = self.node.connect(now, device.0);
+        let Some(member) = self.members.get(&connection.peer) else {
+            return;
+        };
+        let standing = member.standing(&self.roster.chains);
+        let session = self.node.connect(now, device.0, standing.certified, standing.access);
         let line = streams::start(session, stream, self.heard.0.clone(), self.written.0.clone());
         connection.session = Some(session);
         self.sessions.insert(
