@@ -63,6 +63,7 @@ impl Hub {
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.is_dirty = true;
                 if !is_relayed(&address) {
+                    self.address_gone(&address);
                     self.book.nudge_all(now);
                 }
             }

@@ -141,8 +141,9 @@ impl Hub {
         }
         for Call { who, addresses } in self.book.due(now) {
             let options = match &who {
+                // The book knows who is there. A connection that was given up may take long to close, and does not count.
                 Target::Peer(peer) => DialOpts::peer_id(*peer)
-                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .condition(PeerCondition::NotDialing)
                     .addresses(addresses)
                     .override_dial_concurrency_factor(NonZeroU8::MIN.saturating_add(7))
                     .build(),

@@ -5,11 +5,12 @@
 //! payload.
 //!
 //! Parts: `sessions` (streams and connections), `events` (what the swarm says), `finding` (who is called, and records), `guests`
-//! (invitations), `show` (the status).
+//! (invitations), `moved` (this machine's addresses), `show` (the status).
 
 mod events;
 mod finding;
 mod guests;
+mod moved;
 mod sessions;
 mod show;
 

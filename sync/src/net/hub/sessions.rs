@@ -4,6 +4,7 @@
 //! close one each.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use coffer_store::members::DeviceId;
@@ -12,6 +13,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Stream};
 
 use super::Hub;
+use super::moved::local_of;
 use crate::core::{Ended, Millis, SessionId};
 use crate::net::book::Target;
 use crate::net::door::Place;
@@ -36,6 +38,8 @@ pub(super) struct Connection {
     pub(super) place: Place,
     pub(super) address: Multiaddr,
     pub(super) relayed: bool,
+    /// This machine's address, if it goes by one.
+    pub(super) local: Option<IpAddr>,
     /// Whether this end called.
     pub(super) ours: bool,
     pub(super) at: Millis,
@@ -68,6 +72,7 @@ impl Hub {
             peer,
             place,
             relayed: is_relayed(&address) || endpoint.is_relayed(),
+            local: local_of(endpoint),
             address,
             ours,
             at: now,
