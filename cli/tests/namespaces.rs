@@ -101,9 +101,12 @@ fn without_a_hole_the_relay_carries_all_and_may_come_back() {
     desk.is_reached(&laptop, "relay", 5);
     let address = relay.address.clone();
     drop(relay);
-    until("both know that they are apart", 20, || desk.shown() + &laptop.shown(), || {
-        desk.connected() + laptop.connected() == 0
-    });
+    until(
+        "both know that they are apart",
+        20,
+        || desk.shown() + &laptop.shown(),
+        || desk.connected() + laptop.connected() == 0,
+    );
     desk.write("Notes/Apart.md", "written apart\n");
     let relay = Relay::start(&town.relay, RELAY, Some(&seed));
     assert_eq!(relay.address, address, "the same seed is the same relay");
@@ -124,62 +127,99 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len / 8).flat_map(|_| next().to_le_bytes()).collect()
 }
 
-/// Two devices at one cable each; a file of 100 MB begins to go over, and when 40 MB have gone, `pull` pulls the second one's cable
-/// and plugs it in again. All of it comes, and less than 1.3 times of it goes over the wire.
-fn cable_pulled(pull: impl Fn(&Device, &Device)) {
+/// Two devices at one cable each, of which one slows the way down; a file of 100 MB begins to go from the first to the second one,
+/// and when 40 MB have gone, `pull` pulls a cable and plugs it in again. All of it comes, and less than 1.3 times of it goes over
+/// the wire.
+fn cable_pulled(slow: [Settings<'_>; 2], pull: impl Fn(&Device, &Device)) {
     const SIZE: usize = 100 << 20;
     let Some(bed) = Bed::new(&[]) else { return };
     let (net, one, two) = (bed.switch("net"), bed.host("one"), bed.host("two"));
     bed.plug(&one, "eth0", "10.7.0.1/24", &net);
     bed.plug(&two, "eth0", "10.7.0.2/24", &net);
-    // Slow enough to be pulled in the middle.
-    let desk = Device::first(&one, &[("sync-limit-out", "20MB"), ("sync-dht", "off")]);
-    let laptop = Device::joined(&two, &desk.invite().0, "laptop", None, LOCAL);
+    let desk = Device::first(&one, slow[0]);
+    let laptop = Device::joined(&two, &desk.invite().0, "laptop", None, slow[1]);
     both_ways(&desk, &laptop, "both", 20);
     let before = one.bytes("eth0").1;
     let film = noise(SIZE);
     desk.write("Files/film", &film);
     let shown = || desk.shown() + &laptop.shown();
-    until("40 MB have gone", 20, shown, || one.bytes("eth0").1 - before > 40 << 20);
-    pull(&desk, &laptop);
-    assert!(one.bytes("eth0").1 - before < 80 << 20, "it was pulled too late to mean anything");
-    until("all has come", 60, shown, || {
-        let sync = laptop.sync();
-        sync["chunks"] == 0 && fs::metadata(laptop.at("Files/film")).is_ok_and(|meta| meta.len() == SIZE as u64)
+    until("40 MB have gone", 20, shown, || {
+        one.bytes("eth0").1 - before > 40 << 20
     });
-    assert!(fs::read(laptop.at("Files/film")).unwrap() == film, "the bytes are others");
+    pull(&desk, &laptop);
+    let halfway = one.bytes("eth0").1 - before;
+    assert!(
+        halfway < 80 << 20,
+        "it was pulled too late to mean anything: {halfway}"
+    );
+    until("all has come", 40, shown, || {
+        let sync = laptop.sync();
+        sync["chunks"] == 0
+            && fs::metadata(laptop.at("Files/film")).is_ok_and(|meta| meta.len() == SIZE as u64)
+    });
+    assert!(
+        fs::read(laptop.at("Files/film")).unwrap() == film,
+        "the bytes are others"
+    );
     let gone = one.bytes("eth0").1 - before;
-    assert!(gone >= SIZE as u64, "only {gone} bytes have gone: what is measured?");
+    assert!(
+        gone >= SIZE as u64,
+        "only {gone} bytes have gone: what is measured?"
+    );
     assert!(gone < SIZE as u64 * 13 / 10, "{gone} bytes have gone for {SIZE}");
 }
 
-/// Pulls a device's cable, and waits until the device says so: the rate at which something comes falls by half in three seconds.
-fn pulled(device: &Device) {
-    let rate = || device.sync()["rate_in"].as_u64().unwrap();
+/// Slow enough to be pulled in the middle: by who gives, or by who takes, so that all buffers of who gives are full.
+const GIVES_SLOWLY: [Settings<'_>; 2] = [&[("sync-dht", "off"), ("sync-limit-out", "20MB")], LOCAL];
+const TAKES_SLOWLY: [Settings<'_>; 2] = [LOCAL, &[("sync-dht", "off"), ("sync-limit-in", "20MB")]];
+
+/// Pulls a device's cable, and waits until the device says so: the rate at which something comes, or goes, falls by half in three
+/// seconds.
+fn pulled(device: &Device, way: &str) {
+    let rate = || device.sync()[way].as_u64().unwrap();
     let before = rate();
-    assert!(before > 5_000_000, "what comes is counted as what comes: {}", device.shown());
+    assert!(before > 5_000_000, "{way} is that rate: {}", device.shown());
     device.host.ip(&["link", "set", "eth0", "down"]);
-    until("less comes, and it says so", 10, || device.shown(), || rate() < before / 2);
+    until(
+        "less goes, and it says so",
+        10,
+        || device.shown(),
+        || rate() < before / 2,
+    );
+}
+
+/// Plugs it in again, in a network that gives it another address: the former connection can never go on.
+fn plugged_in_elsewhere(device: &Device) {
+    device.host.ip(&["address", "flush", "dev", "eth0"]);
+    device.host.ip(&["address", "add", "10.7.0.77/24", "dev", "eth0"]);
+    device.host.ip(&["link", "set", "eth0", "up"]);
 }
 
 /// Guards that a cable pulled for a moment costs nothing.
 #[test]
 fn a_cable_pulled_and_plugged_in_again() {
-    cable_pulled(|_, laptop| {
-        pulled(laptop);
+    cable_pulled(GIVES_SLOWLY, |_, laptop| {
+        pulled(laptop, "rate_in");
         laptop.host.ip(&["link", "set", "eth0", "up"]);
     });
 }
 
-/// Guards that a transfer is resumed, and not begun anew, by another connection: the host comes back with another address, so that
-/// the former connection can never go on.
+/// Guards that a transfer is resumed, and not begun anew, by another connection; and that who comes back with another address calls
+/// at once, instead of waiting for answers at the former one.
 #[test]
-fn a_cable_pulled_and_another_address() {
-    cable_pulled(|_, laptop| {
-        pulled(laptop);
-        laptop.host.ip(&["address", "flush", "dev", "eth0"]);
-        laptop.host.ip(&["address", "add", "10.7.0.77/24", "dev", "eth0"]);
-        laptop.host.ip(&["link", "set", "eth0", "up"]);
+fn who_takes_comes_back_with_another_address() {
+    cable_pulled(GIVES_SLOWLY, |_, laptop| {
+        pulled(laptop, "rate_in");
+        plugged_in_elsewhere(laptop);
+    });
+}
+
+/// Guards the same of who gives, in whose buffers lies what can never be sent.
+#[test]
+fn who_gives_comes_back_with_another_address() {
+    cable_pulled(TAKES_SLOWLY, |desk, _| {
+        pulled(desk, "rate_out");
+        plugged_in_elsewhere(desk);
     });
 }
 
@@ -227,16 +267,27 @@ fn all_tell_all(devices: &[&Device], word: &str) {
     }
     become_one(devices, 20);
     for n in 0..devices.len() {
-        assert_eq!(devices[0].text(&format!("Notes/{word} {n}.md")), format!("{word}: of {n}\n"));
+        assert_eq!(
+            devices[0].text(&format!("Notes/{word} {n}.md")),
+            format!("{word}: of {n}\n")
+        );
     }
 }
 
 /// Waits until each of them talks to so many others, and to no more.
 fn have_connected(devices: &[&Device], wanted: &[usize]) {
     let shown = || devices.iter().map(|device| device.shown()).collect();
-    until("each talks to those that it sees, and to nobody else", 5, shown, || {
-        devices.iter().map(|device| device.connected()).eq(wanted.iter().copied())
-    });
+    until(
+        "each talks to those that it sees, and to nobody else",
+        5,
+        shown,
+        || {
+            devices
+                .iter()
+                .map(|device| device.connected())
+                .eq(wanted.iter().copied())
+        },
+    );
 }
 
 /// Guards that devices which see their neighbours only have one vault all the same: what the first one writes goes through all.
@@ -268,7 +319,11 @@ fn five_around_one() {
     let mut devices = vec![Device::first(&middle, LOCAL)];
     for n in 0..5 {
         let host = bed.host(&format!("host{n}"));
-        let (ours, port, theirs) = (format!("10.7.{n}.1/24"), format!("eth{n}"), format!("10.7.{n}.2/24"));
+        let (ours, port, theirs) = (
+            format!("10.7.{n}.1/24"),
+            format!("eth{n}"),
+            format!("10.7.{n}.2/24"),
+        );
         bed.cable((&middle, &port, &ours), (&host, "eth0", &theirs));
         let (words, _) = devices[0].invite();
         devices.push(Device::joined(&host, &words, &format!("device {n}"), None, LOCAL));
@@ -287,7 +342,9 @@ fn at_the_relays_cable_nothing_is_seen() {
     const WORD: &str = "marker-word-quince";
     const FILE: &str = "marker-file-medlar";
     const NAME: &str = "marker-name-sorb";
-    let Some(bed) = Bed::new(&["nft", "tcpdump", "bash"]) else { return };
+    let Some(bed) = Bed::new(&["nft", "tcpdump", "bash"]) else {
+        return;
+    };
     let town = Town::of(&bed, Ports::ByChance);
     let capture = Capture::start(&town.relay, "eth0");
     let relay = Relay::start(&town.relay, RELAY, None);
@@ -304,10 +361,19 @@ fn at_the_relays_cable_nothing_is_seen() {
     desk.shows(&path, &format!("{first}{WORD} again\n"), 20);
     laptop.write(&format!("Files/{FILE}.bin"), &more);
     let arrived = || fs::read(desk.at(&format!("Files/{FILE}.bin"))).is_ok_and(|bytes| bytes == more);
-    until("a file goes by the relay", 20, || desk.shown() + &laptop.shown(), arrived);
+    until(
+        "a file goes by the relay",
+        20,
+        || desk.shown() + &laptop.shown(),
+        arrived,
+    );
     desk.is_reached(&laptop, "relay", 5);
     capture.catches_up(&town.one, RELAY);
-    assert!(capture.len() > 2 << 20, "what went by the relay went by here: {}", capture.len());
+    assert!(
+        capture.len() > 2 << 20,
+        "what went by the relay went by here: {}",
+        capture.len()
+    );
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut secrets = vec![WORD, FILE, NAME, PASSWORD, &line, &words, "Welcome"];
     // The name of the first device, if it is long enough not to come up by chance.
@@ -315,6 +381,9 @@ fn at_the_relays_cable_nothing_is_seen() {
     for secret in secrets {
         assert!(!capture.has(secret.as_bytes()), "{secret:?} went by in the clear");
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        assert!(!capture.has(hex.as_bytes()), "{secret:?} went by in hexadecimal digits");
+        assert!(
+            !capture.has(hex.as_bytes()),
+            "{secret:?} went by in hexadecimal digits"
+        );
     }
 }

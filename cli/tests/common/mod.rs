@@ -116,7 +116,9 @@ impl Stage {
             None => Command::new(program),
             Some(net) => {
                 let mut command = Command::new("nsenter");
-                command.arg(format!("--net={}", net.display())).args(["--", program]);
+                command
+                    .arg(format!("--net={}", net.display()))
+                    .args(["--", program]);
                 command
             }
         };

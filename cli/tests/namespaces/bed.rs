@@ -39,7 +39,13 @@ pub(crate) enum Ports {
 /// Whether there can be hosts here, with these programs; says why not.
 fn possible(programs: &[&str]) -> bool {
     let root = rustix::process::geteuid().is_root();
-    if !root || fs::File::options().read(true).write(true).open("/dev/fuse").is_err() {
+    if !root
+        || fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/fuse")
+            .is_err()
+    {
         eprintln!("SKIPPED: hosts of their own need /dev/fuse and root");
         return false;
     }
@@ -52,7 +58,11 @@ fn possible(programs: &[&str]) -> bool {
         }
     }
     let probe = format!("{PREFIX}{}-probe", std::process::id());
-    if !Command::new("ip").args(["netns", "add", &probe]).output().is_ok_and(|o| o.status.success()) {
+    if !Command::new("ip")
+        .args(["netns", "add", &probe])
+        .output()
+        .is_ok_and(|o| o.status.success())
+    {
         eprintln!("SKIPPED: this system gives no network namespaces");
         return false;
     }
@@ -74,7 +84,11 @@ pub(crate) fn run(program: &str, args: &[&str]) -> String {
 pub(crate) fn until(what: &str, seconds: u64, shown: impl Fn() -> String, mut so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(seconds);
     while !so() {
-        assert!(Instant::now() < end, "waited {seconds} s in vain until {what}\n{}", shown());
+        assert!(
+            Instant::now() < end,
+            "waited {seconds} s in vain until {what}\n{}",
+            shown()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -106,7 +120,10 @@ impl Bed {
             return None;
         }
         for net in orphans(Path::new(NETS)) {
-            Host { net: net.file_name().unwrap().to_str().unwrap().into() }.remove();
+            Host {
+                net: net.file_name().unwrap().to_str().unwrap().into(),
+            }
+            .remove();
         }
         for dir in orphans(&std::env::temp_dir()) {
             let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -144,7 +161,9 @@ impl Bed {
 
     /// A cable between two hosts, by these interfaces; each with its address, as “10.0.0.1/24”.
     pub(crate) fn cable(&self, (one, at_one, address_one): End<'_>, (two, at_two, address_two): End<'_>) {
-        let pair = ["link", "add", "dev", at_one, "type", "veth", "peer", "name", at_two, "netns", &two.net];
+        let pair = [
+            "link", "add", "dev", at_one, "type", "veth", "peer", "name", at_two, "netns", &two.net,
+        ];
         one.ip(&pair);
         for (host, port, address) in [(one, at_one, address_one), (two, at_two, address_two)] {
             if !address.is_empty() {
@@ -156,7 +175,10 @@ impl Bed {
 
     /// Plugs a host into a switch by the interface `port`.
     pub(crate) fn plug(&self, host: &Host, port: &str, address: &str, switch: &Host) {
-        let count = switch.ip(&["-o", "link", "show", "master", "switch"]).lines().count();
+        let count = switch
+            .ip(&["-o", "link", "show", "master", "switch"])
+            .lines()
+            .count();
         let socket = format!("socket{count}");
         self.cable((host, port, address), (switch, &socket, ""));
         switch.ip(&["link", "set", &socket, "master", "switch"]);
@@ -166,11 +188,18 @@ impl Bed {
     /// same numbers inside, as in life.
     pub(crate) fn household(&self, name: &str, outside: &str, switch: &Host, ports: Ports) -> (Host, Host) {
         let (host, router) = (self.host(name), self.host(&format!("{name}-router")));
-        self.cable((&host, "eth0", "192.168.1.2/24"), (&router, "inside", "192.168.1.1/24"));
+        self.cable(
+            (&host, "eth0", "192.168.1.2/24"),
+            (&router, "inside", "192.168.1.1/24"),
+        );
         host.ip(&["route", "add", "default", "via", "192.168.1.1"]);
         self.plug(&router, "outside", outside, switch);
         router.within("sh", &["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]);
-        let random = if ports == Ports::ByChance { "fully-random" } else { "" };
+        let random = if ports == Ports::ByChance {
+            "fully-random"
+        } else {
+            ""
+        };
         // What comes from outside without having been asked for is dropped, in silence: an answer would take the place in the
         // table that the household's own packet needs.
         let rules = format!(
@@ -211,7 +240,10 @@ impl Host {
     /// A command of the system's, in there: with the mounts of this machine.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.file().display())).arg("--").arg(program);
+        command
+            .arg(format!("--net={}", self.file().display()))
+            .arg("--")
+            .arg(program);
         command
     }
 
@@ -226,7 +258,8 @@ impl Host {
 
     /// Bytes that came in and went out by an interface.
     pub(crate) fn bytes(&self, port: &str) -> (u64, u64) {
-        let said: serde_json::Value = serde_json::from_str(&self.ip(&["-s", "-j", "link", "show", "dev", port])).unwrap();
+        let said: serde_json::Value =
+            serde_json::from_str(&self.ip(&["-s", "-j", "link", "show", "dev", port])).unwrap();
         let count = |way: &str| said[0]["stats64"][way]["bytes"].as_u64().unwrap();
         (count("rx"), count("tx"))
     }
@@ -235,7 +268,9 @@ impl Host {
     fn remove(&self) {
         let pids = || {
             let out = Command::new("ip").args(["netns", "pids", &self.net]).output();
-            let out = out.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
+            let out = out
+                .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
+                .unwrap_or_default();
             let all: Vec<i32> = out.lines().filter_map(|line| line.trim().parse().ok()).collect();
             all
         };

@@ -41,7 +41,13 @@ impl Device {
     }
 
     /// A further one, by a ticket's words or its line; mounted.
-    pub(crate) fn joined(host: &Host, ticket: &str, name: &str, relay: Option<&str>, settings: Settings<'_>) -> Device {
+    pub(crate) fn joined(
+        host: &Host,
+        ticket: &str,
+        name: &str,
+        relay: Option<&str>,
+        settings: Settings<'_>,
+    ) -> Device {
         let device = Device::on(host);
         device.join(ticket, name, relay).gives(0);
         device.set(settings);
@@ -69,9 +75,16 @@ impl Device {
     pub(crate) fn invite_by_relay(&self) -> String {
         // The first one brings up the network of a vault that was alone.
         self.invite();
-        bed::until("the relay has a place", 20, || self.shown(), || {
-            self.sync()["relays"].as_array().is_some_and(|relays| !relays.is_empty())
-        });
+        bed::until(
+            "the relay has a place",
+            20,
+            || self.shown(),
+            || {
+                self.sync()["relays"]
+                    .as_array()
+                    .is_some_and(|relays| !relays.is_empty())
+            },
+        );
         self.invite().1
     }
 
@@ -90,7 +103,10 @@ impl Device {
     pub(crate) fn connected(&self) -> usize {
         let sync = self.sync();
         let devices = sync["devices"].as_array().unwrap();
-        devices.iter().filter(|device| device["connected"] == true).count()
+        devices
+            .iter()
+            .filter(|device| device["connected"] == true)
+            .count()
     }
 
     /// How the only other device is reached; none if it is not.
@@ -104,7 +120,9 @@ impl Device {
     pub(crate) fn is_reached(&self, other: &Device, how: &str, seconds: u64) {
         let shown = || self.shown() + &other.shown();
         bed::until(&format!("both say “{how}”"), seconds, shown, || {
-            [self, other].iter().all(|device| device.reached().as_deref() == Some(how))
+            [self, other]
+                .iter()
+                .all(|device| device.reached().as_deref() == Some(how))
         });
     }
 

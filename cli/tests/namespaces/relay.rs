@@ -17,13 +17,20 @@ impl Relay {
     /// Starts it, at this address of the host's, with a seed file if it is to be the same one again.
     pub(crate) fn start(host: &Host, ip: &str, seed: Option<&Path>) -> Relay {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_coffer")).with_file_name("coffer-relay");
-        assert!(program.is_file(), "the relay is not built: “cargo build --workspace --bins” first");
+        assert!(
+            program.is_file(),
+            "the relay is not built: “cargo build --workspace --bins” first"
+        );
         let mut command = host.command(&program);
         command.args(["--listen", &format!("/ip4/{ip}/tcp/4001")]);
         if let Some(seed) = seed {
             command.arg("--seed-file").arg(seed);
         }
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let said = BufReader::new(process.stdout.take().unwrap());
         let mut relay = Relay {
             process,
@@ -33,12 +40,17 @@ impl Relay {
         std::thread::spawn(move || {
             // To its end, so that it never waits for a reader.
             for line in said.lines().map_while(Result::ok) {
-                let word = line.split_whitespace().find(|word| word.contains("/p2p/")).map(str::to_owned);
+                let word = line
+                    .split_whitespace()
+                    .find(|word| word.contains("/p2p/"))
+                    .map(str::to_owned);
                 word.map(|word| tell.send(word));
             }
         });
         let limit = std::time::Duration::from_secs(20);
-        relay.address = heard.recv_timeout(limit).expect("the relay says where it listens");
+        relay.address = heard
+            .recv_timeout(limit)
+            .expect("the relay says where it listens");
         relay
     }
 }
@@ -61,7 +73,10 @@ impl Capture {
     pub(crate) fn start(host: &Host, port: &str) -> Capture {
         let mut command = host.command("tcpdump");
         command.args(["-i", port, "-n", "-U", "-s", "0", "-w", "-"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let (mut out, said) = (process.stdout.take().unwrap(), process.stderr.take().unwrap());
         let capture = Capture {
@@ -93,7 +108,9 @@ impl Capture {
     /// Whether these bytes went by.
     pub(crate) fn has(&self, wanted: &[u8]) -> bool {
         let bytes = self.bytes.lock().unwrap();
-        bytes.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
+        bytes
+            .windows(wanted.len())
+            .any(|window| window.eq_ignore_ascii_case(wanted))
     }
 
     /// How many bytes went by.
@@ -105,8 +122,13 @@ impl Capture {
     /// seen, too, and so that a capture that sees nothing cannot pass.
     pub(crate) fn catches_up(&self, from: &Host, address: &str) {
         let word = format!("in the clear {}", self.len());
-        from.within("bash", &["-c", &format!("printf '%s' '{word}' >/dev/udp/{address}/9")]);
-        until("the capture sees a word in the clear", 10, String::new, || self.has(word.as_bytes()));
+        from.within(
+            "bash",
+            &["-c", &format!("printf '%s' '{word}' >/dev/udp/{address}/9")],
+        );
+        until("the capture sees a word in the clear", 10, String::new, || {
+            self.has(word.as_bytes())
+        });
     }
 }
 

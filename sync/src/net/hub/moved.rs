@@ -74,7 +74,10 @@ mod tests {
             role_override: Endpoint::Dialer,
             port_use: PortUse::Reuse,
         };
-        assert_eq!(local_of(&went("/ip4/127.0.0.3/tcp/2")), Some([127, 0, 0, 1].into()));
+        assert_eq!(
+            local_of(&went("/ip4/127.0.0.3/tcp/2")),
+            Some([127, 0, 0, 1].into())
+        );
         let peer = libp2p::PeerId::random();
         let circuit = format!("/ip4/127.0.0.3/tcp/2/p2p/{peer}/p2p-circuit");
         assert_eq!(local_of(&went(&circuit)), None);

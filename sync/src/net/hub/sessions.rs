@@ -172,7 +172,9 @@ impl Hub {
             return;
         };
         let standing = member.standing(&self.roster.chains);
-        let session = self.node.connect(now, device.0, standing.certified, standing.access);
+        let session = self
+            .node
+            .connect(now, device.0, standing.certified, standing.access);
         let line = streams::start(session, stream, self.heard.0.clone(), self.written.0.clone());
         connection.session = Some(session);
         self.sessions.insert(
