@@ -237,6 +237,7 @@ impl Vault {
         self.commit_all(Scope::Timer)?;
         let mut taken = self.try_waiting()?;
         taken.tidy();
+        self.may_lack(&taken.entities)?;
         self.commit_all(Scope::Timer)?;
         Ok(taken)
     }
