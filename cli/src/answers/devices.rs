@@ -12,7 +12,7 @@ pub(crate) struct Device {
     pub name: String,
     /// Whether it is this one.
     pub this: bool,
-    /// “member”, “removed” or “undone”.
+    /// “member”, “removed”, “undone” (who added it was removed), or “waiting” (there are too many).
     pub standing: String,
     /// Whether this device talks to it at present.
     pub connected: bool,

@@ -350,6 +350,7 @@ impl Network {
                         Standing::Member => "member",
                         Standing::Removed(_) => "removed",
                         Standing::Undone => "undone",
+                        Standing::Waiting => "waiting",
                     }
                     .into(),
                     connected: link.is_some(),
