@@ -24,9 +24,10 @@ fn card(device: &SigningKey) -> Card {
 
 fn body(kind: u8, of: &SigningKey, by: DeviceId, epoch: u32, members: &Members) -> Body {
     let device = DeviceId::of(of);
-    match kind % 9 {
+    match kind % 10 {
         0..=2 => Body::Added(Box::new(JoinRequest::make(of, card(of), members.space(), by))),
-        3 | 4 => Body::Removed {
+        3 | 4 => Body::Removed { device },
+        9 => Body::Vouched {
             device,
             limits: vec![Limit {
                 chain: chain_id(device, &[0; 16]),
@@ -88,12 +89,18 @@ fn told(state: &State) -> String {
     let epochs: Vec<_> = state
         .epochs()
         .iter()
-        .map(|epoch| (epoch.id, epoch.number))
+        .map(|epoch| (epoch.id, epoch.number, epoch.counts))
         .collect();
+    let lacking: Vec<_> = state.lacking().map(|(epoch, who)| (epoch.id, who)).collect();
+    let vouched: Vec<_> = state
+        .devices()
+        .iter()
+        .map(|device| (state.vouched(&device.id), state.removals(&device.id)))
+        .collect();
+    let present = state.epoch().map(|epoch| epoch.id);
     format!(
-        "{:?} {epochs:?} {:?} {:?}",
+        "{:?} {epochs:?} {present:?} {lacking:?} {vouched:?} {:?}",
         state.devices(),
-        state.lacking(),
         state.overruled()
     )
 }

@@ -40,7 +40,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut tickets = Tickets::new();
     tickets.open(NOW, &ticket).expect("there is room");
     let (here, there) = (*ours.verifying().as_bytes(), *theirs.verifying().as_bytes());
-    let mut inviting = Inviting::begin(NOW, &desk, members.space(), here, there, seeds(5));
+    let turn = tickets.turn(NOW).expect("it is the first");
+    let mut inviting = Inviting::begin(NOW, turn, &desk, members.space(), here, there, seeds(5));
     let mut joining = Joining::begin(NOW, &ticket, &laptop, &theirs, name(), here, seeds(6));
 
     let Some((mode, rest)) = bytes.split_first() else {
@@ -89,10 +90,12 @@ fuzz_target!(|bytes: &[u8]| {
                             let _heard = joining.receive(NOW, &bytes);
                         }
                         InviterStep::Admit(request) => {
-                            let added = members.add(&desk, *request).expect("it was verified");
-                            let id = added.id();
-                            members.insert(added).expect("it follows");
-                            inviting.admitted(&members, id, &keyring).expect("it is a member");
+                            let added = members.add(&desk, *request, &keyring).expect("it was verified");
+                            let id = added[0].id();
+                            for said in added {
+                                members.insert(said).expect("it follows");
+                            }
+                            inviting.admitted(&members, id).expect("it is a member");
                         }
                         InviterStep::Confirmed(_) => {}
                     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::keys::{Key, SigningKey};
-use coffer_store::members::{DeviceId, JoinRequest, Members, SpaceSecrets, StatementId};
+use coffer_store::members::{self, Device, DeviceId, JoinRequest, Members, SpaceSecrets, StatementId};
 use coffer_store::vault::Carried;
 
 pub use crate::core::Access;
@@ -118,22 +118,26 @@ impl RosterMember {
 }
 
 impl Roster {
-    /// All present members, as the statements say.
+    /// All present members, and those who may object to their removal, as the statements say.
     pub fn of(me: DeviceId, members: &Members) -> Roster {
         let state = members.state();
-        let member = |device: &coffer_store::members::Device| RosterMember {
-            device: device.id,
-            transport: device.transport,
-            name: device.name.to_string(),
-            chains: state.chains_of(&device.id),
-            access: Access::Full,
+        let member = |device: &Device| {
+            // Where two would claim one transport key, it speaks for one of them alone.
+            let (speaks, access) = state.may_speak(&device.transport)?;
+            (speaks == device.id).then(|| RosterMember {
+                device: device.id,
+                transport: device.transport,
+                name: device.name.to_string(),
+                chains: state.chains_of(&device.id),
+                access: match access {
+                    members::Access::Full => Access::Full,
+                    members::Access::Statements => Access::Statements,
+                },
+            })
         };
-        // Where two would claim one transport key, it speaks for one of them alone.
-        let speaks =
-            |device: &&coffer_store::members::Device| state.speaks_for(&device.transport) == Some(device.id);
         Roster {
             me,
-            members: state.members().filter(speaks).map(member).collect(),
+            members: state.devices().iter().filter_map(member).collect(),
             chains: Arc::new(
                 state
                     .devices()

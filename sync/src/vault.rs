@@ -93,8 +93,9 @@ impl VaultReplica {
             }
             Ok(TakenStatement::Known) => StatementOutcome::Known,
             Err(TakeStatementError::NotVerified(e)) => StatementOutcome::Forged(e.to_string()),
+            Err(TakeStatementError::Store(e)) => StatementOutcome::Failed(e.to_string()),
             // It is asked for again when it is named again.
-            Err(_) => StatementOutcome::Known,
+            Err(TakeStatementError::Refused(_)) => StatementOutcome::Known,
         }
     }
 

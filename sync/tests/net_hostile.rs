@@ -98,7 +98,7 @@ fn a_stream_that_never_reads_holds_nobody_up() {
         )
     };
     use coffer_sync::core::wire::{Hello, Message, VERSION, framed};
-    let chain = *beds[0].clock().keys().next().unwrap();
+    let chain = beds[2].state.lock().unwrap().store.own;
     let hello = Hello {
         versions: (VERSION, VERSION),
         space,

@@ -12,7 +12,7 @@ pub(crate) struct Device {
     pub name: String,
     /// Whether it is this one.
     pub this: bool,
-    /// “member”, “removed” or “undone”.
+    /// “member”, “removed”, “undone” (who added it was removed), or “waiting” (there are too many).
     pub standing: String,
     /// Whether this device talks to it at present.
     pub connected: bool,
@@ -46,7 +46,7 @@ pub(crate) struct Invited {
 /// How syncing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sync {
-    /// “off”, “alone” (there is no other device), “paused” or “on”.
+    /// “off”, “alone” (there is no other device), “removed” (this one was), “paused” or “on”.
     pub state: String,
     /// The other devices.
     pub devices: Vec<Device>,

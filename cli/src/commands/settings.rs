@@ -42,6 +42,9 @@ pub(super) fn settings(ui: &Ui, vault: &Path, args: &args::Settings) -> Result<(
     let mut settings = Settings::load(&id)?;
     match (&args.key, &args.value) {
         (Some(key), Some(value)) => {
+            if key.starts_with("sync") {
+                engine::check_network(&settings.clone().with(key, value.clone()))?;
+            }
             settings.set(key, value)?;
             if let Some(found) = daemon {
                 found.ask(Op::Reload, &[], &mut |_| {})?;

@@ -125,6 +125,7 @@ fn state(sync: &Sync) -> String {
     match sync.state.as_str() {
         "off" => "off; “coffer settings sync on” turns it on".into(),
         "alone" => "nothing to do: this is the only device; “coffer device invite” lets another one join".into(),
+        "removed" => "this device was removed from the vault, and no other one tells it anything; pair it again to have it back".into(),
         "paused" => "paused; “coffer sync --resume” goes on".into(),
         _ => format!(
             "on, with {} of {}",

@@ -180,7 +180,7 @@ impl Shared {
             Op::Reload => {
                 let settings = Settings::load(&self.vault_id())?;
                 if let Some(network) = &self.network {
-                    network.reload(&settings);
+                    network.reload(&settings)?;
                 }
                 if !self.idle_fixed {
                     *self.idle.lock() = settings.idle();

@@ -1,4 +1,4 @@
-//! What a statement says: its ten kinds, and their bytes.
+//! What a statement says: its eleven kinds, and their bytes.
 //!
 //! Guarantees: one encoding each; lists ascend and have no twins; no room is made by a length that was not compared
 //! with the bytes at hand.
@@ -10,10 +10,10 @@ use super::{DEVICES_MAX, MEMBERS_MAX};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::ChainId;
 
-/// Most chains that one removal names.
-const LIMITS_MAX: usize = 1000;
+/// Most chains that one statement vouches for; who has more says several.
+pub(super) const LIMITS_MAX: usize = 1000;
 
-/// How far a removed device's chain counts.
+/// How far the chain of a device that is no member counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// The chain.
@@ -49,8 +49,6 @@ pub enum Body {
     Removed {
         /// Which.
         device: DeviceId,
-        /// How far its chains count. Those that are not named count for nothing. Ascending by chain.
-        limits: Vec<Limit>,
     },
     /// A device has another name.
     Renamed {
@@ -92,6 +90,13 @@ pub enum Body {
         /// The secrets, sealed to each. Ascending by device.
         shares: Vec<Share>,
     },
+    /// This far the author has the chains of another device: so far they count, should that one be no member.
+    Vouched {
+        /// Which.
+        device: DeviceId,
+        /// How far. Ascending by chain.
+        limits: Vec<Limit>,
+    },
 }
 
 impl Body {
@@ -107,6 +112,7 @@ impl Body {
             Body::Returned { .. } => 8,
             Body::Epoch { .. } => 9,
             Body::Shared { .. } => 10,
+            Body::Vouched { .. } => 11,
         }
     }
 
@@ -117,7 +123,7 @@ impl Body {
                 w.raw(commitment);
             }
             Body::Added(joining) => joining.put(w),
-            Body::Removed { device, limits } => {
+            Body::Vouched { device, limits } => {
                 w.raw(&device.0).varint(limits.len() as u64);
                 for limit in limits {
                     w.raw(&limit.chain.0).u64(limit.last).raw(&limit.head);
@@ -131,7 +137,7 @@ impl Body {
                 w.raw(random);
             }
             Body::Transport(proof) => proof.put(w),
-            Body::Lapsed { device } | Body::Returned { device } => {
+            Body::Removed { device } | Body::Lapsed { device } | Body::Returned { device } => {
                 w.raw(&device.0);
             }
             Body::Epoch {
@@ -158,7 +164,6 @@ impl Body {
             2 => Body::Added(Box::new(JoinRequest::get(r)?)),
             3 => Body::Removed {
                 device: DeviceId(r.array()?),
-                limits: get_list(r, LIMITS_MAX, 56, get_limit, |limit: &Limit| limit.chain.0)?,
             },
             4 => Body::Renamed {
                 device: DeviceId(r.array()?),
@@ -180,6 +185,10 @@ impl Body {
             10 => Body::Shared {
                 epoch: StatementId(r.array()?),
                 shares: get_shares(r)?,
+            },
+            11 => Body::Vouched {
+                device: DeviceId(r.array()?),
+                limits: get_list(r, LIMITS_MAX, 56, get_limit, |limit: &Limit| limit.chain.0)?,
             },
             _ => return Err(Malformed("a statement of an unknown kind")),
         })

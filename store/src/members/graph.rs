@@ -258,7 +258,31 @@ impl Members {
 
     /// What they come to. Computed when it is first asked for after something came.
     pub fn state(&self) -> &State {
-        self.state.get_or_init(|| evaluate::evaluate(&self.nodes))
+        self.state.get_or_init(|| evaluate::evaluate(self.nodes.iter()))
+    }
+
+    /// What they would come to with these, each of which stands on what is in or on ones before it.
+    pub(super) fn state_with(&self, said: &[Verified]) -> State {
+        let mut places: HashMap<StatementId, u32> = HashMap::new();
+        let mut more: Vec<Node> = Vec::with_capacity(said.len());
+        for verified in said {
+            let place = |id: &StatementId| places.get(id).or_else(|| self.places.get(id)).copied();
+            let parents = verified.statement().parents.iter().filter_map(place).collect();
+            places.insert(verified.id(), (self.nodes.len() + more.len()) as u32);
+            more.push(Node {
+                verified: verified.clone(),
+                parents,
+                // Asked of what is in only.
+                epoch: 0,
+            });
+        }
+        evaluate::evaluate(self.nodes.iter().chain(&more))
+    }
+
+    /// Whether some statement here adds this device, whether it counts or not.
+    pub(super) fn adds(&self, device: &DeviceId) -> bool {
+        self.iter()
+            .any(|said| matches!(&said.statement().body, Body::Added(joining) if joining.device == *device))
     }
 
     pub(super) fn place(&self, id: &StatementId) -> Option<&Node> {

@@ -2,7 +2,7 @@
 //!
 //! Statements form a graph: each names the newest that its author knew, by hash. The first one founds the
 //! space, and its hash is the space's id, so nobody can found another under it. Any set of statements whose
-//! ancestors are there comes to one [`State`], in whatever order they came ([`evaluate`] has the rules, and
+//! ancestors are there comes to one [`State`], in whatever order they came ([`judge`] and [`epochs`] have the rules, and
 //! `docs/members.md` their reasons and byte tables).
 //!
 //! Guarantees: what is in [`Members`] was verified, has all its ancestors there, and belongs to this space;
@@ -12,8 +12,12 @@
 mod body;
 mod card;
 mod chain;
+mod epochs;
 mod evaluate;
+mod give;
 mod graph;
+mod ground;
+mod judge;
 mod reach;
 mod say;
 mod sealing;
@@ -27,9 +31,9 @@ pub use body::{Body, Limit, Share};
 pub use card::{BadName, Card, DeviceName, JoinRequest, TransportProof};
 pub use chain::chain_id;
 pub use graph::{Inserted, Members, Refused};
-pub use say::CannotSay;
+pub use ground::CannotSay;
 pub use sealing::{NotOurs, SealingKey, SealingSecret, SpaceSecrets};
-pub use state::{Device, Epoch, Overruled, Removal, Signer, Standing, State};
+pub use state::{Access, Device, Epoch, Overruled, Removal, Signer, Standing, State};
 pub use statement::{DeviceId, NotVerified, Statement, StatementId, Unverified, Verified};
 
 /// The longest statement, in bytes.
@@ -44,6 +48,8 @@ pub const EDGES_MAX: usize = 4 * STATEMENTS_MAX;
 pub const PARENTS_MAX: usize = 64;
 /// How many devices a space can ever have; those that came after count for nothing.
 pub const DEVICES_MAX: usize = 1024;
+/// How many of them come by one device that the founder added, itself included: one thief's friends do not take all seats.
+pub const BRANCH_MAX: usize = 64;
 /// How many members a space can have at one time: the secrets of an epoch, sealed to each, fit in one statement.
 pub const MEMBERS_MAX: usize = 256;
 /// How many statements wait for their ancestors at most.

@@ -21,13 +21,6 @@ impl Bits {
     pub(super) fn add(&mut self, at: usize) {
         self.0[at / 64] |= 1 << (at % 64);
     }
-
-    pub(super) fn keep(&mut self, other: &Bits) {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(word, other)| *word &= other);
-    }
 }
 
 /// Statements, ancestors first.
@@ -38,14 +31,16 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn new(nodes: &'a [Node]) -> Line<'a> {
+    /// Of these, which name their parents by their place among them.
+    pub(super) fn new(nodes: impl Iterator<Item = &'a Node>) -> Line<'a> {
+        let nodes: Vec<&Node> = nodes.collect();
         let mut order: Vec<usize> = (0..nodes.len()).collect();
         order.sort_unstable_by_key(|n| (nodes[*n].verified.statement().lamport, nodes[*n].verified.id()));
         let mut places = vec![0; nodes.len()];
         for (place, n) in order.iter().enumerate() {
             places[*n] = place;
         }
-        let nodes: Vec<&Node> = order.iter().map(|n| &nodes[*n]).collect();
+        let nodes: Vec<&Node> = order.iter().map(|n| nodes[*n]).collect();
         let parents = nodes
             .iter()
             .map(|node| node.parents.iter().map(|p| places[*p as usize]).collect());
@@ -82,12 +77,10 @@ impl<'a> Line<'a> {
         past
     }
 
-    /// Of each statement, which of these (at most 64) are it or among its ancestors.
-    pub(super) fn marks(&self, of: &[usize]) -> Vec<u64> {
+    /// Of each statement, which marks are on it or on an ancestor. A mark is one of 64, on one statement or several.
+    pub(super) fn marks(&self, on: impl Iterator<Item = (usize, u64)>) -> Vec<u64> {
         let mut marks = vec![0; self.len()];
-        for (bit, at) in of.iter().take(64).enumerate() {
-            marks[*at] |= 1 << bit;
-        }
+        on.for_each(|(at, mark)| marks[at] |= mark);
         for (place, parents) in self.parents.iter().enumerate() {
             marks[place] = parents
                 .iter()

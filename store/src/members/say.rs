@@ -2,44 +2,15 @@
 //!
 //! Guarantees: what is made can be taken in, here and by whoever has its ancestors, and counts as long as its author does.
 
-use std::collections::BTreeSet;
-
-use super::body::{Body, Limit, Share};
+use super::MEMBERS_MAX;
+use super::body::{Body, LIMITS_MAX, Limit};
 use super::card::{Card, JoinRequest};
 use super::graph::Members;
-use super::sealing::{NotOurs, SealingSecret, SpaceSecrets};
-use super::statement::{DeviceId, NotVerified, Statement, StatementId, Verified};
-use super::{MEMBERS_MAX, PARENTS_MAX};
+use super::ground::{CannotSay, Step};
+use super::sealing::SpaceSecrets;
+use super::statement::{DeviceId, Statement, StatementId, Verified};
 use crate::ids::SpaceId;
 use crate::keys::SigningKey;
-
-/// Why something cannot be said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CannotSay {
-    /// The device is no member.
-    #[error("this device is not, or no longer, one of the vault's devices; pair it again")]
-    NoMember,
-    /// It is about a device that is none.
-    #[error("there is no such device among the vault's; `coffer device list` names them")]
-    NoDevice,
-    /// It was a member already. A device that was removed comes back with a new identity.
-    #[error("this device was one of the vault's devices before; it has to join with a new identity")]
-    Before,
-    /// There are too many members.
-    #[error("a vault has at most {MEMBERS_MAX} devices; remove one that is not used any more")]
-    TooMany,
-    /// There is no such epoch, or its secrets are others.
-    #[error("these are not the keys of any epoch of this vault")]
-    NoEpoch,
-    /// It is longer than a statement can be.
-    #[error(
-        "a device with so many chains cannot be removed in one step; this is an error in Coffer, please report it"
-    )]
-    TooLong,
-    /// The joining device did not prove what it has to.
-    #[error(transparent)]
-    NotVerified(#[from] NotVerified),
-}
 
 impl Members {
     /// Founds a space whose epoch 0 has these secrets. The space's id follows from them and from the device.
@@ -62,11 +33,18 @@ impl Members {
         (members, founded)
     }
 
-    /// Adds a device, which is given the secrets of all epochs with this.
+    /// Adds a device, and gives it the secrets of the epochs that are in the keyring: Added, then Shared for each. To be kept and sent as one: else
+    /// it is a member without keys.
     ///
     /// # Errors
-    /// [`CannotSay`] if its proofs do not hold, it was a member before, or there are too many.
-    pub fn add(&self, by: &SigningKey, joining: JoinRequest) -> Result<Verified, CannotSay> {
+    /// [`CannotSay`] if its proofs do not hold, it was a member before, there are too many, or the keyring has what is no epoch's.
+    pub fn add(
+        &self,
+        by: &SigningKey,
+        joining: JoinRequest,
+        keyring: &[(StatementId, SpaceSecrets)],
+    ) -> Result<Vec<Verified>, CannotSay> {
+        let mut step = self.step(by)?;
         joining.verify(self.space(), DeviceId::of(by))?;
         if self.state().device(&joining.device).is_some() {
             return Err(CannotSay::Before);
@@ -74,13 +52,24 @@ impl Members {
         if self.state().members().count() >= MEMBERS_MAX {
             return Err(CannotSay::TooMany);
         }
-        self.say(by, Body::Added(Box::new(joining)), None)
+        let (device, sealing) = (joining.device, joining.card.sealing);
+        step.say(Body::Added(Box::new(joining)))?;
+        if !step.state().is_member(&device) {
+            return Err(CannotSay::NoSeat);
+        }
+        for (nth, (epoch, secrets)) in keyring.iter().enumerate() {
+            if keyring[..nth].iter().all(|(before, _)| before != epoch) {
+                step.share(&[(device, sealing)], *epoch, secrets)?;
+            }
+        }
+        Ok(step.said)
     }
 
-    /// Removes a device, and begins a new epoch with these secrets for those that remain; two statements, in this order. Its chains count
-    /// as far as `limits` says: as far as this device has them. A device that removes itself begins no epoch.
+    /// Removes a device, vouches for its chains as far as this device has them, and begins a new epoch with these secrets for those that remain: Removed, Vouched as often as
+    /// it takes, Epoch. A device that removes itself says only that; others vouch for it.
     ///
-    /// Who has more of them than this says, says so by [`remove_further`](Members::remove_further).
+    /// A device that only juniors have removed may say it of any of these, too. While others of them remain, it says only that it is removed;
+    /// [`object`](Members::object) removes all.
     ///
     /// # Errors
     /// [`CannotSay::NoDevice`] if it never was a member.
@@ -91,88 +80,75 @@ impl Members {
         limits: Vec<Limit>,
         secrets: &SpaceSecrets,
     ) -> Result<Vec<Verified>, CannotSay> {
-        let removed = self.remove_further(by, device, limits)?;
-        if device == DeviceId::of(by) {
-            return Ok(vec![removed]);
-        }
-        let remaining = self
+        let mut step = Step::begin(self, by)?;
+        let author = DeviceId::of(by);
+        self.state().device(&device).ok_or(CannotSay::NoDevice)?;
+        let objects = self
             .state()
-            .members()
-            .filter(|member| member.id != device)
-            .map(|member| member.id);
-        let epoch = self.epoch_body(remaining, secrets);
-        let epoch = self.say(by, epoch, Some(&removed))?;
-        Ok(vec![removed, epoch])
+            .removals(&author)
+            .iter()
+            .any(|removal| removal.by == device);
+        if !self.state().is_member(&author) && !objects {
+            return Err(CannotSay::NoMember);
+        }
+        step.say(Body::Removed { device })?;
+        let after = step.state();
+        if after.is_member(&author) {
+            step.vouch(device, limits)?;
+            step.begin_epoch(&after, secrets)?;
+        }
+        Ok(step.said)
     }
 
-    /// Says of a device that somebody else has removed how far this device has its chains, where that is farther than the removal says. Without
-    /// it, what came here before the removal was heard of would count here, and nowhere else. It begins no epoch.
+    /// Objects, as a device that only juniors have removed: removes all of them, vouches for their chains as far as `limits_of` says, and, as it is a member again by
+    /// that, begins a new epoch with these secrets.
     ///
     /// # Errors
-    /// [`CannotSay::NoDevice`] if it never was a member.
-    pub fn remove_further(
+    /// [`CannotSay::NothingToObject`] if that is not so.
+    pub fn object(
+        &self,
+        by: &SigningKey,
+        limits_of: &dyn Fn(&DeviceId) -> Vec<Limit>,
+        secrets: &SpaceSecrets,
+    ) -> Result<Vec<Verified>, CannotSay> {
+        let author = DeviceId::of(by);
+        if !self.state().may_object(&author) {
+            return Err(CannotSay::NothingToObject);
+        }
+        let mut step = Step::begin(self, by)?;
+        let removers = self.state().removals(&author).iter().map(|removal| removal.by);
+        let removers: Vec<DeviceId> = removers.collect();
+        for device in &removers {
+            step.say(Body::Removed { device: *device })?;
+        }
+        let after = step.state();
+        if !after.is_member(&author) {
+            return Err(CannotSay::NothingToObject);
+        }
+        for device in removers {
+            step.vouch(device, limits_of(&device))?;
+        }
+        step.begin_epoch(&after, secrets)?;
+        Ok(step.said)
+    }
+
+    /// Says how far this device has the chains of another one that is no member: of one that was removed, or of one that is undone because whoever added it was
+    /// removed. To be said where that is farther than [`vouched`](super::State::vouched) says, so that all come to the same.
+    ///
+    /// # Errors
+    /// [`CannotSay::NoDevice`] if nobody ever added it, [`CannotSay::Itself`].
+    pub fn vouch(
         &self,
         by: &SigningKey,
         device: DeviceId,
-        mut limits: Vec<Limit>,
-    ) -> Result<Verified, CannotSay> {
-        self.state().device(&device).ok_or(CannotSay::NoDevice)?;
-        limits.sort_unstable_by_key(|limit| limit.chain);
-        limits.dedup_by_key(|limit| limit.chain);
-        self.say(by, Body::Removed { device, limits }, None)
-    }
-
-    /// Begins a new epoch with these secrets for all members.
-    ///
-    /// # Errors
-    /// [`CannotSay::NoMember`].
-    pub fn renew(&self, by: &SigningKey, secrets: &SpaceSecrets) -> Result<Verified, CannotSay> {
-        let all = self.state().members().map(|member| member.id);
-        self.say(by, self.epoch_body(all, secrets), None)
-    }
-
-    fn epoch_body(&self, to: impl Iterator<Item = DeviceId>, secrets: &SpaceSecrets) -> Body {
-        let number = self.parents().1 + 1;
-        Body::Epoch {
-            number,
-            commitment: secrets.commitment(),
-            shares: self.shares(to, number, secrets),
+        limits: Vec<Limit>,
+    ) -> Result<Vec<Verified>, CannotSay> {
+        let mut step = self.step(by)?;
+        if self.state().device(&device).is_none() && !self.adds(&device) {
+            return Err(CannotSay::NoDevice);
         }
-    }
-
-    /// Gives an epoch's secrets to members that its author did not know of.
-    ///
-    /// # Errors
-    /// [`CannotSay::NoEpoch`] if these are not its secrets.
-    pub fn share(
-        &self,
-        by: &SigningKey,
-        epoch: StatementId,
-        to: &[DeviceId],
-        secrets: &SpaceSecrets,
-    ) -> Result<Verified, CannotSay> {
-        let found = self.state().epoch_of(&epoch);
-        let found = found
-            .filter(|found| found.commitment == secrets.commitment())
-            .ok_or(CannotSay::NoEpoch)?;
-        let shares = self.shares(to.iter().copied(), found.number, secrets);
-        self.say(by, Body::Shared { epoch, shares }, None)
-    }
-
-    /// Secrets sealed to each of these that is known, the most senior first where there are more than fit.
-    fn shares(&self, to: impl Iterator<Item = DeviceId>, number: u32, secrets: &SpaceSecrets) -> Vec<Share> {
-        let seal = |id: DeviceId| {
-            let device = self.state().device(&id)?;
-            let sealed = device.sealing.seal(self.space(), number, secrets)?;
-            Some(Share {
-                device: id,
-                sealed: Box::new(sealed),
-            })
-        };
-        let mut shares: Vec<Share> = to.filter_map(seal).take(MEMBERS_MAX).collect();
-        shares.sort_unstable_by_key(|share| share.device);
-        shares.dedup_by_key(|share| share.device);
-        shares
+        step.vouch(device, limits)?;
+        Ok(step.said)
     }
 
     /// Says anything that needs nothing made for it: a name, a chain, a transport key, who has lapsed or returned.
@@ -187,87 +163,40 @@ impl Members {
             Body::Transport(proof) => proof.verify(DeviceId::of(by))?,
             _ => {}
         }
-        self.say(by, body, None)
+        self.one(by, |step| step.say(body))
     }
 
-    /// Says it on all that is known, and on one statement more.
-    fn say(&self, by: &SigningKey, body: Body, on: Option<&Verified>) -> Result<Verified, CannotSay> {
-        let author = DeviceId::of(by);
-        if !self.state().is_member(&author) {
-            return Err(CannotSay::NoMember);
-        }
-        let (parents, lamport) = match on {
-            Some(on) => (vec![on.id()], on.statement().lamport),
-            None => {
-                let (parents, _, lamport) = self.stand();
-                (parents, lamport)
-            }
-        };
-        let said = Statement {
-            space: self.space(),
-            author,
-            lamport: lamport.saturating_add(1),
-            parents,
-            body,
-            signature: [0; 64],
-        }
-        .signed(by);
-        // What comes back is what others will read.
-        match Verified::decode(&said.statement().encode()) {
-            Ok(said) => Ok(said),
-            Err(NotVerified::Malformed(_)) => Err(CannotSay::TooLong),
-            Err(other) => Err(other.into()),
+    /// A step of a member.
+    fn step<'a>(&'a self, by: &'a SigningKey) -> Result<Step<'a>, CannotSay> {
+        match self.state().is_member(&DeviceId::of(by)) {
+            true => Step::begin(self, by),
+            false => Err(CannotSay::NoMember),
         }
     }
 
-    /// What a new statement stands on: the heads; where there are more than it can name, the latest. With the highest epoch
-    /// and Lamport time among them.
-    fn stand(&self) -> (Vec<StatementId>, u32, u64) {
-        let lamport = |id: &StatementId| self.place(id).map_or(0, |node| node.verified.statement().lamport);
-        let epoch = |id: &StatementId| self.place(id).map_or(0, |node| node.epoch);
-        let mut heads: Vec<StatementId> = self.heads().collect();
-        heads.sort_unstable_by_key(|id| std::cmp::Reverse((epoch(id), lamport(id), *id)));
-        heads.truncate(PARENTS_MAX);
-        let (epoch, lamport) = (heads.iter().map(epoch).max(), heads.iter().map(lamport).max());
-        let parents: BTreeSet<StatementId> = heads.into_iter().collect();
-        (
-            parents.into_iter().collect(),
-            epoch.unwrap_or(0),
-            lamport.unwrap_or(0),
-        )
-    }
-
-    fn parents(&self) -> (Vec<StatementId>, u32) {
-        let (parents, epoch, _) = self.stand();
-        (parents, epoch)
-    }
-
-    /// Opens what was sealed for this device, of each epoch that names it and whose secrets are not in `have`.
-    /// Those that do not open are left out, with the reason.
-    pub fn open_shares(
+    /// One statement of a member.
+    pub(super) fn one(
         &self,
-        device: &SigningKey,
-        have: &dyn Fn(&StatementId) -> bool,
-    ) -> Vec<(StatementId, Result<SpaceSecrets, NotOurs>)> {
-        let (id, secret) = (DeviceId::of(device), SealingSecret::of(device));
-        let mut opened: Vec<(StatementId, Result<SpaceSecrets, NotOurs>)> = Vec::new();
-        for verified in self.iter() {
-            let (of, shares) = match &verified.statement().body {
-                Body::Epoch { shares, .. } => (verified.id(), shares),
-                Body::Shared { epoch, shares } => (*epoch, shares),
-                _ => continue,
-            };
-            let Some(epoch) = self.state().epoch_of(&of) else {
-                continue;
-            };
-            let known = have(&of) || opened.iter().any(|(id, secrets)| *id == of && secrets.is_ok());
-            let share = shares.iter().find(|share| share.device == id).filter(|_| !known);
-            if let Some(share) = share {
-                let secrets = secret.open(self.space(), epoch.number, &share.sealed, &epoch.commitment);
-                opened.retain(|(id, _)| *id != of);
-                opened.push((of, secrets));
-            }
+        by: &SigningKey,
+        say: impl FnOnce(&mut Step<'_>) -> Result<(), CannotSay>,
+    ) -> Result<Verified, CannotSay> {
+        let mut step = self.step(by)?;
+        say(&mut step)?;
+        step.said.pop().ok_or(CannotSay::TooLong)
+    }
+}
+
+impl Step<'_> {
+    /// Vouches for these chains, in as many statements as it takes; the farthest where one is named twice.
+    fn vouch(&mut self, device: DeviceId, mut limits: Vec<Limit>) -> Result<(), CannotSay> {
+        limits.sort_unstable_by_key(|limit| (limit.chain, std::cmp::Reverse((limit.last, limit.head))));
+        limits.dedup_by_key(|limit| limit.chain);
+        for some in limits.chunks(LIMITS_MAX) {
+            self.say(Body::Vouched {
+                device,
+                limits: some.to_vec(),
+            })?;
         }
-        opened
+        Ok(())
     }
 }

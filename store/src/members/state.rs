@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use super::DEVICES_MAX;
-use super::body::Limit;
+use super::body::{Body, Limit};
 use super::card::DeviceName;
+use super::graph::Node;
 use super::reach::Bits;
 use super::sealing::SealingKey;
 use super::statement::{DeviceId, StatementId};
@@ -31,6 +31,8 @@ pub enum Standing {
     Removed(Removal),
     /// Whoever added it was removed by somebody who did not know of it. It has to be paired again.
     Undone,
+    /// There are as many members as there may be, all more senior: it is one when one of them is removed.
+    Waiting,
 }
 
 /// A device that is, or was, a member.
@@ -55,6 +57,26 @@ pub struct Device {
 }
 
 impl Device {
+    /// As the statement that made it a member says.
+    pub(super) fn of(joined: &Node, added_by: Option<DeviceId>, standing: Standing) -> Option<Device> {
+        let statement = joined.verified.statement();
+        let (id, card) = match &statement.body {
+            Body::Founded { card, .. } => (statement.author, card),
+            Body::Added(joining) => (joining.device, &joining.card),
+            _ => return None,
+        };
+        Some(Device {
+            id,
+            name: card.name.clone(),
+            sealing: card.sealing,
+            transport: card.transport.key,
+            joined: joined.verified.id(),
+            added_by,
+            standing,
+            lapsed: false,
+        })
+    }
+
     /// Whether it is a member.
     pub fn is_member(&self) -> bool {
         self.standing == Standing::Member
@@ -72,19 +94,14 @@ pub struct Epoch {
     pub commitment: [u8; 32],
     /// Who began it.
     pub author: DeviceId,
-    holders: Bits,
-}
-
-impl Epoch {
-    pub(super) fn new(id: StatementId, number: u32, commitment: [u8; 32], author: DeviceId) -> Epoch {
-        Epoch {
-            id,
-            number,
-            commitment,
-            author,
-            holders: Bits::none(DEVICES_MAX),
-        }
-    }
+    /// Whether who began it is heard. If not, it is never the present one; but what was sealed with it opens, and it is shared as any.
+    pub counts: bool,
+    /// Whether all who may hold it are members.
+    pub(super) clean: bool,
+    /// Whether its own shares name every member that its author knew.
+    pub(super) whole: bool,
+    /// Seats of those who were given it.
+    pub(super) holders: Bits,
 }
 
 /// A removal that does not count because the senior whom it is of has removed its author.
@@ -109,13 +126,25 @@ pub struct Signer {
     pub limit: Option<Limit>,
 }
 
+/// What a session with a device may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything: it is a member.
+    Full,
+    /// Statements, in both directions, and nothing else: its juniors have removed it, and it may object.
+    Statements,
+}
+
 /// See the module.
 #[derive(Clone)]
 pub struct State {
     devices: Vec<Device>,
     seats: HashMap<DeviceId, usize>,
     chains: HashMap<ChainId, (usize, Option<Limit>)>,
-    transports: HashMap<[u8; 32], usize>,
+    transports: HashMap<[u8; 32], (usize, Access)>,
+    vouched: HashMap<DeviceId, Vec<Limit>>,
+    /// Of each seat, who removed it; and whether it may object.
+    removals: Vec<(Vec<Removal>, bool)>,
     /// In the order in which they began.
     epochs: Vec<Epoch>,
     begun: HashMap<StatementId, usize>,
@@ -135,6 +164,8 @@ impl State {
             devices,
             chains: HashMap::new(),
             transports: HashMap::new(),
+            vouched: HashMap::new(),
+            removals: Vec::new(),
             epochs: Vec::new(),
             begun: HashMap::new(),
             current: 0,
@@ -149,49 +180,71 @@ impl State {
         }
     }
 
-    pub(super) fn chain(&mut self, chain: ChainId, seat: usize, limit: Option<Limit>) {
+    /// Who removed the device of the next seat.
+    pub(super) fn removed(&mut self, by: Vec<Removal>, may_object: bool) {
+        self.removals.push((by, may_object));
+    }
+
+    /// A device says that a chain is its own; whether that counts, and how far others vouch for it.
+    pub(super) fn begin_chain(
+        &mut self,
+        by: &DeviceId,
+        chain: ChainId,
+        counts: bool,
+        vouched: Option<Limit>,
+    ) {
+        let Some(seat) = self.seats.get(by).copied() else {
+            return;
+        };
+        let nothing = Limit {
+            chain,
+            last: 0,
+            head: [0; 32],
+        };
+        // Whoever vouches for a chain need not have heard that it began: its id says whose it is.
+        let limit = match self.devices[seat].standing {
+            Standing::Member if counts => None,
+            Standing::Removed(_) if counts => Some(vouched.unwrap_or(nothing)),
+            Standing::Member => return,
+            Standing::Removed(_) | Standing::Undone | Standing::Waiting if vouched.is_some() => vouched,
+            _ => return,
+        };
         self.chains.insert(chain, (seat, limit));
     }
 
-    /// A new epoch; returns its place among all.
-    pub(super) fn begin(&mut self, epoch: Epoch) -> usize {
-        let at = self.epochs.len();
-        self.begun.insert(epoch.id, at);
-        self.epochs.push(epoch);
-        at
-    }
-
-    /// These were given an epoch's secrets.
-    pub(super) fn give(&mut self, epoch: usize, seats: impl Iterator<Item = usize>) {
-        if let Some(epoch) = self.epochs.get_mut(epoch) {
-            seats.for_each(|seat| epoch.holders.add(seat));
-        }
-    }
-
-    pub(super) fn begun(&self, epoch: &StatementId) -> Option<usize> {
-        self.begun.get(epoch).copied()
+    pub(super) fn vouch(&mut self, device: DeviceId, limits: Vec<Limit>) {
+        self.vouched.insert(device, limits);
     }
 
     /// What follows from all the rest.
-    pub(super) fn finish(&mut self) {
-        for (seat, device) in self
-            .devices
+    pub(super) fn finish(&mut self, epochs: Vec<Epoch>) {
+        for access in [Access::Full, Access::Statements] {
+            for (seat, device) in self.devices.iter().enumerate() {
+                let has = match access {
+                    Access::Full => device.is_member(),
+                    Access::Statements => self.removals.get(seat).is_some_and(|(_, may)| *may),
+                };
+                if has {
+                    self.transports.entry(device.transport).or_insert((seat, access));
+                }
+            }
+        }
+        self.begun = epochs
             .iter()
             .enumerate()
-            .filter(|(_, device)| device.is_member())
-        {
-            self.transports.entry(device.transport).or_insert(seat);
-        }
-        let strangers: Vec<usize> = (0..self.devices.len())
-            .filter(|seat| !self.devices[*seat].is_member())
+            .map(|(at, epoch)| (epoch.id, at))
             .collect();
-        let clean = |epoch: &Epoch| !strangers.iter().any(|seat| epoch.holders.has(*seat));
-        let key = |at: &usize| (clean(&self.epochs[*at]), self.epochs[*at].number, *at);
-        self.current = (0..self.epochs.len()).max_by_key(key).unwrap_or(0);
-        self.due = self.epochs.get(self.current).is_some_and(|epoch| !clean(epoch));
+        self.epochs = epochs;
+        let rank = |epoch: &Epoch| match epoch.clean {
+            true => 1 + u8::from(epoch.whole),
+            false => 0,
+        };
+        let counting = self.epochs.iter().enumerate().filter(|(_, epoch)| epoch.counts);
+        let present = counting.max_by_key(|(at, epoch)| (rank(epoch), epoch.number, *at));
+        (self.current, self.due) = present.map_or((0, false), |(at, epoch)| (at, !epoch.clean));
     }
 
-    /// All devices that are or were members, the most senior first.
+    /// All devices that are or were members, the most senior first; last those without a seat that somebody vouches for.
     pub fn devices(&self) -> &[Device] {
         &self.devices
     }
@@ -211,17 +264,39 @@ impl State {
         self.device(id).is_some_and(Device::is_member)
     }
 
-    /// Who signs a chain, and how far it counts. None if no device that counts has begun it.
+    /// How senior a device is: its place among [`devices`](State::devices).
+    pub(super) fn seniority(&self, id: &DeviceId) -> Option<usize> {
+        self.seats.get(id).copied()
+    }
+
+    /// Who has removed a device, the most senior first; only removals that count.
+    pub fn removals(&self, id: &DeviceId) -> &[Removal] {
+        let seat = self.seats.get(id).and_then(|seat| self.removals.get(*seat));
+        seat.map_or(&[], |(removals, _)| removals)
+    }
+
+    /// Whether only juniors have removed this device: it may say that they are removed instead, and is a member again
+    /// ([`Members::object`](super::Members::object)).
+    pub fn may_object(&self, id: &DeviceId) -> bool {
+        let seat = self.seats.get(id).and_then(|seat| self.removals.get(*seat));
+        seat.is_some_and(|(_, may_object)| *may_object)
+    }
+
+    /// Who signs a chain, and how far it counts. None if no device that counts, and for which nobody vouches, has begun it.
     pub fn who_signs(&self, chain: &ChainId) -> Option<Signer> {
         let (seat, limit) = self.chains.get(chain)?;
         let device = &self.devices[*seat];
-        let counts = device.standing != Standing::Undone;
-        let key = device.id.verifying().ok().filter(|_| counts)?;
         Some(Signer {
             device: device.id,
-            key,
+            key: device.id.verifying().ok()?,
             limit: *limit,
         })
+    }
+
+    /// How far others vouch for each chain of a device, ascending by chain. So far they count if it is no member. **A device that has more of the chains
+    /// of one that is no member says so** ([`Members::vouch`](super::Members::vouch)): else what it has counts nowhere.
+    pub fn vouched(&self, id: &DeviceId) -> &[Limit] {
+        self.vouched.get(id).map_or(&[], |limits| limits)
     }
 
     /// The chains of a device.
@@ -233,28 +308,40 @@ impl State {
         chains
     }
 
-    /// The member for which a transport key speaks at present; nobody else gets past a handshake.
+    /// The member for which a transport key speaks at present.
     pub fn speaks_for(&self, transport: &[u8; 32]) -> Option<DeviceId> {
-        self.transports.get(transport).map(|seat| self.devices[*seat].id)
+        let (device, access) = self.may_speak(transport)?;
+        (access == Access::Full).then_some(device)
     }
 
-    /// All epochs that count, in the order in which they began.
+    /// The device for which a transport key speaks at present, and what a session with it may carry; nobody else gets past a handshake.
+    pub fn may_speak(&self, transport: &[u8; 32]) -> Option<(DeviceId, Access)> {
+        let (seat, access) = self.transports.get(transport)?;
+        Some((self.devices[*seat].id, *access))
+    }
+
+    /// All epochs, in the order in which they began, also those that do not [count](Epoch::counts).
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
     }
 
-    /// The epoch that this statement began, if it counts.
+    /// The epoch that this statement began, whether it counts or not.
     pub fn epoch_of(&self, statement: &StatementId) -> Option<&Epoch> {
-        self.begun(statement).map(|at| &self.epochs[at])
+        self.begun.get(statement).map(|at| &self.epochs[*at])
     }
 
-    /// The epochs of this number: one, unless some began at once.
+    /// The same, with its place among all.
+    pub(super) fn epoch_at(&self, statement: &StatementId) -> Option<(usize, &Epoch)> {
+        self.begun.get(statement).map(|at| (*at, &self.epochs[*at]))
+    }
+
+    /// The epochs of this number: one, unless some began at once. Also those that do not count.
     pub fn numbered(&self, number: u32) -> impl Iterator<Item = &Epoch> {
         self.epochs.iter().filter(move |epoch| epoch.number == number)
     }
 
-    /// The epoch whose secrets seal what is new: of those that nobody has who is no member, the latest. None only before the space's first
-    /// statement is here.
+    /// The epoch whose secrets seal what is new: the highest of those that count, that nobody holds who is no member, and that name every member that their
+    /// author knew. None only before the space's first statement is here.
     pub fn epoch(&self) -> Option<&Epoch> {
         self.epochs.get(self.current)
     }
@@ -271,14 +358,14 @@ impl State {
             .is_some_and(|seat| epoch.holders.has(*seat))
     }
 
-    /// Members that were never given an epoch's secrets, because who began it did not know of them: who has these should share them.
-    pub fn lacking(&self) -> Vec<(StatementId, Vec<DeviceId>)> {
+    /// Of each epoch, the members that were never given its secrets, if there are any: who has them should share them.
+    pub fn lacking(&self) -> impl Iterator<Item = (&Epoch, Vec<DeviceId>)> {
         let without = |epoch: &Epoch| -> Vec<DeviceId> {
             let lacks = |device: &&Device| !self.holds(&device.id, epoch);
             self.members().filter(lacks).map(|device| device.id).collect()
         };
-        let all = self.epochs.iter().map(|epoch| (epoch.id, without(epoch)));
-        all.filter(|(_, devices)| !devices.is_empty()).collect()
+        let all = self.epochs.iter().map(move |epoch| (epoch, without(epoch)));
+        all.filter(|(_, devices)| !devices.is_empty())
     }
 
     /// Removals that do not count, because a senior has removed who said them: somebody should look at them.

@@ -89,6 +89,14 @@ impl Feed {
             .retain(|s| s.send(changes.clone()).is_ok());
     }
 
+    /// Events were published beside a commit.
+    pub(super) fn told(&self, told: &ToldNow) {
+        self.send(&Changes {
+            events: (told.first, told.count),
+            ..Changes::default()
+        });
+    }
+
     pub(super) fn tell(&self, work: &Work, told: &ToldNow) {
         if self.subscribers.lock().is_empty() {
             return;

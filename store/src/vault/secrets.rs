@@ -92,10 +92,22 @@ impl Secrets {
         let (signing, transport) = (SigningKey::generate(), SigningKey::generate());
         let card = Card::make(&signing, &transport, machine_name());
         let joining = JoinRequest::make(&signing, card, self.space, self.device());
-        if let Ok(said) = members.add(&self.signing, joining) {
+        let added = members.add(&self.signing, joining, &self.shared_keys());
+        for said in added.unwrap_or_default() {
             let _ = members.insert(said);
         }
         (self.signing, self.transport) = (signing, transport.seed());
+    }
+
+    /// Whether it has the keys of this epoch.
+    pub(crate) fn has(&self, epoch: &StatementId) -> bool {
+        self.epochs.iter().any(|known| known.id == *epoch)
+    }
+
+    /// The keys of all epochs, as a new device is given them.
+    pub(crate) fn shared_keys(&self) -> Vec<(StatementId, SpaceSecrets)> {
+        let each = |epoch: &EpochKeys| (epoch.id, epoch.secrets.duplicate());
+        self.epochs.iter().map(each).collect()
     }
 
     /// Begins another chain, and says so. A device that is none of the space's any more tells its events to itself.
@@ -127,11 +139,19 @@ impl Secrets {
         let mut changed = false;
         for (id, opened) in members.open_shares(&self.signing, &held) {
             let epoch = members.state().epoch_of(&id);
-            if let (Ok(secrets), Some(epoch)) = (opened, epoch)
-                && self.epochs.len() < EPOCHS_MAX
-            {
+            if let (Ok(secrets), Some(epoch)) = (opened, epoch) {
                 self.epochs.push(EpochKeys::new(id, epoch.number, secrets));
                 changed = true;
+            }
+        }
+        // Somebody who begins epochs without end must not keep the one that counts from being taken: of those that are no
+        // longer needed most, the latest go.
+        while self.epochs.len() > EPOCHS_MAX {
+            let present = members.state().epoch().map(|epoch| epoch.id);
+            let last = self.epochs.iter().rposition(|epoch| Some(epoch.id) != present);
+            match last {
+                Some(at) => drop(self.epochs.remove(at)),
+                None => break,
             }
         }
         self.epochs.sort_by_key(|epoch| (epoch.number, epoch.id));

@@ -135,16 +135,22 @@ impl Vault {
             return self.take_in(&self.device(), carried);
         }
         let signer = self.who_signs(&row.chain).ok_or(TakeInError::TooEarly)?;
-        if let Some(limit) = signer.limit {
-            let last = row.last().unwrap_or(u64::MAX);
-            if last > limit.last && !self.has_batch(row)? {
-                return Err(TakeInError::Removed);
-            }
-            if last == limit.last && row.head != limit.head {
-                return Err(TakeInError::Fork);
-            }
-        }
         self.take_in(&signer.key, carried)
+    }
+
+    /// Whether a batch counts, of a device that is no member any more.
+    fn check_limit(&self, row: &BatchRow) -> Result<(), TakeInError> {
+        let Some(limit) = self.who_signs(&row.chain).and_then(|signer| signer.limit) else {
+            return Ok(());
+        };
+        let last = row.last().unwrap_or(u64::MAX);
+        if last > limit.last && !self.has_batch(row)? {
+            return Err(TakeInError::Removed);
+        }
+        match last == limit.last && row.head != limit.head {
+            true => Err(TakeInError::Fork),
+            false => Ok(()),
+        }
     }
 
     /// Takes in a batch of the device with this key. One that is here already is passed over.
@@ -171,6 +177,8 @@ impl Vault {
         }
         // One at a time takes in: what one finds is so until it is done.
         let _taking = self.texts.taking.lock();
+        // Nobody is removed meanwhile.
+        self.check_limit(row)?;
         // What is at rest here is a version before another comes.
         self.commit_all(Scope::Timer)?;
         let mut clock = self.clock()?;
@@ -237,6 +245,7 @@ impl Vault {
         self.commit_all(Scope::Timer)?;
         let mut taken = self.try_waiting()?;
         taken.tidy();
+        self.may_lack(&taken.entities)?;
         self.commit_all(Scope::Timer)?;
         Ok(taken)
     }

@@ -54,10 +54,14 @@ async fn talk(
     tickets: Arc<Mutex<Tickets>>,
     desk: Desk,
 ) -> Result<(), String> {
+    // Whoever knocks too often is not answered.
+    let Ok(turn) = tickets.lock().turn(seconds()) else {
+        return Ok(());
+    };
     let begun = desk
         .call(move |replica| {
             let (device, space) = (replica.device(), replica.space());
-            Inviting::begin(seconds(), &device, space, ours, theirs, Seeds::random())
+            Inviting::begin(seconds(), turn, &device, space, ours, theirs, Seeds::random())
         })
         .await;
     let Some(mut inviting) = begun else {
@@ -84,10 +88,9 @@ async fn talk(
                         .call(move |replica| {
                             let added = replica.admit(*request);
                             let told = added.and_then(|added| {
-                                let keyring = replica.keyring();
                                 let mut told = Err(PairError::NotReady);
                                 replica.with_members(&mut |members| {
-                                    told = inviting.admitted(members, added, &keyring);
+                                    told = inviting.admitted(members, added);
                                 });
                                 told.map_err(|why| why.to_string())
                             });

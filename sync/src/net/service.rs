@@ -17,6 +17,8 @@ use super::peers::keypair;
 use super::settings::{Settings, address};
 use super::status::{Board, Status};
 use super::store::Stores;
+use parking_lot::Mutex;
+
 use crate::core::{ChunkName, Report, Urgency};
 use crate::pairing::Ticket;
 use crate::replica::{Change, Replica};
@@ -48,7 +50,7 @@ impl Drop for End {
 pub struct Service {
     commands: mpsc::UnboundedSender<Command>,
     board: Arc<Board>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Service {
@@ -103,7 +105,7 @@ impl Service {
         Ok(Service {
             commands,
             board,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -175,13 +177,11 @@ impl Service {
     }
 
     /// Ends the service: sessions say goodbye. Takes two seconds at most.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    pub fn stop(&self) {
         self.ask(Command::Stop);
-        if let Some(thread) = self.thread.take() {
+        // Whoever else ends it waits as well.
+        let mut thread = self.thread.lock();
+        if let Some(thread) = thread.take() {
             let _ = thread.join();
         }
     }
@@ -189,6 +189,6 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! What a person can choose about the network.
 
+use coffer_store::members::DeviceId;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
@@ -7,12 +8,14 @@ use super::error::StartError;
 use super::peers::is_sound;
 
 /// How a device takes part in the network. What is not said here is chosen by the program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where to listen, as multiaddrs. None: this device only calls others.
     pub listen: Vec<String>,
     /// Addresses of other devices that are known by hand, with or without `/p2p/…`.
     pub peers: Vec<String>,
+    /// Where devices were found before: tried as what they say of themselves is. Of who is no member any more, nothing.
+    pub remembered: Vec<(DeviceId, String)>,
     /// Relays, as multiaddrs that end in `/p2p/…`.
     pub relays: Vec<String>,
     /// Whether to show itself to, and look for, devices in the local network.
@@ -39,6 +42,7 @@ impl Default for Settings {
             .map(String::from)
             .into(),
             peers: Vec::new(),
+            remembered: Vec::new(),
             relays: Vec::new(),
             mdns: true,
             dht: true,
@@ -53,6 +57,7 @@ impl Default for Settings {
 pub(super) struct Plan {
     pub(super) listen: Vec<Multiaddr>,
     pub(super) peers: Vec<Multiaddr>,
+    pub(super) remembered: Vec<(DeviceId, Multiaddr)>,
     pub(super) relays: Vec<Multiaddr>,
     pub(super) mdns: bool,
     pub(super) dht: bool,
@@ -61,6 +66,14 @@ pub(super) struct Plan {
 }
 
 impl Settings {
+    /// Whether all addresses are some.
+    ///
+    /// # Errors
+    /// The first that is none, as a sentence.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.read().map(drop)
+    }
+
     pub(super) fn read(&self) -> Result<Plan, StartError> {
         let all = |list: &[String]| {
             list.iter()
@@ -76,6 +89,12 @@ impl Settings {
         Ok(Plan {
             listen: all(&self.listen)?,
             peers: all(&self.peers)?,
+            // One that cannot be read any more is no loss.
+            remembered: self
+                .remembered
+                .iter()
+                .filter_map(|(device, text)| Some((*device, text.parse().ok()?)))
+                .collect(),
             relays: if self.lan_only { Vec::new() } else { relays },
             mdns: self.mdns,
             dht: self.dht && !self.lan_only,

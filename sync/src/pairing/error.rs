@@ -29,10 +29,10 @@ pub enum PairError {
     /// A device did not prove that it is the one that it says it is.
     #[error("the other device did not prove its identity: {0}")]
     Identity(#[from] NotVerified),
-    /// What the inviter gave does not make this device a member with all keys.
+    /// What the inviter gave does not make this device a member with the present epoch's keys.
     #[error("the other device has not given all that a member needs; try again with a new ticket")]
     Incomplete,
-    /// The inviter itself has not the secrets of every epoch yet, or has not added the device.
+    /// The inviter itself has not the secrets of the present epoch, or has not added the device and given it these.
     #[error(
         "this device waits for keys from the vault's other devices itself; let it sync first, then invite again"
     )]

@@ -11,7 +11,7 @@ use coffer_store::keys::{SigningKey, labels};
 use coffer_store::members::{DeviceId, JoinRequest, Members, NotVerified, SpaceSecrets, StatementId};
 use zeroize::Zeroizing;
 
-use super::book::Tickets;
+use super::book::{Tickets, Turn};
 use super::error::PairError;
 use super::session::{Seeds, Session, Side, Transcript};
 use super::wire::{Frames, body, call, called, frame, kind, part, signed};
@@ -21,8 +21,8 @@ use super::{PAIRING_SECONDS, PROOF_SECONDS};
 pub enum InviterStep {
     /// Send these bytes.
     Send(Vec<u8>),
-    /// The joiner has proved the ticket and itself: ask nobody any more, add it ([`Members::add`]), make that durable, and say
-    /// [`Inviting::admitted`].
+    /// The joiner has proved the ticket and itself: ask nobody any more, add it with all the keys that there are ([`Members::add`]), make
+    /// that durable, and say [`Inviting::admitted`].
     Admit(Box<JoinRequest>),
     /// The device is a member, and has said that it has all that a member has.
     Confirmed(DeviceId),
@@ -37,7 +37,7 @@ enum State {
     Joining(Session),
     /// The caller is adding it.
     Admitting(Session, DeviceId),
-    /// Statements and secrets are going out; that it has stored them is due.
+    /// Statements are going out; that it has stored them is due.
     Giving(Session, DeviceId),
     Ended,
 }
@@ -56,6 +56,8 @@ pub struct Inviting {
     /// What is to be sealed and sent when it is asked for.
     parts: VecDeque<Zeroizing<Vec<u8>>>,
     admitted: Option<DeviceId>,
+    /// Given back when it ends.
+    turn: Option<Turn>,
 }
 
 impl Inviting {
@@ -63,6 +65,7 @@ impl Inviting {
     /// the stream, as the transport has verified them.
     pub fn begin(
         now: u64,
+        turn: Turn,
         device: &SigningKey,
         space: SpaceId,
         ours: [u8; 32],
@@ -81,6 +84,7 @@ impl Inviting {
             steps: VecDeque::new(),
             parts: VecDeque::new(),
             admitted: None,
+            turn: Some(turn),
         }
     }
 
@@ -128,65 +132,50 @@ impl Inviting {
     }
 
     /// The device that was added, also if it has not confirmed when the conversation ended: it may have nothing yet. It is a member, and gets the
-    /// statements as any other; the secrets are to be shared with it ([`Members::share`]).
+    /// statements as any other, and with them its keys.
     pub fn admitted_device(&self) -> Option<DeviceId> {
         self.admitted
     }
 
-    /// The device was added, durably: gives it all statements, and the secrets of all epochs.
+    /// The device was added, durably: gives it all statements, and with them the keys that are sealed to it.
     ///
     /// # Errors
-    /// [`PairError::NotReady`] if the device is no member by these statements, or a secret is missing or not the right one; the
+    /// [`PairError::NotReady`] if the device is no member by these statements, or was not given the present epoch; the
     /// conversation has ended then. [`PairError::Ended`] if nothing was to be admitted.
-    pub fn admitted(
-        &mut self,
-        members: &Members,
-        added: StatementId,
-        keyring: &[(StatementId, SpaceSecrets)],
-    ) -> Result<(), PairError> {
+    pub fn admitted(&mut self, members: &Members, added: StatementId) -> Result<(), PairError> {
         let State::Admitting(_, device) = &self.state else {
             return Err(PairError::Ended);
         };
-        let device = *device;
-        self.admitted = members.state().is_member(&device).then_some(device);
-        if self.admitted.is_none() || members.get(&added).is_none() || !Inviting::is_ready(members, keyring) {
+        let (device, state) = (*device, members.state());
+        self.admitted = state.is_member(&device).then_some(device);
+        let given = state.epoch().is_some_and(|epoch| state.holds(&device, epoch));
+        if self.admitted.is_none() || members.get(&added).is_none() || !given {
             return Err(self.end(PairError::NotReady));
         }
-        let mut put = |kind: u8, fields: &[&[u8]]| {
-            // Room from the start: growing would leave secrets behind in freed memory.
-            let mut w = Writer(Vec::with_capacity(
-                1 + fields.iter().map(|field| field.len()).sum::<usize>(),
-            ));
-            w.u8(kind);
-            fields.iter().for_each(|field| {
-                w.raw(field);
-            });
-            self.parts.push_back(Zeroizing::new(w.0));
-        };
-        for statement in members.iter() {
-            put(part::STATEMENT, &[&statement.statement().encode()]);
-        }
-        for (id, secrets) in keyring
-            .iter()
-            .filter(|(id, _)| members.state().epoch_of(id).is_some())
-        {
-            put(part::SECRETS, &[&id.0, &*secrets.expose()]);
-        }
-        put(part::END, &[&(members.len() as u32).to_le_bytes(), &added.0]);
-        if let State::Admitting(session, device) = self.leave() {
-            self.state = State::Giving(session, device);
-        }
+        self.give(members, added);
         Ok(())
     }
 
-    /// Whether this device can invite: it has the secrets of every epoch, each once. To be asked before a ticket is made.
+    pub(super) fn give(&mut self, members: &Members, added: StatementId) {
+        let part = |kind: u8, body: &[u8]| Zeroizing::new([&[kind][..], body].concat());
+        let statements = members
+            .iter()
+            .map(|said| part(part::STATEMENT, &said.statement().encode()));
+        self.parts.extend(statements);
+        let count = (members.len() as u32).to_le_bytes();
+        self.parts
+            .push_back(part(part::END, &[&count[..], &added.0].concat()));
+        if let State::Admitting(session, device) = self.leave() {
+            self.state = State::Giving(session, device);
+        }
+    }
+
+    /// Whether this device can invite: it has the secrets of the present epoch. To be asked before a ticket is made. What it lacks of others, the joiner lacks
+    /// for now, too ([`lacking`](coffer_store::members::State::lacking)).
     pub fn is_ready(members: &Members, keyring: &[(StatementId, SpaceSecrets)]) -> bool {
-        members.state().epochs().iter().all(|epoch| {
+        members.state().epoch().is_some_and(|epoch| {
             let mut its = keyring.iter().filter(|(id, _)| *id == epoch.id);
-            let right = its
-                .next()
-                .is_some_and(|(_, secrets)| secrets.commitment() == epoch.commitment);
-            right && its.next().is_none()
+            its.any(|(_, secrets)| secrets.commitment() == epoch.commitment)
         })
     }
 
@@ -227,6 +216,7 @@ impl Inviting {
             }
             State::Giving(mut session, device) => {
                 session.open(Side::Joiner, &self.said, kind::STORED, body)?;
+                self.turn = None;
                 self.steps.push_back(InviterStep::Confirmed(device));
             }
             State::Admitting(..) | State::Ended => return Err(PairError::Ended),
@@ -243,22 +233,23 @@ impl Inviting {
         tickets: &mut Tickets,
     ) -> Result<Session, PairError> {
         let mut r = Reader::new(body);
-        let (tag, proof) = (r.array()?, blake3::Hash::from_bytes(r.array()?));
+        let proof = blake3::Hash::from_bytes(r.array()?);
+        r.end()?;
         // A key of small order proves nothing: whoever sends one is as wrong as any other.
         let agreed = seeds.agree(&theirs);
         let usable = agreed.is_some();
         let agreed = agreed.unwrap_or_else(coffer_store::keys::Key::random);
         let check = |ticket: &coffer_store::keys::Key| {
             let session = Session::new(ticket, &agreed, &self.said);
-            let right = session.proof(Side::Joiner, &self.said, &tag) == proof;
+            let right = session.proof(Side::Joiner, &self.said) == proof;
             (right & usable).then_some(session)
         };
-        tickets.prove(now, &tag, check).ok_or(PairError::NoTicket)
+        tickets.prove(now, check).ok_or(PairError::NoTicket)
     }
 
     /// Says who this is, to who has proved the ticket.
     fn host(&mut self, mut session: Session) -> Session {
-        let proof = session.proof(Side::Inviter, &self.said, &[]);
+        let proof = session.proof(Side::Inviter, &self.said);
         let mut w = Writer::new();
         w.raw(&self.space.0).raw(self.device.verifying().as_bytes());
         w.raw(
@@ -301,6 +292,7 @@ impl Inviting {
     fn end(&mut self, why: PairError) -> PairError {
         self.steps.push_back(InviterStep::Send(frame(kind::NO, &[])));
         self.parts.clear();
+        self.turn = None;
         self.state = State::Ended;
         why
     }

@@ -1,7 +1,7 @@
 //! The joiner's end of a pairing.
 //!
-//! Guarantees: whoever does not prove the ticket's secret learns a nonce, an ephemeral key, a tag and a proof, none of which tells anything; what
-//! comes is handed out only when it is whole, verified, and makes this device a member with the secrets of every epoch.
+//! Guarantees: whoever does not prove the ticket's secret learns a nonce, an ephemeral key and a proof, none of which tells anything; what
+//! comes is handed out only when it is whole, verified, and makes this device a member that can open the present epoch.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,6 @@ use coffer_store::members::{
     Card, DeviceId, DeviceName, Inserted, JoinRequest, Members, NotVerified, SpaceSecrets, StatementId,
     Verified,
 };
-use zeroize::Zeroizing;
 
 use super::error::PairError;
 use super::session::{Seeds, Session, Side, Transcript};
@@ -26,7 +25,8 @@ pub struct Joined {
     pub members: Members,
     /// The statement that adds this device.
     pub added: StatementId,
-    /// The secrets of all epochs, each with the statement that began it.
+    /// The secrets of the present epoch and of all others that its inviter had, each with the statement that began it. What it lacks, some member will
+    /// share.
     pub keyring: Vec<(StatementId, SpaceSecrets)>,
 }
 
@@ -65,7 +65,6 @@ enum State {
 /// A conversation with a member that has made a ticket.
 pub struct Joining {
     secret: Key,
-    tag: [u8; 32],
     device: SigningKey,
     card: Card,
     begun: u64,
@@ -75,7 +74,6 @@ pub struct Joining {
     steps: VecDeque<JoinerStep>,
     inviter: Option<DeviceId>,
     members: Option<Members>,
-    keyring: Vec<(StatementId, SpaceSecrets)>,
 }
 
 impl Joining {
@@ -92,7 +90,6 @@ impl Joining {
     ) -> Joining {
         let mut joining = Joining {
             secret: ticket.secret.duplicate(),
-            tag: ticket.tag(),
             card: Card::make(device, transport, name),
             device: SigningKey::from_seed(device.seed()),
             begun: now,
@@ -102,7 +99,6 @@ impl Joining {
             steps: VecDeque::new(),
             inviter: None,
             members: None,
-            keyring: Vec::new(),
         };
         joining.send(call(kind::CALL, &seeds.nonce, &seeds.public()));
         joining.state = State::Calling(seeds);
@@ -211,8 +207,8 @@ impl Joining {
                 self.said.add(bytes);
                 let agreed = seeds.agree(&theirs).ok_or(PairError::NotTheInviter)?;
                 let session = Session::new(&self.secret, &agreed, &self.said);
-                let proof = session.proof(Side::Joiner, &self.said, &self.tag);
-                self.send(frame(kind::CLAIM, &[self.tag, *proof.as_bytes()].concat()));
+                let proof = session.proof(Side::Joiner, &self.said);
+                self.send(frame(kind::CLAIM, proof.as_bytes()));
                 self.state = State::Claiming(session);
             }
             State::Claiming(mut session) => {
@@ -239,7 +235,7 @@ impl Joining {
     fn host(&mut self, session: &mut Session, body: &[u8]) -> Result<(SpaceId, DeviceId), PairError> {
         let mut r = Reader::new(body);
         let proof = blake3::Hash::from_bytes(r.array()?);
-        if session.proof(Side::Inviter, &self.said, &[]) != proof {
+        if session.proof(Side::Inviter, &self.said) != proof {
             return Err(PairError::NotTheInviter);
         }
         let plain = session.open(Side::Inviter, &self.said, kind::HOST, r.rest())?;
@@ -267,24 +263,11 @@ impl Joining {
                     _ => Err(Malformed("statements out of order, or of another vault").into()),
                 }
             }
-            part::SECRETS => {
-                let (id, bytes) = (StatementId(r.array()?), Zeroizing::new(r.array()?));
-                r.end()?;
-                let secrets = SpaceSecrets::take(&bytes);
-                let known = self.keyring.iter().any(|(other, _)| *other == id);
-                let meant = members.state().epoch_of(&id);
-                if known || meant.is_none_or(|epoch| epoch.commitment != secrets.commitment()) {
-                    return Err(PairError::Incomplete);
-                }
-                self.keyring.push((id, secrets));
-                Ok(false)
-            }
             part::END => {
                 let (count, added) = (r.u32()?, StatementId(r.array()?));
                 r.end()?;
-                self.whole(count, added)?;
+                let keyring = self.whole(count, added)?;
                 let members = self.members.take().ok_or(PairError::Ended)?;
-                let keyring = std::mem::take(&mut self.keyring);
                 let joined = Joined {
                     members,
                     added,
@@ -297,8 +280,9 @@ impl Joining {
         }
     }
 
-    /// Whether what came makes this device a member, by the inviter, with its own keys, and with the secrets of every epoch.
-    fn whole(&self, count: u32, added: StatementId) -> Result<(), PairError> {
+    /// The keys that this device was given, if what came makes it a member, by the inviter, with its own keys, and if the present epoch's are
+    /// among them.
+    fn whole(&self, count: u32, added: StatementId) -> Result<Vec<(StatementId, SpaceSecrets)>, PairError> {
         let (members, inviter) = (self.members.as_ref(), self.inviter);
         let (members, inviter) = members.zip(inviter).ok_or(PairError::Ended)?;
         let (state, id) = (members.state(), DeviceId::of(&self.device));
@@ -307,10 +291,18 @@ impl Joining {
             (device.joined, device.added_by, device.sealing) == (added, Some(inviter), self.card.sealing)
         });
         let reached = state.speaks_for(&self.card.transport.key) == Some(id) && state.is_member(&inviter);
-        // Each that came is an epoch's, and none came twice.
-        let keys = self.keyring.len() == state.epochs().len();
-        match right && reached && keys && members.len() == count as usize {
-            true => Ok(()),
+        if !right || !reached || members.len() != count as usize {
+            return Err(PairError::Incomplete);
+        }
+        let opened = members.open_shares(&self.device, &|_| false).into_iter();
+        let keyring: Vec<_> = opened
+            .filter_map(|(id, opened)| Some((id, opened.ok()?)))
+            .collect();
+        match state
+            .epoch()
+            .is_some_and(|epoch| keyring.iter().any(|(id, _)| *id == epoch.id))
+        {
+            true => Ok(keyring),
             false => Err(PairError::Incomplete),
         }
     }
@@ -325,7 +317,6 @@ impl Joining {
     }
 
     fn end(&mut self, why: PairError) -> PairError {
-        self.keyring.clear();
         self.state = State::Ended;
         why
     }

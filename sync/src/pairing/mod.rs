@@ -8,10 +8,10 @@
 //! joiner                                    inviter
 //! 1 version, nonce, ephemeral key  ───────▶
 //!                                  ◀───────  2 version, nonce, ephemeral key
-//! 3 tag, proof of the secret       ───────▶  the ticket is used up, or “no”
+//! 3 proof of the secret            ───────▶  the ticket is used up, or “no”
 //!                                  ◀───────  4 proof of the secret; sealed: space, device, signature
 //! 5 sealed: request, signature     ───────▶  adds the device, durably
-//!                                  ◀───────  6 sealed, many: statements, secrets, end
+//!                                  ◀───────  6 sealed, many: statements, end
 //! 7 sealed: stored                 ───────▶
 //! ```
 //!
@@ -32,7 +32,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Tickets, TooManyTickets};
+pub use book::{Tickets, TooManyTalks, TooManyTickets, Turn};
 pub use error::PairError;
 pub use inviting::{InviterStep, Inviting};
 pub use joining::{Joined, JoinerStep, Joining};
@@ -45,8 +45,10 @@ pub use ticket::{BadHints, Ticket};
 pub const TICKET_SECONDS: u64 = 15 * 60;
 /// How many invitations are open at most.
 pub const TICKETS_MAX: usize = 16;
-/// After how many failed proofs a ticket is closed.
-pub const FAILURES_MAX: u8 = 5;
+/// How many devices talk with an inviter at once.
+pub const TALKS_MAX: usize = 4;
+/// How many begin to in a minute.
+pub const TALKS_A_MINUTE: usize = 30;
 /// How long the other side may take to prove that it has the ticket, in seconds.
 pub const PROOF_SECONDS: u64 = 30;
 /// How long all of a pairing may take, in seconds.

@@ -7,7 +7,7 @@ use zeroize::Zeroize;
 
 use super::TICKET_SECONDS;
 
-/// Bytes of the secret: 128 bits, so that it can neither be guessed online, where five wrong proofs close it, nor found offline from a
+/// Bytes of the secret: 128 bits, so that it can neither be guessed online, nor found offline from a
 /// recorded proof; no PAKE is needed, which would be for secrets that a person thinks up.
 pub(super) const SECRET: usize = 16;
 /// The longest peer id, in bytes.
@@ -93,10 +93,5 @@ impl Ticket {
     /// Where inviter and joiner meet if the ticket says no address: a topic that says nothing to who has not the secret.
     pub fn topic(&self) -> [u8; 32] {
         *derive(&self.secret, labels::PAIR_TOPIC, &[]).expose()
-    }
-
-    /// By what the inviter finds the ticket among its open ones. It tells nothing of the secret, and is told on a stream only.
-    pub(super) fn tag(&self) -> [u8; 32] {
-        *derive(&self.secret, labels::PAIR_TAG, &[]).expose()
     }
 }

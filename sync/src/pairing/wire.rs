@@ -38,10 +38,8 @@ pub(super) mod kind {
 pub(super) mod part {
     /// A statement.
     pub(in super::super) const STATEMENT: u8 = 1;
-    /// An epoch's id and secrets.
-    pub(in super::super) const SECRETS: u8 = 2;
     /// That was all: how many statements, and the one that adds the joiner.
-    pub(in super::super) const END: u8 = 3;
+    pub(in super::super) const END: u8 = 2;
 }
 
 /// Shortest and longest body of a kind; none for an unknown one.
@@ -49,7 +47,7 @@ fn bounds(kind: u8) -> Option<(usize, usize)> {
     Some(match kind {
         kind::NO => (0, 0),
         kind::CALL | kind::ANSWER => (65, 65),
-        kind::CLAIM => (64, 64),
+        kind::CLAIM => (32, 32),
         kind::HOST => (32 + 112 + TAG, 32 + 112 + TAG),
         kind::JOIN => (TAG, 1024),
         kind::PART => (1 + TAG, 1 + STATEMENT_MAX + TAG),

@@ -348,10 +348,10 @@ impl Replica for Bed {
         let mut state = self.state.lock().unwrap();
         let added = state
             .members
-            .add(&self.device, joining)
+            .add(&self.device, joining, &state.keyring)
             .map_err(|why| why.to_string())?;
-        let id = added.id();
-        state.insert(added);
+        let id = added[0].id();
+        added.into_iter().for_each(|said| state.insert(said));
         drop(state);
         self.changed(Change::Members);
         Ok(id)

@@ -42,7 +42,7 @@ pub(crate) fn join(
         Some(name) => DeviceName::new(name).map_err(|error| Failure::usage(sentence(error).message))?,
         None => store::machine_name(),
     };
-    let settings = plan::plan(settings, &[]);
+    let settings = plan::plan(settings, Vec::new());
     let entered = net::join(&ticket, name, &settings, |_| Ok(()), |_| Ok(())).map_err(sentence)?;
     let inviter = entered.joined.members.state().device(&entered.inviter);
     let by = inviter.map_or_else(|| "the other device".into(), |device| device.name.to_string());
@@ -57,10 +57,6 @@ pub(crate) fn join(
         store::JoinError::Create(error) => error.into(),
         error => sentence(error),
     })?, dir, kdf);
-    let met = AllMet {
-        inviter: entered.addresses,
-        ..AllMet::default()
-    };
-    met.keep(vault.store());
+    AllMet::only(entered.inviter, entered.addresses).keep(vault.store());
     Ok((vault, by))
 }

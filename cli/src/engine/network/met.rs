@@ -1,5 +1,6 @@
 //! When and where other devices were met last: a note in the vault, for the next time.
 
+use coffer_store::members::DeviceId;
 use coffer_store::vault::Vault;
 use coffer_sync::net::Status;
 use jiff::Timestamp;
@@ -24,12 +25,20 @@ pub(super) struct Met {
     pub(super) addresses: Vec<String>,
 }
 
-/// All of them, by id; and where whoever invited this device was.
+/// All of them, by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AllMet {
     pub(super) devices: BTreeMap<String, Met>,
-    #[serde(default)]
-    pub(super) inviter: Vec<String>,
+}
+
+fn id_of(hex: &str) -> Option<DeviceId> {
+    let digits = hex.as_bytes();
+    let mut id = [0; 32];
+    for (n, byte) in id.iter_mut().enumerate() {
+        let pair = std::str::from_utf8(digits.get(2 * n..2 * n + 2)?).ok()?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    (digits.len() == 64).then_some(DeviceId(id))
 }
 
 impl AllMet {
@@ -46,18 +55,31 @@ impl AllMet {
         let _ = vault.set_note(NOTE, &text);
     }
 
-    /// All addresses.
-    pub(super) fn addresses(&self) -> Vec<String> {
-        let all = self.devices.values().flat_map(|met| &met.addresses);
-        let mut all: Vec<String> = all.chain(&self.inviter).cloned().collect();
-        all.sort();
-        all.dedup();
-        all
+    /// Nothing but where one device is: the one that invited this one.
+    pub(super) fn only(device: DeviceId, addresses: Vec<String>) -> AllMet {
+        let met = Met {
+            addresses,
+            ..Met::default()
+        };
+        AllMet {
+            devices: BTreeMap::from([(device.to_string(), met)]),
+        }
+    }
+
+    /// All addresses, with whose they are.
+    pub(super) fn addresses(&self) -> Vec<(DeviceId, String)> {
+        let of = |(hex, met): (&String, &Met)| Some((id_of(hex)?, met.addresses.clone()));
+        let all = self.devices.iter().filter_map(of);
+        all.flat_map(|(id, addresses)| addresses.into_iter().map(move |address| (id, address)))
+            .collect()
     }
 
     /// Learns what the network knows now; whether that is worth noting: anything but the time.
     pub(super) fn learn(&mut self, status: &Status) -> bool {
         let mut new = false;
+        // Who is no member any more is called no more.
+        let known: Vec<String> = status.peers.iter().map(|peer| peer.device.to_string()).collect();
+        self.devices.retain(|id, _| known.contains(id));
         for peer in &status.peers {
             let met = self.devices.entry(peer.device.to_string()).or_default();
             let before = met.clone();

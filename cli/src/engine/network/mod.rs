@@ -21,7 +21,7 @@ use crate::wire::devices::Devices;
 use crate::wire::{self, Plain};
 use coffer_store::members::{DeviceId, DeviceName, Standing};
 use coffer_sync::core::Policy;
-use coffer_sync::net::{Service, Status};
+use coffer_sync::net::{self, Service, Status};
 use coffer_sync::vault::VaultReplica;
 use jiff::Timestamp;
 use met::AllMet;
@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 
 /// How often what was met is noted although nothing but the time is new.
 const NOTE: Duration = Duration::from_secs(600);
+/// How long an invitation is open, and a little.
+const INVITATION: Duration = Duration::from_secs(16 * 60);
 /// How often somebody looks whether the service has anything new.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,10 @@ pub(crate) struct Network {
     vault: Vault,
     replica: Arc<VaultReplica>,
     service: Mutex<Option<Arc<Service>>>,
+    /// What the service was begun with, but for its limits.
+    plan: Mutex<Option<net::Settings>>,
+    /// Until when an invitation is open.
+    invited: Mutex<Option<Instant>>,
     met: Mutex<AllMet>,
     paused: AtomicBool,
     ended: AtomicBool,
@@ -58,6 +64,35 @@ fn sentence(error: impl std::fmt::Display) -> Failure {
     Failure::failed(format!("{}{}.", first.unwrap_or_default(), letters.as_str().trim_end_matches('.')))
 }
 
+/// The same without its limits, and without what only helps to find.
+fn unlimited(plan: net::Settings) -> net::Settings {
+    net::Settings {
+        remembered: Vec::new(),
+        limit_out: None,
+        limit_in: None,
+        ..plan
+    }
+}
+
+/// The settings, if they say that this device syncs.
+fn syncing(settings: Settings) -> Result<Settings, Failure> {
+    match settings.syncs() {
+        true => Ok(settings),
+        false => Err(Failure::failed(
+            "Syncing is off on this device; “coffer settings sync on” turns it on.",
+        )),
+    }
+}
+
+/// Refuses settings of the network that make no sense.
+///
+/// # Errors
+/// `Usage`.
+pub(crate) fn check_network(settings: &Settings) -> Result<(), Failure> {
+    let checked = plan::plan(settings, Vec::new()).check();
+    checked.map_err(|error| Failure::usage(sentence(error).message))
+}
+
 impl Network {
     /// Of a vault; it begins at once if the vault has other devices and the settings do not say no. That it does not come up ends
     /// nothing: `sync` says why.
@@ -71,6 +106,8 @@ impl Network {
             vault: vault.clone(),
             replica,
             service: Mutex::new(None),
+            plan: Mutex::new(None),
+            invited: Mutex::new(None),
             met: Mutex::new(AllMet::load(vault.store())),
             paused: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -101,6 +138,13 @@ impl Network {
         Ok(network)
     }
 
+    fn is_member(&self) -> bool {
+        let me = self.vault.store().device_id();
+        self.vault
+            .store()
+            .with_members(|members| members.state().is_member(&me))
+    }
+
     fn others(&self) -> usize {
         self.vault
             .store()
@@ -114,18 +158,30 @@ impl Network {
         if let Some(service) = service.as_ref() {
             return Ok(service.clone());
         }
-        let plan = plan::plan(settings, &self.met.lock().addresses());
+        if self.ended.load(Ordering::Acquire) {
+            return Err(Failure::failed("The vault is being locked."));
+        }
+        let plan = plan::plan(settings, self.met.lock().addresses());
         let begun = Service::start(self.replica.clone(), &plan).map_err(sentence);
+        *self.plan.lock() = Some(unlimited(plan));
         *self.trouble.lock() = begun.as_ref().err().map(|failure| failure.message.clone());
         let begun = Arc::new(begun?);
         begun.pause(self.paused.load(Ordering::Relaxed));
-        self.vault.store().set_live(true);
         *service = Some(begun.clone());
         Ok(begun)
     }
 
     fn note(&self, noted: &mut Instant) {
         let Some(status) = self.status() else { return };
+        // Nobody waits while nobody is there.
+        let is_met = status.peers.iter().any(|peer| peer.link.is_some());
+        self.vault.store().set_live(is_met && !self.paused.load(Ordering::Relaxed));
+        let over = |until: &Option<Instant>| until.is_none_or(|until| Instant::now() >= until);
+        if self.others() == 0 && over(&self.invited.lock()) {
+            // Alone, it listens nowhere.
+            self.down();
+            return;
+        }
         let mut met = self.met.lock();
         let new = met.learn(&status);
         if new || noted.elapsed() >= NOTE {
@@ -138,27 +194,39 @@ impl Network {
         Some(self.service.lock().as_ref()?.status())
     }
 
-    /// The settings are others now: they count from the next beginning on, which is now.
-    pub(crate) fn reload(&self, settings: &Settings) {
+    /// The settings are others now. What concerns the network's form makes it begin anew; its limits count at once.
+    ///
+    /// # Errors
+    /// When it does not come up with these.
+    pub(crate) fn reload(&self, settings: &Settings) -> Result<(), Failure> {
+        let plan = plan::plan(settings, Vec::new());
+        let same = self.plan.lock().as_ref() == Some(&unlimited(plan.clone()));
+        if let (Some(service), true, true) = (self.service.lock().as_ref(), same, settings.syncs()) {
+            service.limit(plan.limit_out, plan.limit_in);
+            return Ok(());
+        }
         self.down();
-        if settings.syncs() && self.others() > 0 {
-            let _ = self.up(settings);
+        match settings.syncs() && self.others() > 0 {
+            true => self.up(settings).map(drop),
+            false => Ok(()),
         }
     }
 
     fn down(&self) {
         self.vault.store().set_live(false);
-        if let Some(service) = self.service.lock().take() {
-            // Whoever looks at it at this moment lets go of it soon; then it ends.
-            if let Ok(service) = Arc::try_unwrap(service) {
-                service.stop();
-            }
+        let service = self.service.lock().take();
+        if let Some(service) = service {
+            service.stop();
         }
     }
 
     /// Says goodbye to all, and ends.
     pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        {
+            // Nobody is half-way through beginning it.
+            let _service = self.service.lock();
+            self.ended.store(true, Ordering::Release);
+        }
         self.met.lock().keep(self.vault.store());
         self.down();
     }
@@ -174,7 +242,7 @@ impl Network {
     ) -> Result<(Plain, Option<Secret>), Failure> {
         match asked {
             Devices::List => plain(&self.devices()),
-            Devices::Invite => self.invite(&settings()?),
+            Devices::Invite => self.invite(&syncing(settings()?)?),
             Devices::Rename { device, name } => {
                 let id = self.find(device)?;
                 let name = DeviceName::new(name).map_err(|error| Failure::usage(sentence(error).message))?;
@@ -202,7 +270,7 @@ impl Network {
                 plain(&())
             }
             Devices::Call { address } => {
-                let service = self.up(&settings()?)?;
+                let service = self.up(&syncing(settings()?)?)?;
                 service.add_peer(address).map_err(|error| Failure::usage(sentence(error).message))?;
                 plain(&())
             }
@@ -210,6 +278,7 @@ impl Network {
     }
 
     fn invite(&self, settings: &Settings) -> Result<(Plain, Option<Secret>), Failure> {
+        *self.invited.lock() = Some(Instant::now() + INVITATION);
         let service = self.up(settings)?;
         // Where it listens is known a moment after it began; a ticket without an address is found in this network alone.
         let until = Instant::now() + Duration::from_secs(3);
@@ -281,6 +350,7 @@ impl Network {
                         Standing::Member => "member",
                         Standing::Removed(_) => "removed",
                         Standing::Undone => "undone",
+                        Standing::Waiting => "waiting",
                     }
                     .into(),
                     connected: link.is_some(),
@@ -308,6 +378,7 @@ impl Network {
         };
         sync.state = match self.status() {
             _ if !settings.syncs() => "off",
+            _ if !self.is_member() => "removed",
             _ if self.paused.load(Ordering::Relaxed) => "paused",
             None if sync.devices.is_empty() => "alone",
             _ => "on",

@@ -1,10 +1,11 @@
 //! From a person's settings to the network's.
 
 use crate::settings::Settings;
+use coffer_store::members::DeviceId;
 use coffer_sync::net;
 
-/// What this device's settings say of the network; and which addresses were known before.
-pub(super) fn plan(settings: &Settings, met: &[String]) -> net::Settings {
+/// What this device's settings say of the network; with where devices were found before.
+pub(super) fn plan(settings: &Settings, remembered: Vec<(DeviceId, String)>) -> net::Settings {
     let list = |key: &str| -> Vec<String> {
         let value = settings.get(key);
         let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -14,15 +15,14 @@ pub(super) fn plan(settings: &Settings, met: &[String]) -> net::Settings {
     let rate = |key: &str| settings.rate(key);
     let usual = net::Settings::default();
     let listen = list("sync-listen");
-    let mut peers = list("sync-peers");
-    peers.extend(met.iter().filter(|address| !peers.contains(address)).cloned().collect::<Vec<_>>());
     net::Settings {
         listen: match listen.as_slice() {
             [] => usual.listen,
             [none] if none == "none" => Vec::new(),
             _ => listen,
         },
-        peers,
+        peers: list("sync-peers"),
+        remembered,
         relays: list("sync-relays"),
         mdns: is_on("sync-mdns"),
         dht: is_on("sync-dht"),

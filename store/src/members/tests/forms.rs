@@ -44,7 +44,7 @@ fn what_is_said_is_read() {
     let mut seen: Vec<u8> = kinds.iter().map(|said| said.statement().body.kind()).collect();
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen, (1..=10).collect::<Vec<u8>>());
+    assert_eq!(seen, (1..=11).collect::<Vec<u8>>());
     for said in kinds {
         let bytes = said.statement().encode();
         assert_eq!(Verified::decode(&bytes), Ok(said.clone()));

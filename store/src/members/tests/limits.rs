@@ -16,51 +16,163 @@ fn crowd(n: usize) -> Vec<Dev> {
     (0..n).map(dev).collect()
 }
 
+/// Somebody adds these, one on the other, whether there is room or not.
+fn add_all(all: &mut Members, by: &Dev, whom: &[Dev]) {
+    let space = all.space();
+    for who in whom {
+        let head = all.iter().last().unwrap().clone();
+        let joining = Body::Added(Box::new(who.joining(space, by)));
+        hear(all, vec![forge(by, &[&head], space, joining)]);
+    }
+}
+
 /// Guards the number of devices, and what a crowd of hostile ones costs: each removes fifteen others, on whatever ground; the state comes all the
-/// same, the 1,025th device counts for nothing, and the founder sees all of them off with one removal.
+/// same, the 1,025th device counts for nothing, and at most 256 are members.
 #[test]
 fn a_crowd_is_bounded() {
     let devs = crowd(DEVICES_MAX + 6);
     let mut all = founded(&devs[0]);
     let space = all.space();
-    for who in &devs[1..] {
-        let head = all.iter().last().unwrap().clone();
-        let by = &devs[usize::from(all.len() > 1)];
-        let joining = Body::Added(Box::new(who.joining(space, by)));
-        all.insert(forge(by, &[&head], space, joining)).unwrap();
-    }
+    add_all(&mut all, &devs[0], &devs[1..]);
     assert_eq!(all.state().devices().len(), DEVICES_MAX);
-    assert_eq!(all.state().members().count(), DEVICES_MAX);
+    assert_eq!(all.state().members().count(), MEMBERS_MAX);
     assert!(all.state().device(&devs[DEVICES_MAX].id()).is_none());
     let another = crowd(DEVICES_MAX + 7).pop().unwrap();
-    assert_eq!(
-        all.add(&devs[0].key, another.joining(space, &devs[0])),
-        Err(CannotSay::TooMany)
-    );
+    let joining = another.joining(space, &devs[0]);
+    assert_eq!(all.add(&devs[0].key, joining, &[]), Err(CannotSay::TooMany));
 
     let last = all.iter().last().unwrap().clone();
     for (n, by) in devs[1..DEVICES_MAX].iter().enumerate() {
         for k in 1..=15 {
             let device = devs[1 + (n * 7 + k * 61) % (DEVICES_MAX - 1)].id();
-            let limits = Vec::new();
-            all.insert(forge(by, &[&last], space, Body::Removed { device, limits }))
+            all.insert(forge(by, &[&last], space, Body::Removed { device }))
                 .unwrap();
         }
     }
     assert!(all.state().is_member(&devs[0].id()));
-    // The second added all the others: as its remover did not know of them, none counts.
+    assert!(all.state().members().count() <= MEMBERS_MAX);
+}
+
+/// Guards the number of members: the most senior ones are, who waits has no word, and is one when there is room.
+#[test]
+fn at_most_256_are_members() {
+    let devs = crowd(MEMBERS_MAX + 2);
+    let mut all = founded(&devs[0]);
+    add_all(&mut all, &devs[0], &devs[1..]);
+    let standing = |all: &Members, n: usize| all.state().device(&devs[n].id()).unwrap().standing;
+    assert_eq!(standing(&all, MEMBERS_MAX - 1), Standing::Member);
+    assert_eq!(standing(&all, MEMBERS_MAX), Standing::Waiting);
+    let (waits, device) = (&devs[MEMBERS_MAX], devs[0].id());
+    let head = all.iter().last().unwrap().clone();
+    let lapsed = forge(waits, &[&head], all.space(), Body::Lapsed { device });
+    hear(&mut all, vec![lapsed]);
+    assert!(!all.state().device(&device).unwrap().lapsed);
+    let said = all
+        .remove(&devs[0].key, devs[7].id(), Vec::new(), &secrets(9))
+        .unwrap();
+    hear(&mut all, said);
+    assert_eq!(standing(&all, MEMBERS_MAX), Standing::Member);
+    assert_eq!(standing(&all, MEMBERS_MAX + 1), Standing::Waiting);
+    assert!(all.state().device(&device).unwrap().lapsed);
+    assert_eq!(all.state().members().count(), MEMBERS_MAX);
+}
+
+/// Guards seats against friends of a thief: they fill its branch, by however many hands, and nobody else's; the founder adds whom it wants.
+#[test]
+fn a_thiefs_friends_fill_one_branch_only() {
+    let devs = crowd(200);
+    let mut all = founded(&devs[0]);
+    add_all(&mut all, &devs[0], &devs[1..3]);
+    add_all(&mut all, &devs[1], &devs[3..50]);
+    add_all(&mut all, &devs[3], &devs[50..150]);
+    // The founder, two branches, and 63 more in the first of them.
+    assert_eq!(all.state().devices().len(), 3 + BRANCH_MAX - 1);
+    let space = all.space();
+    let refused = all.add(&devs[1].key, devs[180].joining(space, &devs[1]), &[]);
+    assert_eq!(refused, Err(CannotSay::NoSeat));
+    add(&mut all, &devs[2], &devs[180]);
+    add(&mut all, &devs[0], &devs[181]);
+    // Who found no seat by the thief finds one by the founder.
+    add(&mut all, &devs[0], &devs[149]);
+    // As its remover did not know of them, none of them counts.
     let root = all.iter().next().unwrap().clone();
     let added = all.iter().nth(1).unwrap().clone();
-    let removed = Body::Removed {
-        device: devs[1].id(),
-        limits: Vec::new(),
+    let removed = Body::Removed { device: devs[1].id() };
+    hear(&mut all, vec![forge(&devs[0], &[&root, &added], space, removed)]);
+    let members: Vec<_> = all.state().members().map(|device| device.id).collect();
+    let expected = [0, 2, 180, 181, 149].map(|n: usize| devs[n].id());
+    assert_eq!(members, expected);
+    // Nor do they keep their seats.
+    assert_eq!(all.state().devices().len(), 6);
+}
+
+/// Guards what a statement stands on: hundreds of heads that a member makes up, later than all others, do not displace another's only word, the
+/// author's own newest, or the highest epoch.
+#[test]
+fn made_up_heads_displace_nobody() {
+    let devs = crowd(5);
+    let mut all = founded(&devs[0]);
+    add_all(&mut all, &devs[0], &devs[1..4]);
+    let space = all.space();
+    let ground = all.iter().last().unwrap().clone();
+    let lapsed = |n: usize| Body::Lapsed { device: devs[n].id() };
+    // The most junior's only word; and the author's own newest and the highest epoch, which only early ones of the made-up heads stand on.
+    let quiet = forge(&devs[3], &[&ground], space, lapsed(3));
+    let own = forge(&devs[2], &[&ground], space, lapsed(2));
+    let epoch = all.renew(&devs[0].key, &secrets(4)).unwrap();
+    hear(&mut all, vec![quiet.clone(), own.clone(), epoch.clone()]);
+    let chain = |n: u16| Body::Chain {
+        random: std::array::from_fn(|i| n.to_be_bytes()[i % 2]),
     };
-    all.insert(forge(&devs[0], &[&root, &added], space, removed))
-        .unwrap();
+    let over = |on: &Verified, n| forge(&devs[1], &[on], space, chain(n));
+    hear(&mut all, vec![over(&own, 1000), over(&epoch, 1001)]);
+    let mut last = ground;
+    for n in 0..300 {
+        hear(&mut all, vec![over(&last, n)]);
+        if n % 4 == 0 {
+            last = over(&last, 2000 + n);
+            hear(&mut all, vec![last.clone()]);
+        }
+    }
+    assert!(all.heads().len() > 200);
+    let said = all.tell(&devs[2].key, lapsed(1)).unwrap();
+    let parents = &said.statement().parents;
+    assert_eq!(parents.len(), PARENTS_MAX);
+    for stands_on in [&quiet, &own, &epoch] {
+        assert!(parents.contains(&stands_on.id()));
+    }
+    let newest = all.iter().map(|said| said.statement().lamport).max().unwrap();
     assert_eq!(
-        all.state().members().map(|device| device.id).collect::<Vec<_>>(),
-        [devs[0].id()]
+        said.statement().lamport,
+        newest + 1,
+        "the newest of the thief is one of them, too"
     );
+    hear(&mut all, vec![said]);
+    let next = all.renew(&devs[2].key, &secrets(5)).unwrap();
+    hear(&mut all, vec![next.clone()]);
+    assert_eq!(all.state().epoch().unwrap().id, next.id());
+}
+
+/// Guards removal of a device with many chains: it takes several statements, and all chains count as far as they say.
+#[test]
+fn a_device_with_many_chains_is_removed() {
+    let devs = crowd(3);
+    let mut all = founded(&devs[0]);
+    add_all(&mut all, &devs[0], &devs[1..]);
+    let limit = |n: u32| Limit {
+        chain: crate::ids::ChainId(std::array::from_fn(|i| n.to_be_bytes()[i % 4])),
+        last: u64::from(n),
+        head: [1; 32],
+    };
+    let limits: Vec<Limit> = (0..2500).rev().map(limit).collect();
+    let said = all
+        .remove(&devs[0].key, devs[1].id(), limits, &secrets(9))
+        .unwrap();
+    let kinds: Vec<u8> = said.iter().map(|said| said.statement().body.kind()).collect();
+    assert_eq!(kinds, [3, 11, 11, 11, 9]);
+    hear(&mut all, said);
+    let vouched = all.state().vouched(&devs[1].id());
+    assert_eq!(vouched, (0..2500).map(limit).collect::<Vec<_>>());
 }
 
 /// Guards memory: all statements together are bounded in bytes, and those that wait, too.
@@ -79,7 +191,7 @@ fn bytes_are_bounded() {
     let long = |n: u16| {
         let mut device = [7; 32];
         device[..2].copy_from_slice(&n.to_le_bytes());
-        let body = Body::Removed {
+        let body = Body::Vouched {
             device: DeviceId(device),
             limits: limits.clone(),
         };

@@ -1,7 +1,9 @@
 //! Membership: the rules one by one, and by seeds.
 
+mod faults;
 mod forms;
 mod limits;
+mod load;
 mod property;
 mod rules;
 
@@ -64,18 +66,34 @@ fn take_all(into: &mut Members, from: &Members) {
     }
 }
 
+/// Those epochs of these whose secrets the tests make, as who was there from the start would have them.
+fn keyring(members: &Members) -> Vec<(StatementId, SpaceSecrets)> {
+    let made = |epoch: &Epoch| {
+        let secrets = (0..16)
+            .map(secrets)
+            .find(|made| made.commitment() == epoch.commitment);
+        secrets.map(|secrets| (epoch.id, secrets))
+    };
+    members.state().epochs().iter().filter_map(made).collect()
+}
+
+fn hear(members: &mut Members, said: Vec<Verified>) {
+    for said in said {
+        assert_eq!(members.insert(said.clone()), Ok(Inserted::Taken(vec![said.id()])));
+    }
+}
+
 fn add(members: &mut Members, by: &Dev, who: &Dev) {
-    let added = members.add(&by.key, who.joining(members.space(), by)).unwrap();
-    members.insert(added).unwrap();
+    let joining = who.joining(members.space(), by);
+    let added = members.add(&by.key, joining, &keyring(members)).unwrap();
+    hear(members, added);
 }
 
 fn remove(members: &mut Members, by: &Dev, who: &Dev) {
-    for said in members
+    let said = members
         .remove(&by.key, who.id(), Vec::new(), &secrets(9))
-        .unwrap()
-    {
-        members.insert(said).unwrap();
-    }
+        .unwrap();
+    hear(members, said);
 }
 
 fn tell(members: &mut Members, by: &Dev, body: Body) {
@@ -110,43 +128,52 @@ fn forge(by: &Dev, on: &[&Verified], space: SpaceId, body: Body) -> Verified {
 
 /// All that a state says, as text.
 fn digest(state: &State) -> String {
-    let epochs: Vec<_> = state
-        .epochs()
-        .iter()
-        .map(|epoch| {
-            let holders: Vec<_> = state
-                .devices()
-                .iter()
-                .filter(|d| state.holds(&d.id, epoch))
-                .map(|d| d.id)
-                .collect();
-            (epoch.id, epoch.number, holders)
-        })
+    let unheard = state.epochs().iter().filter(|epoch| !epoch.counts);
+    let unheard: Vec<_> = unheard.map(|epoch| (epoch.id, epoch.number)).collect();
+    format!("{}\n{unheard:?}", heard(state))
+}
+
+/// The same, but for epochs of those that are not heard.
+fn heard(state: &State) -> String {
+    let counting = || state.epochs().iter().filter(|epoch| epoch.counts);
+    let holders = |epoch: &Epoch| -> Vec<DeviceId> {
+        let has = state.devices().iter().filter(|d| state.holds(&d.id, epoch));
+        has.map(|d| d.id).collect()
+    };
+    let epochs: Vec<_> = counting()
+        .map(|epoch| (epoch.id, epoch.number, epoch.clean, epoch.whole, holders(epoch)))
         .collect();
-    let chains: Vec<_> = state
+    let signer = |chain| {
+        state
+            .who_signs(&chain)
+            .map(|signer| (signer.device, signer.limit))
+    };
+    let devices: Vec<_> = state
         .devices()
         .iter()
-        .flat_map(|device| state.chains_of(&device.id))
-        .map(|chain| {
+        .map(|device| {
+            let chains: Vec<_> = state.chains_of(&device.id).into_iter().map(signer).collect();
+            let speaks = state.may_speak(&device.transport);
+            let removals = state.removals(&device.id);
             (
-                chain,
-                state
-                    .who_signs(&chain)
-                    .map(|signer| (signer.device, signer.limit)),
+                chains,
+                speaks,
+                removals,
+                state.may_object(&device.id),
+                state.vouched(&device.id),
             )
         })
         .collect();
-    let speaks: Vec<_> = state
-        .devices()
-        .iter()
-        .map(|device| state.speaks_for(&device.transport))
+    let lacking: Vec<_> = state
+        .lacking()
+        .filter(|(epoch, _)| epoch.counts)
+        .map(|(e, who)| (e.id, who))
         .collect();
     format!(
-        "{:#?}\n{epochs:?}\n{chains:?}\n{speaks:?}\n{:?} {} {:?}\n{:?}",
+        "{:#?}\n{epochs:?}\n{devices:?}\n{:?} {} {lacking:?}\n{:?}",
         state.devices(),
         state.epoch().map(|epoch| epoch.id),
         state.epoch_is_due(),
-        state.lacking(),
         state.overruled()
     )
 }

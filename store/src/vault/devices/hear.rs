@@ -41,12 +41,13 @@ impl Vault {
         let said = Verified::decode(bytes)?;
         let learnt = {
             let _committer = self.committer.lock();
+            let clock = self.clock()?;
             let mut devices = self.devices.write();
             match devices.members.insert(said)? {
                 Inserted::Taken(_) => {}
                 Inserted::Known | Inserted::Waits => return Ok(TakenStatement::Known),
             }
-            self.keep_statements(&mut devices)?
+            self.keep_statements(&mut devices, &clock, false)?
         };
         if learnt {
             self.has_learnt();

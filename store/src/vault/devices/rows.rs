@@ -4,16 +4,17 @@ use crate::core::StoreError;
 use crate::db::{Batch, Db, Table};
 use crate::ids::{SpaceId, number};
 use crate::keys::{Aad, Key, open, seal};
-use crate::members::{Inserted, Members, Verified};
+use crate::members::{Members, StatementId, Verified};
 use crate::record::kind;
 use crate::vault::Problem;
 
-/// All statements that are here, and how many of them have rows.
+/// All statements that are here, and which of them have rows.
 pub(in crate::vault) struct Devices {
     pub(in crate::vault) members: Members,
+    /// The first so many have rows.
     stored: usize,
-    /// How many rows there are.
-    rows: usize,
+    /// The next row's number. No row is ever removed or written over: what cannot be read may be one that nobody else has.
+    next: u64,
 }
 
 fn aad(no: u64) -> Aad {
@@ -32,45 +33,44 @@ impl Devices {
         let mut devices = Devices {
             members,
             stored: 0,
-            rows: 0,
+            next: 0,
         };
         devices.put(local, batch);
         devices
     }
 
-    /// Those that are stored. What is damaged is named: other devices have it, too.
+    /// Those that are stored. What is damaged is named, and what stands on it waits until it comes from another device.
     pub(in crate::vault) fn read(
         db: &Db,
         local: &Key,
         space: SpaceId,
     ) -> Result<(Devices, Vec<Problem>), StoreError> {
-        let (mut members, mut bad, mut rows) = (Members::of(space), 0, 0);
+        let (mut members, mut rows, mut next) = (Members::of(space), Vec::new(), 0);
         db.scan(Table::Members, b"", &mut |key, sealed| {
             let no = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
+            next = no.map_or(next, |no| no.saturating_add(1).max(next));
             let plain = no.ok().and_then(|no| open(local, &aad(no), sealed).ok());
             let said = plain.and_then(|bytes| Verified::decode(&bytes).ok());
-            let taken = said.map(|said| members.insert(said));
-            bad += usize::from(!matches!(taken, Some(Ok(Inserted::Taken(_)))));
-            rows += 1;
+            rows.push(said.as_ref().map(Verified::id));
+            // One that is refused counts as one that cannot be read.
+            let _ = said.map(|said| members.insert(said));
             true
         })?;
-        members.forget_waiting();
-        let what = match bad {
-            0 => None,
-            _ => Some(Problem::new(
-                None,
-                format!(
-                    "the list of the vault's devices: {bad} of its {rows} statements cannot be read; the other devices have them, too"
-                ),
-            )),
-        };
+        let is_in = |id: &Option<StatementId>| id.is_some_and(|id| members.get(&id).is_some());
+        let bad = rows.iter().filter(|id| !is_in(id)).count();
+        let problem = (bad > 0).then(|| {
+            let what = format!(
+                "the list of the vault's devices: {bad} of its {} statements cannot be read, or stand on such; other devices may have them, too",
+                rows.len()
+            );
+            Problem::new(None, what)
+        });
         let devices = Devices {
-            // All are written anew with the next, where some are missing.
-            stored: if bad == 0 { members.len() } else { 0 },
+            stored: members.len(),
             members,
-            rows,
+            next,
         };
-        Ok((devices, what.into_iter().collect()))
+        Ok((devices, problem.into_iter().collect()))
     }
 
     /// Notes what has no row yet. It is [`stored`](Devices::stored) once the batch is applied.
@@ -80,20 +80,15 @@ impl Devices {
     }
 
     pub(super) fn put_rows(&self, local: &Key, batch: &mut Batch) {
-        for (no, said) in self.members.iter().enumerate().skip(self.stored) {
-            let no = no as u64;
+        for (said, no) in self.members.iter().skip(self.stored).zip(self.next..) {
             let sealed = seal(local, &aad(no), &said.statement().encode());
             batch.put(Table::Members, no.to_be_bytes(), sealed);
-        }
-        // Of damaged ones, when all were written anew.
-        for no in self.members.len()..self.rows {
-            batch.delete(Table::Members, (no as u64).to_be_bytes());
         }
     }
 
     /// All have rows.
     pub(super) fn stored(&mut self) {
+        self.next += (self.members.len() - self.stored) as u64;
         self.stored = self.members.len();
-        self.rows = self.stored;
     }
 }

@@ -55,14 +55,24 @@ pub(in crate::vault) struct Lacking {
     order: BTreeMap<(bool, ChunkId), ()>,
     /// How many each entity still waits for.
     open: HashMap<EntityId, usize>,
+    /// Bytes of all of them, sealed.
+    bytes: u64,
+}
+
+fn sealed_len(chunk: &ChunkRef) -> u64 {
+    crate::keys::ChunkKeys::sealed_len(chunk.len as usize) as u64
 }
 
 impl Lacking {
     fn add(&mut self, chunk: ChunkRef, kind: u8, entity: EntityId) {
-        let lack = self.chunks.entry(chunk.id).or_insert_with(|| Lack {
-            chunk,
-            kind,
-            of: HashSet::new(),
+        let bytes = &mut self.bytes;
+        let lack = self.chunks.entry(chunk.id).or_insert_with(|| {
+            *bytes += sealed_len(&chunk);
+            Lack {
+                chunk,
+                kind,
+                of: HashSet::new(),
+            }
         });
         if lack.of.insert(entity) {
             *self.open.entry(entity).or_default() += 1;
@@ -75,6 +85,7 @@ impl Lacking {
         let Some(lack) = self.chunks.remove(id) else {
             return Vec::new();
         };
+        self.bytes -= sealed_len(&lack.chunk);
         self.order.remove(&(lack.kind != kind::MANIFEST, *id));
         let mut done = Vec::new();
         for entity in lack.of {
@@ -198,8 +209,7 @@ impl Vault {
     /// How many chunks are lacking, and their bytes, sealed; as far as that is known by now.
     pub fn lacking_bytes(&self) -> (usize, u64) {
         let lacking = self.lacking.lock();
-        let len = |lack: &Lack| crate::keys::ChunkKeys::sealed_len(lack.chunk.len as usize) as u64;
-        (lacking.chunks.len(), lacking.chunks.values().map(len).sum())
+        (lacking.chunks.len(), lacking.bytes)
     }
 
     /// Takes a chunk that is lacking. If it names others, they are lacking from now on; files that now have all

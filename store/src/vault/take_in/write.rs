@@ -149,8 +149,9 @@ impl Vault {
         let mut counters = committer.counters;
         let (mut publishing, mut batch) = (Publishing::new(self, &counters), Batch::new());
         publishing.carried(of, versions);
-        publishing.finish(&mut counters, &mut batch)?;
+        let told = publishing.finish(&mut counters, &mut batch)?;
         let behind = self.apply_taken((&mut committer, counters), 0, batch, &[of.0])?;
+        self.feed.told(&told);
         for (entity, noted) in behind {
             self.be_behind_by_now(entity, &noted);
         }

@@ -15,7 +15,7 @@ use libp2p::{Multiaddr, PeerId, Stream};
 use super::Hub;
 use super::moved::local_of;
 use crate::core::{Ended, Millis, SessionId};
-use crate::net::book::Target;
+use crate::net::book::{Source, Target};
 use crate::net::door::Place;
 use crate::net::peers::{is_relayed, peer_of};
 use crate::net::streams::{self, Heard, Line, Written};
@@ -85,7 +85,7 @@ impl Hub {
             self.book.came(&Target::Peer(peer), now);
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
                 self.book
-                    .learn(peer, address, crate::net::book::Source::Peer, now);
+                    .learn(peer, address, Source::Peer, now);
             }
         }
         self.is_dirty = true;
@@ -309,6 +309,14 @@ impl Hub {
         }
         let peers: Vec<PeerId> = members.keys().copied().collect();
         self.book.members(&peers, now);
+        for (device, address) in std::mem::take(&mut self.plan.remembered) {
+            let peer = members.iter().find(|(_, member)| member.device == device);
+            match peer {
+                Some((peer, _)) => drop(self.book.learn(*peer, &address, Source::Peer, now)),
+                // It may be one that is not known yet.
+                None => self.plan.remembered.push((device, address)),
+            }
+        }
         (self.roster, self.members) = (roster, members);
         self.recall_seen();
         self.look_up_soon();

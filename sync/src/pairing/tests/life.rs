@@ -23,8 +23,8 @@ fn a_device_joins() {
     );
 }
 
-/// Guards a vault with a past: more statements than fit in one message, epochs, removed devices. All of it comes along; an inviter that waits for a
-/// secret itself does not begin.
+/// Guards a vault with a past: more statements than fit in one message, epochs, removed devices. All of it comes along; an inviter that waits for the
+/// present one itself does not begin, one that lacks an old one does.
 #[test]
 fn all_of_the_past_comes_along() {
     let mut durable = founded();
@@ -32,16 +32,15 @@ fn all_of_the_past_comes_along() {
     let space = durable.members.space();
     let card = Card::make(&phone, &phones, name("phone"));
     let request = coffer_store::members::JoinRequest::make(&phone, card, space, DeviceId::of(&desk()));
-    let added = durable.members.add(&desk(), request).unwrap();
-    durable.members.insert(added).unwrap();
+    let added = durable.members.add(&desk(), request, &durable.keyring).unwrap();
+    hear(&mut durable.members, added);
     let next = SpaceSecrets::random();
     let said = durable
         .members
         .remove(&desk(), DeviceId::of(&phone), Vec::new(), &next)
         .unwrap();
     let epoch = said[1].id();
-    said.into_iter()
-        .for_each(|said| drop(durable.members.insert(said).unwrap()));
+    hear(&mut durable.members, said);
     for n in 0..200 {
         let device = DeviceId::of(&desk());
         let body = coffer_store::members::Body::Renamed {
@@ -63,7 +62,7 @@ fn all_of_the_past_comes_along() {
         ([None; 2], true, true)
     );
     let joined = pair.durable.joined.unwrap();
-    assert_eq!((joined.members.len(), joined.keyring.len()), (205, 2));
+    assert_eq!((joined.members.len(), joined.keyring.len()), (208, 2));
     assert_eq!(joined.members.state().epoch().unwrap().id, epoch);
 }
 
@@ -92,8 +91,8 @@ fn bytes_come_one_by_one() {
     );
 }
 
-/// Guards crashes: broken off after any step of either side, there is nothing, or a member that has its keys; and such a one is given the rest
-/// by any member's statements alone, without a ticket.
+/// Guards crashes: broken off after any step of either side, there is nothing, or a member that has its keys; and such a one has its keys
+/// by any member's statements alone, without a ticket, and with nothing said anew.
 #[test]
 fn broken_off_anywhere_it_is_nothing_or_a_member() {
     let steps = Pair::new().play(usize::MAX, &mut plain);
@@ -107,22 +106,20 @@ fn broken_off_anywhere_it_is_nothing_or_a_member() {
             continue;
         }
         halves += 1;
-        // The transport key speaks for it: ordinary sync lets it in, and the inviter knows whom it owes.
+        // The transport key speaks for it: ordinary sync lets it in, and brings it what it needs.
         assert_eq!(
             members.state().speaks_for(&public(&laptops_transport())),
             Some(laptop_id)
         );
         assert!(pair.inviting.admitted_device() == Some(laptop_id));
-        let (epoch, secrets) = &pair.durable.keyring[0];
-        let shared = members.share(&desk(), *epoch, &[laptop_id], secrets).unwrap();
-        members.insert(shared).unwrap();
+        assert!(members.state().lacking().next().is_none());
         let mut own = Members::of(members.space());
         members
             .iter()
             .for_each(|said| drop(own.insert(said.clone()).unwrap()));
         let opened = own.open_shares(&laptop(), &|_| false);
         assert_eq!(opened.len(), 1);
-        assert_eq!(opened[0].1.as_ref().ok().unwrap().expose(), secrets.expose());
+        assert_eq!(opened[0].1.as_ref().ok().unwrap().expose(), secrets().expose());
     }
     assert!(halves > 2, "no crash came between adding and storing");
 }
@@ -160,8 +157,92 @@ fn nobody_runs_ahead() {
     assert_eq!(pair.joining.stored(), Err(PairError::Ended));
     let durable = founded();
     let root = durable.keyring[0].0;
-    let early = pair.inviting.admitted(&durable.members, root, &durable.keyring);
+    let early = pair.inviting.admitted(&durable.members, root);
     assert_eq!(early, Err(PairError::Ended));
     pair.play(usize::MAX, &mut plain);
     assert!(pair.done);
+}
+
+/// Guards an inviter that lacks an old epoch: it invites all the same, and what the joiner lacks is known to all.
+#[test]
+fn an_old_epoch_that_the_inviter_lacks_comes_later() {
+    let mut durable = founded();
+    let (root, first) = durable.keyring.remove(0);
+    let next = SpaceSecrets::random();
+    let epoch = durable.members.renew(&desk(), &next).unwrap();
+    hear(&mut durable.members, vec![epoch.clone()]);
+    assert!(!Inviting::is_ready(&durable.members, &durable.keyring));
+    durable.keyring.push((epoch.id(), first.duplicate()));
+    assert!(
+        !Inviting::is_ready(&durable.members, &durable.keyring),
+        "others' secrets"
+    );
+    durable.keyring = vec![(epoch.id(), next)];
+    assert!(Inviting::is_ready(&durable.members, &durable.keyring));
+    let mut pair = Pair::new();
+    pair.durable = durable;
+    pair.inviting = invite_for(&pair.durable, public(&laptops_transport()));
+    pair.play(usize::MAX, &mut plain);
+    let joined = pair.durable.joined.as_ref().unwrap();
+    assert_eq!(joined.keyring.len(), 1);
+    let lacking: Vec<_> = joined
+        .members
+        .state()
+        .lacking()
+        .map(|(epoch, who)| (epoch.id, who))
+        .collect();
+    assert_eq!(lacking, [(root, vec![DeviceId::of(&laptop())])]);
+}
+
+/// Guards what knocking costs: four at once, thirty a minute, and a turn is given back when the conversation ends, however it does.
+#[test]
+fn conversations_are_bounded() {
+    let mut tickets = Tickets::new();
+    let held: Vec<Turn> = (0..TALKS_MAX).map(|_| tickets.turn(NOW).unwrap()).collect();
+    assert_eq!(tickets.turn(NOW).err(), Some(TooManyTalks));
+    drop(held);
+    for _ in TALKS_MAX..TALKS_A_MINUTE {
+        tickets.turn(NOW + 30).unwrap();
+    }
+    assert_eq!(tickets.turn(NOW + 59).err(), Some(TooManyTalks));
+    for _ in 0..TALKS_MAX {
+        tickets.turn(NOW + 60).unwrap();
+    }
+    assert_eq!(tickets.turn(NOW + 60).err(), Some(TooManyTalks));
+    // A clock that was set back locks nobody out.
+    assert!(tickets.turn(NOW - 1_000_000).is_ok());
+
+    let mut tickets = Tickets::new();
+    tickets.open(NOW, &ticket()).unwrap();
+    let mut pairs: Vec<Pair> = Vec::new();
+    for _ in 0..TALKS_MAX {
+        let mut pair = Pair::new();
+        let theirs = public(&laptops_transport());
+        let (space, turn) = (pair.durable.members.space(), tickets.turn(NOW).unwrap());
+        pair.inviting = Inviting::begin(
+            NOW,
+            turn,
+            &desk(),
+            space,
+            public(&transport()),
+            theirs,
+            seeds(0x50),
+        );
+        pairs.push(pair);
+    }
+    assert!(tickets.turn(NOW).is_err());
+    // One goes well, one ends by nonsense, one by time, one is dropped.
+    pairs[0].play(usize::MAX, &mut plain);
+    assert!(pairs[0].confirmed.is_some());
+    let first = tickets.turn(NOW).unwrap();
+    let nonsense = pairs[1].inviting.receive(NOW, &[0xff; 9], &mut tickets);
+    assert!(nonsense.is_err());
+    let second = tickets.turn(NOW).unwrap();
+    assert!(pairs[2].inviting.tick(NOW + PROOF_SECONDS + 1).is_err());
+    let third = tickets.turn(NOW).unwrap();
+    assert!(tickets.turn(NOW).is_err());
+    drop(pairs);
+    let fourth = tickets.turn(NOW).unwrap();
+    assert!(tickets.turn(NOW).is_err());
+    drop([first, second, third, fourth]);
 }

@@ -6,7 +6,7 @@ mod tickets;
 mod vectors;
 
 use coffer_store::keys::{Key, SigningKey};
-use coffer_store::members::{Card, DeviceId, DeviceName, Members, SpaceSecrets, StatementId};
+use coffer_store::members::{Card, DeviceId, DeviceName, Members, SpaceSecrets, StatementId, Verified};
 
 use super::*;
 
@@ -44,9 +44,16 @@ struct Durable {
     /// The inviter's.
     members: Members,
     keyring: Vec<(StatementId, SpaceSecrets)>,
+    /// What it says to add the joiner, where that was frozen: sealing draws from chance.
+    frozen: Option<Vec<Verified>>,
     /// The joiner's.
     prepared: Option<DeviceId>,
     joined: Option<Box<Joined>>,
+}
+
+fn hear(members: &mut Members, said: Vec<Verified>) {
+    said.into_iter()
+        .for_each(|said| drop(members.insert(said).unwrap()));
 }
 
 /// Two ends, and what lies between them.
@@ -86,6 +93,7 @@ fn founded() -> Durable {
     Durable {
         members,
         keyring: vec![(founded.id(), secrets())],
+        frozen: None,
         prepared: None,
         joined: None,
     }
@@ -106,12 +114,18 @@ fn join_with(ticket: &Ticket, theirs: [u8; 32]) -> Joining {
 fn invite_for(durable: &Durable, theirs: [u8; 32]) -> Inviting {
     Inviting::begin(
         NOW,
+        turn(),
         &desk(),
         durable.members.space(),
         public(&transport()),
         theirs,
         seeds(0x50),
     )
+}
+
+/// A turn, where no other is asked for.
+fn turn() -> Turn {
+    Tickets::new().turn(NOW).unwrap()
 }
 
 impl Pair {
@@ -139,11 +153,13 @@ impl Pair {
             InviterStep::Send(bytes) => return Some(bytes),
             InviterStep::Admit(request) => {
                 let durable = &mut self.durable;
-                let added = durable.members.add(&desk(), *request).unwrap();
-                durable.members.insert(added.clone()).unwrap();
-                self.inviting
-                    .admitted(&durable.members, added.id(), &durable.keyring)
-                    .unwrap();
+                let said = match durable.frozen.take() {
+                    Some(said) => said,
+                    None => durable.members.add(&desk(), *request, &durable.keyring).unwrap(),
+                };
+                let added = said[0].id();
+                hear(&mut durable.members, said);
+                self.inviting.admitted(&durable.members, added).unwrap();
             }
             InviterStep::Confirmed(device) => self.confirmed = Some(device),
         }
