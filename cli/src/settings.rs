@@ -160,7 +160,8 @@ impl Settings {
 fn defaults() -> BTreeMap<String, String> {
     let own = [(IDLE, "never"), (SUSPEND, "unless-busy")];
     let all = own.into_iter().chain(SYNC);
-    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    all.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Refuses what makes no sense.

@@ -60,7 +60,9 @@ fn text(stage: &Stage, path: &str) -> String {
 
 #[track_caller]
 fn shows(stage: &Stage, path: &str, wanted: &str) {
-    until(&format!("{path} shows {wanted:?}"), || text(stage, path) == wanted);
+    until(&format!("{path} shows {wanted:?}"), || {
+        text(stage, path) == wanted
+    });
 }
 
 fn sync(stage: &Stage) -> Value {
@@ -69,7 +71,9 @@ fn sync(stage: &Stage) -> Value {
 
 fn list(stage: &Stage) -> Vec<Value> {
     let said = stage.run(&["--json", "device", "list"]).gives(0).out;
-    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    said.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// All that is in a mount but for what only its device shows.
@@ -100,25 +104,44 @@ fn two_machines_have_one_vault() {
     }
     let desk = desk();
     assert_eq!(sync(&desk)["state"], "alone");
-    assert_eq!(sync(&desk)["listening"].as_array().unwrap().len(), 0, "alone, it listens nowhere");
+    assert_eq!(
+        sync(&desk)["listening"].as_array().unwrap().len(),
+        0,
+        "alone, it listens nowhere"
+    );
     fs::write(at(&desk, "Notes/Garden.md"), "garlic\n").unwrap();
-    let photo: Vec<u8> = (0..2_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let photo: Vec<u8> = (0..2_000_000u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8)
+        .collect();
     fs::write(at(&desk, "Files/photo.jpg"), &photo).unwrap();
     let laptop = joined(&desk, "laptop");
     shows(&laptop, "Notes/Garden.md", "garlic\n");
-    until("the photo", || fs::read(at(&laptop, "Files/photo.jpg")).is_ok_and(|bytes| bytes == photo));
+    until("the photo", || {
+        fs::read(at(&laptop, "Files/photo.jpg")).is_ok_and(|bytes| bytes == photo)
+    });
     fs::write(at(&laptop, "Notes/Garden.md"), "garlic\nroses\n").unwrap();
     shows(&desk, "Notes/Garden.md", "garlic\nroses\n");
     until("the laptop is listed as it is", || {
         let found = list(&desk);
-        found.len() == 2 && found[1]["name"] == "laptop" && found[1]["connected"] == true && found[1]["behind"] == 0
+        found.len() == 2
+            && found[1]["name"] == "laptop"
+            && found[1]["connected"] == true
+            && found[1]["behind"] == 0
     });
     desk.run(&["device", "rename", "laptop", "Ada's laptop"]).gives(0);
-    until("the laptop knows its name", || list(&laptop)[1]["name"] == "Ada's laptop");
+    until("the laptop knows its name", || {
+        list(&laptop)[1]["name"] == "Ada's laptop"
+    });
     desk.run(&["device", "rename", "nobody", "x"]).gives(2);
     desk.run(&["device", "remove", "Ada's laptop", "--yes"]).gives(0);
-    until("the laptop is let go of", || sync(&laptop)["devices"][0]["connected"] == false);
-    fs::write(at(&desk, "Notes/Garden.md"), "garlic\nroses\nnot for the laptop\n").unwrap();
+    until("the laptop is let go of", || {
+        sync(&laptop)["devices"][0]["connected"] == false
+    });
+    fs::write(
+        at(&desk, "Notes/Garden.md"),
+        "garlic\nroses\nnot for the laptop\n",
+    )
+    .unwrap();
     fs::write(at(&laptop, "Notes/Mine.md"), "not for the desk\n").unwrap();
     // A third one tells when all that could come has come.
     let phone = joined(&desk, "phone");
@@ -143,7 +166,10 @@ fn a_ticket_works_once() {
     let again = Stage::new();
     let said = join(&again, &ticket, "thief").gives(1);
     assert!(said.err.contains("the ticket may be used up"), "{}", said.err);
-    assert!(!again.vault().exists() || fs::read_dir(again.vault()).unwrap().next().is_none(), "nothing was made");
+    assert!(
+        !again.vault().exists() || fs::read_dir(again.vault()).unwrap().next().is_none(),
+        "nothing was made"
+    );
     join(&again, "abandon ability able", "thief").gives(2);
     join(&again, &ticket[..ticket.len() - 3], "thief").gives(2);
     assert_eq!(list(&desk).len(), 2);
@@ -163,13 +189,29 @@ fn what_both_did_while_apart_comes_together() {
         return;
     }
     let desk = desk();
-    fs::write(at(&desk, "Notes/List.md"), "---\ntags: [a]\n---\none\n\ntwo\n\nthree\n").unwrap();
+    fs::write(
+        at(&desk, "Notes/List.md"),
+        "---\ntags: [a]\n---\none\n\ntwo\n\nthree\n",
+    )
+    .unwrap();
     let laptop = joined(&desk, "laptop");
-    shows(&laptop, "Notes/List.md", "---\ntags: [a]\n---\none\n\ntwo\n\nthree\n");
+    shows(
+        &laptop,
+        "Notes/List.md",
+        "---\ntags: [a]\n---\none\n\ntwo\n\nthree\n",
+    );
     desk.run(&["sync", "--pause"]).gives(0);
     assert_eq!(sync(&desk)["state"], "paused");
-    fs::write(at(&desk, "Notes/List.md"), "---\ntags: [a]\n---\none here\n\ntwo\n\nthree\n").unwrap();
-    fs::write(at(&laptop, "Notes/List.md"), "---\ntags: [a, b]\n---\none\n\ntwo\n\nthree there\n").unwrap();
+    fs::write(
+        at(&desk, "Notes/List.md"),
+        "---\ntags: [a]\n---\none here\n\ntwo\n\nthree\n",
+    )
+    .unwrap();
+    fs::write(
+        at(&laptop, "Notes/List.md"),
+        "---\ntags: [a, b]\n---\none\n\ntwo\n\nthree there\n",
+    )
+    .unwrap();
     for (stage, word) in [(&desk, "here"), (&laptop, "there")] {
         fs::write(at(stage, "Notes/2026-11-23.md"), format!("woke up {word}\n")).unwrap();
         fs::create_dir(at(stage, "Trip")).unwrap();
@@ -183,13 +225,29 @@ fn what_both_did_while_apart_comes_together() {
     shows(&laptop, "Notes/List.md", merged);
     let all = |stage: &Stage, word: &[u8]| {
         let found = tree(stage);
-        found.iter().filter(|(_, bytes)| bytes.windows(word.len()).any(|part| part == word)).count()
+        found
+            .iter()
+            .filter(|(_, bytes)| bytes.windows(word.len()).any(|part| part == word))
+            .count()
     };
-    let words: [&[u8]; 6] = [b"woke up here", b"woke up there", b"here", b"there", &[0, 159, 146, 150], b"a text"];
-    until("all of it on both", || [&desk, &laptop].iter().all(|stage| words.iter().all(|word| all(stage, word) > 0)));
+    let words: [&[u8]; 6] = [
+        b"woke up here",
+        b"woke up there",
+        b"here",
+        b"there",
+        &[0, 159, 146, 150],
+        b"a text",
+    ];
+    until("all of it on both", || {
+        [&desk, &laptop]
+            .iter()
+            .all(|stage| words.iter().all(|word| all(stage, word) > 0))
+    });
     become_one(&desk, &laptop);
     let folders = fs::read_dir(laptop.mnt()).unwrap().flatten();
-    let trips = folders.filter(|entry| entry.file_name().to_string_lossy().starts_with("Trip")).count();
+    let trips = folders
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("Trip"))
+        .count();
     assert_eq!(trips, 1, "folders of one name are one");
 }
 
@@ -230,7 +288,9 @@ fn a_daemon_that_was_killed_goes_on_where_it_was() {
     }
     let desk = desk();
     let laptop = Stage::new();
-    let big: Vec<u8> = (0..30_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
+    let big: Vec<u8> = (0..30_000_000u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 9) as u8)
+        .collect();
     fs::write(at(&desk, "Files/big"), &big).unwrap();
     for n in 0..300 {
         fs::write(at(&desk, &format!("Notes/{n}.md")), format!("note {n}\n")).unwrap();

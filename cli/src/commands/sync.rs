@@ -24,9 +24,13 @@ pub(super) fn sync(ui: &Ui, vault: &Path, args: &Args) -> Result<(), Failure> {
     let found = daemon(vault)?;
     if args.pause || args.resume {
         let () = ask(&found, Devices::Pause { paused: args.pause })?;
-        ui.answer(&serde_json::json!({ "paused": args.pause }), || match args.pause {
-            true => "Nothing is exchanged until “coffer sync --resume”, or until the vault is locked.".into(),
-            false => "Devices exchange what is new again.".into(),
+        ui.answer(&serde_json::json!({ "paused": args.pause }), || {
+            match args.pause {
+                true => {
+                    "Nothing is exchanged until “coffer sync --resume”, or until the vault is locked.".into()
+                }
+                false => "Devices exchange what is new again.".into(),
+            }
         });
         return Ok(());
     }
@@ -114,7 +118,11 @@ fn shown(sync: &Sync) -> String {
 fn places(listening: &[String]) -> Vec<String> {
     let bare = |address: &String| address.split("/p2p/").next().unwrap_or(address).to_owned();
     let mut all: Vec<String> = listening.iter().map(bare).collect();
-    all.retain(|address| !["/ip4/127.", "/ip6/::1/", "/ip6/fe80:"].iter().any(|own| address.starts_with(own)));
+    all.retain(|address| {
+        !["/ip4/127.", "/ip6/::1/", "/ip6/fe80:"]
+            .iter()
+            .any(|own| address.starts_with(own))
+    });
     all.sort();
     all.dedup();
     all

@@ -165,7 +165,9 @@ pub(crate) fn run(
     let network = match read_only {
         true => None,
         // A mount without other devices is better than none.
-        false => match Settings::load(&published.vault_id).and_then(|settings| engine::Network::begin(&vault, &settings)) {
+        false => match Settings::load(&published.vault_id)
+            .and_then(|settings| engine::Network::begin(&vault, &settings))
+        {
             Ok(network) => Some(network),
             Err(failure) => {
                 ui::log(&format!("coffer: {}", failure.message));

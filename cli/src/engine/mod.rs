@@ -21,10 +21,10 @@ mod words;
 pub(crate) use coffer_store::vault::ASIDE_ADVICE;
 pub(crate) use holder::holder;
 use mount::sentence;
-pub(crate) use network::{Network, check_network, join, parse_ticket};
 pub(crate) use mount::{
     Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,
 };
+pub(crate) use network::{Network, check_network, join, parse_ticket};
 pub(crate) use past::past;
 pub(crate) use transfer::{Stop, export, import, intake};
 pub(crate) use vault::{Sealed, Vault, salvage};

@@ -37,7 +37,9 @@ impl Vault {
             return Ok(None);
         };
         let plain = open(&self.local, &aad(name), &sealed);
-        plain.map(Some).map_err(StoreError::tampered("a note of the program's own"))
+        plain
+            .map(Some)
+            .map_err(StoreError::tampered("a note of the program's own"))
     }
 
     /// Writes a note, durably, over the one that was there.

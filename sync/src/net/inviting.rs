@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 use super::store::Desk;
 use crate::pairing::{InviterStep, Inviting, PairError, Seeds, Tickets};
 
+/// How often whoever waits for a turn asks again.
+const TURN: std::time::Duration = std::time::Duration::from_millis(250);
 /// The longest piece that is read at a time.
 const PIECE: usize = 4 << 10;
 /// How long all of it may take.
@@ -54,9 +56,13 @@ async fn talk(
     tickets: Arc<Mutex<Tickets>>,
     desk: Desk,
 ) -> Result<(), String> {
-    // Whoever knocks too often is not answered.
-    let Ok(turn) = tickets.lock().turn(seconds()) else {
-        return Ok(());
+    // Whoever comes while others talk waits, as long as a guest may stay.
+    let turn = loop {
+        let turn = tickets.lock().turn(seconds());
+        match turn {
+            Ok(turn) => break turn,
+            Err(_) => tokio::time::sleep(TURN).await,
+        }
     };
     let begun = desk
         .call(move |replica| {

@@ -40,8 +40,8 @@ pub(super) fn invite(ui: &Ui, found: &Found, args: &Invite) -> Result<(), Failur
     ui.raw(code);
     ui.answer(&object, || {
         format!(
-            "On the other machine, in the same network:\n\n    coffer device join {words}\n\n\
-             From elsewhere, with the whole ticket:\n\n    coffer device join {line}\n\n\
+            "On the other machine, “coffer device join” asks for this ticket. In the same network, its words will do:\n\n    {words}\n\n\
+             From elsewhere, give it the whole ticket:\n\n    {line}\n\n\
              It is good for one device, until {until}. Show it to nobody else."
         )
     });

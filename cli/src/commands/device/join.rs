@@ -59,7 +59,9 @@ fn ticket(args: &Join) -> Result<Secret, Failure> {
         return Ok(Secret::new(given.into_bytes()));
     }
     match Person::here() {
-        Some(mut person) => Ok(Secret::new(person.ask("Ticket, its words or its line:").into_bytes())),
+        Some(mut person) => Ok(Secret::new(
+            person.ask("Ticket, its words or its line:").into_bytes(),
+        )),
         None => Err(Failure::new(
             Kind::Question,
             "There is no ticket: name it behind the command, or “-” to read it from standard input.",

@@ -7,11 +7,12 @@ use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::wire::Kdf;
-use coffer_store::keys::SigningKey;
-use coffer_store::members::DeviceName;
+use coffer_store::keys::{Key, SigningKey};
+use coffer_store::members::{DeviceName, Members};
 use coffer_store::vault::{self as store, Joined};
 use coffer_sync::net;
-use coffer_sync::pairing::Ticket;
+use coffer_sync::pairing::{Joined as Given, Ticket};
+use std::cell::Cell;
 use std::path::Path;
 
 /// Whether a text is a ticket.
@@ -43,20 +44,67 @@ pub(crate) fn join(
         None => store::machine_name(),
     };
     let settings = plan::plan(settings, Vec::new());
-    let entered = net::join(&ticket, name, &settings, |_| Ok(()), |_| Ok(())).map_err(sentence)?;
-    let inviter = entered.joined.members.state().device(&entered.inviter);
-    let by = inviter.map_or_else(|| "the other device".into(), |device| device.name.to_string());
+    let (keys, vault) = (Cell::new(None), Cell::new(None));
+    let keep = |prepared: &net::Prepared<'_>| {
+        keys.set(Some((prepared.device.seed(), prepared.transport.seed())));
+        Ok(())
+    };
+    // Before the other device is told that all is here, it is, durably.
+    let store = |given: &Given| {
+        let made = made(dir, (password, kdf), given, keys.take());
+        let said = made.as_ref().map(drop).map_err(|failure| failure.message.clone());
+        vault.set(Some(made));
+        said
+    };
+    let entered = net::join(&ticket, name, &settings, keep, store);
+    // What was made is a device's, whatever was said of it afterwards.
+    let vault = match (vault.take(), &entered) {
+        (Some(made), _) => made?,
+        (None, Err(error)) => return Err(sentence(error)),
+        (None, Ok(_)) => {
+            return Err(Failure::failed(
+                "The other device gave nothing; invite this one again.",
+            ));
+        }
+    };
+    let by = vault.store().with_members(|members| {
+        let state = members.state();
+        let me = state.device(&vault.store().device_id());
+        let inviter = me.and_then(|device| state.device(&device.added_by?));
+        inviter.map(|device| (device.id, device.name.to_string()))
+    });
+    let (inviter, by) = by.ok_or_else(|| Failure::failed("The other device is not known any more."))?;
+    let addresses = entered.map_or_else(|_| ticket.addresses().to_vec(), |entered| entered.addresses);
+    AllMet::only(inviter, addresses).keep(vault.store());
+    Ok((vault, by))
+}
+
+/// The vault of what a device was given.
+fn made(
+    dir: &Path,
+    (password, kdf): (&Secret, Kdf),
+    given: &Given,
+    keys: Option<(Key, Key)>,
+) -> Result<Vault, Failure> {
+    let (device, transport) = keys.ok_or_else(|| Failure::failed("This device has no keys; try again."))?;
+    let mut members = Members::of(given.members.space());
+    for said in given.members.iter() {
+        members.insert(said.clone()).map_err(sentence)?;
+    }
     let joined = Joined {
-        members: entered.joined.members,
-        device: entered.device,
-        transport: SigningKey::from_seed(entered.transport),
-        keys: entered.joined.keyring,
+        members,
+        device: SigningKey::from_seed(device),
+        transport: SigningKey::from_seed(transport),
+        keys: given
+            .keyring
+            .iter()
+            .map(|(id, keys)| (*id, keys.duplicate()))
+            .collect(),
     };
     let made = store::Vault::join(dir, &engine::vault::typed(password), engine::params(kdf), joined);
-    let vault = Vault::of(made.map_err(|error| match error {
+    let made = made.map_err(|error| match error {
         store::JoinError::Create(error) => error.into(),
         error => sentence(error),
-    })?, dir, kdf);
-    AllMet::only(entered.inviter, entered.addresses).keep(vault.store());
-    Ok((vault, by))
+    })?;
+    Ok(Vault::of(made, dir, kdf))
 }

@@ -93,7 +93,9 @@ impl AllMet {
                 met.reached = Some(if link.relayed { "relay" } else { "direct" }.into());
                 met.address = Some(link.address.clone());
             }
-            new |= met.addresses != before.addresses || met.address != before.address || before.seen.is_none() != met.seen.is_none();
+            new |= met.addresses != before.addresses
+                || met.address != before.address
+                || before.seen.is_none() != met.seen.is_none();
         }
         new
     }

@@ -60,8 +60,14 @@ fn plain(answer: &impl serde::Serialize) -> Result<(Plain, Option<Secret>), Fail
 fn sentence(error: impl std::fmt::Display) -> Failure {
     let text = error.to_string();
     let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
-    Failure::failed(format!("{}{}.", first.unwrap_or_default(), letters.as_str().trim_end_matches('.')))
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().collect::<String>());
+    Failure::failed(format!(
+        "{}{}.",
+        first.unwrap_or_default(),
+        letters.as_str().trim_end_matches('.')
+    ))
 }
 
 /// The same without its limits, and without what only helps to find.
@@ -175,7 +181,9 @@ impl Network {
         let Some(status) = self.status() else { return };
         // Nobody waits while nobody is there.
         let is_met = status.peers.iter().any(|peer| peer.link.is_some());
-        self.vault.store().set_live(is_met && !self.paused.load(Ordering::Relaxed));
+        self.vault
+            .store()
+            .set_live(is_met && !self.paused.load(Ordering::Relaxed));
         let over = |until: &Option<Instant>| until.is_none_or(|until| Instant::now() >= until);
         if self.others() == 0 && over(&self.invited.lock()) {
             // Alone, it listens nowhere.
@@ -271,7 +279,9 @@ impl Network {
             }
             Devices::Call { address } => {
                 let service = self.up(&syncing(settings()?)?)?;
-                service.add_peer(address).map_err(|error| Failure::usage(sentence(error).message))?;
+                service
+                    .add_peer(address)
+                    .map_err(|error| Failure::usage(sentence(error).message))?;
                 plain(&())
             }
         }
@@ -289,14 +299,18 @@ impl Network {
                 .unwrap_or(status);
         }
         let ticket = service.invite().map_err(sentence)?;
-        let expires = ticket.expires().and_then(|at| Timestamp::from_second(at as i64).ok());
+        let expires = ticket
+            .expires()
+            .and_then(|at| Timestamp::from_second(at as i64).ok());
         let answer = Invited {
             expires: expires.unwrap_or_default(),
             devices: self.others() + 1,
         };
         let (words, line) = (ticket.words(), ticket.line());
         let code = ticket.qr().map_err(sentence)?;
-        let text = zeroize::Zeroizing::new([words.as_bytes(), b"\n", line.as_bytes(), b"\n", code.as_bytes()].concat());
+        let text = zeroize::Zeroizing::new(
+            [words.as_bytes(), b"\n", line.as_bytes(), b"\n", code.as_bytes()].concat(),
+        );
         Ok((wire::plain(&answer), Some(Secret::new(text.to_vec()))))
     }
 
@@ -306,7 +320,10 @@ impl Network {
         let standing = all.iter().filter(|device| device.standing == "member");
         let by_name: Vec<&Device> = standing.filter(|device| device.name == named).collect();
         let hex = named.len() >= 4 && named.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let by_id = || all.iter().filter(|device| hex && device.id.starts_with(&named.to_ascii_lowercase()));
+        let by_id = || {
+            all.iter()
+                .filter(|device| hex && device.id.starts_with(&named.to_ascii_lowercase()))
+        };
         let found = match by_name.is_empty() {
             false => by_name,
             true => by_id().collect(),
@@ -340,7 +357,11 @@ impl Network {
             let shown = |device: &coffer_store::members::Device| {
                 let peer = status.peers.iter().find(|peer| peer.device == device.id);
                 let link = peer.and_then(|peer| peer.link.as_ref());
-                let before = met.devices.get(&device.id.to_string()).cloned().unwrap_or_default();
+                let before = met
+                    .devices
+                    .get(&device.id.to_string())
+                    .cloned()
+                    .unwrap_or_default();
                 let reached = |link: &coffer_sync::net::Link| if link.relayed { "relay" } else { "direct" };
                 Device {
                     id: device.id.to_string(),
@@ -370,7 +391,9 @@ impl Network {
 
     fn sync(&self, settings: &Settings) -> Sync {
         let devices = self.devices();
-        let others = devices.into_iter().filter(|device| !device.this && device.standing == "member");
+        let others = devices
+            .into_iter()
+            .filter(|device| !device.this && device.standing == "member");
         let mut sync = Sync {
             devices: others.collect(),
             error: self.trouble.lock().clone(),

@@ -158,9 +158,8 @@ impl Vault {
     /// # Errors
     /// As [`SayError`] says.
     pub fn add_device(&self, joining: JoinRequest) -> Result<StatementId, SayError> {
-        let said = self.say(|members, secrets, _| {
-            members.add(&secrets.signing, joining, &secrets.shared_keys())
-        })?;
+        let said =
+            self.say(|members, secrets, _| members.add(&secrets.signing, joining, &secrets.shared_keys()))?;
         Ok(said[0])
     }
 
@@ -240,7 +239,11 @@ fn follows(members: &Members, secrets: &Secrets, clock: &Clock, for_others: bool
         return Vec::new();
     }
     let mut said = Vec::new();
-    for device in state.devices().iter().filter(|device| !device.is_member() && device.id != me) {
+    for device in state
+        .devices()
+        .iter()
+        .filter(|device| !device.is_member() && device.id != me)
+    {
         let vouched = state.vouched(&device.id);
         let farther = |limit: &Limit| {
             let known = vouched.iter().find(|known| known.chain == limit.chain);
@@ -249,7 +252,11 @@ fn follows(members: &Members, secrets: &Secrets, clock: &Clock, for_others: bool
         let mut more = here(members, clock, &device.id);
         more.retain(farther);
         if !more.is_empty() {
-            said.extend(members.vouch(&secrets.signing, device.id, more).unwrap_or_default());
+            said.extend(
+                members
+                    .vouch(&secrets.signing, device.id, more)
+                    .unwrap_or_default(),
+            );
         }
     }
     if !said.is_empty() {

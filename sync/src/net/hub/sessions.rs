@@ -84,8 +84,7 @@ impl Hub {
         if let Place::Member(_) = place {
             self.book.came(&Target::Peer(peer), now);
             if let ConnectedPoint::Dialer { address, .. } = endpoint {
-                self.book
-                    .learn(peer, address, Source::Peer, now);
+                self.book.learn(peer, address, Source::Peer, now);
             }
         }
         self.is_dirty = true;
