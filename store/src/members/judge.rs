@@ -3,14 +3,15 @@
 //! A device is **senior** to another if the first statement that counted and added it comes earlier in the line
 //! ([`Line`]). Nobody can be senior to who added it. Devices take their seats in this order, and what was decided at an earlier seat stays.
 //!
-//! 1. A device is seated by the first [`Body::Added`] that counts: its author is seated, and the removal of the author that cuts, if
-//!    one does by then, knew of it. There are [`DEVICES_MAX`] seats, and [`BRANCH_MAX`] in a branch: whom the founder added, and
+//! 1. A device is seated by the first [`Body::Added`] that counts: its author is seated, and the removals of the author that cut
+//!    by then knew of it. There are [`DEVICES_MAX`] seats, and [`BRANCH_MAX`] in a branch: whom the founder added, and
 //!    all that came by that one.
-//! 2. A removal counts if its author is seated and the removal of the author that cuts knew of it, where that is a senior's or its own; and,
+//! 2. A removal counts if its author is seated and those removals of the author that cut and are seniors' or its own knew of it; and,
 //!    where it is of a senior, if that senior has not removed its author: word against word, the senior's counts.
 //! 3. Of several removals of one device that count, **the most senior author's cuts**, and of his the first; a device's own comes after
-//!    its seniors', before its juniors'. Everything else that a device says counts if the removal that cuts knew of it, and whoever added the
-//!    device still counts by these same rules.
+//!    its seniors', before its juniors'. With it cut those that it knew of (the 16 most senior authors'): whoever removes a device again
+//!    does not bring back what it said after it was removed. Everything else that a device says counts if all that cut knew of
+//!    it, and whoever added the device still counts by these same rules.
 //! 4. Of those that count and were not removed, the [`MEMBERS_MAX`] most senior are members. The others wait, and what they say
 //!    counts for nothing, but for removals.
 
@@ -22,6 +23,9 @@ use super::state::{Device, Overruled, Removal, Standing};
 use super::statement::DeviceId;
 use super::{BRANCH_MAX, DEVICES_MAX, MEMBERS_MAX};
 
+/// How many removals of one device cut. Each costs a walk.
+const CUTS_MAX: usize = 16;
+
 /// A device that counted when its turn came.
 pub(super) struct Seat {
     pub(super) id: DeviceId,
@@ -29,8 +33,12 @@ pub(super) struct Seat {
     pub(super) added: Vec<(usize, usize)>,
     /// The seat of whom the founder added, by whom this one came; the founder's is its own.
     branch: usize,
-    /// What of it counts: what the removal that cuts knew. None while nobody removed it.
+    /// What the most senior removal knew. None while nobody removed it.
+    seen: Option<Bits>,
+    /// What of it counts: what all removals that cut knew.
     known: Option<Bits>,
+    /// The seats of their authors.
+    cut_by: HashSet<usize>,
     /// Removals of it that count: place, and seat of the author. Seniors' first, then its own.
     against: Vec<(usize, usize)>,
     /// Their authors' seats.
@@ -122,7 +130,7 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    /// Whether the removal that cuts, of those that count so far, knew this statement of it.
+    /// Whether the removals that cut, of those that count so far, knew this statement of it.
     fn stands(&self, seat: usize, at: usize) -> bool {
         self.seats[seat].known.as_ref().is_none_or(|known| known.has(at))
     }
@@ -145,7 +153,9 @@ impl<'a> Judge<'a> {
             id,
             added: added.into_iter().collect(),
             branch,
+            seen: None,
             known: None,
+            cut_by: HashSet::new(),
             against: Vec::new(),
             removers: HashSet::new(),
         });
@@ -184,11 +194,18 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Removals come by the seniority of their authors, so the first one cuts.
+    /// Removals come by the seniority of their authors: the first one cuts, and those cut that it knew of.
     fn remove(&mut self, seat: usize, at: usize, by: usize) {
         let line = self.line;
         let seat = &mut self.seats[seat];
-        seat.known.get_or_insert_with(|| line.past(at));
+        let cuts = seat.seen.as_ref().is_none_or(|seen| seen.has(at));
+        if cuts && seat.cut_by.len() < CUTS_MAX && seat.cut_by.insert(by) {
+            let past = line.past(at);
+            match &mut seat.known {
+                Some(known) => known.keep(&past),
+                None => (seat.known, seat.seen) = (Some(past.clone()), Some(past)),
+            }
+        }
         seat.removers.insert(by);
         seat.against.push((at, by));
     }

@@ -21,6 +21,13 @@ impl Bits {
     pub(super) fn add(&mut self, at: usize) {
         self.0[at / 64] |= 1 << (at % 64);
     }
+
+    pub(super) fn keep(&mut self, other: &Bits) {
+        self.0
+            .iter_mut()
+            .zip(&other.0)
+            .for_each(|(word, other)| *word &= other);
+    }
 }
 
 /// Statements, ancestors first.

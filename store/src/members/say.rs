@@ -116,14 +116,20 @@ impl Members {
             return Err(CannotSay::NothingToObject);
         }
         let mut step = Step::begin(self, by)?;
-        let removers = self.state().removals(&author).iter().map(|removal| removal.by);
-        let removers: Vec<DeviceId> = removers.collect();
-        for device in &removers {
-            step.say(Body::Removed { device: *device })?;
-        }
-        let after = step.state();
-        if !after.is_member(&author) {
-            return Err(CannotSay::NothingToObject);
+        let mut removers: Vec<DeviceId> = Vec::new();
+        let mut after = self.state().clone();
+        // Each removal can show that another one counts, which was void before.
+        while !after.is_member(&author) {
+            let by = after.removals(&author).iter().map(|removal| removal.by);
+            let next: Vec<DeviceId> = by.filter(|by| !removers.contains(by)).collect();
+            if next.is_empty() || !after.may_object(&author) {
+                return Err(CannotSay::NothingToObject);
+            }
+            for device in &next {
+                step.say(Body::Removed { device: *device })?;
+            }
+            removers.extend(next);
+            after = step.state();
         }
         for device in removers {
             step.vouch(device, limits_of(&device))?;

@@ -378,3 +378,29 @@ fn who_was_added_has_its_keys() {
         assert_eq!(all.add(&desk.key, joining, &[wrong]), Err(CannotSay::NoEpoch));
     }
 }
+
+/// Whoever removes a device that somebody else had removed before, and knows it, does not bring back what the device said since.
+#[test]
+fn who_removes_again_brings_nothing_back() {
+    let [desk, laptop, thief, _, friend] = five();
+    for objects in [false, true] {
+        let mut all = founded(&desk);
+        add(&mut all, &desk, &laptop);
+        add(&mut all, &desk, &thief);
+        if objects {
+            remove(&mut all, &thief, &desk);
+        }
+        remove(&mut all, &laptop, &thief);
+        let joining = Box::new(friend.joining(all.space(), &thief));
+        let added = forge(&thief, &[&last(&all)], all.space(), Body::Added(joining));
+        hear(&mut all, vec![added]);
+        let said = match objects {
+            true => all.object(&desk.key, &|_| Vec::new(), &secrets(4)),
+            false => all.remove(&desk.key, thief.id(), Vec::new(), &secrets(4)),
+        };
+        hear(&mut all, said.unwrap());
+        assert_eq!(all.state().removals(&thief.id()).len(), 2);
+        assert_eq!(members_of(&all), ["desk", "laptop"], "objects: {objects}");
+        assert!(is_present(&all, 4));
+    }
+}
