@@ -22,6 +22,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from launcher import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = ["--kdf-memory", "19MiB", "--kdf-passes", "2", "--kdf-lanes", "1"]
 PATIENCE = 600
@@ -134,7 +136,7 @@ class Syncthing:
 <localAnnounceEnabled>false</localAnnounceEnabled><relaysEnabled>false</relaysEnabled><natEnabled>false</natEnabled><urAccepted>-1</urAccepted>
 <crashReportingEnabled>false</crashReportingEnabled><autoUpgradeIntervalH>0</autoUpgradeIntervalH><startBrowser>false</startBrowser><reconnectionIntervalS>1</reconnectionIntervalS></options></configuration>""")
         self.process = subprocess.Popen(["syncthing", "serve", "--home", str(self.home), "--no-browser", "--no-upgrade", "--no-restart"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
         until("Syncthing answers", lambda: self.ask("system/ping"), 60, 0.05)
         return self
 
@@ -240,7 +242,7 @@ class Run:
         for one in reversed(self.left):
             try:
                 one.lock() if isinstance(one, Coffer) else one.stop()
-            except SystemExit:
+            except (SystemExit, subprocess.TimeoutExpired):
                 pass
         self.left = []
 
