@@ -159,7 +159,11 @@ fn settings_are_kept() {
     let all = stage.run(&["settings", "--json"]).gives(0).json();
     assert_eq!(
         all,
-        serde_json::json!({ "lock-idle": "20m", "lock-suspend": "unless-busy" })
+        serde_json::json!({
+            "lock-idle": "20m", "lock-suspend": "unless-busy", "sync": "on", "sync-dht": "on",
+            "sync-lan-only": "off", "sync-limit-in": "none", "sync-limit-out": "none", "sync-listen": "",
+            "sync-mdns": "on", "sync-peers": "", "sync-relays": "",
+        })
     );
 }
 

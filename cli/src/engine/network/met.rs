@@ -75,11 +75,10 @@ impl AllMet {
     }
 
     /// Learns what the network knows now; whether that is worth noting: anything but the time.
-    pub(super) fn learn(&mut self, status: &Status) -> bool {
+    pub(super) fn learn(&mut self, status: &Status, members: &[String]) -> bool {
         let mut new = false;
         // Who is no member any more is called no more.
-        let known: Vec<String> = status.peers.iter().map(|peer| peer.device.to_string()).collect();
-        self.devices.retain(|id, _| known.contains(id));
+        self.devices.retain(|id, _| members.contains(id));
         for peer in &status.peers {
             let met = self.devices.entry(peer.device.to_string()).or_default();
             let before = met.clone();
@@ -98,5 +97,22 @@ impl AllMet {
                 || before.seen.is_none() != met.seen.is_none();
         }
         new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vault that was locked a moment after it was mounted forgot where its other devices were: the network did not know
+    /// them yet. Guards what is remembered: for as long as a device is a member.
+    #[test]
+    fn nobody_is_forgotten_before_the_network_knows_them() {
+        let id = DeviceId([7; 32]);
+        let mut met = AllMet::only(id, vec!["/ip4/192.0.2.1/tcp/1".into()]);
+        met.learn(&Status::default(), &[id.to_string()]);
+        assert_eq!(met.addresses(), [(id, "/ip4/192.0.2.1/tcp/1".to_owned())]);
+        met.learn(&Status::default(), &[]);
+        assert!(met.addresses().is_empty());
     }
 }

@@ -190,8 +190,13 @@ impl Network {
             self.down();
             return;
         }
+        // Asked of the vault: the network may not know them yet.
+        let members: Vec<String> = self.vault.store().with_members(|members| {
+            let all = members.state().members();
+            all.map(|device| device.id.to_string()).collect()
+        });
         let mut met = self.met.lock();
-        let new = met.learn(&status);
+        let new = met.learn(&status, &members);
         if new || noted.elapsed() >= NOTE {
             *noted = Instant::now();
             met.keep(self.vault.store());
