@@ -183,12 +183,19 @@ def notes(folder, count, rng):
         (folder / f"n{n // 100}" / f"{n}.md").write_text(" ".join(rng.choices(words, k=rng.randint(20, 800))))
 
 
+def walk(folder):
+    """Its folders and their files, without what Syncthing puts there for itself."""
+    for at, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".stfolder"]
+        yield at, files
+
+
 def there(folder, count):
-    return sum(len(files) for _, _, files in os.walk(folder)) >= count
+    return sum(len(files) for _, files in walk(folder)) >= count
 
 
 def all_same(one, two):
-    for folder, _, files in os.walk(one):
+    for folder, files in walk(one):
         for name in files:
             path = Path(folder) / name
             if not reads(two / path.relative_to(one), path.read_bytes()):
@@ -278,7 +285,7 @@ class Run:
         if one:
             begun = time.perf_counter()
             two.start(one)
-            until("all notes are there", lambda: there(two.folder, count + 1), step=0.02)
+            until("all notes are there", lambda: there(two.folder, count), step=0.02)
             until("they are the same", lambda: all_same(one.folder, two.folder), step=0.02)
             theirs = time.perf_counter() - begun
         share = ours / theirs if theirs else None
@@ -337,9 +344,13 @@ class Run:
                 out.write(patch)
 
             def patched_there():
-                with open(two.folder / "large", "rb") as file:
-                    file.seek(size // 2 + 12345)
-                    return file.read(4096) == patch
+                # It is not there for a moment, while it takes the other's place.
+                try:
+                    with open(two.folder / "large", "rb") as file:
+                        file.seek(size // 2 + 12345)
+                        return file.read(4096) == patch
+                except FileNotFoundError:
+                    return False
             until("the change is there", patched_there, step=0.05)
             theirs = f"{(two.bytes() - before) / 1e3:.0f} KB"
         self.row(f"4 KiB changed in it: on the wire", "≤ 1 MB", f"{wire / 1e3:.0f} KB", theirs, wire <= 1e6)

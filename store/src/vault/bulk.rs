@@ -82,15 +82,15 @@ impl Vault {
     /// when it is placed.
     pub(super) fn nameless(&self, inode: Inode, id: NodeId, revives: Option<NodeId>) -> Incoming<'_> {
         let inode = Arc::new(inode);
-        let kind = {
+        let (kind, entity) = {
             // Held open until it has a name: so it stays, and no commit looks at it.
             let mut state = inode.state.write();
             state.meta.nlink = 0;
             (state.opens, state.writers) = (1, 1);
-            state.meta.kind
+            (state.meta.kind, state.binding.entity())
         };
         // In the map it is seen by who looks for living chunks.
-        self.inodes.lock().put(inode.clone());
+        self.inodes.lock().put(inode.clone(), entity);
         Incoming {
             vault: self,
             inode,

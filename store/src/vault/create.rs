@@ -146,7 +146,7 @@ impl Vault {
             xattrs: None,
         };
         let root = Inode::new(ROOT, EntityId(ROOT_NODE.0), meta, false);
-        vault.inodes.lock().put(Arc::new(root));
+        vault.inodes.lock().put(Arc::new(root), EntityId(ROOT_NODE.0));
         vault.mark_dirty(ROOT);
         vault.commit()?;
         vault.write_key_file()?;

@@ -362,7 +362,8 @@ impl Vault {
                 map.stand()
             };
             let inode = self.read_inode(ino)?.ok_or(TreeError::NotFound)?;
-            if let Some(inode) = self.inodes.lock().put_read(stand, Arc::new(inode)) {
+            let entity = inode.state.read().binding.entity();
+            if let Some(inode) = self.inodes.lock().put_read(stand, Arc::new(inode), entity) {
                 return Ok(inode);
             }
         }

@@ -75,7 +75,7 @@ impl Vault {
         let folder = self.get(parent)?;
         let mut tree = self.tree.write();
         tree.insert(parent, name, ino, kind, id)?;
-        self.inodes.lock().put(inode.clone());
+        self.inodes.lock().put(inode.clone(), entity);
         if kind != Kind::Folder {
             self.settle_in(&mut tree, &inode, parent, name, who);
         }

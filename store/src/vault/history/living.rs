@@ -64,12 +64,13 @@ impl Vault {
     }
 
     fn resident_of(&self, _: &Tree, wanted: &HashSet<EntityId>) -> HashMap<EntityId, Ino> {
-        let resident = self.inodes.lock().all();
-        let shows = resident.into_iter().filter_map(|inode| {
-            let state = inode.state.read();
-            let entity = state.binding.entity();
-            let shows = wanted.contains(&entity) && state.meta.nlink > 0 && state.content.is_some();
-            shows.then_some((entity, inode.ino))
+        let shows = wanted.iter().filter_map(|entity| {
+            let may_be = self.inodes.lock().that_may_be(entity);
+            let shows = may_be.into_iter().find(|inode| {
+                let state = inode.state.read();
+                state.binding.entity() == *entity && state.meta.nlink > 0 && state.content.is_some()
+            });
+            Some((*entity, shows?.ino))
         });
         shows.collect()
     }

@@ -152,7 +152,9 @@ impl Vault {
             self.untold.lock().behind.remove(&old.ino);
             if old_stays {
                 self.remember(old.ino, state);
-                state.binding.bind(old.key(), EntityId::random(), Key::random());
+                let another = EntityId::random();
+                state.binding.bind(old.key(), another, Key::random());
+                self.inodes.lock().stands_for(another, old.ino);
                 (state.published, state.was_named) = (None, None);
                 (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
             }
@@ -194,6 +196,7 @@ impl Vault {
         // Whoever saves it is editing it: what is put beside it now belongs to that.
         state.found = Some(std::time::Instant::now());
         state.binding.bind(new.key(), entity, key);
+        self.inodes.lock().stands_for(entity, new.ino);
         (state.published, state.beside) = (past.published, past.beside);
         (state.behind, state.was_named) = (past.behind, None);
         if state.behind > 0 {

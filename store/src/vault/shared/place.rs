@@ -321,7 +321,7 @@ impl Placing<'_> {
                 let inode = Arc::new(Inode::new(vault.next_ino(), EntityId(node.0), meta, false));
                 inode.state.write().untold = false;
                 let ino = inode.ino;
-                vault.inodes.lock().put(inode);
+                vault.inodes.lock().put(inode, EntityId(node.0));
                 vault.mark_dirty(ino);
                 vault.untold.lock().revived.insert(node);
                 return Some(self.tree.draw(node, ino, Kind::Folder, name));
@@ -349,7 +349,7 @@ impl Placing<'_> {
                     let mut state = inode.state.write();
                     (state.meta.uid, state.meta.gid) = (above.uid, above.gid);
                 }
-                vault.inodes.lock().put(inode.clone());
+                vault.inodes.lock().put(inode.clone(), entity);
                 // Whoever makes a file under a name that this had makes another one: it is here again.
                 vault.left.lock().forget(&[], &[entity]);
                 inode
