@@ -22,7 +22,7 @@ use crate::vault::heads::local_aad;
 use crate::vault::kept::Kept;
 use crate::vault::key_file::KeyFile;
 use crate::vault::publish::GoneNode;
-use crate::vault::secrets::{Counters, Secrets};
+use crate::vault::secrets::{Counters, OwnChain, Secrets};
 use crate::vault::{gone_aad, inode_aad, node_aad, removed_aad, version_aad};
 
 /// Decodes bytes, and encodes what they said; none if they are refused.
@@ -162,14 +162,15 @@ pub fn counters([next_ino, next_batch, seq, lamport, commits]: [u64; 5], head: [
 }
 
 /// A device's secrets: its space, the present epoch, all epochs with their numbers and three keys, the seeds of signing and transport keys,
-/// its chains.
+/// its chains and what their ids were made of.
 pub fn secrets(
     space: SpaceId,
     present: StatementId,
     epochs: Vec<(StatementId, u32, SpaceSecrets)>,
     [seed, transport]: [[u8; 32]; 2],
-    chains: Vec<ChainId>,
+    chains: Vec<(ChainId, [u8; 16])>,
 ) -> Vec<u8> {
+    let own = |(id, random)| OwnChain { id, random };
     let key = |mut bytes: [u8; 32]| Key::take(&mut bytes);
     let epoch = |(id, number, secrets)| EpochKeys::new(id, number, secrets);
     let secrets = Secrets {
@@ -178,7 +179,7 @@ pub fn secrets(
         epochs: epochs.into_iter().map(epoch).collect(),
         signing: SigningKey::from_seed(key(seed)),
         transport: key(transport),
-        chains,
+        chains: chains.into_iter().map(own).collect(),
     };
     secrets.encode().to_vec()
 }

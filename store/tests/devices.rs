@@ -6,6 +6,7 @@ mod texts_support;
 
 use std::sync::Arc;
 
+use coffer_store::db::{Batch, Db, Table};
 use coffer_store::keys::{KdfParams, SigningKey};
 use coffer_store::members::{Card, DeviceId, DeviceName, JoinRequest, Members};
 use coffer_store::vault::{Identity, Joined, TakeInError, Vault};
@@ -201,4 +202,38 @@ fn a_renamed_device_is_renamed_everywhere() {
         .unwrap();
     introduce(&desk.vault, &laptop);
     assert_eq!(laptop.device_name(), "Ada's laptop");
+}
+
+/// Guards a chain of which the statement was lost to damage before any other device had it: its device says it again, and
+/// what it told on it is believed.
+#[test]
+fn a_chain_whose_statement_was_lost_is_said_again() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    let chain = desk.vault.begin_chain().unwrap();
+    desk.save(VIM, "Garden.md", "roses\nlilies\n");
+    desk.vault.commit().unwrap();
+    desk.vault.close().unwrap();
+    let disk = desk.disk.clone();
+    drop(desk);
+    let db = Db::open(Arc::new(disk.clone())).unwrap();
+    let mut rows = Vec::new();
+    let each = &mut |key: &[u8], _: &[u8]| {
+        rows.push(key.to_vec());
+        true
+    };
+    db.scan(Table::Members, b"", each).unwrap();
+    let mut batch = Batch::new();
+    batch.delete(Table::Members, rows.pop().unwrap());
+    db.apply(&batch).unwrap();
+    drop(db);
+    let desk = Bench::on(disk, Identity::Same);
+    assert_eq!(desk.vault.own_chain(), chain);
+    assert!(desk.vault.who_signs(&chain).is_none());
+    assert!(desk.vault.tend_devices().unwrap());
+    assert!(desk.vault.who_signs(&chain).is_some());
+    carry(&desk.vault, &laptop).unwrap();
+    laptop.commit().unwrap();
+    assert_eq!(on_disk(&laptop).text("Garden.md"), "roses\nlilies\n");
 }

@@ -575,7 +575,7 @@ fn events_have_one_form() {
 #[test]
 fn earlier_trials_are_refused() {
     let header = frozen("header/recovery");
-    assert_eq!(header[8..10], [3, 0]);
+    assert_eq!(header[8..10], [4, 0]);
     for version in 0..3 {
         let mut earlier = header.clone();
         earlier[8] = version;
@@ -583,7 +583,7 @@ fn earlier_trials_are_refused() {
         assert_eq!(Header::decode(&earlier), Err(refused));
     }
     let file = frozen("keyfile/file");
-    assert_eq!(&file[..8], b"COFFERK3");
+    assert_eq!(&file[..8], b"COFFERK4");
     let mut earlier = file.clone();
     earlier[7] = b'0';
     let again = testing::format("keyfile");

@@ -484,7 +484,7 @@ fn private_formats() {
             })
             .collect();
         let chains = (0..any.pick(&[1, 2, 500]))
-            .map(|_| ChainId(any.array()))
+            .map(|_| (ChainId(any.array()), any.array()))
             .collect();
         law(
             "secrets",

@@ -190,12 +190,12 @@ fn parameters_out_of_bounds_are_refused_on_reading() {
     assert_eq!(Header::decode(&other), Err(HeaderError::UnknownKdf(2)));
     let mut newer = bytes.clone();
     newer[8] += 1;
-    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(4)));
+    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(5)));
     newer[9] = 0xff;
-    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(0xff04)));
+    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(0xff05)));
     let mut earlier = bytes.clone();
     earlier[8] -= 1;
-    assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(2)));
+    assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(3)));
     assert_eq!(Header::decode(b"something else"), Err(HeaderError::NotAHeader));
     assert_eq!(
         Header::decode(&[&bytes[..], b"xy"].concat()),

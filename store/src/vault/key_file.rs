@@ -19,7 +19,7 @@ use crate::record::kind;
 
 /// Its name.
 pub(crate) const KEY_FILE: &str = "vault.key";
-const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK3";
+const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK4";
 /// No key file is as long as this, in bytes.
 const KEY_FILE_MAX: u64 = 2 << 20;
 /// The longest sealed secrets, in bytes: as many epochs and chains as there may be.

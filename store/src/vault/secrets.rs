@@ -2,9 +2,9 @@
 //! device's identity.
 //!
 //! ```text
-//! 1 ‖ space (16) ‖ signing seed (32) ‖ transport seed (32) ‖ the present epoch (32)
+//! 2 ‖ space (16) ‖ signing seed (32) ‖ transport seed (32) ‖ the present epoch (32)
 //! ‖ how many epochs (2) ‖ each: the statement that began it (32) ‖ number (4) ‖ epoch key ‖ chunk id secret ‖ chunk seal secret (96)
-//! ‖ how many chains (2) ‖ each 16, the present one last
+//! ‖ how many chains (2) ‖ each: its id (16) ‖ the random value that it was made of (16), the present one last
 //! ```
 
 use crate::codec::{Malformed, Reader, Writer};
@@ -15,9 +15,11 @@ use crate::members::{
     Body, Card, DeviceId, DeviceName, JoinRequest, Members, SpaceSecrets, StatementId, chain_id,
 };
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Bytes of encoded secrets but for epochs and chains.
 const FIXED: usize = 1 + 16 + 3 * 32 + 2 + 2;
+/// Bytes of a chain.
+const CHAIN: usize = 16 + 16;
 /// Bytes of an epoch.
 const EPOCH: usize = 32 + 4 + 96;
 /// Most chains of one device that are remembered as its own.
@@ -36,7 +38,15 @@ pub(crate) struct Secrets {
     /// All whose secrets are here, the first one first. There is one at least.
     pub(crate) epochs: Vec<EpochKeys>,
     /// Chains of this device, the present one last.
-    pub(crate) chains: Vec<ChainId>,
+    pub(crate) chains: Vec<OwnChain>,
+}
+
+/// A chain of this device: what was said of it can be said again, should it be lost before others have it.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnChain {
+    pub(crate) id: ChainId,
+    /// What its id was made of, with the key that the device had then. It is no secret.
+    pub(crate) random: [u8; 16],
 }
 
 impl Secrets {
@@ -75,10 +85,15 @@ impl Secrets {
 
     /// The present chain.
     pub(crate) fn chain(&self) -> ChainId {
-        *self
-            .chains
+        self.chains
             .last()
             .expect("a device has a chain: made with one, decoded with one at least")
+            .id
+    }
+
+    /// Whether a chain is this device's.
+    pub(crate) fn is_own(&self, chain: &ChainId) -> bool {
+        self.chains.iter().any(|own| own.id == *chain)
     }
 
     /// This device.
@@ -116,7 +131,8 @@ impl Secrets {
         if self.chains.len() >= CHAINS_MAX {
             self.chains.remove(0);
         }
-        self.chains.push(chain_id(self.device(), &random));
+        let id = chain_id(self.device(), &random);
+        self.chains.push(OwnChain { id, random });
         if let Ok(said) = members.tell(&self.signing, Body::Chain { random }) {
             // Only where there is no room for any statement more is it not taken: then it counts nowhere, as said.
             let _ = members.insert(said);
@@ -168,7 +184,7 @@ impl Secrets {
     pub(crate) fn encode(&self) -> zeroize::Zeroizing<Vec<u8>> {
         // Room from the start: growing would leave keys behind in freed memory.
         let mut w = Writer(Vec::with_capacity(
-            FIXED + EPOCH * self.epochs.len() + 16 * self.chains.len(),
+            FIXED + EPOCH * self.epochs.len() + CHAIN * self.chains.len(),
         ));
         w.u8(VERSION).raw(&self.space.0);
         w.raw(self.signing.seed().expose()).raw(self.transport.expose());
@@ -179,7 +195,7 @@ impl Secrets {
         }
         w.u16(u16::try_from(self.chains.len()).expect("chains are bounded"));
         for chain in &self.chains {
-            w.raw(&chain.0);
+            w.raw(&chain.id.0).raw(&chain.random);
         }
         zeroize::Zeroizing::new(w.0)
     }
@@ -204,8 +220,14 @@ impl Secrets {
             return Err(Malformed("a device without keys, or with too many"));
         }
         let count = r.u16()?;
+        let mut chain = || -> Result<OwnChain, Malformed> {
+            Ok(OwnChain {
+                id: ChainId(r.array()?),
+                random: r.array()?,
+            })
+        };
         let chains = (0..count)
-            .map(|_| Ok(ChainId(r.array()?)))
+            .map(|_| chain())
             .collect::<Result<Vec<_>, Malformed>>()?;
         if chains.is_empty() || chains.len() > CHAINS_MAX {
             return Err(Malformed("a device without a chain, or with too many"));

@@ -556,7 +556,7 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
         (StatementId(up(0x51)), 0, epoch(0x01)),
         (StatementId(up(0x52)), 3, epoch(0x61)),
     ];
-    let chains = vec![ChainId(up(0xc0)), ChainId(up(0xd0))];
+    let chains = vec![(ChainId(up(0xc0)), up(0x20)), (ChainId(up(0xd0)), up(0x30))];
     add(
         "secrets",
         "row",

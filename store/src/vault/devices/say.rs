@@ -10,11 +10,11 @@ use crate::ids::ChainId;
 use crate::keys::seal;
 use crate::members::{
     Body, CannotSay, Device, DeviceId, DeviceName, JoinRequest, Limit, Members, Refused, SpaceSecrets,
-    StatementId, Verified,
+    StatementId, Verified, chain_id,
 };
 use crate::vault::Vault;
 use crate::vault::heads::{COUNTERS, SECRETS, local_aad, seal_counters};
-use crate::vault::secrets::Secrets;
+use crate::vault::secrets::{OwnChain, Secrets};
 
 /// How often statements may call for further ones at a time.
 const ROUNDS: usize = 8;
@@ -230,13 +230,22 @@ impl Vault {
     }
 }
 
-/// What this device has to say to what is known: how far it has the chains of those that are no members, where nobody has said so much; keys that
+/// What this device has to say to what is known: that a chain is its own, should that be lost; how far it has the chains of those that are no members, where nobody has said so much; keys that
 /// a member lacks; a new epoch where one is due, or the present one's keys are none. What any could say, the most senior
 /// one says, or `for_others` whoever is asked.
 fn follows(members: &Members, secrets: &Secrets, clock: &Clock, for_others: bool) -> Vec<Verified> {
     let (state, me) = (members.state(), secrets.device());
     if !state.is_member(&me) {
         return Vec::new();
+    }
+    let unsaid = |own: &&OwnChain| {
+        let told = own.id == secrets.chain() || clock.contains_key(&own.id);
+        told && state.who_signs(&own.id).is_none() && chain_id(me, &own.random) == own.id
+    };
+    if let Some(own) = secrets.chains.iter().find(unsaid) {
+        let again = Body::Chain { random: own.random };
+        // One at a time: each stands on the one before.
+        return members.tell(&secrets.signing, again).into_iter().collect();
     }
     let mut said = Vec::new();
     for device in state

@@ -63,7 +63,7 @@ impl Vault {
         let secrets = self.secrets();
         self.with_members(|members| {
             let state = members.state();
-            let own = || secrets.chains.contains(chain).then(|| secrets.device());
+            let own = || secrets.is_own(chain).then(|| secrets.device());
             let device = state.who_signs(chain).map(|signer| signer.device).or_else(own)?;
             Some(state.device(&device)?.name.as_str().to_owned())
         })
@@ -74,7 +74,7 @@ impl Vault {
         let secrets = self.secrets();
         self.with_members(|members| {
             let state = members.state();
-            let own = || secrets.chains.contains(chain).then(|| secrets.device());
+            let own = || secrets.is_own(chain).then(|| secrets.device());
             let device = state.who_signs(chain).map(|signer| signer.device).or_else(own)?;
             let card = match &members.get(&state.device(&device)?.joined)?.statement().body {
                 Body::Founded { card, .. } => card,

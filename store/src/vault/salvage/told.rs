@@ -166,7 +166,8 @@ impl Told {
         }
         // Read once more, now that it is known which count: all of them together may be large.
         let given_up = forks.given_up();
-        let mut gaps = Gaps::new(secrets.space, &secrets.chains);
+        let own: Vec<_> = secrets.chains.iter().map(|own| own.id).collect();
+        let mut gaps = Gaps::new(secrets.space, &own);
         let (mut damaged, mut whole) = (Vec::new(), HashSet::new());
         for (head, place) in batches.into_iter().filter(|(head, _)| !given_up.contains(head)) {
             let mut bytes = vec![0; place.len as usize];
