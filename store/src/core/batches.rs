@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::{Core, StoreError};
 use crate::chunk::Place;
 use crate::db::Table;
-use crate::event::{BatchRow, Found, Walk};
+use crate::event::{BatchRow, Event, EventKind, Found, Walk};
 use crate::ids::{ChainId, EventRef};
 
 const WHAT: &str = "a batch of events";
@@ -65,6 +65,8 @@ impl Chains {
 struct Mark {
     offset: u32,
     lamport: u64,
+    /// It is a version, and what it said was let go of.
+    hole: bool,
 }
 
 /// Of a batch's events what is asked for often; none of one that is damaged.
@@ -195,6 +197,20 @@ impl Core {
         Ok(self.mark(at)?.map(|mark| mark.lamport))
     }
 
+    /// Whether an event is a version that is here, and of which what it said is not.
+    pub(crate) fn is_hole(&self, at: EventRef) -> Result<bool, StoreError> {
+        Ok(self.mark(at)?.is_some_and(|mark| mark.hole))
+    }
+
+    /// The events of the batch that this one lies in, with its number, as far as they are whole.
+    pub(crate) fn events_beside(&self, at: EventRef) -> Result<Option<(u64, Vec<Event>)>, StoreError> {
+        let no = self.with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))?;
+        let Some(no) = no else { return Ok(None) };
+        let (no, _, bytes) = self.stored_batch(no, at)?;
+        let walk = Walk::new(&bytes).map_err(StoreError::malformed(WHAT))?;
+        Ok(Some((no, walk.flatten().map(|found| found.event).collect())))
+    }
+
     fn mark(&self, at: EventRef) -> Result<Option<Mark>, StoreError> {
         let no = self.with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))?;
         let Some(no) = no else { return Ok(None) };
@@ -234,6 +250,7 @@ impl Core {
                     Some(Mark {
                         offset: sealed_at,
                         lamport: event.head.lamport,
+                        hole: event.head.kind == EventKind::Version && event.sealed.is_none(),
                     })
                 })
                 .collect(),

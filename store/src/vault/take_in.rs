@@ -12,9 +12,11 @@
 //! What is said of names goes to the tree of all devices (`shared`), in the same transaction; the tree of
 //! this one follows at once, and looks once more after a crash.
 //!
-//! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`,
+//! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`, `holes` (what came without
+//! what it said),
 //! `sort` (what becomes of each event), `write` (the transaction).
 
+mod holes;
 mod settings;
 mod sort;
 mod waiting;

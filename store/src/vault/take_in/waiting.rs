@@ -73,6 +73,7 @@ impl Vault {
             && sorted.settings.is_empty()
             && sorted.ops.is_empty()
             && sorted.new.is_empty()
+            && sorted.gone.is_empty()
             && sorted.bad.is_empty()
             && sorted.unknown.is_empty());
         if is_news {
