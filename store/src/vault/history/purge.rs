@@ -115,7 +115,7 @@ impl Vault {
 
     /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
     /// if that is so already.
-    fn begin_anew(&self, of: Subject) -> Result<bool, OpError> {
+    pub(super) fn begin_anew(&self, of: Subject) -> Result<bool, OpError> {
         self.commit_all(Scope::Timer)?;
         if !self.needs_past(of)? {
             return Ok(false);
