@@ -6,6 +6,7 @@ mod texts_support;
 use std::collections::BTreeMap;
 
 use coffer_store::ids::{ChainId, ROOT};
+use coffer_store::io::Disk;
 use coffer_store::vault::{At, Carried, Identity, Retention, Subject, TakeInError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -20,6 +21,21 @@ fn clock(bench: &Bench) -> BTreeMap<ChainId, (u64, [u8; 32])> {
 fn all(bench: &Bench) -> Vec<Carried> {
     let after: Vec<_> = clock(bench).keys().map(|chain| (*chain, 0)).collect();
     bench.vault.batches_after(&after, usize::MAX).unwrap()
+}
+
+/// All bytes of all packs.
+fn files(bench: &Bench) -> Vec<u8> {
+    let disk = bench.disk.crash_all_kept();
+    let mut all = Vec::new();
+    for name in disk.list().unwrap() {
+        if name.starts_with("pack-") {
+            let file = disk.open(&name).unwrap();
+            let mut bytes = vec![0; file.len().unwrap() as usize];
+            file.read_at(0, &mut bytes).unwrap();
+            all.extend(bytes);
+        }
+    }
+    all
 }
 
 /// A note that was saved so often, each time told by itself.
@@ -245,6 +261,11 @@ fn payloads_go_from_what_was_joined() {
             bench.save(VIM, &format!("kept {n}"), format!("kept {n}"));
             bench.vault.commit().unwrap();
         }
+        // Of each batch a part of the larger payload.
+        let marks: Vec<Vec<u8>> = all(&bench)
+            .iter()
+            .map(|carried| carried.bytes[carried.bytes.len() / 2..][..32].to_vec())
+            .collect();
         if early {
             bench.vault.join_batches().unwrap();
         }
@@ -264,6 +285,15 @@ fn payloads_go_from_what_was_joined() {
         bench.vault.join_batches().unwrap();
         let freed = bench.vault.collect().unwrap();
         assert_eq!(freed.left, 0, "early {early}, purges {purges}");
+        if purges {
+            // In no pack, wherever it was written on the way.
+            let packs = files(&bench);
+            let left = marks[..29]
+                .iter()
+                .filter(|mark| packs.windows(32).any(|at| at == &mark[..]));
+            assert_eq!(left.count(), 0, "early {early}");
+            assert!(packs.windows(32).any(|at| at == &marks[29][..]));
+        }
         let bench = bench.again();
         bench.vault.join_batches().unwrap();
         bench.vault.collect().unwrap();

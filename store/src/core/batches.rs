@@ -34,7 +34,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// The batch that an event lies in, if it is here; or else that which comes next.
+    /// The batch that an event lies in, if it is here.
     pub(crate) fn batch_of(&self, seq: u64) -> Option<u64> {
         let (_, no) = self.batches.range(..=seq).next_back()?;
         (seq <= self.last).then_some(*no)

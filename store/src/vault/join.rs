@@ -110,11 +110,11 @@ impl Vault {
         let Some(mut joining) = self.joining.try_lock() else {
             return;
         };
-        let next = self.committer.lock().counters.next_batch;
-        joining.age(next, now);
         if now < joining.look {
             return;
         }
+        let next = self.committer.lock().counters.next_batch;
+        joining.age(next, now);
         let old = joining.old;
         // What fails is tried again, and what is damaged is found by `check`.
         let done = self.join_below(&mut joining, old, Some(now + SPELL));
@@ -308,10 +308,15 @@ impl Vault {
         parts: &[event::Batched],
         (row, bytes): (&BatchRow, &[u8]),
     ) -> Result<(), StoreError> {
-        let debts: Debts = self.debts()?;
-        for (part, _) in parts {
-            if !debts.packs.contains_key(&part.place.pack) {
-                note_pack(batch, part.place.pack, false);
+        let mut debts: Debts = self.debts()?;
+        for (no, (part, _)) in std::iter::once(&no).chain(others).zip(parts) {
+            let known = debts.packs.get(&part.place.pack).copied();
+            // What is to be destroyed goes from what it is joined to, too: its old place is left to nobody else.
+            let mut owed = debts.payloads.get(no).into_iter().flat_map(BTreeMap::values);
+            let surely = owed.any(|(_, surely)| *surely);
+            if known.is_none_or(|known| surely && !known) {
+                note_pack(batch, part.place.pack, surely);
+                debts.packs.insert(part.place.pack, surely);
             }
         }
         if !others.iter().any(|no| debts.payloads.contains_key(no)) {
