@@ -137,3 +137,30 @@ fn what_needs_what_is_not_there_waits() {
     }
     two.check();
 }
+
+/// A version that was here, and of which all that came between it and the present one was thinned elsewhere, was taken
+/// for one that nothing replaces, and stood beside that for ever.
+#[test]
+fn what_was_replaced_by_what_is_gone_is_replaced() {
+    for joined in [false, true] {
+        let one = Bench::new();
+        one.save(VIM, "blob.bin", "first");
+        one.vault.commit().unwrap();
+        let two = Bench::on(one.disk.crash_all_kept(), Identity::NewDevice);
+        for n in 0..6 {
+            one.save(VIM, "blob.bin", format!("bytes {n}"));
+            one.vault.commit().unwrap();
+        }
+        forgetful(&one);
+        if joined {
+            one.vault.join_batches().unwrap();
+        }
+        assert_eq!(take(&one, &two), 0);
+        assert_eq!(two.text("blob.bin"), "bytes 5");
+        let of = Subject::File(two.ino("blob.bin"));
+        assert!(two.vault.versions_beside(of).unwrap().is_empty(), "joined: {joined}");
+        let versions = two.versions("blob.bin");
+        assert_eq!(versions[1].parents, [versions[0].events[0]]);
+        two.check();
+    }
+}

@@ -211,10 +211,13 @@ fn what_builds_on_each_other_in_turn_can_be_taken_by_a_third() {
     let mut pair = Pair::new(&[("note.md", "begin\n"), ("a.md", "a\n"), ("b.md", "b\n")]);
     let third = Bench::on(pair.one.disk.crash_all_kept(), Identity::NewDevice);
     for n in 0..12 {
-        pair.one.save(VIM, "note.md", format!("begin\none {n}\n"));
+        // Each has read what the other wrote.
+        let read = pair.one.read(VIM, "note.md");
+        pair.one.save(VIM, "note.md", format!("{read}one {n}\n"));
         pair.one.save(VIM, "a.md", format!("a {n}\n"));
         pair.carry(true);
-        pair.two.save(EMACS, "note.md", format!("begin\ntwo {n}\n"));
+        let read = pair.two.read(EMACS, "note.md");
+        pair.two.save(EMACS, "note.md", format!("{read}two {n}\n"));
         pair.carry(false);
         pair.two.save(EMACS, "b.md", format!("b {n}\n"));
         pair.two.vault.commit().unwrap();
@@ -256,6 +259,8 @@ fn what_builds_on_each_other_in_turn_can_be_taken_by_a_third() {
 fn payloads_go_from_what_was_joined() {
     for (early, purges) in [(false, false), (true, false), (false, true), (true, true)] {
         let bench = Bench::new();
+        // So that what was joined lies elsewhere than what it was.
+        bench.vault.limit_packs(8192);
         for n in 0..30 {
             bench.save(VIM, "blob.bin", format!("binary {n} {}", "x".repeat(500)));
             bench.save(VIM, &format!("kept {n}"), format!("kept {n}"));
