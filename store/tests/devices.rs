@@ -237,3 +237,49 @@ fn a_chain_whose_statement_was_lost_is_said_again() {
     laptop.commit().unwrap();
     assert_eq!(on_disk(&laptop).text("Garden.md"), "roses\nlilies\n");
 }
+
+/// Guards that what one device knew of a removed one beyond what the remover knew comes to whoever joins later, though
+/// it is joined to what both knew: it said that it had more.
+#[test]
+fn what_more_was_known_of_a_removed_device_comes_joined() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    desk.vault.commit().unwrap();
+    let (_one, laptop) = joined(&desk.vault, "laptop");
+    let (_two, phone) = joined(&desk.vault, "phone");
+    carry(&desk.vault, &laptop).unwrap();
+    carry(&desk.vault, &phone).unwrap();
+    let write = |upto: usize| {
+        for n in 0..upto {
+            on_disk(&phone).save(VIM, "Phone.md", "line\n".repeat(n + 1));
+            phone.commit().unwrap();
+        }
+    };
+    write(5);
+    carry(&phone, &desk.vault).unwrap();
+    write(9);
+    carry(&phone, &laptop).unwrap();
+    assert!(laptop.join_batches().unwrap().batches > 5);
+    desk.vault.remove_device(phone.device_id()).unwrap();
+    let chain = phone.own_chain();
+    let (_three, tablet) = joined(&desk.vault, "tablet");
+    // It knows of the removal alone: what goes on beyond that does not count yet.
+    let told = laptop.batches_after(&[(chain, 0)], usize::MAX).unwrap();
+    let refused = tablet.take_in_told(told.last().unwrap());
+    assert!(
+        matches!(refused, Err(TakeInError::Removed | TakeInError::TooEarly)),
+        "{refused:?}"
+    );
+    carry(&desk.vault, &laptop).unwrap();
+    carry(&laptop, &tablet).unwrap();
+    tablet.commit().unwrap();
+    assert_eq!(
+        tablet.clock().unwrap().get(&chain),
+        laptop.clock().unwrap().get(&chain)
+    );
+    assert_eq!(
+        on_disk(&tablet).text("Phone.md"),
+        on_disk(&laptop).text("Phone.md")
+    );
+    on_disk(&tablet).check();
+}

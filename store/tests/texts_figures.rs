@@ -158,6 +158,57 @@ fn a_thousand_small_edits_take_little_room() {
     assert_eq!(out, text.as_bytes());
 }
 
+/// Guards the room that a thousand small edits take once the keeper has joined what was told: less than 400 KB.
+#[test]
+fn a_thousand_small_edits_take_less_once_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    let again = || {
+        let sealed = Sealed::open(dir.path()).unwrap();
+        let vault = sealed.unlock(&password(), Identity::Same).unwrap();
+        vault.stop_keeper();
+        vault
+    };
+    let mut rng = StdRng::seed_from_u64(4);
+    let mut text = note(20_000);
+    on(dir.path()).close().unwrap();
+    let mut edit = |edits: usize| {
+        let vault = again();
+        let ino = match vault.lookup(ROOT, b"note.md") {
+            Ok(ino) => ino,
+            Err(_) => make(&vault, "note.md"),
+        };
+        for version in 0..edits {
+            text = edited(&text, version, &mut rng);
+            save(&vault, ino, &text);
+            vault.tick().unwrap();
+            // As the hours go by.
+            if version % 100 == 99 {
+                vault.join_batches().unwrap();
+            }
+        }
+        vault.collect().unwrap();
+        vault.close().unwrap();
+        drop(vault);
+        // What was written anew goes at the next opening.
+        let vault = again();
+        let mut out = Vec::new();
+        let ino = vault.lookup(ROOT, b"note.md").unwrap();
+        vault.read(ino, 0, 1 << 20, &mut out).unwrap();
+        assert_eq!(out, text.as_bytes());
+        vault.close().unwrap();
+        drop(vault);
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            println!("{:?}: {}", file.file_name(), file.metadata().unwrap().len());
+        }
+        stored(dir.path())
+    };
+    let (first, then) = (edit(100), edit(1_000));
+    let more = then.saturating_sub(first);
+    println!("1,000 edits, joined: {more} bytes more");
+    assert!(more <= 400_000, "a thousand small edits take {more} bytes");
+}
+
 /// A note with a long past, read cold and warm.
 #[test]
 #[ignore = "prints how long things take"]

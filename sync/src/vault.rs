@@ -72,7 +72,7 @@ impl VaultReplica {
             .vault
             .clock()
             .map(|clock| clock.get(&carried.row.chain).copied());
-        let known = matches!(own, Ok(Some((last, _))) if carried.row.first <= last);
+        let known = matches!(own, Ok(Some((last, _))) if carried.row.last().is_ok_and(|end| end <= last));
         let outcome = Outcome::from(self.vault.take_in_told(carried));
         match outcome {
             Outcome::Taken if known => Outcome::Known,

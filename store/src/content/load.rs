@@ -155,17 +155,14 @@ pub(crate) fn read_version(
 ) -> Result<event::Version, StoreError> {
     let what = "a file's body";
     let find = || -> Result<(Place, u32), StoreError> {
-        let row = owner.core.db.get(Table::Batches, &batch.to_be_bytes())?;
-        let row = row.ok_or_else(|| StoreError::Missing { what: what.into() })?;
-        let row = event::BatchRow::decode(&row).map_err(StoreError::malformed(what))?;
-        let at = row.physical(offset, len);
-        let at = at.ok_or_else(|| StoreError::Missing { what: what.into() })?;
-        Ok((row.place, at))
+        let lies = owner.core.lies((batch, offset), at)?;
+        let found = lies.and_then(|lies| Some((lies.row.place, lies.row.physical(lies.offset, len)?)));
+        found.ok_or_else(|| StoreError::Missing { what: what.into() })
     };
     let mut found = find()?;
     let mut sealed = vec![0; len.min(event::EVENT_MAX as u32) as usize];
     while let Err(e) = owner.core.packs.read(found.0, found.1, &mut sealed) {
-        // Its pack may have been written anew and removed meanwhile, or the batch.
+        // Its pack may have been written anew and removed meanwhile, or the batch, or that may have been joined.
         match find() {
             Ok(now) if now != found => found = now,
             _ => return Err(e.into()),

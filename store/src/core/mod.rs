@@ -5,6 +5,7 @@
 //! moment may both be written; one of them is then dead space); nothing that is read is
 //! returned unverified. It never decides when something is committed.
 
+mod batches;
 mod error;
 mod keyring;
 pub(crate) mod pool;
@@ -23,6 +24,7 @@ use crate::ids::{Ino, number};
 use crate::io::{Disk, Space};
 use crate::keys::{Aad, ChunkId, ChunkKeys, Key, SEGMENT, TAG, open, seal};
 use crate::record::{ChunkRef, ChunkRow, kind};
+use batches::Batches;
 pub use error::StoreError;
 pub(crate) use keyring::{EpochKeys, Keyring, Unopened, tag_of};
 use pool::Pool;
@@ -37,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) db: Db,
     pub(crate) packs: Packs,
+    batches: Batches,
     keyring: RwLock<Arc<Keyring>>,
     pub(crate) cutter: Cutter,
     pub(crate) pool: Pool,
@@ -76,6 +79,7 @@ impl Core {
             disk,
             db,
             packs,
+            batches: Batches::default(),
             keyring: RwLock::new(Arc::new(keyring)),
             cutter,
             pool: Pool::new(threads)?,

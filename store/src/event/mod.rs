@@ -12,16 +12,19 @@
 //! It encodes, decodes and verifies; it never stores.
 //!
 //! Parts: `payload` and `place` (what is sealed, and where it stands), `frame` (one event in a batch),
-//! `writer` and `walk` (a batch made, and taken apart), `batch` (its row, and believing it).
+//! `writer` and `walk` (a batch made, and taken apart), `batch` (its row, and believing it), `join` (batches as one, and
+//! the end of one).
 
 mod batch;
 mod frame;
+mod join;
 mod payload;
 mod place;
 mod walk;
 mod writer;
 
 pub use batch::{BatchRow, Unverified, Verified, VerifyError};
+pub(crate) use join::{Batched, after, join};
 pub use payload::{Body, Form, NodeState, Version};
 pub(crate) use place::{content_aad, gone_aad, key_aad, node_aad, setting_aad};
 pub use walk::Hole;

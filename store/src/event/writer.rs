@@ -108,6 +108,11 @@ impl BatchWriter {
         (start + before + event.head.wrapped.map_or(0, |_| WRAPPED)) as u32
     }
 
+    /// Where the next event is to stand: its space, its place in its chain, and what it follows.
+    pub(super) fn next(&self) -> (SpaceId, EventRef, [u8; 32]) {
+        (self.place.space, self.place.at, self.place.prev)
+    }
+
     /// How it begins.
     pub fn header(&self) -> &BatchHeader {
         &self.header

@@ -24,6 +24,7 @@ pub use meta::{Kind, Meta, Time, XATTR_VALUE_MAX, XATTRS_COUNT_MAX, XATTRS_MAX, 
 pub(crate) use meta::{get_near, get_short, get_time, get_xattrs, put_near, put_short, put_time, put_xattrs};
 pub use node::{NAME_MAX, NodeRecord, Told, valid_name};
 pub(crate) use refs::{get_list, put_list};
+pub(crate) use version::PARENTS_MAX;
 pub use version::{BodyRef, Kept, PROGRAM_MAX, VersionRecord};
 
 /// The version of each record.

@@ -10,7 +10,7 @@ use crate::ids::{ChainId, EventRef};
 /// The longest name of a program, in bytes.
 pub const PROGRAM_MAX: usize = 64;
 /// Most versions that one can have been made from: as many as an event can name.
-const PARENTS_MAX: usize = 1024;
+pub(crate) const PARENTS_MAX: usize = 1024;
 
 /// What the byte of flags holds: where the bytes are, what is kept (two bits each), and four that say yes.
 const BODY: u8 = 3;

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use super::commit::Committer;
 use super::devices::Devices;
 use super::feed::Feed;
+use super::join::Joining;
 use super::keeper::Signals;
 use super::kept::Kept;
 use super::map::Map;
@@ -84,7 +85,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         replaced: Mutex::default(),
         readers: Mutex::default(),
         stored_with: Mutex::default(),
-        chains: Mutex::default(),
+        joining: Mutex::new(Joining::before(p.counters.next_batch)),
         lacking: Mutex::default(),
         settings: Mutex::default(),
         history: Mutex::default(),

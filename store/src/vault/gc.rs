@@ -37,6 +37,8 @@ use crate::record::{BaseRef, ChunkRow, InodeRecord, LogRecord, ManifestRef, kind
 const SPARSE: u64 = 2;
 /// While room is short, if at least this part of it is dead: 1 / 8.
 const WORTH: u64 = 8;
+/// The pack that is appended to is written anew, too, if so many bytes of it are dead, and more than are alive.
+const DEAD: u64 = 128 << 10;
 /// How long a replaced pack is kept for readers that are under way.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Bytes of a pack that are moved in one transaction.
@@ -331,7 +333,8 @@ impl Vault {
                 None => (true, living * SPARSE <= info.len),
             };
             let is_urgent = urgent.contains(&info.pack);
-            let appended_to = appended_to && self.core.packs.current() == Some(info.pack);
+            let is_current = self.core.packs.current() == Some(info.pack);
+            let appended_to = appended_to && is_current && info.len.saturating_sub(living) < DEAD;
             let due = is_urgent || (sparse && !appended_to);
             if !due || !whole || self.kept.contains(info.pack) {
                 continue;
@@ -341,7 +344,7 @@ impl Vault {
                 self.unsearched.store(freed.packs > 0, Ordering::Relaxed);
                 break;
             }
-            if is_urgent {
+            if is_urgent || is_current {
                 // What is moved out of it does not come to lie in it again.
                 self.core.packs.avoid([info.pack]);
             }

@@ -27,6 +27,7 @@ pub(crate) mod heads;
 mod history;
 mod hold;
 mod inode;
+mod join;
 mod keeper;
 pub(crate) mod kept;
 pub(crate) mod key_file;
@@ -75,6 +76,7 @@ pub use history::{
 };
 pub(crate) use history::{removed_aad, version_aad};
 pub use hold::lock_file;
+pub use join::JoinedBatches;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
 pub use notes::NOTE_MAX;
@@ -184,8 +186,8 @@ pub struct Vault {
     readers: Mutex<Vec<Weak<history::Reading>>>,
     /// With which file's row each entity was stored last, once that was asked for. A leaf.
     stored_with: Mutex<Option<HashMap<EntityId, Ino>>>,
-    /// Where each chain's batches are, as far as that was asked for. A leaf.
-    chains: Mutex<exchange::Chains>,
+    /// Which batches may be joined; held while some are, or while nobody may.
+    joining: Mutex<join::Joining>,
     /// Chunks that are elsewhere; before all that looks for files in the order of locks.
     lacking: Mutex<exchange::Lacking>,
     settings: Mutex<history::Settings>,

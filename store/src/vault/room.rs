@@ -61,6 +61,7 @@ impl Vault {
         if quiet && !self.is_room_short() && !self.is_damaged() {
             // Tried again the next time; the collection says what is damaged.
             let _ = self.thin_daily();
+            self.join_when_due();
         }
         let due = self.should_collect(quiet);
         if due {

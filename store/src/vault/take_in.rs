@@ -12,21 +12,24 @@
 //! What is said of names goes to the tree of all devices (`shared`), in the same transaction; the tree of
 //! this one follows at once, and looks once more after a crash.
 //!
-//! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`,
+//! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`, `holes` (what came without
+//! what it said),
 //! `sort` (what becomes of each event), `write` (the transaction).
 
+mod holes;
 mod settings;
 mod sort;
 mod waiting;
 mod write;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::commit::Scope;
 use super::{OpError, Vault};
 use crate::core::StoreError;
+#[cfg(test)]
 use crate::db::Table;
-use crate::event::{BatchRow, EventRef, Unverified, VerifyError, Walk};
+use crate::event::{self, BatchRow, EventRef, Head, Unverified, VerifyError, Walk};
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
 use sort::Coming;
@@ -66,8 +69,10 @@ pub enum TakeInError {
     /// Its device was removed before.
     #[error("these events are not taken: their device was removed from the vault before it told them")]
     Removed,
-    /// Its clock is out of all bounds.
-    #[error("these events are not taken: they are counted far ahead of all that is known here")]
+    /// Its clock is out of all bounds, or behind what it builds on.
+    #[error(
+        "these events are not taken: their times are far ahead of all that is known here, or before what they build on"
+    )]
     Clock,
     /// The store.
     #[error(transparent)]
@@ -144,7 +149,7 @@ impl Vault {
             return Ok(());
         };
         let last = row.last().unwrap_or(u64::MAX);
-        if last > limit.last && !self.has_batch(row)? {
+        if last > limit.last && !self.is_known(row)? {
             return Err(TakeInError::Removed);
         }
         match last == limit.last && row.head != limit.head {
@@ -163,7 +168,7 @@ impl Vault {
         if row.chain == self.secrets().chain() {
             // Only this device itself says where its own chain stands; anybody may claim to have it from there.
             Unverified { row, bytes }.verify(&self.device())?;
-            return match self.has_batch(row)? {
+            return match self.is_known(row)? {
                 true => Ok(TakenIn::default()),
                 false => Err(TakeInError::Own),
             };
@@ -183,8 +188,8 @@ impl Vault {
         self.commit_all(Scope::Timer)?;
         let mut clock = self.clock()?;
         let (last, head) = clock.get(&row.chain).copied().unwrap_or_default();
-        if row.first <= last {
-            return match self.has_batch(row)? {
+        if row.last().is_ok_and(|end| end <= last) {
+            return match self.is_known(row)? {
                 true => Ok(TakenIn::default()),
                 false => Err(TakeInError::Fork),
             };
@@ -192,12 +197,19 @@ impl Vault {
         if row.first > last + 1 {
             return Err(TakeInError::TooEarly);
         }
-        if events.first().is_none_or(|first| first.event().head.prev != head) {
+        // Where it goes on from what is here: who gave it may have joined what came in parts.
+        let rest = events.iter().find(|event| event.event().head.at.seq == last + 1);
+        if rest.is_none_or(|rest| rest.event().head.prev != head) {
             return Err(TakeInError::Fork);
         }
+        let rest = match row.first <= last {
+            true => Some(event::after(row, bytes, last)?),
+            false => None,
+        };
+        let (row, bytes) = rest.as_ref().map_or((row, bytes), |(row, bytes)| (row, bytes));
         let known = self.committer.lock().counters.lamport;
         let mut lamport = known;
-        let mut found = Vec::new();
+        let (mut found, mut times) = (Vec::new(), HashMap::new());
         for next in Walk::new(bytes).map_err(VerifyError::Malformed)? {
             let next = next.map_err(VerifyError::Malformed)?;
             let head = &next.event.head;
@@ -209,6 +221,8 @@ impl Vault {
             if !head.replaces.iter().all(is_here) {
                 return Err(TakeInError::TooEarly);
             }
+            self.check_times(head, &times)?;
+            times.insert(head.at.seq, head.lamport);
             clock.insert(head.at.chain, (head.at.seq, [0; 32]));
             found.push(Coming {
                 batch: None,
@@ -234,6 +248,22 @@ impl Vault {
         Ok(taken)
     }
 
+    /// Whether an event comes after all that it replaces, by Lamport times: on that it stands that batches are joined in
+    /// an order in which everybody can take them (`join`). `times`: of those of its chain that came with it.
+    fn check_times(&self, head: &Head, times: &HashMap<u64, u64>) -> Result<(), TakeInError> {
+        for at in &head.replaces {
+            let same = times.get(&at.seq).filter(|_| at.chain == head.at.chain);
+            let lamport = match same {
+                Some(lamport) => Some(*lamport),
+                None => self.core.lamport(*at)?,
+            };
+            if lamport.is_some_and(|lamport| lamport >= head.lamport) {
+                return Err(TakeInError::Clock);
+            }
+        }
+        Ok(())
+    }
+
     /// Tries once more what waits for something that was not here: for whoever brings chunks. It is
     /// done at each [`Vault::take_in`], too, and once after a vault was opened.
     ///
@@ -250,14 +280,16 @@ impl Vault {
         Ok(taken)
     }
 
-    /// Whether just this batch is here.
-    fn has_batch(&self, row: &BatchRow) -> Result<bool, StoreError> {
-        let Some(no) = self.batch_at(row.chain, row.first)? else {
-            return Ok(false);
-        };
-        let known = self.core.db.get(Table::Batches, &no.to_be_bytes())?;
-        let known = known.and_then(|known| BatchRow::decode(&known).ok());
-        Ok(known.is_some_and(|known| known.head == row.head))
+    /// Whether these very events are here, in whatever batches: the last one's hash says so of all. What is here and
+    /// cannot be read is taken to be the same; nothing is taken in its place.
+    fn is_known(&self, row: &BatchRow) -> Result<bool, StoreError> {
+        let Ok(seq) = row.last() else { return Ok(false) };
+        let chain = row.chain;
+        match self.hash_of(EventRef { chain, seq }) {
+            Ok(hash) => Ok(hash == Some(row.head)),
+            Err(e) if e.is_damage() => Ok(true),
+            Err(e) => Err(e),
+        }
     }
 }
 

@@ -126,6 +126,8 @@ pub(super) fn collect(vault: &Vault) -> Result<Freed, Failure> {
         ..Freed::default()
     };
     vault.commit()?;
+    // What is written anew by that is collected at once.
+    store.join_batches()?;
     room(store, &mut freed)?;
     Ok(freed)
 }

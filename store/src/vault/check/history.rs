@@ -10,7 +10,6 @@ use crate::content::manifest;
 use crate::content::pieces::LeafEntry;
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::event::BatchRow;
 use crate::ids::EntityId;
 use crate::keys::Key;
 use crate::record::{BodyRef, ChunkRef, Kept, VersionRecord};
@@ -127,10 +126,9 @@ impl Vault {
 
     /// Its event lies where its record says.
     fn check_place(&self, record: &VersionRecord) -> Result<(), String> {
-        let row = self.core.db.get(Table::Batches, &record.batch.to_be_bytes());
-        let row = row.map_err(|e| e.to_string())?.ok_or("its event is missing")?;
-        let row = BatchRow::decode(&row).map_err(|e| e.to_string())?;
-        match row.physical(record.offset, record.len) {
+        let lies = self.core.lies((record.batch, record.offset), record.at);
+        let lies = lies.map_err(|e| e.to_string())?.ok_or("its event is missing")?;
+        match lies.row.physical(lies.offset, record.len) {
             Some(_) => Ok(()),
             None => Err("its event's payload is missing".into()),
         }

@@ -52,6 +52,8 @@ impl Vault {
         options: CheckOptions,
         progress: &mut dyn FnMut(CheckProgress),
     ) -> Result<CheckReport, StoreError> {
+        // The batches stay those that they are while they are looked at.
+        let _joining = self.joining.lock();
         let committed = self.commit();
         self.renew_key_file();
         let mut report = CheckReport {

@@ -1,66 +1,26 @@
-//! Where each chain's batches are.
+//! How far each chain is here, and what of it comes after an event.
+//!
+//! Batches that were joined are given from the event on that is asked for: so whoever has the beginning of one is not
+//! given it again, and two devices that joined otherwise give each other what both can take.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::core::StoreError;
-use crate::db::Table;
-use crate::event::{BatchRow, Walk};
+use crate::event::{self, EventRef, VerifyError, Walk};
 use crate::ids::ChainId;
 use crate::vault::Vault;
 use crate::vault::take_in::Carried;
 
-/// A chain, as far as it is here.
-#[derive(Default)]
-struct Chain {
-    last: u64,
-    head: [u8; 32],
-    /// First event → batch.
-    batches: BTreeMap<u64, u64>,
-}
-
-/// All chains, of which batches below `next` have been looked at.
-#[derive(Default)]
-pub(in crate::vault) struct Chains {
-    next: u64,
-    chains: HashMap<ChainId, Chain>,
-}
-
-impl Chains {
-    fn learn(&mut self, no: u64, row: &BatchRow) {
-        let chain = self.chains.entry(row.chain).or_default();
-        if row.first > chain.last {
-            chain.last = (row.first - 1).saturating_add(u64::from(row.count));
-            chain.head = row.head;
-            chain.batches.insert(row.first, no);
-        }
-        self.next = self.next.max(no.saturating_add(1));
-    }
-}
+const WHAT: &str = "a batch of events";
 
 impl Vault {
-    /// Calls `with` with all chains, as they are by now.
-    fn with_chains<T>(&self, with: impl FnOnce(&Chains) -> T) -> Result<T, StoreError> {
-        let mut chains = self.chains.lock();
-        let from = chains.next.to_be_bytes();
-        self.core
-            .db
-            .scan_from(Table::Batches, b"", &from, &mut |key, value| {
-                let no = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
-                if let (Ok(no), Ok(row)) = (no, BatchRow::decode(value)) {
-                    chains.learn(no, &row);
-                }
-                true
-            })?;
-        Ok(with(&chains))
-    }
-
     /// How far each chain is here: its last event's number, and the hash of that.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn clock(&self) -> Result<HashMap<ChainId, (u64, [u8; 32])>, StoreError> {
-        self.with_chains(|known| {
+        self.core.with_chains(|known| {
             let chains = known.chains.iter();
             chains
                 .map(|(id, chain)| (*id, (chain.last, chain.head)))
@@ -68,9 +28,25 @@ impl Vault {
         })
     }
 
-    /// The number of the batch that begins with this event, if one does.
-    pub(in crate::vault) fn batch_at(&self, chain: ChainId, first: u64) -> Result<Option<u64>, StoreError> {
-        self.with_chains(|known| known.chains.get(&chain)?.batches.get(&first).copied())
+    /// The hash of an event's head; none if the event is not here.
+    pub(in crate::vault) fn hash_of(&self, at: EventRef) -> Result<Option<[u8; 32]>, StoreError> {
+        let no = self
+            .core
+            .with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))?;
+        let Some(no) = no else { return Ok(None) };
+        if let Some(row) = self.core.batch_row(no)?
+            && row.last().is_ok_and(|last| last == at.seq)
+        {
+            return Ok(Some(row.head));
+        }
+        let (_, row, bytes) = self.core.stored_batch(no, at)?;
+        let stored = event::Unverified {
+            row: &row,
+            bytes: &bytes,
+        };
+        let all = stored.chained().map_err(damaged)?;
+        let found = all.iter().find(|found| found.event.head.at == at);
+        Ok(found.map(|found| found.hash))
     }
 
     /// Batches of these chains that begin after these numbers, by the Lamport time of their first events: so
@@ -80,27 +56,17 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn batches_after(&self, after: &[(ChainId, u64)], most: usize) -> Result<Vec<Carried>, StoreError> {
-        let next = |chain: ChainId, seq: u64| {
-            self.with_chains(|known| {
-                let batches = &known.chains.get(&chain)?.batches;
-                let from = seq.checked_add(1)?;
-                batches.range(from..).next().map(|(first, no)| (*first, *no))
-            })
-        };
         let mut heads = BinaryHeap::new();
         let mut read: HashMap<ChainId, Carried> = HashMap::new();
         let ahead = |chain: ChainId, seq: u64, read: &mut HashMap<ChainId, Carried>| {
-            let Some((_, no)) = next(chain, seq)? else {
-                return Ok(None);
-            };
-            let carried = match self.stored_batch(no) {
-                Ok(carried) => carried,
+            let carried = match self.next_batch(chain, seq) {
+                Ok(Some(carried)) => carried,
+                Ok(None) => return Ok(None),
                 Err(e) if e.is_damage() => return Ok(None),
                 Err(e) => return Err(e),
             };
-            let what = "a batch of events";
             let first = Walk::new(&carried.bytes)
-                .map_err(StoreError::malformed(what))?
+                .map_err(StoreError::malformed(WHAT))?
                 .next();
             let Some(Ok(first)) = first else { return Ok(None) };
             let lamport = first.event.head.lamport;
@@ -126,27 +92,33 @@ impl Vault {
         Ok(given)
     }
 
-    /// A batch as it is stored. Its pack may be written anew meanwhile: then as it is by then.
-    fn stored_batch(&self, no: u64) -> Result<Carried, StoreError> {
-        let what = "a batch of events";
-        let find = || -> Result<BatchRow, StoreError> {
-            let row = self.core.db.get(Table::Batches, &no.to_be_bytes())?;
-            let row = row.ok_or_else(|| StoreError::Missing { what: what.into() })?;
-            BatchRow::decode(&row).map_err(StoreError::malformed(what))
+    /// What of a chain comes after an event: the rest of the batch that it lies in, or the next one.
+    fn next_batch(&self, chain: ChainId, seq: u64) -> Result<Option<Carried>, StoreError> {
+        let Some(next) = seq.checked_add(1) else {
+            return Ok(None);
         };
-        let mut row = find()?;
-        loop {
-            let mut bytes = vec![0; row.place.len as usize];
-            match self.core.packs.read(row.place, 0, &mut bytes) {
-                Ok(()) => return Ok(Carried { row, bytes }),
-                Err(e) => {
-                    let now = find()?;
-                    if now.place == row.place {
-                        return Err(e.into());
-                    }
-                    row = now;
-                }
-            }
+        let no = self.core.with_chains(|known| {
+            let known = known.chains.get(&chain)?;
+            let later = || known.batches.range(next..).next().map(|(_, no)| *no);
+            known.batch_of(next).or_else(later)
+        })?;
+        let Some(no) = no else { return Ok(None) };
+        let (_, row, bytes) = self.core.stored_batch(no, EventRef { chain, seq: next })?;
+        if row.first >= next {
+            return Ok(Some(Carried { row, bytes }));
         }
+        if row.last().is_ok_and(|last| last < next) {
+            return Ok(None);
+        }
+        let (row, bytes) = event::after(&row, &bytes, seq).map_err(damaged)?;
+        Ok(Some(Carried { row, bytes }))
+    }
+}
+
+/// What is stored is not what was told.
+pub(in crate::vault) fn damaged(why: VerifyError) -> StoreError {
+    match why {
+        VerifyError::Malformed(why) => StoreError::malformed(WHAT)(why),
+        _ => StoreError::Tampered { what: WHAT.into() },
     }
 }

@@ -84,9 +84,13 @@ impl Vault {
     pub(in crate::vault) fn leave_out(&self, standing: &Stand) -> Result<Debts, StoreError> {
         let debts = self.debts()?;
         let (mut batch, mut moved) = (Batch::new(), 0u64);
+        let bodies = match debts.payloads.is_empty() {
+            true => HashSet::new(),
+            false => self.bodies_by_now(standing)?,
+        };
         for (no, payloads) in &debts.payloads {
             let mut lets = payloads.clone();
-            lets.retain(|offset, _| !standing.bodies.contains(&(*no, *offset)));
+            lets.retain(|offset, _| !bodies.contains(&(*no, *offset)));
             if lets.is_empty() {
                 continue;
             }
@@ -130,6 +134,20 @@ impl Vault {
         }
         self.apply_moved(batch, None)?;
         self.debts()
+    }
+
+    /// Where the payloads lie that files' bytes stand on: their batches may have been joined since.
+    fn bodies_by_now(&self, standing: &Stand) -> Result<HashSet<(u64, u32)>, StoreError> {
+        let mut bodies = HashSet::new();
+        for (known, at) in &standing.bodies {
+            match self.core.lies(*known, *at) {
+                Ok(lies) => bodies.extend(lies.map(|lies| (lies.no, lies.offset))),
+                // Nothing is left out of a batch that cannot be read.
+                Err(e) if e.is_damage() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(bodies)
     }
 
     /// The chunks of files that are to be destroyed; their notes go with `batch`, and those of

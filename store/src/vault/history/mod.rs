@@ -7,8 +7,9 @@
 //!
 //! Parts, each importing only those above it: `rows` (the table of versions), `settings`, `debts`
 //! (what still lies in packs and is to go), `removed` (what was removed), `living` (what is there),
-//! `list`, `read` (one version's bytes), `merges`, `restore`, `back` (what was removed, brought back), `stand` (what is needed), `purge`, `thin`, `collect` (its part of giving room back).
+//! `list`, `read` (one version's bytes), `merges`, `restore`, `back` (what was removed, brought back), `stand` (what is needed), `purge`, `anew` (texts with a long past), `thin`, `collect` (its part of giving room back).
 
+mod anew;
 mod back;
 mod collect;
 mod debts;
@@ -28,7 +29,7 @@ use crate::event::{EventRef, Form};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Kind, Time};
 pub use back::BringingBack;
-pub(super) use debts::{note_pack, pack_note};
+pub(super) use debts::{Debts, note_pack, pack_note, payload_note};
 pub use merges::{Keep, Merge, MergeSide, MergeTexts, UndoError, Undone};
 pub use read::OldVersion;
 pub(super) use read::Reading;

@@ -115,7 +115,7 @@ impl Vault {
 
     /// Tells the present state of a text with its bytes, so that it needs nothing of its past. False
     /// if that is so already.
-    fn begin_anew(&self, of: Subject) -> Result<bool, OpError> {
+    pub(super) fn begin_anew(&self, of: Subject) -> Result<bool, OpError> {
         self.commit_all(Scope::Timer)?;
         if !self.needs_past(of)? {
             return Ok(false);
@@ -243,7 +243,7 @@ impl Vault {
             self.owe(batch, &record, Let::Sealed, surely);
         } else if surely {
             // Thinned before: by now it may lie in a pack's dead bytes alone.
-            note_payload(batch, (record.batch, record.offset), Let::Sealed, true);
+            note_payload(batch, self.payload_by_now(&record), Let::Sealed, true);
         }
         if !record.creates {
             batch.delete(Table::Versions, row_key(entity, number));
@@ -262,9 +262,18 @@ impl Vault {
         batch.put(Table::Versions, row_key(entity, number), sealed);
     }
 
+    /// Where a version's payload lies: its batch may have been joined since. The committer is held.
+    fn payload_by_now(&self, record: &VersionRecord) -> (u64, u32) {
+        match self.core.lies((record.batch, record.offset), record.at) {
+            Ok(Some(lies)) => (lies.no, lies.offset),
+            // Of a batch that cannot be read: nothing can be left out of it, and the note says so until that is mended.
+            _ => (self.core.batch_by_now(record.batch, record.at), u32::MAX),
+        }
+    }
+
     /// Notes what of a version is to go from the packs.
     fn owe(&self, batch: &mut Batch, record: &VersionRecord, what: Let, surely: bool) {
-        note_payload(batch, (record.batch, record.offset), what, surely);
+        note_payload(batch, self.payload_by_now(record), what, surely);
         let dropped = match &record.body {
             BodyRef::Manifest(_) => record.size,
             _ => u64::from(record.len),

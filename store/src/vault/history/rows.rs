@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use crate::core::StoreError;
 use crate::db::{Batch, Db, Table};
-use crate::event::{Body, EventRef, Version};
+use crate::event::{Body, EventRef, Form, Head, Version};
 use crate::ids::{ChainId, EntityId};
 use crate::keys::{Aad, Key, open_into, seal};
-use crate::record::{BodyRef, Kept, PROGRAM_MAX, Time, VersionRecord, kind};
+use crate::record::{BodyRef, Kept, Kind, PROGRAM_MAX, Time, VersionRecord, kind};
 use crate::text::{ChangeHash, Maker};
 use crate::vault::Vault;
 
@@ -165,7 +165,6 @@ impl NewVersions {
                 return 0;
             }
         };
-        self.last.insert(entity, (serial, number));
         let record = VersionRecord {
             number,
             kept: Kept::All,
@@ -200,9 +199,59 @@ impl NewVersions {
                 Body::Same => BodyRef::Other,
             },
         };
-        let sealed = seal_row(key, &entity, serial, &record);
-        self.rows.push((row_key(&entity, serial), sealed));
+        self.push(key, entity, serial, &record);
         serial
+    }
+
+    /// Notes the first event of an entity, of which the key alone came: it is not listed.
+    pub(in crate::vault) fn note_key(
+        &mut self,
+        vault: &Vault,
+        key: &Key,
+        entity: EntityId,
+        (batch, offset): (u64, u32),
+        head: &Head,
+    ) {
+        let before = match self.last.get(&entity) {
+            Some(last) => Ok(*last),
+            None => last_of(&vault.core.db, key, &entity),
+        };
+        let (serial, number) = match before {
+            Ok((serial, number)) => (serial + 1, number + 1),
+            Err(e) => {
+                self.failed.get_or_insert(e);
+                return;
+            }
+        };
+        let record = VersionRecord {
+            number,
+            kept: Kept::Key,
+            batch,
+            offset,
+            len: head.sealed.len,
+            at: head.at,
+            generation: head.generation,
+            lamport: head.lamport,
+            creates: true,
+            foreign: true,
+            parents: Vec::new(),
+            recorded: Time::default(),
+            modified: Time::default(),
+            size: 0,
+            // What it was nobody knows: for a blob, what goes on from it would be refused.
+            form: Form::Text as u8,
+            kind: Kind::File,
+            perm: 0,
+            program: None,
+            body: BodyRef::Other,
+        };
+        self.push(key, entity, serial, &record);
+    }
+
+    fn push(&mut self, key: &Key, entity: EntityId, serial: u64, record: &VersionRecord) {
+        self.last.insert(entity, (serial, record.number));
+        let sealed = seal_row(key, &entity, serial, record);
+        self.rows.push((row_key(&entity, serial), sealed));
     }
 
     /// The rows of all of them.

@@ -23,8 +23,8 @@ pub(in crate::vault) struct Stand {
     pub(in crate::vault) named: HashSet<EntityId>,
     /// Events that told a file last, or that its bytes stand on.
     pub(in crate::vault) events: HashSet<EventRef>,
-    /// Payloads that its bytes stand on: batch, and where in it.
-    pub(in crate::vault) bodies: HashSet<(u64, u32)>,
+    /// Payloads that its bytes stand on: batch, and where in it, when they came; and their events.
+    pub(in crate::vault) bodies: HashMap<(u64, u32), EventRef>,
     /// Manifests of files that are open and have no name.
     pub(in crate::vault) open: HashSet<ChunkId>,
 }
@@ -42,7 +42,7 @@ impl Stand {
         } = base
         {
             self.events.insert(at);
-            self.bodies.insert((batch, offset));
+            self.bodies.insert((batch, offset), at);
         }
     }
 

@@ -140,6 +140,8 @@ impl Vault {
             }
             now.sec = now.sec.min(as_of.sec.saturating_add(STEP * DAY));
         }
+        // What begins anew today may be thinned tomorrow.
+        let _ = self.begin_texts_anew(clock);
         self.thin_as_of(now, clock)?;
         if self.owing.load(Ordering::Relaxed) {
             // What was in the way of a purge may be over: a file that was open, say.

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::TakeInError;
+use super::holes::{Holes, KeyCame};
 use super::settings::SettingCame;
 use super::waiting::{aside_note, waiting_note};
 use crate::core::{Keyring, StoreError, Unopened};
@@ -44,6 +45,12 @@ pub(super) struct Sorted {
     pub(super) ops: Vec<Op>,
     /// Files that are new, by their keys.
     pub(super) new: Vec<EntityId>,
+    /// Versions of which what they said was let go of.
+    pub(super) holes: Holes,
+    /// The same, of such that were noted to wait.
+    pub(super) gone: Vec<EventRef>,
+    /// First versions of which the key alone is there.
+    pub(super) key_only: Vec<KeyCame>,
     /// They say what cannot be.
     pub(super) bad: Vec<EventRef>,
     /// Of those about names that waited, which do no more.
@@ -120,6 +127,14 @@ impl Vault {
                 }
                 continue;
             }
+            let is_hole = found.event.sealed.is_none();
+            if is_hole && (head.kind == EventKind::Version || found.event.wrapped.is_none()) {
+                // What needs it waits.
+                verdicts.insert(head.at, Verdict::Waits);
+                sorted.gone.extend(batch.map(|_| head.at));
+                sorted.holes.came(head);
+                continue;
+            }
             let known = whose.entry(entity).or_insert(Whose::Unknown);
             if head.kind == EventKind::Create {
                 match (new_key(&keyring, &found), &*known) {
@@ -141,6 +156,16 @@ impl Vault {
                         continue;
                     }
                 }
+            }
+            if let (true, Whose::Known(_)) = (is_hole, &*known) {
+                verdicts.insert(head.at, Verdict::Waits);
+                sorted.gone.extend(batch.map(|_| head.at));
+                sorted.key_only.push(KeyCame {
+                    head: head.clone(),
+                    sealed_at: found.sealed_at,
+                    batch,
+                });
+                continue;
             }
             let said = match known {
                 Whose::Known(key) => self.usable(key, &found, &verdicts, &now)?,
@@ -219,6 +244,8 @@ impl Vault {
                 worst = Verdict::Refused;
             } else if !now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some() {
                 // One that waited and is looked at once more may be taken.
+                worst = worst.max(Verdict::Waits);
+            } else if !now.contains(at) && self.core.is_hole(*at)? {
                 worst = worst.max(Verdict::Waits);
             }
         }

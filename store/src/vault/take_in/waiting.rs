@@ -6,9 +6,10 @@ use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Db, DbError, Table};
-use crate::event::{BatchRow, EventRef, Found, Unverified, VerifyError};
+use crate::event::{EventRef, Found, Unverified};
 use crate::ids::{ChainId, EntityId};
 use crate::vault::commit::Scope;
+use crate::vault::exchange::damaged;
 use crate::vault::{Problem, Vault};
 
 const ASIDE: u8 = 7;
@@ -72,6 +73,7 @@ impl Vault {
             && sorted.settings.is_empty()
             && sorted.ops.is_empty()
             && sorted.new.is_empty()
+            && sorted.gone.is_empty()
             && sorted.bad.is_empty()
             && sorted.unknown.is_empty());
         if is_news {
@@ -111,23 +113,18 @@ impl Vault {
         Ok(())
     }
 
-    /// Those events of a batch that is stored.
+    /// Those events of a batch that is stored: by the number that it had when they came.
     fn events_of(&self, batch: u64, which: &[(u64, EventRef)]) -> Result<Vec<Coming>, StoreError> {
-        let what = "a batch of another device";
-        let row = self.core.db.get(Table::Batches, &batch.to_be_bytes())?;
-        let row = row.ok_or_else(|| StoreError::Missing { what: what.into() })?;
-        let row = BatchRow::decode(&row).map_err(StoreError::malformed(what))?;
-        let mut bytes = vec![0; row.place.len as usize];
-        self.core.packs.read(row.place, 0, &mut bytes)?;
+        let Some((_, at)) = which.first() else {
+            return Ok(Vec::new());
+        };
+        let (_, row, bytes) = self.core.stored_batch(batch, *at)?;
         // What has rotted on this disk was told otherwise: it would be set aside for what it never said.
         let stored = Unverified {
             row: &row,
             bytes: &bytes,
         };
-        let all = stored.chained().map_err(|e| match e {
-            VerifyError::Malformed(why) => StoreError::malformed(what)(why),
-            _ => StoreError::Tampered { what: what.into() },
-        })?;
+        let all = stored.chained().map_err(damaged)?;
         let is_one = |found: &Found| which.iter().any(|(_, at)| *at == found.event.head.at);
         let batch = Some(batch);
         let coming = all.into_iter().filter(is_one);

@@ -36,7 +36,7 @@ impl Vault {
             }
         }
         let takings = std::mem::take(&mut sorted.taking);
-        let settings = match self.store(new, lamport, &sorted, (takings, &entities)) {
+        let settings = match self.store(new, lamport, &mut sorted, (takings, &entities)) {
             Ok(settings) => settings,
             Err(e) => {
                 entities.iter().for_each(|entity| self.give_up(*entity));
@@ -56,13 +56,23 @@ impl Vault {
         &self,
         new: Option<(&BatchRow, &[u8])>,
         lamport: u64,
-        sorted: &Sorted,
+        sorted: &mut Sorted,
         (takings, entities): (Vec<Taking>, &[EntityId]),
     ) -> Result<Vec<[u8; 16]>, TakeInError> {
         let mut committer = self.committer.lock();
         let mut counters = committer.counters;
         let number = counters.next_batch;
         let (mut batch, mut versions) = (Batch::new(), NewVersions::default());
+        for came in &sorted.key_only {
+            let entity = EntityId(came.head.subject);
+            if let Some(key) = sorted.keys.get(&entity) {
+                let batch = came.batch.unwrap_or(number);
+                versions.note_key(self, key, entity, (batch, came.sealed_at), &came.head);
+            }
+        }
+        for at in &sorted.gone {
+            batch.delete(Table::Pending, waiting_note(at));
+        }
         for taking in takings {
             let (head, version) = (taking.head, taking.version);
             let Some(key) = sorted.keys.get(&taking.entity) else {
@@ -82,7 +92,7 @@ impl Vault {
                 at: head.at,
                 generation: head.generation,
                 lamport: head.lamport,
-                parents: head.replaces,
+                parents: self.without_holes(&mut sorted.holes, head.replaces)?,
                 recorded: Some(version.mtime),
                 program: None,
                 same: match &version.body {
