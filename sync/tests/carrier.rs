@@ -3,13 +3,16 @@
 mod carrier_bed;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
 use carrier_bed::{Device, Pulled, copy_dir, files, noise, settle};
+use coffer_store::ids::ChainId;
 use coffer_store::vault::Identity;
-use coffer_sync::carrier::{CarrierError, Place, Shelf};
+use coffer_sync::carrier::{CarrierError, Entry, Index, Place, Shelf, testing};
+use coffer_sync::core::Policy;
 use tempfile::TempDir;
 
 /// Guards the whole way, both ways: notes, a merge, a file of many chunks that is there after one way, and a folder that is as good as
@@ -324,6 +327,95 @@ fn small_files_are_put_together() {
     }
     laptop.via(stick.path());
     assert_eq!(laptop.text("Note.md"), "line 79\n");
+}
+
+/// Guards against a member that lies: what it says lies there and does not keeps nothing from anybody for longer than until somebody has
+/// looked, and whatever it claims to have or to lack costs itself alone.
+#[test]
+fn a_member_that_lies_keeps_nothing_back() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let liar = desk.with("liar");
+    let blob = noise(6, 600_000);
+    desk.save("Note.md", b"one\n");
+    desk.save("blob", &blob);
+    // Which pieces there are, it knows: it has them.
+    let mut chunks = Vec::new();
+    let aside = TempDir::new().unwrap();
+    desk.via(aside.path());
+    liar.via(aside.path());
+    let clock = liar.clock();
+    let (chain, last) = clock
+        .iter()
+        .next_back()
+        .map(|(chain, last)| (ChainId(*chain), *last))
+        .unwrap();
+    let own = desk.vault.own_chain();
+    let told = desk.vault.told_after(0).unwrap();
+    let after = HashMap::from([(own, 0)]);
+    let files = told.iter().flat_map(|carried| carried.entities()).collect();
+    desk.vault
+        .chunks_told(&files, &after, &mut |id, _| {
+            chunks.push(id.0);
+            true
+        })
+        .unwrap();
+    assert!(chunks.len() > 2 && last > 0);
+    let batch = |first, last| Entry::Batch {
+        chain: own,
+        first,
+        last,
+        lamport: 1,
+    };
+    let all = desk.clock()[&own.0];
+    let lies: [Vec<(Entry, Vec<u8>)>; 4] = [
+        vec![(batch(1, 1 << 31), noise(1, 200))],
+        told.iter()
+            .map(|carried| {
+                (
+                    batch(carried.row.first, carried.row.last().unwrap()),
+                    noise(2, 300),
+                )
+            })
+            .collect(),
+        chunks
+            .iter()
+            .map(|id| (Entry::Chunk(*id), noise(3, 500)))
+            .collect(),
+        vec![(Entry::Statement([9; 32]), noise(4, 100))],
+    ];
+    for (n, lie) in lies.into_iter().enumerate() {
+        let stick = TempDir::new().unwrap();
+        let shelf = Shelf::of(stick.path(), carrier_bed::carries(&liar), Place::Make).unwrap();
+        let bundle = testing::bundle(carrier_bed::carries(&liar), &shelf, &lie).unwrap();
+        let mut claimed = vec![(own, u64::MAX), (chain, u64::MAX)];
+        claimed.sort_by_key(|(chain, _)| chain.0);
+        claimed.dedup();
+        let index = Index {
+            author: liar.id(),
+            serial: u64::MAX - 1,
+            policy: Policy::Everything,
+            whole: true,
+            heads: vec![[7; 32]],
+            clock: claimed,
+            lacks: (0..500u16).map(|n| [n as u8; 32]).collect(),
+            lacking: u64::MAX,
+            bundles: vec![bundle],
+            done: Default::default(),
+            broken: Default::default(),
+        };
+        testing::index(carrier_bed::carries(&liar), &shelf, &index).unwrap();
+        let there = laptop.with_nothing();
+        for _ in 0..3 {
+            desk.via(stick.path());
+            there.via(stick.path());
+        }
+        assert_eq!(there.text("Note.md"), "one\n", "lie {n}");
+        assert!(there.read("blob").is_some_and(|bytes| bytes == blob), "lie {n}");
+        assert!(there.clock()[&own.0] >= all);
+        there.is_sound();
+    }
+    desk.is_sound();
 }
 
 impl Device {

@@ -45,7 +45,7 @@ pub fn folder_in(dir: &Path, replica: &dyn Carries) -> Option<PathBuf> {
 }
 
 /// The first epoch's key is what all members have, whatever they know.
-fn names_of(replica: &dyn Carries) -> Result<Names, CarrierError> {
+pub(super) fn names_of(replica: &dyn Carries) -> Result<Names, CarrierError> {
     let keyring = replica.keyring();
     let mut first = None;
     replica.with_members(&mut |members| first = members.state().numbered(0).next().map(|epoch| epoch.id));

@@ -36,6 +36,8 @@ mod publish;
 
 mod exchange;
 
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod vectors;
 
