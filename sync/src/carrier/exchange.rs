@@ -226,7 +226,11 @@ impl Exchanging<'_> {
         let halted = giver.stopped;
         drop(giver);
         self.out.gave = gave;
-        self.out.left_out = left_out;
+        // That it may not be written to is no want of room.
+        self.out.left_out = match halted {
+            Some(Stopped::ReadOnly) => 0,
+            _ => left_out,
+        };
         self.out.full = halted == Some(Stopped::Full);
         says.read_only |= halted == Some(Stopped::ReadOnly);
 
@@ -264,6 +268,8 @@ impl Exchanging<'_> {
         if !says.read_only && self.publish(&look, lists, (named, halted.is_none()), &mut says)? {
             self.tidy(&look, &says, &names);
         }
+        let (lacks, lacking) = self.lacking(&self.config()?);
+        (self.out.lacks, self.out.lacking) = (lacks.len() as u64, lacking);
         self.out.read_only = says.read_only;
         self.out.serial = says.serial;
         self.out.strangers = look.strangers as u64;

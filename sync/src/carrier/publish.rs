@@ -96,7 +96,6 @@ impl Exchanging<'_> {
     ) -> Result<bool, CarrierError> {
         let config = self.config()?;
         let (lacks, lacking) = self.lacking(&config);
-        (self.out.lacks, self.out.lacking) = (lacks.len() as u64, lacking);
         let mut clock: Vec<(ChainId, u64)> = config.clock.iter().map(|(id, last, _)| (*id, *last)).collect();
         clock.retain(|(_, last)| *last > 0);
         clock.sort_unstable();
