@@ -143,6 +143,10 @@ pub(crate) enum Command {
     /// Show how syncing with other devices is
     ///
     /// “coffer settings” turns it, and each way of finding devices, on and off.
+    ///
+    /// With --via, devices that never meet exchange through a folder that somebody carries or shares: once, or
+    /// with --watch until the vault is locked. What lies there tells a stranger nothing but sizes and times. Works
+    /// while the vault is mounted, or asks for the password.
     Sync(device::Sync),
     /// Show or change settings
     ///

@@ -84,6 +84,10 @@ Settings:
                 “coffer lock --all --suspend”. With “always”, programs that have files of the
                 vault open get errors; all that they wrote before is kept.
 
+  sync-via      folders through which devices exchange by themselves while the vault is open,
+                whole paths with commas between them; one that is not there is waited for
+  sync-via-limit  most that this device's files in each of them may take: 8GiB, none (default)
+
 Settings of the vault, on all its devices; times in days:
   retention-all      every version is kept for so long (30)
   retention-daily    then one a day for so long (90), and one a month after

@@ -18,7 +18,7 @@ const IDLE: &str = "lock-idle";
 /// What to do when the system suspends.
 const SUSPEND: &str = "lock-suspend";
 /// Settings of syncing, and what each is if nobody says otherwise.
-const SYNC: [(&str, &str); 9] = [
+const SYNC: [(&str, &str); 11] = [
     ("sync", "on"),
     ("sync-dht", "on"),
     ("sync-lan-only", "off"),
@@ -28,6 +28,8 @@ const SYNC: [(&str, &str); 9] = [
     ("sync-mdns", "on"),
     ("sync-peers", ""),
     ("sync-relays", ""),
+    ("sync-via", ""),
+    ("sync-via-limit", "none"),
 ];
 
 /// What to do when the system suspends.
@@ -133,6 +135,11 @@ impl Settings {
         parse_rate(self.get(key)).ok().flatten()
     }
 
+    /// Folders through which devices exchange.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        folders(self.get("sync-via")).collect()
+    }
+
     /// Those that count if nothing was ever set: for a vault that is just being made.
     pub(crate) fn usual() -> Settings {
         Settings {
@@ -190,8 +197,23 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
             .map_err(|why| Failure::usage(format!("{why}."))),
         // Whether these are addresses, whoever uses them says.
         "sync-listen" | "sync-peers" | "sync-relays" => Ok(()),
+        "sync-via-limit" => parse_rate(value)
+            .map(|_| ())
+            .map_err(|why| Failure::usage(format!("{why}."))),
+        "sync-via" => match folders(value).find(|dir| !dir.is_absolute()) {
+            None => Ok(()),
+            Some(dir) => Err(Failure::usage(format!(
+                "“{}” is no value of {key}; write whole paths, from /, with commas between them.",
+                dir.display()
+            ))),
+        },
         _ => Err(unknown(key)),
     }
+}
+
+fn folders(value: &str) -> impl Iterator<Item = PathBuf> + '_ {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(PathBuf::from)
 }
 
 /// “none”, or bytes a second: 500KiB, 2MiB.
@@ -237,7 +259,13 @@ mod tests {
         );
         settings.set(IDLE, "30m").unwrap();
         settings.set(SUSPEND, "always").unwrap();
-        for (key, value) in [(IDLE, "30"), (SUSPEND, "allways"), ("something-else", "x")] {
+        for (key, value) in [
+            (IDLE, "30"),
+            (SUSPEND, "allways"),
+            ("something-else", "x"),
+            ("sync-via", "/media/stick, cloud"),
+            ("sync-via-limit", "much"),
+        ] {
             assert!(settings.set(key, value).is_err(), "{key} {value}");
         }
         let again = load().unwrap();

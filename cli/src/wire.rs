@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// The protocol's version; a daemon answers only its own.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// The longest request line, in bytes: an import may name as many paths as a command line holds.
 pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// The longest reply line, in bytes (a check may name many paths).

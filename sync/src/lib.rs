@@ -8,6 +8,8 @@ pub mod pairing; // how a new device becomes a member
 
 pub mod replica; // what the network asks of a vault
 
+pub mod carrier; // the protocol's other way: a folder that is carried or shared
+
 pub mod vault; // a real vault, for it
 
 pub mod net; // the network: libp2p around the protocol

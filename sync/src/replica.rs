@@ -3,16 +3,16 @@
 //! Guarantees: nothing here names the network, and nothing secret but the keys that a member needs to speak goes
 //! through it. It never says what becomes of an event: that is the vault's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use coffer_store::ids::{ChainId, SpaceId};
+use coffer_store::ids::{ChainId, EntityId, SpaceId};
 use coffer_store::keys::{Key, SigningKey};
 use coffer_store::members::{self, Device, DeviceId, JoinRequest, Members, SpaceSecrets, StatementId};
 use coffer_store::vault::Carried;
 
 pub use crate::core::Access;
-use crate::core::{Answer, CertifiedPeer, Config, Request, Standing};
+use crate::core::{Answer, CertifiedPeer, ChunkName, Config, Request, Standing};
 
 /// A vault as the network sees it. Methods may take as long as a disk takes: they are called from threads of their own
 /// ([`roster`](Replica::roster) apart, which is cheap), never from those that serve the network.
@@ -62,6 +62,29 @@ pub trait Replica: Send + Sync + 'static {
 
     /// Has this called after each change, from any thread. It returns at once, and takes no lock of the vault.
     fn subscribe(&self, wake: Box<dyn Fn(Change) + Send + Sync>);
+}
+
+/// Called with a chunk's name and sealed length; false: enough.
+pub type EachChunk<'a> = &'a mut dyn FnMut(ChunkName, usize) -> bool;
+
+/// What a carried folder asks of a vault beyond that.
+pub trait Carries: Replica {
+    /// Tells what is at rest, and makes all that was told or taken durable.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot.
+    fn settle(&self) -> Result<(), String>;
+
+    /// Chunks that are here and that versions of these entities name, told after these events; the newest versions' first.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot be read.
+    fn chunks_told(
+        &self,
+        entities: &HashSet<EntityId>,
+        after: &HashMap<ChainId, u64>,
+        each: EachChunk<'_>,
+    ) -> Result<(), String>;
 }
 
 /// What changed in a vault.

@@ -3,17 +3,18 @@
 //! Guarantees: each request is answered, whatever the store says; what was taken in is durable when that is said; bulk
 //! that comes is made durable every [`KEEP`] bytes, and when no more is lacking. It never asks the network for anything.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use coffer_store::ids::SpaceId;
+use coffer_store::ids::{ChainId, EntityId, SpaceId};
 use coffer_store::keys::{ChunkId, Key, SigningKey};
 use coffer_store::members::{JoinRequest, Members, SpaceSecrets, StatementId};
 use coffer_store::vault::{Carried, ChunkError, TakeStatementError, TakenStatement, Vault};
 use parking_lot::RwLock;
 
 use crate::core::{Answer, ChunkOutcome, Config, Outcome, Policy, Request, StatementOutcome, Urgency};
-use crate::replica::{Change, Replica, Roster};
+use crate::replica::{Carries, Change, EachChunk, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
 const KEEP: u64 = 64 << 20;
@@ -272,5 +273,23 @@ impl Replica for VaultReplica {
 
     fn subscribe(&self, wake: Wake) {
         self.wakes.write().push(wake);
+    }
+}
+
+impl Carries for VaultReplica {
+    fn settle(&self) -> Result<(), String> {
+        self.vault.commit().map_err(|e| e.to_string())
+    }
+
+    fn chunks_told(
+        &self,
+        entities: &HashSet<EntityId>,
+        after: &HashMap<ChainId, u64>,
+        each: EachChunk<'_>,
+    ) -> Result<(), String> {
+        let told = self
+            .vault
+            .chunks_told(entities, after, &mut |id, len| each(id.0, len));
+        told.map_err(|e| e.to_string())
     }
 }

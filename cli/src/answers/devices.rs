@@ -1,5 +1,6 @@
 //! Answers about devices and syncing.
 
+use crate::wire::WirePath;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -68,4 +69,73 @@ pub(crate) struct Sync {
     pub relays: Vec<String>,
     /// The last thing that went wrong.
     pub error: Option<String>,
+    /// Folders through which it exchanges, or did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<Carrier>,
+}
+
+/// A folder through which devices exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Carrier {
+    /// Where.
+    pub dir: WirePath,
+    /// Whether it is looked after as long as the vault is open.
+    pub watched: bool,
+    /// Whether it was there when it was looked for last.
+    pub there: bool,
+    /// The last exchange.
+    pub last: Option<Timestamp>,
+    /// Other devices for which files lie there.
+    pub waiting: Vec<Waiting>,
+    /// Bytes that this device lacks.
+    pub lacking: u64,
+    /// Bytes for which there was no room.
+    pub left_out: u64,
+    /// Nothing could be put there.
+    pub read_only: bool,
+    /// What went wrong last, if anything did.
+    pub error: Option<String>,
+}
+
+/// A device for which files lie in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Waiting {
+    /// Its identity, in hex.
+    pub id: String,
+    /// Its name.
+    pub device: String,
+    /// Whether it has ever been there.
+    pub seen: bool,
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What went one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    /// Things that devices said of devices.
+    pub statements: u64,
+    /// Events.
+    pub events: u64,
+    /// Chunks of files.
+    pub chunks: u64,
+    /// Bytes of all.
+    pub bytes: u64,
+}
+
+/// `sync --via`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Exchanged {
+    /// What was taken.
+    pub took: Moved,
+    /// What was put there.
+    pub gave: Moved,
+    /// How it is now.
+    pub folder: Carrier,
+    /// Chunks that this device lacks.
+    pub lacks: u64,
+    /// What was met on the way, for a person.
+    pub notes: Vec<String>,
 }

@@ -1,7 +1,9 @@
 //! The command line about devices and syncing.
 
 use super::{KdfArgs, PasswordArgs};
+use crate::units;
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Args)]
 #[allow(missing_docs)]
@@ -97,4 +99,12 @@ pub(crate) struct Sync {
     /// Call a device at this address now, and from now on
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Option<String>,
+    /// Exchange what is new through this folder, which is carried or shared: a stick, NFS, a cloud's
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pause", "resume", "peer"])]
+    pub via: Option<PathBuf>,
+    /// Most that this device's files there may take [default: the setting sync-via-limit]
+    #[arg(long, value_name = "SIZE", requires = "via", value_parser = units::parse_size)]
+    pub via_limit: Option<u64>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }

@@ -25,6 +25,7 @@ mod status;
 mod sync;
 mod transfer;
 mod trash;
+mod via;
 
 use crate::args::{Cli, Command, PasswordArgs};
 use crate::client::{self, Found};
@@ -93,7 +94,10 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
         Command::Device(args) => device::device(ui, &vault, &args),
-        Command::Sync(args) => sync::sync(ui, &vault, &args),
+        Command::Sync(args) => match &args.via {
+            Some(dir) => via::via(ui, &vault, dir, &args),
+            None => sync::sync(ui, &vault, &args),
+        },
         Command::Log(_)
         | Command::Show(_)
         | Command::Diff(_)

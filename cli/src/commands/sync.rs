@@ -1,14 +1,17 @@
 //! `coffer sync`.
 
 use super::device::{ask, daemon};
-use crate::answers::devices::{Device, Sync};
+use crate::answers::devices::{Carrier, Device, Sync};
 use crate::args::device::Sync as Args;
 use crate::client::Found;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{count, counted, size, span};
+use crate::when;
 use crate::wire::devices::Devices;
+use jiff::Zoned;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -66,7 +69,7 @@ fn look(found: &Found) -> Result<Sync, Failure> {
 }
 
 /// Shows it in one place of a terminal, again and again; to programs, a line whenever something is other.
-fn watch(ui: &Ui, found: &Found) -> Result<(), Failure> {
+pub(super) fn watch(ui: &Ui, found: &Found) -> Result<(), Failure> {
     let here = std::io::stdout().is_terminal() && !ui.json();
     let (mut last, mut drawn) = (None, 0);
     loop {
@@ -108,10 +111,44 @@ fn shown(sync: &Sync) -> String {
             row("Relay", relay.clone());
         }
     }
+    for folder in &sync.folders {
+        row("Folder", format!("{}: {}", folder.dir.0.shown(), carried(folder)));
+    }
     if let Some(error) = &sync.error {
         row("Trouble", error.clone());
     }
     table(&rows)
+}
+
+/// How a folder is through which devices exchange.
+pub(super) fn carried(folder: &Carrier) -> String {
+    let mut said = vec![match folder.last {
+        Some(at) => format!("exchanged {}", when::local(at, &Zoned::now())),
+        None => "nothing exchanged yet".into(),
+    }];
+    if !folder.there {
+        said.push(match folder.watched {
+            true => "not there now, and waited for".into(),
+            false => "not there now".into(),
+        });
+    }
+    for one in &folder.waiting {
+        let yet = if one.seen { "" } else { ", which was never there" };
+        said.push(format!("{} there for {}{yet}", size(one.bytes), one.device));
+    }
+    if folder.lacking > 0 {
+        said.push(format!("{} are yet to come to this device", size(folder.lacking)));
+    }
+    if folder.left_out > 0 {
+        said.push(format!("no room for {}", size(folder.left_out)));
+    }
+    if folder.read_only {
+        said.push("it can only be read, so nothing was put there".into());
+    }
+    if let Some(error) = &folder.error {
+        said.push(error.trim_end_matches('.').to_owned());
+    }
+    said.join("; ")
 }
 
 /// Addresses without what says nothing to a person: who listens there, and those by which nobody else reaches this machine.

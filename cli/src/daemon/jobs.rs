@@ -12,6 +12,7 @@ use crate::frame;
 use crate::paths;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use crate::wire::devices::Devices;
 use crate::wire::{self, Op, Plain, Progress, Reply, WirePath};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -165,6 +166,8 @@ impl Shared {
                         "The vault is mounted read-only, and other devices are told nothing; mount it to be written.",
                     ));
                 };
+                // An exchange may take its time, and is use.
+                let _working = matches!(asked, Devices::Via { .. }).then(|| self.work());
                 network.answer(&asked, &|| Settings::load(&self.vault_id()))
             }
             Op::Past(asked) => {

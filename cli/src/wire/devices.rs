@@ -1,5 +1,6 @@
 //! What is asked about devices and syncing.
 
+use crate::wire::WirePath;
 use serde::{Deserialize, Serialize};
 
 /// What is asked.
@@ -33,5 +34,14 @@ pub(crate) enum Devices {
     Call {
         /// The address.
         address: String,
+    },
+    /// Exchanges through a folder.
+    Via {
+        /// The folder, absolute.
+        dir: WirePath,
+        /// Most bytes that this device's files there may take; as the setting says if absent.
+        limit: Option<u64>,
+        /// Whether to go on with it until the vault is locked.
+        watch: bool,
     },
 }

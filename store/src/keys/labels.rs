@@ -65,9 +65,17 @@ pub const NET_TOPIC: &str = "coffer v0 network topic";
 pub const NET_RECORD: &str = "coffer v0 network record";
 /// Epoch key → the members' secret of a period, by which they find each other.
 pub const NET_RENDEZVOUS: &str = "coffer v0 network rendezvous";
+/// The first epoch's key → the name of a vault's folder in a carried one.
+pub const CARRIER_FOLDER: &str = "coffer v0 carrier folder";
+/// The first epoch's key, or a device's signing seed → the key by which members, or the device alone, know a file there by its name.
+pub const CARRIER_NAME: &str = "coffer v0 carrier file name";
+/// X25519 shared secret, or an epoch key → the key that seals the key of an index there.
+pub const CARRIER_SLOT: &str = "coffer v0 carrier slot";
+/// Signature of a device over what it says in an index there.
+pub const SIGN_CARRIER: &str = "coffer v0 signed carrier index";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 30] = [
+pub const ALL: [&str; 34] = [
     MASTER,
     CHECK,
     HEADER,
@@ -98,4 +106,8 @@ pub const ALL: [&str; 30] = [
     NET_TOPIC,
     NET_RECORD,
     NET_RENDEZVOUS,
+    CARRIER_FOLDER,
+    CARRIER_NAME,
+    CARRIER_SLOT,
+    SIGN_CARRIER,
 ];

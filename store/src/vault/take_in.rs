@@ -29,7 +29,7 @@ use super::{OpError, Vault};
 use crate::core::StoreError;
 #[cfg(test)]
 use crate::db::Table;
-use crate::event::{self, BatchRow, EventRef, Head, Unverified, VerifyError, Walk};
+use crate::event::{self, BatchRow, EventKind, EventRef, Head, Unverified, VerifyError, Walk};
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
 use sort::Coming;
@@ -46,6 +46,24 @@ pub struct Carried {
     pub row: BatchRow,
     /// The events.
     pub bytes: Vec<u8>,
+}
+
+impl Carried {
+    /// The files that these events tell versions of, as far as they can be read: nobody believes them yet.
+    pub fn entities(&self) -> HashSet<EntityId> {
+        let events = Walk::new(&self.bytes).into_iter().flatten().map_while(Result::ok);
+        let heads = events.map(|found| found.event.head);
+        let files = heads.filter(|head| matches!(head.kind, EventKind::Create | EventKind::Version));
+        files.map(|head| EntityId(head.subject)).collect()
+    }
+
+    /// The Lamport time of the first event; 0 if it cannot be read.
+    pub fn lamport(&self) -> u64 {
+        let first = Walk::new(&self.bytes).ok().and_then(|mut walk| walk.next());
+        first
+            .and_then(Result::ok)
+            .map_or(0, |found| found.event.head.lamport)
+    }
 }
 
 /// Why a batch was not taken.

@@ -4,8 +4,10 @@
 //! listens nowhere. Guarantees that no type of the crate's is named elsewhere, that its faults end no mount, and that
 //! at the end sessions end before the vault closes. A thread notes where other devices were met.
 //!
-//! Parts: `plan` (settings), `met` (the note), `join` (a vault by a ticket).
+//! Parts: `plan` (settings), `met` (the note), `join` (a vault by a ticket), `carry` (folders that are carried), `bell` (what wakes that).
 
+mod bell;
+mod carry;
 mod join;
 mod met;
 mod plan;
@@ -13,19 +15,22 @@ mod plan;
 pub(crate) use join::{join, parse_ticket};
 
 use super::Vault;
-use crate::answers::devices::{Device, Invited, Sync};
+use crate::answers::devices::{Device, Exchanged, Invited, Sync};
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::wire::devices::Devices;
 use crate::wire::{self, Plain};
+use carry::Carriers;
 use coffer_store::members::{DeviceId, DeviceName, Standing};
+use coffer_sync::carrier::Place;
 use coffer_sync::core::Policy;
 use coffer_sync::net::{self, Service, Status};
 use coffer_sync::vault::VaultReplica;
 use jiff::Timestamp;
 use met::AllMet;
 use parking_lot::Mutex;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -50,6 +55,7 @@ pub(crate) struct Network {
     paused: AtomicBool,
     ended: AtomicBool,
     trouble: Mutex<Option<String>>,
+    carriers: Arc<Carriers>,
 }
 
 fn plain(answer: &impl serde::Serialize) -> Result<(Plain, Option<Secret>), Failure> {
@@ -110,6 +116,7 @@ impl Network {
         let replica = VaultReplica::new(vault.store_shared(), Policy::Everything).map_err(threads)?;
         let network = Arc::new(Network {
             vault: vault.clone(),
+            carriers: Carriers::new(vault, replica.clone()),
             replica,
             service: Mutex::new(None),
             plan: Mutex::new(None),
@@ -122,6 +129,17 @@ impl Network {
         if settings.syncs() && network.others() > 0 {
             let _ = network.up(settings);
         }
+        let (passes_on, id) = (Arc::downgrade(&network), crate::paths::hex(&vault.facts().id));
+        network.carriers.on_news(Box::new(move || {
+            // The service reckons with what was here when it began.
+            if let (Some(network), Ok(settings)) = (passes_on.upgrade(), Settings::load(&id))
+                && network.status().is_some()
+            {
+                network.down();
+                let _ = network.up(&settings);
+            }
+        }));
+        network.carriers.reload(settings);
         let watched = Arc::downgrade(&network);
         let spawned = std::thread::Builder::new().name("met".into()).spawn(move || {
             let mut noted = Instant::now();
@@ -212,6 +230,7 @@ impl Network {
     /// # Errors
     /// When it does not come up with these.
     pub(crate) fn reload(&self, settings: &Settings) -> Result<(), Failure> {
+        self.carriers.reload(settings);
         let plan = plan::plan(settings, Vec::new());
         let same = self.plan.lock().as_ref() == Some(&unlimited(plan.clone()));
         if let (Some(service), true, true) = (self.service.lock().as_ref(), same, settings.syncs()) {
@@ -240,6 +259,7 @@ impl Network {
             let _service = self.service.lock();
             self.ended.store(true, Ordering::Release);
         }
+        self.carriers.end();
         self.met.lock().keep(self.vault.store());
         self.down();
     }
@@ -277,10 +297,18 @@ impl Network {
             Devices::Sync => plain(&self.sync(&settings()?)),
             Devices::Pause { paused } => {
                 self.paused.store(*paused, Ordering::Relaxed);
+                self.carriers.pause(*paused);
                 if let Some(service) = self.service.lock().as_ref() {
                     service.pause(*paused);
                 }
                 plain(&())
+            }
+            Devices::Via { dir, limit, watch } => {
+                let done = self.carriers.exchange(&dir.0, *limit, Place::Make)?;
+                if *watch {
+                    self.carriers.also(&dir.0);
+                }
+                plain(&done)
             }
             Devices::Call { address } => {
                 let service = self.up(&syncing(settings()?)?)?;
@@ -402,6 +430,7 @@ impl Network {
         let mut sync = Sync {
             devices: others.collect(),
             error: self.trouble.lock().clone(),
+            folders: self.carriers.folders(),
             ..Sync::default()
         };
         sync.state = match self.status() {
@@ -424,6 +453,22 @@ impl Network {
         }
         sync
     }
+}
+
+/// Exchanges once with a carried folder, where nobody else holds the vault.
+///
+/// # Errors
+/// The vault's, or the folder's.
+pub(crate) fn exchange_via(
+    vault: &Vault,
+    settings: &Settings,
+    dir: &Path,
+    limit: Option<u64>,
+) -> Result<Exchanged, Failure> {
+    let threads = |error: std::io::Error| Failure::io("start a thread", &error);
+    let replica = VaultReplica::new(vault.store_shared(), Policy::Everything).map_err(threads)?;
+    let limit = limit.or_else(|| settings.rate("sync-via-limit"));
+    Carriers::new(vault, replica).exchange(dir, limit, Place::Make)
 }
 
 fn wait(service: &std::sync::Weak<Service>, version: u64) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::content::manifest;
 use crate::core::StoreError;
 use crate::db::Table;
-use crate::ids::EntityId;
+use crate::ids::{ChainId, EntityId};
 use crate::keys::ChunkId;
 use crate::record::{BodyRef, ChunkRef, Kept, ManifestRef, kind};
 use crate::vault::Vault;
@@ -159,6 +159,46 @@ impl Vault {
                 manifest::lacking(&self.core, &root, &mut |chunk, kind| {
                     lacking.add(*chunk, kind, entity);
                 })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with chunks that are here and that versions of these entities name, told after these events: of the newest versions
+    /// first, a manifest's nodes before what they name; its name, and its sealed length. One may come several times. False: enough.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says. What is damaged is passed over.
+    pub fn chunks_told(
+        &self,
+        entities: &HashSet<EntityId>,
+        after: &HashMap<ChainId, u64>,
+        each: &mut dyn FnMut(ChunkId, usize) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut roots: Vec<(u64, ManifestRef)> = Vec::new();
+        for (entity, key) in self.keys_of(entities)? {
+            let Ok(key) = key else { continue };
+            self.each_version(&key, &entity, &mut |_, row| {
+                let Ok(row) = row else { return };
+                let is_new = after.get(&row.at.chain).is_some_and(|last| row.at.seq > *last);
+                if let (true, Kept::All, BodyRef::Manifest(root)) = (is_new, row.kept, row.body) {
+                    roots.push((row.lamport, root));
+                }
+            })?;
+        }
+        roots.sort_by_key(|(lamport, _)| std::cmp::Reverse(*lamport));
+        for (_, root) in roots {
+            let mut named = Vec::new();
+            match manifest::names(&self.core, &root, &mut |id| named.push(id)) {
+                Err(e) if !e.is_damage() => return Err(e),
+                _ => {}
+            }
+            for id in named {
+                if let Some(row) = self.core.chunk_row(&id)?
+                    && !each(id, row.place.len as usize)
+                {
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -1,0 +1,369 @@
+//! Carried folders: one exchange on demand, and those that are looked after while the vault is open.
+//!
+//! Guarantees: one exchange at a time; a folder that is not there is waited for, and none is begun anew in the place of one that was there,
+//! unless somebody asks. An end is not kept waiting: an exchange stops at its next file, and the next one goes on from there.
+
+use super::bell::{Bell, Watcher};
+use super::sentence;
+use crate::answers::devices::{Carrier, Exchanged, Moved, Waiting};
+use crate::engine::Vault;
+use crate::failure::{Failure, Kind};
+use crate::settings::Settings;
+use crate::wire::WirePath;
+use coffer_sync::carrier::{
+    self, CarrierError, Exchange, Folder, Listing, Name, Options, Place, Shelf, Sink, Source, Tally,
+};
+use coffer_sync::replica::Replica;
+use coffer_sync::vault::VaultReplica;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// The note's name.
+const NOTE: &str = "carrier";
+/// How often a folder is looked at of which the system tells: of far and cloud folders it does not tell all.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often one that is not there is looked for.
+const ABSENT: Duration = Duration::from_secs(5);
+/// How long it must be quiet before an exchange: whoever copies files there, or saves here, does more of it.
+const QUIET: Duration = Duration::from_millis(1_500);
+/// After which it is exchanged although it is not quiet.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Known {
+    /// The number of this device's last index anywhere.
+    serial: u64,
+    folders: BTreeMap<String, Carrier>,
+}
+
+/// Called when events came: the network is to pass them on.
+type OnNews = Box<dyn Fn() + Send + Sync>;
+
+/// See the module.
+pub(super) struct Carriers {
+    vault: Vault,
+    replica: Arc<VaultReplica>,
+    known: Mutex<Known>,
+    /// Held while one exchanges.
+    one: Mutex<()>,
+    watched: Mutex<BTreeSet<PathBuf>>,
+    /// Those that were asked for until the vault is locked.
+    asked: Mutex<BTreeSet<PathBuf>>,
+    limit: Mutex<Option<u64>>,
+    bell: Arc<Bell>,
+    paused: AtomicBool,
+    ended: AtomicBool,
+    on_news: Mutex<Option<OnNews>>,
+}
+
+fn moved(tally: Tally) -> Moved {
+    Moved {
+        statements: tally.statements,
+        events: tally.events,
+        chunks: tally.chunks,
+        bytes: tally.bytes,
+    }
+}
+
+fn failed(error: &CarrierError) -> Failure {
+    match error {
+        CarrierError::Io { what, error } => Failure::io(what, error),
+        CarrierError::Absent(_) | CarrierError::Gone(_) => {
+            Failure::new(Kind::NotOpen, sentence(error).message)
+        }
+        error => sentence(error),
+    }
+}
+
+/// A folder that gives nothing more once an end has begun.
+struct Ending<'a>(&'a Shelf, &'a AtomicBool);
+
+impl Ending<'_> {
+    fn goes_on(&self) -> io::Result<&Shelf> {
+        match self.1.load(Ordering::Acquire) {
+            true => Err(io::Error::other("the vault is being locked")),
+            false => Ok(self.0),
+        }
+    }
+}
+
+impl Folder for Ending<'_> {
+    fn list(&self) -> io::Result<Listing> {
+        self.goes_on()?.list()
+    }
+    fn open(&self, name: &Name) -> io::Result<Box<dyn Source>> {
+        self.goes_on()?.open(name)
+    }
+    fn create(&self, name: &Name) -> io::Result<Box<dyn Sink>> {
+        self.goes_on()?.create(name)
+    }
+    fn publish(&self, from: &Name, to: &Name) -> io::Result<()> {
+        self.goes_on()?.publish(from, to)
+    }
+    fn remove(&self, name: &Name) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn room(&self) -> io::Result<u64> {
+        self.goes_on()?.room()
+    }
+}
+
+impl Carriers {
+    pub(super) fn new(vault: &Vault, replica: Arc<VaultReplica>) -> Arc<Carriers> {
+        let note = vault.store().note(NOTE).ok().flatten().unwrap_or_default();
+        let bell = Arc::new(Bell::default());
+        let rings = Arc::downgrade(&bell);
+        replica.subscribe(Box::new(move |_| {
+            if let Some(bell) = rings.upgrade() {
+                bell.ring();
+            }
+        }));
+        Arc::new(Carriers {
+            vault: vault.clone(),
+            replica,
+            known: Mutex::new(serde_json::from_slice(&note).unwrap_or_default()),
+            one: Mutex::new(()),
+            watched: Mutex::default(),
+            asked: Mutex::default(),
+            limit: Mutex::new(None),
+            bell,
+            paused: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            on_news: Mutex::new(None),
+        })
+    }
+
+    /// Has this called when events came.
+    pub(super) fn on_news(&self, call: OnNews) {
+        *self.on_news.lock() = Some(call);
+    }
+
+    /// Looks after the folders of these settings, and no others but those that were asked for.
+    pub(super) fn reload(self: &Arc<Self>, settings: &Settings) {
+        *self.limit.lock() = settings.rate("sync-via-limit");
+        let mut wanted: BTreeSet<PathBuf> = settings.folders().into_iter().collect();
+        wanted.extend(self.asked.lock().iter().cloned());
+        let new: Vec<PathBuf> = {
+            let mut watched = self.watched.lock();
+            let new = wanted.difference(&watched).cloned().collect();
+            *watched = wanted;
+            new
+        };
+        for dir in new {
+            self.watch(dir);
+        }
+        self.bell.ring();
+    }
+
+    /// Looks after a folder until the vault is locked.
+    pub(super) fn also(self: &Arc<Self>, dir: &Path) {
+        self.asked.lock().insert(dir.to_owned());
+        if self.watched.lock().insert(dir.to_owned()) {
+            self.watch(dir.to_owned());
+        }
+    }
+
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+        self.bell.ring();
+    }
+
+    /// Ends; what is under way stops, and is waited for.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.bell.ring();
+        drop(self.one.lock());
+    }
+
+    /// How the folders are.
+    pub(super) fn folders(&self) -> Vec<Carrier> {
+        let watched = self.watched.lock().clone();
+        let mut all = self.known.lock().folders.clone();
+        for dir in &watched {
+            let key = dir.to_string_lossy().into_owned();
+            all.entry(key).or_insert_with(|| unknown(dir));
+        }
+        all.into_values()
+            .map(|folder| Carrier {
+                watched: watched.contains(&folder.dir.0),
+                there: folder.dir.0.is_dir(),
+                ..folder
+            })
+            .collect()
+    }
+
+    /// Exchanges with a folder now.
+    ///
+    /// # Errors
+    /// What kept it from that; it is remembered, too.
+    pub(super) fn exchange(
+        &self,
+        dir: &Path,
+        limit: Option<u64>,
+        place: Place,
+    ) -> Result<Exchanged, Failure> {
+        let done = {
+            let _one = self.one.lock();
+            if self.ended.load(Ordering::Acquire) {
+                return Err(Failure::failed("The vault is being locked."));
+            }
+            let serial = self.known.lock().serial;
+            let options = Options {
+                limit: limit.or(*self.limit.lock()),
+                serial,
+            };
+            let shelf = Shelf::of(dir, &*self.replica, place);
+            shelf.and_then(|shelf| carrier::exchange(&*self.replica, &Ending(&shelf, &self.ended), options))
+        };
+        self.note(dir, &done);
+        let done = done.map_err(|error| failed(&error))?;
+        if done.took.statements > 0 {
+            self.replica.members_changed();
+        }
+        if done.took.batches > 0
+            && let Some(call) = self.on_news.lock().as_ref()
+        {
+            call();
+        }
+        let key = dir.to_string_lossy().into_owned();
+        let folder = self.known.lock().folders.get(&key).cloned();
+        Ok(Exchanged {
+            took: moved(done.took),
+            gave: moved(done.gave),
+            folder: Carrier {
+                watched: self.watched.lock().contains(dir),
+                ..folder.unwrap_or_else(|| unknown(dir))
+            },
+            lacks: done.lacks,
+            notes: done.notes,
+        })
+    }
+
+    fn note(&self, dir: &Path, done: &Result<Exchange, CarrierError>) {
+        let mut known = self.known.lock();
+        let text = |known: &Known| serde_json::to_vec(known).expect("it is plain data");
+        let before = text(&known);
+        let key = dir.to_string_lossy().into_owned();
+        let mut folder = known.folders.remove(&key).unwrap_or_else(|| unknown(dir));
+        match done {
+            Ok(done) => {
+                known.serial = known.serial.max(done.serial);
+                folder = Carrier {
+                    there: true,
+                    last: Some(Timestamp::now()),
+                    waiting: done
+                        .devices
+                        .iter()
+                        .filter(|one| one.files > 0)
+                        .map(waiting)
+                        .collect(),
+                    lacking: done.lacking,
+                    left_out: done.left_out,
+                    read_only: done.read_only,
+                    error: None,
+                    ..folder
+                };
+            }
+            // It is not there now; that is no trouble.
+            Err(CarrierError::Absent(_)) => folder.there = false,
+            Err(error) => folder.error = Some(failed(error).message),
+        }
+        if folder.last.is_some() || self.watched.lock().contains(dir) {
+            known.folders.insert(key, folder);
+        }
+        let after = text(&known);
+        if after != before {
+            // Without it nothing is lost but what people are shown.
+            let _ = self.vault.store().set_note(NOTE, &after);
+        }
+    }
+
+    fn watch(self: &Arc<Self>, dir: PathBuf) {
+        let carriers = Arc::downgrade(self);
+        let bell = self.bell.clone();
+        let spawned = std::thread::Builder::new()
+            .name("carry".into())
+            .spawn(move || follow(&carriers, &bell, &dir));
+        // Without a thread it is exchanged when somebody asks.
+        drop(spawned);
+    }
+
+    /// What an exchange would begin with: what lies there, and how far the vault is. As it was: nothing to do.
+    fn stand(&self, dir: &Path) -> Option<Vec<u8>> {
+        let shelf = Shelf::of(dir, &*self.replica, Place::Find).ok()?;
+        let mut files = shelf.list().ok()?.files;
+        files.sort_unstable();
+        let config = self.replica.config().ok()?;
+        let mut clock = config.clock;
+        clock.sort_unstable();
+        Some(format!("{files:?} {clock:?} {:?}", config.heads).into_bytes())
+    }
+}
+
+fn unknown(dir: &Path) -> Carrier {
+    Carrier {
+        dir: WirePath(dir.to_owned()),
+        watched: false,
+        there: false,
+        last: None,
+        waiting: Vec::new(),
+        lacking: 0,
+        left_out: 0,
+        read_only: false,
+        error: None,
+    }
+}
+
+fn waiting(one: &carrier::Waiting) -> Waiting {
+    Waiting {
+        id: one.device.to_string(),
+        device: one.name.clone(),
+        seen: one.seen,
+        files: one.files,
+        bytes: one.bytes,
+    }
+}
+
+/// Looks after a folder until nobody wants that any more.
+fn follow(carriers: &Weak<Carriers>, bell: &Arc<Bell>, dir: &Path) {
+    let mut watcher = Watcher::default();
+    let mut stood: Option<Vec<u8>> = None;
+    loop {
+        let rung = bell.count();
+        let is_told = {
+            let Some(carriers) = carriers.upgrade() else {
+                return;
+            };
+            if carriers.ended.load(Ordering::Acquire) || !carriers.watched.lock().contains(dir) {
+                return;
+            }
+            let stands = carriers.stand(dir);
+            let is_same = stands.is_some() && stands == stood;
+            if !is_same && !carriers.paused.load(Ordering::Relaxed) {
+                let key = dir.to_string_lossy().into_owned();
+                let before = carriers
+                    .known
+                    .lock()
+                    .folders
+                    .get(&key)
+                    .is_some_and(|known| known.last.is_some());
+                // An empty folder in the place of one that was there is another stick's, or none's.
+                let place = if before { Place::Find } else { Place::Make };
+                if dir.is_dir() && carriers.exchange(dir, None, place).is_ok() {
+                    stood = carriers.stand(dir);
+                }
+            }
+            watcher.over(carrier::folder_in(dir, &*carriers.replica), bell)
+        };
+        bell.wait(rung, if is_told { LOOK } else { ABSENT });
+        bell.settle(QUIET, PATIENCE);
+    }
+}

@@ -1,0 +1,347 @@
+//! Taking what others have put there: statements first, then batches, each after what it builds on, then chunks.
+//!
+//! Guarantees: nothing is believed here: the vault verifies each thing, as one of a peer. What does not hold breaks the bundle that it
+//! stood in, and nothing else. A vault that cannot take (its disk is full) ends the taking; what was taken stays.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use coffer_store::ids::ChainId;
+
+use super::bundle::Entry;
+use super::error::CarrierError;
+use super::index::BundleRef;
+use super::look::{Lists, Notes};
+use super::name::Name;
+use super::report::Tally;
+use crate::core::wire::unpack;
+use crate::core::{Answer, ChunkName, ChunkOutcome, Outcome, Request, SessionId, StatementOutcome};
+use crate::replica::Replica;
+
+/// The session that nobody has: a folder is none.
+pub(super) const SESSION: SessionId = SessionId(0);
+/// Batches that are looked at together.
+const BATCHES_MAX: usize = 1 << 20;
+/// Chunks that are asked for together.
+const WANTED_MAX: usize = 1 << 18;
+/// Names in one question.
+const ASKED: usize = 1_024;
+
+/// See the module.
+pub(super) struct Taker<'a, 'f> {
+    pub(super) replica: &'a dyn Replica,
+    pub(super) lists: &'a mut Lists<'f>,
+    pub(super) notes: &'a mut Notes,
+    pub(super) took: &'a mut Tally,
+    /// Chains of which nothing more is taken: they are other ones here.
+    pub(super) refused: HashSet<ChainId>,
+}
+
+/// A batch in a bundle.
+struct Lies {
+    bundle: usize,
+    chain: ChainId,
+    first: u64,
+    last: u64,
+    lamport: u64,
+    place: (u64, usize),
+}
+
+impl Taker<'_, '_> {
+    /// Which of these statements are not here.
+    fn unknown(&self, ids: Vec<[u8; 32]>) -> HashSet<[u8; 32]> {
+        let mut unknown = HashSet::new();
+        for heads in ids.chunks(ASKED) {
+            let asked = Request::Lacking {
+                session: SESSION,
+                heads: heads.to_vec(),
+            };
+            if let Answer::Lacking { want, .. } = self.replica.answer(asked) {
+                unknown.extend(want);
+            }
+        }
+        unknown
+    }
+
+    fn unknown_of(&self, list: &[(Entry, u64, usize)]) -> HashSet<[u8; 32]> {
+        let ids = list.iter().filter_map(|(entry, ..)| match entry {
+            Entry::Statement(id) => Some(*id),
+            _ => None,
+        });
+        self.unknown(ids.collect())
+    }
+
+    /// Takes statements. Whether there were any.
+    pub(super) fn statements(&mut self, live: &[BundleRef]) -> Result<bool, CarrierError> {
+        let before = self.took.statements;
+        for bundle in live {
+            let Some(toc) = self.lists.of(bundle, self.notes) else {
+                continue;
+            };
+            let unknown = self.unknown_of(&toc.0);
+            if unknown.is_empty() {
+                continue;
+            }
+            let Some(source) = self.lists.open(bundle, self.notes) else {
+                continue;
+            };
+            for (entry, at, len) in &toc.0 {
+                if !matches!(entry, Entry::Statement(id) if unknown.contains(id)) {
+                    continue;
+                }
+                let Some(bytes) = self.lists.thing(&*source, bundle, (*at, *len), self.notes) else {
+                    break;
+                };
+                let asked = Request::TakeStatement {
+                    session: SESSION,
+                    bytes,
+                };
+                match self.replica.answer(asked) {
+                    Answer::StatementTaken { outcome, .. } => match outcome {
+                        StatementOutcome::Taken(_) => {
+                            self.took.statements += 1;
+                            self.took.bytes += *len as u64;
+                        }
+                        StatementOutcome::Known => {}
+                        StatementOutcome::Forged(_) => {
+                            let why = "holds a statement that nobody signed";
+                            self.lists.break_off(bundle.name, why, self.notes);
+                            break;
+                        }
+                        StatementOutcome::Failed(why) => return Err(CarrierError::Store(why)),
+                    },
+                    _ => break,
+                }
+            }
+        }
+        Ok(self.took.statements > before)
+    }
+
+    /// Takes batches, as many as follow what is here.
+    pub(super) fn batches(
+        &mut self,
+        live: &[BundleRef],
+        clock: &mut HashMap<ChainId, u64>,
+    ) -> Result<(), CarrierError> {
+        loop {
+            let mut lies = self.lying(live, clock);
+            lies.sort_by_key(|lies| (lies.lamport, lies.chain, lies.first));
+            let mut took_any = false;
+            loop {
+                let before = lies.len();
+                let mut left = Vec::new();
+                for one in lies {
+                    let here = clock.get(&one.chain).copied().unwrap_or(0);
+                    if one.last <= here || self.refused.contains(&one.chain) {
+                        continue;
+                    }
+                    let broken = self.lists.broken.contains(&live[one.bundle].name);
+                    if broken || one.first > here + 1 || !self.batch(live, &one, clock)? {
+                        left.push(one);
+                    }
+                }
+                took_any |= left.len() < before;
+                let again = left.len() < before && !left.is_empty();
+                lies = left;
+                if !again {
+                    break;
+                }
+            }
+            // What found no room in the list may follow now.
+            if !took_any || self.lying(live, clock).is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn lying(&mut self, live: &[BundleRef], clock: &HashMap<ChainId, u64>) -> Vec<Lies> {
+        let mut all = Vec::new();
+        for (bundle, reference) in live.iter().enumerate() {
+            let Some(toc) = self.lists.of(reference, self.notes) else {
+                continue;
+            };
+            for (entry, at, len) in &toc.0 {
+                if let Entry::Batch {
+                    chain,
+                    first,
+                    last,
+                    lamport,
+                } = *entry
+                    && last > clock.get(&chain).copied().unwrap_or(0)
+                    && !self.refused.contains(&chain)
+                    && all.len() < BATCHES_MAX
+                {
+                    all.push(Lies {
+                        bundle,
+                        chain,
+                        first,
+                        last,
+                        lamport,
+                        place: (*at, *len),
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// Takes one. False: it may be taken later.
+    fn batch(
+        &mut self,
+        live: &[BundleRef],
+        lies: &Lies,
+        clock: &mut HashMap<ChainId, u64>,
+    ) -> Result<bool, CarrierError> {
+        let bundle = &live[lies.bundle];
+        let source = self.lists.open(bundle, self.notes);
+        let bytes = source.and_then(|source| self.lists.thing(&*source, bundle, lies.place, self.notes));
+        let Some(bytes) = bytes else {
+            return Ok(false);
+        };
+        let carried = unpack(lies.chain, lies.first, &bytes).ok();
+        let carried = carried.filter(|carried| carried.row.last() == Ok(lies.last));
+        let Some(carried) = carried else {
+            let why = "holds events that are none";
+            self.lists.break_off(bundle.name, why, self.notes);
+            return Ok(false);
+        };
+        let carried = std::sync::Arc::new(carried);
+        for _ in 0..2 {
+            let Answer::TakenIn(outcome) = self.replica.answer(Request::TakeIn(carried.clone())) else {
+                return Ok(false);
+            };
+            match outcome {
+                Outcome::Taken => {
+                    self.took.batches += 1;
+                    self.took.events += lies.last - lies.first + 1;
+                    self.took.bytes += bytes.len() as u64;
+                }
+                Outcome::Known => {}
+                Outcome::TooEarly => return Ok(false),
+                Outcome::Own => {
+                    // This store is of another day: it must not use these numbers again.
+                    self.notes.say("this vault is of an older day than what others know of it; what it had told comes back");
+                    self.replica.answer(Request::BeginChain);
+                    continue;
+                }
+                Outcome::Fork => {
+                    self.notes.say("a device was copied, or put back without saying so: of what it told there are two histories, and of one of them nothing is taken");
+                    self.refused.insert(lies.chain);
+                    return Ok(true);
+                }
+                Outcome::Refused(why) => {
+                    self.notes.say(why);
+                    self.refused.insert(lies.chain);
+                    return Ok(true);
+                }
+                Outcome::Forged(why) => {
+                    self.lists.break_off(
+                        bundle.name,
+                        &format!("holds what nobody signed: {why}"),
+                        self.notes,
+                    );
+                    return Ok(false);
+                }
+                Outcome::Failed(why) => return Err(CarrierError::Store(why)),
+            }
+            let here = clock.entry(lies.chain).or_default();
+            *here = (*here).max(lies.last);
+            return Ok(true);
+        }
+        // The store could not begin another chain.
+        self.refused.insert(lies.chain);
+        Ok(true)
+    }
+
+    /// Chunks that are wanted; and whether these are all.
+    pub(super) fn wanted(&self) -> (HashSet<ChunkName>, bool) {
+        match self.replica.answer(Request::Wanted { most: WANTED_MAX }) {
+            Answer::Wanted { chunks, beyond } => {
+                (chunks.into_iter().map(|(id, ..)| id).collect(), beyond == 0)
+            }
+            _ => (HashSet::new(), true),
+        }
+    }
+
+    /// Takes chunks that are wanted, and those that these name.
+    pub(super) fn chunks(&mut self, live: &[BundleRef]) -> Result<(), CarrierError> {
+        loop {
+            let (mut wanted, _) = self.wanted();
+            let before = self.took.chunks;
+            for bundle in live {
+                if wanted.is_empty() {
+                    // What came may name others.
+                    break;
+                }
+                let Some(toc) = self.lists.of(bundle, self.notes) else {
+                    continue;
+                };
+                let is_wanted = |entry: &Entry| matches!(entry, Entry::Chunk(id) if wanted.contains(id));
+                if !toc.0.iter().any(|(entry, ..)| is_wanted(entry)) {
+                    continue;
+                }
+                let Some(source) = self.lists.open(bundle, self.notes) else {
+                    continue;
+                };
+                for (entry, at, len) in &toc.0 {
+                    let Entry::Chunk(id) = *entry else { continue };
+                    if !wanted.contains(&id) {
+                        continue;
+                    }
+                    let Some(bytes) = self.lists.thing(&*source, bundle, (*at, *len), self.notes) else {
+                        break;
+                    };
+                    match self.replica.answer(Request::TakeChunk { id, bytes }) {
+                        Answer::ChunkTaken { outcome, .. } => match outcome {
+                            ChunkOutcome::Stored => {
+                                wanted.remove(&id);
+                                self.took.chunks += 1;
+                                self.took.bytes += *len as u64;
+                            }
+                            ChunkOutcome::Damaged => {
+                                let why = "holds a piece of a file that is not what it is to be";
+                                self.lists.break_off(bundle.name, why, self.notes);
+                                break;
+                            }
+                            ChunkOutcome::Failed(why) => return Err(CarrierError::Store(why)),
+                        },
+                        _ => break,
+                    }
+                }
+            }
+            if self.took.chunks == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Those of these bundles of which nothing is needed here any more.
+    pub(super) fn done(&mut self, live: &[BundleRef], clock: &HashMap<ChainId, u64>) -> BTreeSet<Name> {
+        let (wanted, are_all) = self.wanted();
+        let mut done = BTreeSet::new();
+        for bundle in live {
+            let Some(toc) = self.lists.of(bundle, self.notes) else {
+                continue;
+            };
+            let is_had = |entry: &Entry| match entry {
+                Entry::Statement(_) => true,
+                Entry::Batch { chain, last, .. } => {
+                    *last <= clock.get(chain).copied().unwrap_or(0) || self.refused.contains(chain)
+                }
+                Entry::Chunk(id) => !wanted.contains(id) && (are_all || self.holds(*id)),
+            };
+            if toc.0.iter().all(|(entry, ..)| is_had(entry)) && self.unknown_of(&toc.0).is_empty() {
+                done.insert(bundle.name);
+            }
+        }
+        done
+    }
+
+    fn holds(&self, id: ChunkName) -> bool {
+        let asked = Request::Held {
+            session: SESSION,
+            serial: 0,
+            ids: vec![id],
+        };
+        matches!(self.replica.answer(asked), Answer::Held { held, .. } if held == [true])
+    }
+}
