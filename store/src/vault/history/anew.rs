@@ -87,12 +87,12 @@ impl Vault {
     /// only where there is nobody else.
     pub(in crate::vault) fn all_have(&self, heads: &[EventRef]) -> bool {
         let secrets = self.secrets();
-        let is_own = |at: &EventRef| secrets.chains.contains(&at.chain);
+        let is_own = |at: &EventRef| secrets.is_own(&at.chain);
         let alone = self.with_members(|members| members.state().devices().len() <= 1);
         let clock = self.clock();
         alone
             && heads.iter().all(is_own)
-            && clock.is_ok_and(|clock| clock.keys().all(|chain| secrets.chains.contains(chain)))
+            && clock.is_ok_and(|clock| clock.keys().all(|chain| secrets.is_own(chain)))
     }
 
     /// Lets texts begin anew that have a long past and were at rest for a day at this time. How many did.
