@@ -151,6 +151,17 @@ impl Network {
             .with_members(|members| members.state().is_member(&me))
     }
 
+    /// Who removed this device, if it may object.
+    fn removed_by(&self) -> Vec<String> {
+        let me = self.vault.store().device_id();
+        self.vault.store().with_members(|members| {
+            let state = members.state();
+            let by = state.removals(&me).iter().filter(|_| state.may_object(&me));
+            let names = by.filter_map(|removal| Some(state.device(&removal.by)?.name.to_string()));
+            names.collect()
+        })
+    }
+
     fn others(&self) -> usize {
         self.vault
             .store()
@@ -402,6 +413,7 @@ impl Network {
         let mut sync = Sync {
             devices: others.collect(),
             error: self.trouble.lock().clone(),
+            removed_by: self.removed_by(),
             ..Sync::default()
         };
         sync.state = match self.status() {
@@ -420,6 +432,7 @@ impl Network {
             sync.seconds = status.progress.seconds;
             sync.listening = status.listening;
             sync.relays = status.relays;
+            sync.refused = status.refused;
             sync.error = sync.error.or(status.last_error);
         }
         sync
