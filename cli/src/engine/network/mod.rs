@@ -405,6 +405,25 @@ impl Network {
         })
     }
 
+    /// What went wrong with other devices, and who was refused, for a person.
+    pub(crate) fn trouble(&self) -> Vec<String> {
+        let Some(status) = self.status() else {
+            return Vec::new();
+        };
+        let with = |peer: &net::PeerStatus| {
+            let error = peer.last_error.as_ref()?;
+            Some(format!("“{}”: {error}", peer.name))
+        };
+        let mut all: Vec<String> = status.peers.iter().filter_map(with).collect();
+        if status.refused > 0 {
+            all.push(format!(
+                "{} refused since the network began: with nobody of this vault, or too many at once",
+                crate::units::counted(status.refused, "connection", "connections")
+            ));
+        }
+        all
+    }
+
     fn sync(&self, settings: &Settings) -> Sync {
         let devices = self.devices();
         let others = devices
