@@ -19,6 +19,7 @@ use coffer_sync::net::join;
 use coffer_sync::pairing::Ticket;
 use common::{Stage, cannot_mount, until};
 use futures::{AsyncReadExt, AsyncWriteExt};
+use net_bed::flood::flood;
 use net_bed::raw::{Raw, peer};
 use net_bed::{Bed, TCP, quiet};
 use serde_json::Value;
@@ -334,79 +335,6 @@ fn say(at: &str, as_whom: &SigningKey, bytes: &[u8]) {
     });
 }
 
-/// Opens streams by so many connections. Some of each say half of what they are for, and are waited for; the others, which nobody
-/// looks at meanwhile, are filled as far as they let themselves be. How many bytes that takes.
-fn flood(at: &str, as_whom: &SigningKey, connections: usize) -> usize {
-    use libp2p::core::muxing::StreamMuxer;
-    use libp2p::core::transport::{DialOpts, PortUse};
-    use libp2p::core::{Endpoint, Transport, upgrade};
-    use std::pin::Pin;
-    use std::task::Poll;
-    let keys = libp2p::identity::Keypair::ed25519_from_bytes(*as_whom.seed().expose()).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _inside = runtime.enter();
-    let mut transport = libp2p::tcp::tokio::Transport::new(libp2p::tcp::Config::default())
-        .upgrade(upgrade::Version::V1)
-        .authenticate(libp2p::noise::Config::new(&keys).unwrap())
-        .multiplex(libp2p::yamux::Config::default())
-        .boxed();
-    let mut all = Vec::new();
-    for _ in 0..connections {
-        let options = DialOpts {
-            role: Endpoint::Dialer,
-            port_use: PortUse::New,
-        };
-        let dial = transport.dial(at.parse().unwrap(), options).unwrap();
-        if let Ok((_, connection)) = runtime.block_on(dial) {
-            all.push((connection, Vec::new(), true));
-        }
-    }
-    let (half, block) = (b"\x13/multistream/1.0.0\n\x14/half", [0x33; 16 << 10]);
-    let (mut sent, end) = (0, Instant::now() + Duration::from_secs(5));
-    let work = futures::future::poll_fn(|cx| {
-        for (connection, streams, lives) in &mut all {
-            let mut more = *lives;
-            while more && Instant::now() < end {
-                more = match Pin::new(&mut *connection).poll(cx) {
-                    Poll::Ready(Ok(_)) => true,
-                    Poll::Ready(Err(_)) => {
-                        *lives = false;
-                        break;
-                    }
-                    Poll::Pending => false,
-                };
-                if streams.len() < 260
-                    && let Poll::Ready(Ok(stream)) = Pin::new(&mut *connection).poll_outbound(cx)
-                {
-                    streams.push((stream, 0));
-                    more = true;
-                }
-                for (n, (stream, of)) in streams.iter_mut().enumerate() {
-                    let bytes = if n < 16 { &half[*of..] } else { &block[..] };
-                    if !bytes.is_empty()
-                        && let Poll::Ready(Ok(n @ 1..)) =
-                            futures::AsyncWrite::poll_write(Pin::new(stream), cx, bytes)
-                    {
-                        (*of, sent, more) = (*of + n, sent + n, true);
-                    }
-                }
-            }
-        }
-        let waker = cx.waker().clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            waker.wake();
-        });
-        if Instant::now() < end {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    });
-    runtime.block_on(work);
-    sent
-}
-
 /// Guards against a member gone bad: frames that are none, lengths that are not true, streams without end, events that are none, and
 /// a history told twice. Its own session ends with a reason; nothing else does.
 #[test]
@@ -478,7 +406,7 @@ fn a_member_gone_bad_harms_nobody() {
     town.under("events that are none", |town| {
         let mut settings = quiet(&[TCP]);
         settings.peers.push(town.tcp.clone());
-        thief.tell_with(100, &vec![50_000; 8]);
+        thief.tell_with(100, &[50_000; 8]);
         (0..20).for_each(|n| thief.tell(200 + n));
         let service = thief.start(&settings);
         town.says("“thief”: the other device sent what was altered after it was signed");
