@@ -69,8 +69,6 @@ const YAMUX_WINDOW: usize = 256 << 10;
 /// What may wait in all Yamux connections together: beyond that, those go in which the most waits. As many slow
 /// circuits as there are by default stay below it.
 const WAITING: usize = 56 << 20;
-/// What is sealed and sent at a time.
-const PIECE: usize = 64 << 10;
 /// A connection in which less waits is no cause of that.
 const LITTLE: usize = 8 << 10;
 /// The same for QUIC: streams of a connection, bytes that may wait of each and of all.
@@ -497,11 +495,9 @@ fn counted(count: &Tally) -> MutexGuard<'_, Unread> {
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What comes, on its way to Yamux: it reads along in the frames' heads. What goes is handed on in small pieces: Noise would
-/// gather several, and keep room for all of them, for each connection.
+/// What comes, on its way to Yamux: it reads along in the frames' heads.
 struct Wire<C> {
     io: C,
-    gathered: usize,
     count: Tally,
     head: Vec<u8>,
     body: usize,
@@ -545,19 +541,11 @@ impl<C: AsyncRead + Unpin> AsyncRead for Wire<C> {
 
 impl<C: AsyncWrite + Unpin> AsyncWrite for Wire<C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.gathered >= PIECE {
-            ready!(self.as_mut().poll_flush(cx))?;
-        }
-        let most = buf.len().min(PIECE - self.gathered);
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, &buf[..most]))?;
-        self.gathered += written;
-        Poll::Ready(Ok(written))
+        Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.gathered = 0;
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -619,7 +607,6 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
         let count = Tally::default();
         let io = Wire {
             io,
-            gathered: 0,
             count: count.clone(),
             head: Vec::with_capacity(12),
             body: 0,
