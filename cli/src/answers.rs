@@ -106,6 +106,9 @@ pub(crate) struct Status {
     /// What is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
+    /// What went wrong with other devices, and who was refused: sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<String>,
 }
 
 /// Something damaged.

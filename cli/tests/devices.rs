@@ -310,6 +310,81 @@ fn a_daemon_that_was_killed_goes_on_where_it_was() {
     laptop.open(&["check", "--read-data"]).gives(0);
 }
 
+/// Guards objecting: a junior removes its senior, which hears of it, says so, and takes it back by removing the junior. It is a member
+/// again, for others too; the junior is none, and what it saved in between goes no further than to itself.
+#[test]
+fn a_senior_that_its_junior_removed_objects() {
+    if cannot_mount() {
+        return;
+    }
+    let desk = desk();
+    fs::write(at(&desk, "Notes/Garden.md"), "garlic\n").unwrap();
+    let (phone, laptop) = (joined(&desk, "phone"), joined(&desk, "laptop"));
+    for stage in [&phone, &laptop] {
+        shows(stage, "Notes/Garden.md", "garlic\n");
+    }
+    // Without the desk they find each other by hand alone.
+    let of_phone = sync(&phone)["listening"][0].as_str().unwrap().to_owned();
+    laptop.run(&["sync", "--peer", &of_phone]).gives(0);
+    until("all know each other", || {
+        [&desk, &phone, &laptop].iter().all(|stage| {
+            let all = list(stage);
+            all.len() == 3 && all.iter().filter(|device| device["connected"] == true).count() == 2
+        })
+    });
+    let of_desk = list(&laptop)[0]["id"].as_str().unwrap().to_owned();
+    let said = laptop.run(&["device", "remove", &of_desk, "--yes"]).gives(0);
+    println!("the laptop removes the desk: {}", said.out);
+    until("the desk knows that it is removed", || {
+        sync(&desk)["state"] == "removed"
+    });
+    let said = desk.run(&["sync"]).gives(0);
+    println!("the desk: {}", said.out);
+    assert!(
+        said.out.contains("“laptop” removed this device") && said.out.contains("coffer device remove laptop"),
+        "it says who did it, and what to do: {}",
+        said.out
+    );
+    until("the phone has let go of the desk", || {
+        list(&phone)[0]["standing"] == "removed"
+    });
+    fs::write(at(&laptop, "Notes/Loot.md"), "for the phone alone\n").unwrap();
+    shows(&phone, "Notes/Loot.md", "for the phone alone\n");
+    assert!(!at(&desk, "Notes/Loot.md").exists(), "the desk is told nothing");
+
+    let said = desk.run(&["device", "remove", "laptop", "--yes"]).gives(0);
+    println!("the desk objects: {}", said.out);
+    assert_eq!(sync(&desk)["state"], "on");
+    until("the phone believes the desk", || {
+        let all = list(&phone);
+        let standing = |n: usize| all[n]["standing"].as_str().unwrap().to_owned();
+        standing(0) == "member"
+            && all
+                .iter()
+                .any(|d| d["name"] == "laptop" && d["standing"] == "removed")
+    });
+    fs::write(at(&desk, "Notes/Garden.md"), "garlic\nroses\n").unwrap();
+    shows(&phone, "Notes/Garden.md", "garlic\nroses\n");
+    // What the phone was told while the laptop was a member stands, and comes to the desk by the phone.
+    shows(&desk, "Notes/Loot.md", "for the phone alone\n");
+    until("the laptop knows that it is removed", || {
+        sync(&laptop)["state"] == "removed"
+    });
+    let said = laptop.run(&["sync"]).gives(0);
+    println!("the laptop: {}", said.out);
+    assert!(said.out.contains("pair it again"), "{}", said.out);
+    assert_eq!(text(&laptop, "Notes/Garden.md"), "garlic\n");
+    fs::write(at(&laptop, "Notes/More loot.md"), "for nobody\n").unwrap();
+    fs::write(at(&phone, "Notes/Last.md"), "the last word\n").unwrap();
+    shows(&desk, "Notes/Last.md", "the last word\n");
+    assert!(!at(&desk, "Notes/More loot.md").exists() && !at(&phone, "Notes/More loot.md").exists());
+    become_one(&desk, &phone);
+    for stage in [&desk, &phone, &laptop] {
+        stage.run(&["lock"]).gives(0);
+        stage.open(&["check", "--read-data"]).gives(0);
+    }
+}
+
 /// Guards open editors: whoever watches a folder hears of what another device saved, as of a local save.
 #[test]
 fn a_save_elsewhere_is_heard_by_who_watches_here() {

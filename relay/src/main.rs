@@ -8,9 +8,11 @@
 //! It never writes a file, opens a connection, knows a user, or says in its log who was here.
 
 use clap::Parser;
-use futures::{FutureExt, StreamExt};
+use futures::{AsyncRead, AsyncWrite, FutureExt, StreamExt, ready};
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use libp2p::core::transport::{ListenerId, PortUse};
+use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo};
 use libp2p::core::{Endpoint, Multiaddr};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig, RecordStore};
@@ -20,15 +22,17 @@ use libp2p::swarm::{
     THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
 use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, TransportError};
-use libp2p::{identify, kad, noise, ping, relay, tcp, yamux};
-use std::collections::HashMap;
+use libp2p::{identify, kad, noise, ping, relay, tcp};
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{interval, sleep, timeout};
@@ -51,11 +55,22 @@ const RESERVATION: Duration = Duration::from_secs(3_600);
 const CONNECTIONS_OF_PEER: u32 = 4;
 /// Connections whose peer has not yet proven who it is; they have ten seconds.
 const STRANGERS: u32 = 512;
-/// Streams of one connection that have not yet said what they are for.
+/// Beyond these, beyond the reservations, and beyond all connections, so large a part is kept for neighbourhoods
+/// from which somebody has come for a while: others cannot take all places.
+const KEPT: u32 = 4;
+/// Neighbourhoods that are remembered so, and for how long after the last reservation.
+const REGULARS: usize = 4_096;
+const FORGOTTEN: Duration = Duration::from_secs(7 * 86_400);
+/// Streams of one connection that have not yet said what they are for; and as many that are not even looked at.
 const NEW_STREAMS: usize = 16;
-/// libp2p lets a GiB wait here for the slow ends of one Yamux connection: 256 KiB for each of so many streams,
-/// and the rest by windows that grow. With so many streams the rest is 256 KiB.
-const YAMUX_STREAMS: usize = 4_096 - 1;
+/// Streams of one Yamux connection. Its standard lets 256 KiB wait in each; so much more, together, by windows that grow.
+const YAMUX: (usize, usize) = (256, 256 << 10);
+const YAMUX_WINDOW: usize = 256 << 10;
+/// What may wait in all Yamux connections together: beyond that, those go in which the most waits. As many slow
+/// circuits as there are by default stay below it.
+const WAITING: usize = 56 << 20;
+/// A connection in which less waits is no cause of that.
+const LITTLE: usize = 8 << 10;
 /// The same for QUIC: streams of a connection, bytes that may wait of each and of all.
 const QUIC: (u32, u32, u32) = (64, 512 << 10, 4 << 20);
 /// Addresses whose rates are remembered.
@@ -89,6 +104,9 @@ struct Args {
     /// Connections of one address at once (of IPv6: one /64), and circuits asked for from it
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_per_address: u32,
+    /// Seconds after which the network (IPv4: /24, IPv6: /48) of a device that once reserved finds room when strangers have taken all
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    regular_after: u32,
     /// Connections, reservations, circuits and records, all together, that one address may ask for in a minute
     #[arg(long, value_name = "N", default_value_t = 600)]
     rate: u32,
@@ -101,6 +119,15 @@ struct Args {
     /// Seconds that circuits have left to finish once the relay is asked to end
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u32,
+}
+
+impl Args {
+    /// At once, of all devices.
+    fn connections(&self) -> u32 {
+        self.max_reservations
+            .saturating_mul(2)
+            .saturating_add(self.max_circuits)
+    }
 }
 
 /// Why the relay ends with an error.
@@ -160,6 +187,14 @@ fn origin(address: &Multiaddr) -> Option<IpAddr> {
     })
 }
 
+/// The network around it: whoever has one address there may have all of them.
+fn neighbourhood(from: IpAddr) -> IpAddr {
+    match from {
+        IpAddr::V4(ip) => Ipv4Addr::from(u32::from(ip) & (!0 << 8)).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & (!0 << 80)).into(),
+    }
+}
+
 /// What is counted: done, and refused.
 #[derive(Clone, Copy)]
 enum Count {
@@ -177,13 +212,21 @@ struct Peer {
     circuits: u32,
 }
 
+/// A connection, before its handshake or after.
+struct Connection {
+    from: IpAddr,
+    stranger: bool,
+}
+
 /// Who may come in, and what he may ask for. All of it in memory, and gone when he leaves.
 struct Gate {
     args: Args,
     /// The relay is about to end: no more of anything.
     draining: bool,
-    connections: HashMap<ConnectionId, IpAddr>,
+    connections: HashMap<ConnectionId, Connection>,
     peers: HashMap<PeerId, Peer>,
+    /// Neighbourhoods from which somebody reserved: when first, and when last.
+    regulars: HashMap<IpAddr, (Instant, Instant)>,
     /// What an address may still ask for, and when that was so (token buckets).
     buckets: HashMap<IpAddr, (f64, Instant)>,
     /// Done and refused, by kind, since it was last told.
@@ -212,12 +255,45 @@ impl Gate {
         have >= 1.0
     }
 
+    /// Most of something: of all, or of those from whose neighbourhood somebody has come for a while.
+    fn most(&self, of_all: u32, from: IpAddr) -> usize {
+        let after = Duration::from_secs(self.args.regular_after.into());
+        let first = self.regulars.get(&neighbourhood(from)).map(|(first, _)| *first);
+        let kept = first.is_some_and(|first| first.elapsed() >= after);
+        of_all.saturating_add(if kept { of_all / KEPT } else { 0 }) as usize
+    }
+
     /// A connection, before its handshake.
     fn enter(&mut self, id: ConnectionId, from: IpAddr) -> bool {
-        let of_address = self.connections.values().filter(|other| **other == from).count();
-        let may = !self.draining && of_address < self.args.max_per_address as usize && self.spend(from);
+        let (own, near) = (self.args.max_per_address as usize, neighbourhood(from));
+        // Strangers, and all: everywhere, nearby, at the same address.
+        let mut counts = [[0; 2]; 3];
+        for other in self.connections.values() {
+            for (count, counts_here) in
+                counts
+                    .iter_mut()
+                    .zip([true, neighbourhood(other.from) == near, other.from == from])
+            {
+                count[0] += usize::from(counts_here && other.stranger);
+                count[1] += usize::from(counts_here);
+            }
+        }
+        let most = [
+            [
+                self.most(STRANGERS, from),
+                self.most(self.args.connections(), from),
+            ],
+            [own, own.saturating_mul(4)],
+            [own.div_ceil(2), own],
+        ];
+        let room = counts
+            .as_flattened()
+            .iter()
+            .zip(most.as_flattened())
+            .all(|(have, most)| have < most);
+        let may = !self.draining && room && self.spend(from);
         if may {
-            self.connections.insert(id, from);
+            self.connections.insert(id, Connection { from, stranger: true });
         }
         may
     }
@@ -225,11 +301,15 @@ impl Gate {
     /// Whoever holds a reservation may renew it, also when there are none left for others.
     fn reserve(&mut self, peer: PeerId, from: IpAddr) -> bool {
         let held = self.peers.values().filter(|peer| peer.reserved).count();
-        let room = held < self.args.max_reservations as usize;
+        let room = held < self.most(self.args.max_reservations, from);
         let may = !self.draining && self.spend(from);
         match self.peers.get_mut(&peer) {
             Some(peer) if may && (peer.reserved || room) => {
                 peer.reserved = true;
+                let (near, now) = (neighbourhood(from), Instant::now());
+                if self.regulars.len() < REGULARS || self.regulars.contains_key(&near) {
+                    self.regulars.entry(near).or_insert((now, now)).1 = now;
+                }
                 true
             }
             _ => false,
@@ -330,7 +410,9 @@ impl NetworkBehaviour for Door {
         let mut gate = self.gate();
         match event {
             FromSwarm::ConnectionEstablished(new) => {
-                if let Some(&from) = gate.connections.get(&new.connection_id) {
+                if let Some(connection) = gate.connections.get_mut(&new.connection_id) {
+                    connection.stranger = false;
+                    let from = connection.from;
                     gate.peers.entry(new.peer_id).or_insert(Peer {
                         from,
                         reserved: false,
@@ -360,6 +442,254 @@ impl NetworkBehaviour for Door {
     }
 }
 
+/// What of a Yamux connection's streams has come, and was not read: by stream, and in all.
+#[derive(Default)]
+struct Unread(HashMap<u32, usize>, usize);
+
+/// The sum over all connections, and how many of them there are in which more than little waits.
+static UNREAD: AtomicUsize = AtomicUsize::new(0);
+static HOLDERS: AtomicUsize = AtomicUsize::new(0);
+
+impl Unread {
+    /// Bytes more and fewer of a stream that there is.
+    fn count(&mut self, stream: u32, came: usize, went: usize) {
+        let Some(unread) = self.0.get_mut(&stream) else {
+            return;
+        };
+        let (before, went) = (self.1, went.min(*unread + came));
+        *unread = *unread + came - went;
+        self.1 = self.1 + came - went;
+        UNREAD.fetch_add(came, Relaxed);
+        UNREAD.fetch_sub(went, Relaxed);
+        match (before > LITTLE, self.1 > LITTLE) {
+            (false, true) => drop(HOLDERS.fetch_add(1, Relaxed)),
+            (true, false) => drop(HOLDERS.fetch_sub(1, Relaxed)),
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, stream: u32) {
+        let unread = self.0.get(&stream).copied().unwrap_or(0);
+        self.count(stream, 0, unread);
+        self.0.remove(&stream);
+    }
+
+    /// There is too much of it in all, and here is not less than elsewhere.
+    fn is_too_much(&self) -> bool {
+        let all = UNREAD.load(Relaxed);
+        all > WAITING && self.1.saturating_mul(HOLDERS.load(Relaxed)) >= all
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        for stream in self.0.keys().copied().collect::<Vec<_>>() {
+            self.forget(stream);
+        }
+    }
+}
+
+type Tally = Arc<Mutex<Unread>>;
+
+fn counted(count: &Tally) -> MutexGuard<'_, Unread> {
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What comes, on its way to Yamux: it reads along in the frames' heads.
+struct Wire<C> {
+    io: C,
+    count: Tally,
+    head: Vec<u8>,
+    body: usize,
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Wire<C> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let mut bytes = &buf[..read];
+        while !bytes.is_empty() {
+            if self.body > 0 {
+                let part = self.body.min(bytes.len());
+                (self.body, bytes) = (self.body - part, &bytes[part..]);
+                continue;
+            }
+            let (part, rest) = bytes.split_at(bytes.len().min(12 - self.head.len()));
+            self.head.extend_from_slice(part);
+            bytes = rest;
+            let &[_, kind, _, flags, a, b, c, d, e, f, g, h] = &self.head[..] else {
+                continue;
+            };
+            let (stream, len) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+            self.head.clear();
+            let mut unread = counted(&self.count);
+            // Data, and a window, can begin a stream; how many there may be, Yamux sees to at once.
+            if kind < 2 && flags & 1 == 1 && unread.0.len() <= YAMUX.0 {
+                unread.0.entry(stream).or_insert(0);
+            }
+            if kind == 0 {
+                unread.count(stream, len as usize, 0);
+                if unread.is_too_much() {
+                    return Poll::Ready(Err(io::Error::other("too much waits")));
+                }
+                drop(unread);
+                self.body = len as usize;
+            }
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Wire<C> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
+/// A stream, of which is counted what is read.
+struct Substream {
+    io: yamux::Stream,
+    count: Tally,
+}
+
+impl AsyncRead for Substream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        counted(&self.count).count(self.io.id().val(), 0, read);
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl AsyncWrite for Substream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
+impl Drop for Substream {
+    fn drop(&mut self) {
+        counted(&self.count).forget(self.io.id().val());
+    }
+}
+
+/// Yamux within bounds: libp2p's own keeps 256 streams of each connection that it has not looked at, 64 MiB of them.
+#[derive(Clone)]
+struct Yamux;
+
+struct Muxer<C> {
+    io: yamux::Connection<Wire<C>>,
+    count: Tally,
+    /// Not looked at yet.
+    new: VecDeque<Substream>,
+    waker: Option<Waker>,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
+    fn new(io: C, mode: yamux::Mode) -> Self {
+        let mut config = yamux::Config::default();
+        config.set_max_num_streams(YAMUX.0);
+        config.set_max_connection_receive_window(Some(YAMUX.0 * YAMUX_WINDOW + YAMUX.1));
+        let count = Tally::default();
+        let io = Wire {
+            io,
+            count: count.clone(),
+            head: Vec::with_capacity(12),
+            body: 0,
+        };
+        Self {
+            io: yamux::Connection::new(io, config, mode),
+            count,
+            new: VecDeque::new(),
+            waker: None,
+        }
+    }
+
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Substream, yamux::ConnectionError>> {
+        let next = ready!(self.io.poll_next_inbound(cx)).unwrap_or(Err(yamux::ConnectionError::Closed));
+        let count = self.count.clone();
+        Poll::Ready(next.map(|io| Substream { io, count }))
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
+    type Substream = Substream;
+    type Error = yamux::ConnectionError;
+
+    fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Substream, Self::Error>> {
+        if let Some(stream) = self.new.pop_front() {
+            return Poll::Ready(Ok(stream));
+        }
+        self.waker = Some(cx.waker().clone());
+        self.next(cx)
+    }
+
+    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Substream, Self::Error>> {
+        let io = ready!(self.io.poll_new_outbound(cx))?;
+        counted(&self.count).0.insert(io.id().val(), 0);
+        let count = self.count.clone();
+        Poll::Ready(Ok(Substream { io, count }))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.io.poll_close(cx)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
+        let stream = ready!(self.next(cx))?;
+        // Who opens more at once than anybody needs has them reset.
+        if self.new.len() < NEW_STREAMS {
+            self.new.push_back(stream);
+            self.waker.take().into_iter().for_each(Waker::wake);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl UpgradeInfo for Yamux {
+    type Info = &'static str;
+    type InfoIter = std::iter::Once<&'static str>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        std::iter::once("/yamux/1.0.0")
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> InboundConnectionUpgrade<C> for Yamux {
+    type Output = Muxer<C>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Muxer<C>, Infallible>>;
+
+    fn upgrade_inbound(self, io: C, _: Self::Info) -> Self::Future {
+        std::future::ready(Ok(Muxer::new(io, yamux::Mode::Server)))
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> OutboundConnectionUpgrade<C> for Yamux {
+    type Output = Muxer<C>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Muxer<C>, Infallible>>;
+
+    fn upgrade_outbound(self, io: C, _: Self::Info) -> Self::Future {
+        std::future::ready(Ok(Muxer::new(io, yamux::Mode::Client)))
+    }
+}
+
 /// What the relay speaks.
 #[derive(NetworkBehaviour)]
 struct Parts {
@@ -376,13 +706,7 @@ impl Parts {
         let me = keys.public().to_peer_id();
         let args = &door.gate().args;
         let limits = ConnectionLimits::default()
-            .with_max_pending_incoming(Some(STRANGERS))
             .with_max_pending_outgoing(Some(0))
-            .with_max_established(Some(
-                args.max_reservations
-                    .saturating_mul(2)
-                    .saturating_add(args.max_circuits),
-            ))
             .with_max_established_per_peer(Some(CONNECTIONS_OF_PEER));
 
         let (reserve, circuit) = (door.clone(), door.clone());
@@ -469,17 +793,14 @@ impl Relay {
             draining: false,
             connections: HashMap::new(),
             peers: HashMap::new(),
+            regulars: HashMap::new(),
             buckets: HashMap::new(),
             tally: Default::default(),
         };
         let door = Door(Arc::new(Mutex::new(gate)));
         let mut swarm = SwarmBuilder::with_existing_identity(keys)
             .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, || {
-                let mut config = yamux::Config::default();
-                config.set_max_num_streams(YAMUX_STREAMS);
-                config
-            })
+            .with_tcp(tcp::Config::default(), noise::Config::new, || Yamux)
             .map_err(|error| Failure::Network(error.to_string()))?
             .with_quic_config(|mut config| {
                 (
@@ -550,6 +871,7 @@ impl Relay {
                 _ = minute.tick() => {
                     let now = Instant::now();
                     self.swarm.behaviour_mut().records.store_mut().retain(|_, record| !record.is_expired(now));
+                    self.door.gate().regulars.retain(|_, (_, last)| now - *last < FORGOTTEN);
                 }
                 () = &mut end => break,
                 _ = async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } } => {
@@ -682,7 +1004,25 @@ fn harden() {
     }));
 }
 
+/// Memory that is free again goes back. An arena for each thread would be mostly empty, and glibc raises the other two by
+/// itself, for good.
+#[cfg(target_env = "gnu")]
+fn frugal() {
+    for (what, value) in [
+        (libc::M_ARENA_MAX, 2),
+        (libc::M_TRIM_THRESHOLD, 1 << 20),
+        (libc::M_MMAP_THRESHOLD, 256 << 10),
+    ] {
+        // SAFETY: it is called before there are other threads, and touches nothing of ours.
+        unsafe { libc::mallopt(what, value) };
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn frugal() {}
+
 fn main() -> ExitCode {
+    frugal();
     harden();
     let args = Args::parse();
     let served = tokio::runtime::Builder::new_multi_thread()

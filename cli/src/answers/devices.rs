@@ -49,6 +49,9 @@ pub(crate) struct Invited {
 pub(crate) struct Sync {
     /// “off”, “alone” (there is no other device), “removed” (this one was), “paused” or “on”.
     pub state: String,
+    /// Devices that removed this one, by name, if all of them are junior to it: removing one of them takes that back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_by: Vec<String>,
     /// The other devices.
     pub devices: Vec<Device>,
     /// Events that others have and that are not here.
@@ -67,6 +70,9 @@ pub(crate) struct Sync {
     pub listening: Vec<String>,
     /// Relays at which it can be reached.
     pub relays: Vec<String>,
+    /// Connections that were refused since it began, because they were not with a device of the vault.
+    #[serde(default)]
+    pub refused: u64,
     /// The last thing that went wrong.
     pub error: Option<String>,
     /// Folders through which it exchanges, or did.

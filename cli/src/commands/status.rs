@@ -31,6 +31,7 @@ pub(super) fn status(ui: &Ui, vault: &Path) -> Result<(), Failure> {
                 mount: None,
                 dead_mounts: engine::dead_mounts(vault).into_iter().map(WirePath).collect(),
                 contents: None,
+                network: Vec::new(),
             }
         }
     };
@@ -88,6 +89,9 @@ fn shown(status: &Status) -> String {
     }
     if let Some(contents) = &status.contents {
         content_rows(contents, &mut row);
+    }
+    for said in &status.network {
+        row("Devices", said.clone());
     }
     if let Some(kdf) = status.kdf {
         let memory = size(u64::from(kdf.memory_kib) << 10);

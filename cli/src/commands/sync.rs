@@ -170,6 +170,12 @@ fn state(sync: &Sync) -> String {
     match sync.state.as_str() {
         "off" => "off; “coffer settings sync on” turns it on".into(),
         "alone" => "nothing to do: this is the only device; “coffer device invite” lets another one join".into(),
+        "removed" if !sync.removed_by.is_empty() => {
+            let by = &sync.removed_by[0];
+            format!(
+                "“{by}” removed this device, which was there before it; if that is not as it should be, “coffer device remove {by}” takes it back and removes that one"
+            )
+        }
         "removed" => "this device was removed from the vault, and no other one tells it anything; pair it again to have it back".into(),
         "paused" => "paused; “coffer sync --resume” goes on".into(),
         _ => format!(

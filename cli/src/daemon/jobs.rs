@@ -217,6 +217,11 @@ impl Shared {
             }),
             dead_mounts: Vec::new(),
             contents: Some(self.vault.contents()?),
+            network: self
+                .network
+                .as_ref()
+                .map(|network| network.trouble())
+                .unwrap_or_default(),
         })
     }
 

@@ -23,6 +23,22 @@ pub(crate) struct Stage {
     net: Option<PathBuf>,
 }
 
+/// The built program: of this crate; for another crate's suites what `COFFER_BIN` names, else the one built beside the test.
+fn program() -> PathBuf {
+    if let Some(program) = option_env!("CARGO_BIN_EXE_coffer") {
+        return program.into();
+    }
+    // target/debug/deps/test-… → target/debug/coffer
+    let test = std::env::current_exe().unwrap();
+    let beside = || test.parent().unwrap().parent().unwrap().join("coffer");
+    let program = std::env::var_os("COFFER_BIN").map_or_else(beside, PathBuf::from);
+    assert!(
+        program.is_file(),
+        "the program is not built: “cargo build -p coffer” first"
+    );
+    program
+}
+
 /// What a command said.
 pub(crate) struct Said {
     pub(crate) code: i32,
@@ -111,14 +127,15 @@ impl Stage {
 
     /// A command of the program, with nothing inherited that could change what it does.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let program = env!("CARGO_BIN_EXE_coffer");
+        let program = program();
         let mut command = match &self.net {
             None => Command::new(program),
             Some(net) => {
                 let mut command = Command::new("nsenter");
                 command
                     .arg(format!("--net={}", net.display()))
-                    .args(["--", program]);
+                    .arg("--")
+                    .arg(program);
                 command
             }
         };

@@ -7,6 +7,7 @@
 //! It also opens, or accepts, the one stream of each connection ([`Handler`]).
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,9 +22,12 @@ use libp2p::{Multiaddr, PeerId};
 use parking_lot::Mutex;
 
 use super::handler::{Handler, Opened, Role};
+use super::peers::origin;
 
 /// Connections in their handshake.
 pub(super) const PENDING_MAX: usize = 64;
+/// The same with one address: who keeps these busy keeps nobody else out.
+const PENDING_OF_ONE: usize = 16;
 /// Connections with guests.
 pub(super) const GUESTS_MAX: usize = 8;
 /// Connections with one of them: whoever calls several addresses at once may have several for a moment, and drops all but one.
@@ -54,7 +58,8 @@ struct Book {
     hosts: HashSet<PeerId>,
     /// Somebody else may be the host, too: the address was read from a ticket that names nobody.
     any_host: bool,
-    pending: HashSet<ConnectionId>,
+    /// Connections in their handshake that others called, and whom they count for.
+    pending: HashMap<ConnectionId, Option<IpAddr>>,
     places: HashMap<ConnectionId, (PeerId, Place)>,
     refused: u64,
 }
@@ -181,14 +186,16 @@ impl NetworkBehaviour for Gate {
         &mut self,
         id: ConnectionId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
+        let from = origin(from);
         let mut book = self.door.0.lock();
-        if book.pending.len() >= PENDING_MAX {
+        let of_one = book.pending.values().filter(|other| **other == from).count();
+        if book.pending.len() >= PENDING_MAX || (from.is_some() && of_one >= PENDING_OF_ONE) {
             book.refused += 1;
             return Err(ConnectionDenied::new("too many connections at once"));
         }
-        book.pending.insert(id);
+        book.pending.insert(id, from);
         Ok(())
     }
 

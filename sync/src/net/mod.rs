@@ -10,6 +10,7 @@
 //! Modules, each importing only from groups above its own:
 
 mod error; // sentences
+mod muxer; // streams within bounds
 mod peers; // names and addresses
 
 mod book; // where others may be, and when they are called

@@ -13,6 +13,7 @@ use libp2p::{
 use super::door::{Door, Gate};
 use super::error::StartError;
 use super::inner::Inner;
+use super::muxer::Yamux;
 
 /// What identify says this network is. The relay says the same.
 const IDENTIFY: &str = "/coffer/1";
@@ -44,10 +45,10 @@ pub(super) struct Parts {
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
-fn yamux_config() -> yamux::Config {
+fn yamux_config() -> Yamux {
     let mut config = yamux::Config::default();
     config.set_max_num_streams(YAMUX_STREAMS);
-    config
+    Yamux(config)
 }
 
 fn kademlia(keys: &Keypair) -> kad::Behaviour<MemoryStore> {

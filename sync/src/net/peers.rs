@@ -1,6 +1,6 @@
 //! Names and addresses of libp2p's, and ours: transport keys and peer ids, and what an address is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use coffer_store::keys::Key;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
@@ -89,6 +89,18 @@ pub(super) fn is_local(address: &Multiaddr) -> bool {
         }
 }
 
+/// Whom an address counts for: an IPv4 address, or the /64 of an IPv6 one, which one household has.
+pub(super) fn origin(address: &Multiaddr) -> Option<IpAddr> {
+    address.iter().find_map(|part| match part {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(match ip.to_ipv4_mapped() {
+            Some(ip) => ip.into(),
+            None => Ipv6Addr::from(u128::from(ip) & (!0 << 64)).into(),
+        }),
+        _ => None,
+    })
+}
+
 /// Whether it says where: not an address of all interfaces, nor longer than addresses are.
 pub(super) fn is_sound(address: &Multiaddr) -> bool {
     let somewhere = match address.iter().next() {
@@ -127,6 +139,13 @@ mod tests {
         assert!(is_relayed(&circuit) && !is_local(&circuit) && target(&circuit).is_none());
         assert_eq!((relay_in(&circuit), relay_in(&direct)), (Some(peer), None));
         assert!(!is_local(&of("/ip4/8.8.8.8/udp/1/quic-v1")));
+        let one = of("/ip6/2001:db8:0:1::5/tcp/1");
+        assert_eq!(
+            origin(&one),
+            origin(&of("/ip6/2001:db8:0:1:ffff::/udp/2/quic-v1"))
+        );
+        assert_ne!(origin(&one), origin(&of("/ip6/2001:db8:0:2::5/tcp/1")));
+        assert_eq!(origin(&direct), origin(&of("/ip6/::ffff:192.168.1.2/tcp/1")));
         assert!(!is_sound(&of("/ip4/0.0.0.0/tcp/1")) && !is_sound(&of("/memory/1")));
     }
 }

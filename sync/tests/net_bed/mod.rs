@@ -4,6 +4,8 @@
 
 #[path = "../model/mod.rs"]
 pub mod model;
+
+pub mod flood;
 pub mod raw;
 pub mod relay;
 

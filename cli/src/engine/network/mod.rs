@@ -169,6 +169,17 @@ impl Network {
             .with_members(|members| members.state().is_member(&me))
     }
 
+    /// Who removed this device, if it may object.
+    fn removed_by(&self) -> Vec<String> {
+        let me = self.vault.store().device_id();
+        self.vault.store().with_members(|members| {
+            let state = members.state();
+            let by = state.removals(&me).iter().filter(|_| state.may_object(&me));
+            let names = by.filter_map(|removal| Some(state.device(&removal.by)?.name.to_string()));
+            names.collect()
+        })
+    }
+
     fn others(&self) -> usize {
         self.vault
             .store()
@@ -422,6 +433,25 @@ impl Network {
         })
     }
 
+    /// What went wrong with other devices, and who was refused, for a person.
+    pub(crate) fn trouble(&self) -> Vec<String> {
+        let Some(status) = self.status() else {
+            return Vec::new();
+        };
+        let with = |peer: &net::PeerStatus| {
+            let error = peer.last_error.as_ref()?;
+            Some(format!("“{}”: {error}", peer.name))
+        };
+        let mut all: Vec<String> = status.peers.iter().filter_map(with).collect();
+        if status.refused > 0 {
+            all.push(format!(
+                "{} refused since the network began: with nobody of this vault, or too many at once",
+                crate::units::counted(status.refused, "connection", "connections")
+            ));
+        }
+        all
+    }
+
     fn sync(&self, settings: &Settings) -> Sync {
         let devices = self.devices();
         let others = devices
@@ -431,6 +461,7 @@ impl Network {
             devices: others.collect(),
             error: self.trouble.lock().clone(),
             folders: self.carriers.folders(),
+            removed_by: self.removed_by(),
             ..Sync::default()
         };
         sync.state = match self.status() {
@@ -449,6 +480,7 @@ impl Network {
             sync.seconds = status.progress.seconds;
             sync.listening = status.listening;
             sync.relays = status.relays;
+            sync.refused = status.refused;
             sync.error = sync.error.or(status.last_error);
         }
         sync
