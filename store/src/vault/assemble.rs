@@ -86,6 +86,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         stored_with: Mutex::default(),
         chains: Mutex::default(),
         lacking: Mutex::default(),
+        demand: Default::default(),
         settings: Mutex::default(),
         history: Mutex::default(),
         owes: AtomicBool::new(false),
@@ -105,6 +106,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
     };
     vault.size_packs();
     vault.load_history()?;
+    vault.load_keeping();
     {
         let untold = vault.untold.lock();
         untold.behind.iter().for_each(|ino| vault.texts.may_show(*ino));
