@@ -13,12 +13,16 @@ use std::time::{Duration, Instant};
 
 use coffer_store::record::{Meta, NAME_MAX};
 use coffer_store::vault::{Change, OpError, Stat, Ticket, Vault};
+use coffer_store::{Absent, StoreError};
 
+use crate::patience::{LATER, may_wait};
 use crate::types::{
     Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode,
     RenameMode, Result, Seek, SetAttr, SetTime, StatFs, Time, XattrMode,
 };
 
+/// How often a request finds that more is not here: with a limit that is too small, what came last may go first.
+const AGAIN: usize = 64;
 /// The bit of a handle that may write.
 const WRITES: Handle = 1;
 
@@ -81,6 +85,25 @@ impl CofferFs {
     fn named(&self, ino: Ino) -> Result<Attr> {
         self.vault.hold(ino);
         self.attr(ino).inspect_err(|_| self.vault.let_go(ino, 1))
+    }
+
+    /// Does what may need bytes that are not here, each of which `bring` waits for: on a thread that serves the kernel, nobody
+    /// waits.
+    fn patient<T>(
+        &self,
+        mut work: impl FnMut() -> std::result::Result<T, OpError>,
+        bring: impl Fn(Absent) -> std::result::Result<(), OpError>,
+    ) -> Result<T> {
+        for _ in 0..AGAIN {
+            match work() {
+                Err(OpError::Store(StoreError::Absent(absent))) if may_wait() => {
+                    bring(absent).map_err(errno)?
+                }
+                Err(OpError::Store(StoreError::Absent(_))) => return Err(LATER),
+                done => return done.map_err(errno),
+            }
+        }
+        Err(Errno(libc::EHOSTUNREACH))
     }
 
     fn make_meta(&self, who: Caller, parent: Ino, kind: Kind, perm: u32, rdev: u32) -> Result<Meta> {
@@ -183,7 +206,10 @@ impl FileSystem for CofferFs {
             kill_suid: set.mode.is_none()
                 && (set.uid.is_some() || set.gid.is_some() || (set.size.is_some() && who.uid != 0)),
         };
-        self.vault.change(ino, change).map(|s| to_attr(&s)).map_err(errno)
+        self.patient(
+            || self.vault.change(ino, change).map(|s| to_attr(&s)),
+            |absent| self.vault.bring(ino, absent),
+        )
     }
 
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
@@ -271,6 +297,10 @@ impl FileSystem for CofferFs {
         self.touch();
         let number = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
         let handle = if mode.write { number | WRITES } else { number };
+        if mode.read && !mode.write {
+            // Better now than in the midst of it.
+            self.vault.refuse_unreached(ino).map_err(errno)?;
+        }
         let how = (mode.write, mode.truncate, who.uid != 0);
         self.vault.open_handle(who.pid, ino, how, handle).map_err(errno)?;
         Ok(handle)
@@ -321,7 +351,10 @@ impl FileSystem for CofferFs {
 
     fn read(&self, ino: Ino, _handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()> {
         self.touch();
-        self.vault.read(ino, offset, size as usize, out).map_err(errno)
+        self.patient(
+            || self.vault.read(ino, offset, size as usize, out),
+            |_| self.vault.bring_range(ino, offset, size.into()),
+        )
     }
 
     fn write(&self, ino: Ino, _handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32> {
@@ -463,8 +496,9 @@ impl FileSystem for CofferFs {
         if overlap {
             return Err(Errno(libc::EINVAL));
         }
-        self.vault
-            .copy((from.0, from.2), (to.0, to.2), len)
-            .map_err(errno)
+        self.patient(
+            || self.vault.copy((from.0, from.2), (to.0, to.2), len),
+            |absent| self.vault.bring(from.0, absent),
+        )
     }
 }
