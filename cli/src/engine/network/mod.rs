@@ -20,7 +20,6 @@ use crate::settings::Settings;
 use crate::wire::devices::Devices;
 use crate::wire::{self, Plain};
 use coffer_store::members::{DeviceId, DeviceName, Standing};
-use coffer_sync::core::Policy;
 use coffer_sync::net::{self, Service, Status};
 use coffer_sync::vault::VaultReplica;
 use jiff::Timestamp;
@@ -107,7 +106,7 @@ impl Network {
     /// When the system gives no thread.
     pub(crate) fn begin(vault: &Vault, settings: &Settings) -> Result<Arc<Network>, Failure> {
         let threads = |error: std::io::Error| Failure::io("start the network's threads", &error);
-        let replica = VaultReplica::new(vault.store_shared(), Policy::Everything).map_err(threads)?;
+        let replica = VaultReplica::new(vault.store_shared()).map_err(threads)?;
         let network = Arc::new(Network {
             vault: vault.clone(),
             replica,
