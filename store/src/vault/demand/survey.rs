@@ -109,6 +109,17 @@ impl Vault {
         }
     }
 
+    /// All that is here of files, durably; of texts, too.
+    pub(super) fn bytes_here(&self) -> Result<u64, StoreError> {
+        let mut sum = 0;
+        self.core.db.scan(Table::Chunks, b"", &mut |_, value| {
+            let row = ChunkRow::decode(value).ok().filter(|row| row.kind == kind::CHUNK);
+            sum += row.map_or(0, |row| u64::from(row.place.len));
+            true
+        })?;
+        Ok(sum)
+    }
+
     /// What is here, durably.
     fn look_at_chunks(&self, look: &mut Look) -> Result<(), StoreError> {
         self.core.db.scan(Table::Chunks, b"", &mut |key, value| {

@@ -28,6 +28,9 @@ const FAILURES: usize = 16;
 /// Says what is wanted to whoever serves the network.
 type Hook = Box<dyn Fn(Demanded) + Send + Sync>;
 
+/// See [`Waits::anybody`].
+type Anybody = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// What a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demanded {
@@ -90,6 +93,8 @@ pub(super) struct Waits {
     state: Mutex<State>,
     changed: Condvar,
     hook: RwLock<Option<Hook>>,
+    /// Says whether anybody is connected at this moment.
+    anybody: RwLock<Option<Anybody>>,
 }
 
 impl Waits {
@@ -218,7 +223,8 @@ impl Waits {
         };
         let mut left = Vec::new();
         for chunk in chunks {
-            if let Some(wait) = state.wanted.get_mut(&chunk.id) {
+            // One that came meanwhile may have gone again, and be asked for ahead of somebody else.
+            if let Some(wait) = state.wanted.get_mut(&chunk.id).filter(|wait| wait.waiters > 0) {
                 wait.waiters -= 1;
                 if wait.waiters == 0 {
                     state.wanted.remove(&chunk.id);
@@ -273,6 +279,12 @@ impl Vault {
     /// for it.
     pub fn set_reach(&self, is_up: bool, is_anybody: bool) {
         self.demand.waits.set_up(is_up, is_anybody);
+    }
+
+    /// Has this asked whether anybody is connected, instead of what [`Vault::set_reach`] said last; from threads that serve the
+    /// mount: it waits for nothing.
+    pub fn when_doubtful(&self, is_anybody: impl Fn() -> bool + Send + Sync + 'static) {
+        *self.demand.waits.anybody.write() = Some(Box::new(is_anybody));
     }
 
     /// Bytes are coming: whoever waits may wait on.
@@ -394,11 +406,7 @@ impl Vault {
     /// # Errors
     /// EHOSTUNREACH; as [`OpError`] says.
     pub fn refuse_unreached(&self, ino: Ino) -> Result<(), OpError> {
-        let (is_up, is_anybody) = {
-            let state = self.demand.waits.state.lock();
-            (state.is_up, state.is_anybody)
-        };
-        if !self.is_partial() || (is_up && is_anybody) {
+        if !self.is_partial() {
             return Ok(());
         }
         let mut named = Vec::new();
@@ -416,6 +424,15 @@ impl Vault {
             }
         }
         let Some(first) = named.first() else { return Ok(()) };
+        let waits = &self.demand.waits;
+        let (is_up, was_anybody) = {
+            let state = waits.state.lock();
+            (state.is_up, state.is_anybody)
+        };
+        let is_anybody = waits.anybody.read().as_ref().map(|asked| asked());
+        if is_up && is_anybody.unwrap_or(was_anybody) {
+            return Ok(());
+        }
         let why = if is_up { Why::Nobody } else { Why::Off };
         self.demand.waits.fail(ino, why);
         Err(OpError::Store(StoreError::Absent(Absent(*first))))
