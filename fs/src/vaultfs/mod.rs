@@ -2,9 +2,10 @@
 //!
 //! Owns nothing but a queue for syncs that would have to wait. A call is one call of the
 //! vault, or a few that need not be atomic together; errors become errnos here. Handles
-//! say only whether they may write: the vault counts them. `listing` lists folders.
+//! say only whether they may write: the vault counts them. `listing` lists folders, `waiting` does what may lack bytes.
 
 mod listing;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +14,12 @@ use std::time::{Duration, Instant};
 
 use coffer_store::record::{Meta, NAME_MAX};
 use coffer_store::vault::{Change, OpError, Stat, Ticket, Vault};
-use coffer_store::{Absent, StoreError};
 
-use crate::patience::{LATER, may_wait};
 use crate::types::{
     Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, Kind, NewNode, OpenMode,
     RenameMode, Result, Seek, SetAttr, SetTime, StatFs, Time, XattrMode,
 };
 
-/// How often a request finds that more is not here: with a limit that is too small, what came last may go first.
-const AGAIN: usize = 64;
 /// The bit of a handle that may write.
 const WRITES: Handle = 1;
 
@@ -85,25 +82,6 @@ impl CofferFs {
     fn named(&self, ino: Ino) -> Result<Attr> {
         self.vault.hold(ino);
         self.attr(ino).inspect_err(|_| self.vault.let_go(ino, 1))
-    }
-
-    /// Does what may need bytes that are not here, each of which `bring` waits for: on a thread that serves the kernel, nobody
-    /// waits.
-    fn patient<T>(
-        &self,
-        mut work: impl FnMut() -> std::result::Result<T, OpError>,
-        bring: impl Fn(Absent) -> std::result::Result<(), OpError>,
-    ) -> Result<T> {
-        for _ in 0..AGAIN {
-            match work() {
-                Err(OpError::Store(StoreError::Absent(absent))) if may_wait() => {
-                    bring(absent).map_err(errno)?
-                }
-                Err(OpError::Store(StoreError::Absent(_))) => return Err(LATER),
-                done => return done.map_err(errno),
-            }
-        }
-        Err(Errno(libc::EHOSTUNREACH))
     }
 
     fn make_meta(&self, who: Caller, parent: Ino, kind: Kind, perm: u32, rdev: u32) -> Result<Meta> {
