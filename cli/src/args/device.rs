@@ -2,6 +2,7 @@
 
 use super::{KdfArgs, PasswordArgs};
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Args)]
 #[allow(missing_docs)]
@@ -97,4 +98,32 @@ pub(crate) struct Sync {
     /// Call a device at this address now, and from now on
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Option<String>,
+    /// What this device keeps: everything, or texts alone and other files as they are used
+    #[arg(long, value_name = "WHAT", value_parser = ["everything", "texts"], conflicts_with_all = ["watch", "pause", "resume", "peer"])]
+    pub policy: Option<String>,
+    /// With texts: how much of other files is kept beside them [default: 1GiB]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["watch", "pause", "resume", "peer"])]
+    pub limit: Option<String>,
+    /// While on, bytes of files are fetched and given only where somebody waits for them
+    #[arg(long, value_name = "on|off", value_parser = ["on", "off"], conflicts_with_all = ["watch", "pause", "resume", "peer"])]
+    pub metered: Option<String>,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct Pin {
+    /// Files and folders; all pins are listed if there are none
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct Unpin {
+    /// Files and folders that were pinned
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }

@@ -4,13 +4,15 @@
 //! listens nowhere. Guarantees that no type of the crate's is named elsewhere, that its faults end no mount, and that
 //! at the end sessions end before the vault closes. A thread notes where other devices were met.
 //!
-//! Parts: `plan` (settings), `met` (the note), `join` (a vault by a ticket).
+//! Parts: `plan` (settings), `met` (the note), `keep` (what of files is kept here), `join` (a vault by a ticket).
 
 mod join;
+mod keep;
 mod met;
 mod plan;
 
 pub(crate) use join::{join, parse_ticket};
+pub(crate) use keep::keeping;
 
 use super::Vault;
 use crate::answers::devices::{Device, Invited, Sync};
@@ -47,6 +49,7 @@ pub(crate) struct Network {
     invited: Mutex<Option<Instant>>,
     met: Mutex<AllMet>,
     paused: AtomicBool,
+    metered: AtomicBool,
     ended: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
@@ -115,12 +118,26 @@ impl Network {
             invited: Mutex::new(None),
             met: Mutex::new(AllMet::load(vault.store())),
             paused: AtomicBool::new(false),
+            metered: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
+        // What cannot be written now is tried again with the next change of settings; until then all is as it was.
+        let (keeping, limit) = keep::chosen(settings);
+        let kept = vault.store().set_keeping(keeping, limit);
+        *network.trouble.lock() = kept.err().map(|error| sentence(error).message);
+        network.replica.set_metered(settings.is_metered());
+        network.metered.store(settings.is_metered(), Ordering::Relaxed);
+        let _ = vault.store().refresh_pins();
         if settings.syncs() && network.others() > 0 {
             let _ = network.up(settings);
         }
+        let asked = Arc::downgrade(&network);
+        let is_anybody = move || asked.upgrade().is_none_or(|network| network.is_anybody());
+        vault.store().when_doubtful(is_anybody);
+        let kept = Arc::downgrade(&network);
+        let spawned = std::thread::Builder::new().name("keep".into());
+        spawned.spawn(move || keep::work(&kept)).map_err(threads)?;
         let watched = Arc::downgrade(&network);
         let spawned = std::thread::Builder::new().name("met".into()).spawn(move || {
             let mut noted = Instant::now();
@@ -172,6 +189,9 @@ impl Network {
         *self.trouble.lock() = begun.as_ref().err().map(|failure| failure.message.clone());
         let begun = Arc::new(begun?);
         begun.pause(self.paused.load(Ordering::Relaxed));
+        self.vault
+            .store()
+            .set_reach(!self.paused.load(Ordering::Relaxed), false);
         *service = Some(begun.clone());
         Ok(begun)
     }
@@ -211,21 +231,31 @@ impl Network {
     /// # Errors
     /// When it does not come up with these.
     pub(crate) fn reload(&self, settings: &Settings) -> Result<(), Failure> {
+        let (keeping, limit) = keep::chosen(settings);
+        let store = self.vault.store();
+        let was_metered = self.metered.swap(settings.is_metered(), Ordering::Relaxed);
+        if store.keeping() != keeping || was_metered != settings.is_metered() {
+            // Peers are told in new sessions; whatever was confirmed or refused in the old ones counts no more.
+            self.down();
+            self.replica.set_metered(settings.is_metered());
+        }
+        let kept = store.set_keeping(keeping, limit);
         let plan = plan::plan(settings, Vec::new());
         let same = self.plan.lock().as_ref() == Some(&unlimited(plan.clone()));
         if let (Some(service), true, true) = (self.service.lock().as_ref(), same, settings.syncs()) {
             service.limit(plan.limit_out, plan.limit_in);
-            return Ok(());
+            return Ok(kept?);
         }
         self.down();
-        match settings.syncs() && self.others() > 0 {
-            true => self.up(settings).map(drop),
-            false => Ok(()),
+        if settings.syncs() && self.others() > 0 {
+            self.up(settings)?;
         }
+        Ok(kept?)
     }
 
     fn down(&self) {
         self.vault.store().set_live(false);
+        self.vault.store().set_reach(false, false);
         let service = self.service.lock().take();
         if let Some(service) = service {
             service.stop();
@@ -273,11 +303,13 @@ impl Network {
                 self.replica.members_changed();
                 plain(&())
             }
-            Devices::Sync => plain(&self.sync(&settings()?)),
+            Devices::Sync => plain(&self.sync(&settings()?)?),
             Devices::Pause { paused } => {
                 self.paused.store(*paused, Ordering::Relaxed);
                 if let Some(service) = self.service.lock().as_ref() {
                     service.pause(*paused);
+                    // Who waits for bytes waits no more; who comes after the pause may.
+                    self.vault.store().set_reach(!*paused, true);
                 }
                 plain(&())
             }
@@ -382,6 +414,7 @@ impl Network {
                     seen: link.map(|_| Timestamp::now()).or(before.seen),
                     reached: link.map(|link| reached(link).to_owned()).or(before.reached),
                     address: link.map(|link| link.address.clone()).or(before.address),
+                    keeps_everything: peer.and_then(|peer| peer.keeps_everything),
                     behind: peer.filter(|_| link.is_some()).map(|peer| peer.behind),
                     ahead: peer.filter(|_| link.is_some()).map(|peer| peer.ahead),
                     came: link.map_or(0, |link| link.came),
@@ -393,7 +426,7 @@ impl Network {
         })
     }
 
-    fn sync(&self, settings: &Settings) -> Sync {
+    fn sync(&self, settings: &Settings) -> Result<Sync, Failure> {
         let devices = self.devices();
         let others = devices
             .into_iter()
@@ -401,6 +434,8 @@ impl Network {
         let mut sync = Sync {
             devices: others.collect(),
             error: self.trouble.lock().clone(),
+            keeping: keeping(&self.vault)?,
+            metered: settings.is_metered(),
             ..Sync::default()
         };
         sync.state = match self.status() {
@@ -421,7 +456,7 @@ impl Network {
             sync.relays = status.relays;
             sync.error = sync.error.or(status.last_error);
         }
-        sync
+        Ok(sync)
     }
 }
 
