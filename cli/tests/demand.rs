@@ -238,8 +238,8 @@ fn a_limit_holds_and_pins_stay() {
         absent(&laptop) == whole - (3 << 20) && sync(&laptop)["keeping"]["pinned"] == 3
     });
     fs::rename(at(&laptop, "Files/0.bin"), at(&laptop, "Files/zero.bin")).unwrap();
-    for n in 1..6 {
-        assert!(fs::read(at(&laptop, &format!("Files/{n}.bin"))).unwrap() == all[n]);
+    for (n, bytes) in all.iter().enumerate().skip(1) {
+        assert!(fs::read(at(&laptop, &format!("Files/{n}.bin"))).unwrap() == *bytes);
     }
     is_told(&laptop, &desk);
     until("no more than the limit is kept", || {

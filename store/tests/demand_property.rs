@@ -93,7 +93,7 @@ fn play(seed: u64) {
         }
         two.vault.end_graces();
         one.vault.end_graces();
-        if chance.next_u64() % 3 > 0 {
+        if !chance.next_u64().is_multiple_of(3) {
             for _ in 0..2 {
                 carry(&two.vault, &one.vault);
                 fetch(&two.vault, &one.vault);

@@ -68,7 +68,9 @@ pub fn fetch(from: &Vault, to: &Vault) -> usize {
 pub fn serve(reader: &Arc<Vault>, from: Vec<Arc<Vault>>) -> Sender<Demanded> {
     let (tell, told) = channel::<Demanded>();
     let (hook, to) = (tell.clone(), Arc::downgrade(reader));
-    reader.when_wanted(move |what| drop(hook.send(what)));
+    reader.when_wanted(move |what| {
+        let _ = hook.send(what);
+    });
     reader.set_reach(true, !from.is_empty());
     std::thread::spawn(move || {
         for what in told {
