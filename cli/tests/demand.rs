@@ -210,6 +210,35 @@ fn bytes_come_when_they_are_read() {
     }
 }
 
+/// Guards that nobody who waits for a silent device holds up a forced lock, and that who waits is told.
+#[test]
+fn a_forced_lock_ends_the_wait() {
+    if cannot_mount() {
+        return;
+    }
+    let desk = desk();
+    fs::write(at(&desk, "Files/film.mkv"), noise(40, 2 << 20)).unwrap();
+    let (laptop, _) = laptop(&desk, &[]);
+    is_named(&laptop, "Files/film.mkv", 2 << 20);
+    is_told(&laptop, &desk);
+    let status = desk.run(&["--json", "status"]).gives(0).json();
+    let desk_daemon = u32::try_from(status["mount"]["pid"].as_u64().unwrap()).unwrap();
+    kill(desk_daemon, libc::SIGSTOP);
+    let path = at(&laptop, "Files/film.mkv");
+    let (tell, told) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let mut file = File::open(path).unwrap();
+        tell.send(()).unwrap();
+        file.read_exact(&mut [0; 4096])
+    });
+    told.recv().unwrap();
+    let begun = Instant::now();
+    laptop.run(&["lock", "--force"]).gives(0);
+    assert!(reader.join().unwrap().is_err());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    kill(desk_daemon, libc::SIGCONT);
+}
+
 /// Guards the limit, pins of files and folders and what comes into them, and that what is given up can be had again.
 #[test]
 fn a_limit_holds_and_pins_stay() {

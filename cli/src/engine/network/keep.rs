@@ -121,11 +121,20 @@ impl Network {
         // With the service held: it is not beginning nor ending.
         let service = self.service.lock();
         let status = service.as_ref().map(|service| service.status());
-        let is_up =
-            status.as_ref().is_some_and(|status| !status.ended) && !self.paused.load(Ordering::Relaxed);
+        let is_up = !self.hurried.load(Ordering::Relaxed)
+            && status.as_ref().is_some_and(|status| !status.ended)
+            && !self.paused.load(Ordering::Relaxed);
         let is_anybody = links(&status).next().is_some();
         self.vault.store().set_reach(is_up, is_anybody);
         status
+    }
+
+    /// Whoever waits for other devices is told that nothing comes, for as long as that is wanted: the mount is about to be ended.
+    pub(crate) fn hurry(&self, yes: bool) {
+        self.hurried.store(yes, Ordering::Relaxed);
+        if yes {
+            self.vault.store().set_reach(false, false);
+        }
     }
 
     /// Whether somebody is connected, or may be: where that cannot be seen without waiting.

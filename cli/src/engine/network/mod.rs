@@ -50,6 +50,8 @@ pub(crate) struct Network {
     met: Mutex<AllMet>,
     paused: AtomicBool,
     metered: AtomicBool,
+    /// Nobody is to wait for other devices any more.
+    hurried: AtomicBool,
     ended: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
@@ -119,6 +121,7 @@ impl Network {
             met: Mutex::new(AllMet::load(vault.store())),
             paused: AtomicBool::new(false),
             metered: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
