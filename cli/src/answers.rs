@@ -43,6 +43,9 @@ pub(crate) struct Contents {
     pub local: Vec<Local>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
+    /// What of files is kept on this device.
+    #[serde(default)]
+    pub keeping: devices::Keeping,
     /// Files of a newer state, which are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asides: Vec<Aside>,
@@ -133,6 +136,9 @@ pub(crate) struct Check {
     pub events: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// Bytes of files that other devices hold and this one does not; no damage.
+    #[serde(default)]
+    pub absent_bytes: u64,
     /// What is wrong; empty is good.
     pub problems: Vec<Problem>,
     /// What could not be looked at now, and why; it is no damage.

@@ -140,14 +140,22 @@ pub(crate) enum Command {
     /// Each device has the whole vault, under a password of its own. They tell each other what is new directly, in the
     /// background, as long as the vault is mounted.
     Device(device::Device),
-    /// Show how syncing with other devices is
+    /// Show how syncing with other devices is, or choose what this one keeps
     ///
     /// “coffer settings” turns it, and each way of finding devices, on and off.
     ///
     /// With --via, devices that never meet exchange through a folder that somebody carries or shares: once, or
     /// with --watch until the vault is locked. What lies there tells a stranger nothing but sizes and times. Works
     /// while the vault is mounted, or asks for the password.
+    #[command(after_help = help::SYNC)]
     Sync(device::Sync),
+    /// Keep files and folders on this device, whatever it keeps else
+    ///
+    /// Of a folder, all that is in it and that will come to be. What is not here is fetched in the background. A pin
+    /// stays with its file, whatever it is called. Without a path, all pins are listed.
+    Pin(device::Pin),
+    /// Take pins away: the bytes may go when room is needed
+    Unpin(device::Unpin),
     /// Show or change settings
     ///
     /// Those of this device lie outside the vault and need no password; those of the vault

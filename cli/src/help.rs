@@ -73,6 +73,20 @@ Such a name always means that one; a merge that somebody has written on in has a
 
 Where the words that are to go were written on since, nothing is done.";
 
+/// Below “coffer sync”.
+pub(crate) const SYNC: &str = "\
+What this device keeps:
+  coffer sync --policy texts --limit 2GiB
+                           all names and texts; of other files what was used last, up to 2 GiB
+  coffer pin Photos        and this folder, with all that comes into it
+  coffer sync --policy everything
+                           all of it again; the rest is fetched
+
+With texts, every file has its name, size and times; its bytes are fetched from another device when they are
+read. If no device that has them is reached, reading fails at once (“No route to host”), and “coffer
+status” says which file. Bytes are given up only once a device that keeps everything, and is connected, has
+confirmed that it has them: without one, nothing is given up and the limit does not count.";
+
 /// Below “coffer settings”.
 pub(crate) const SETTINGS: &str = "\
 Settings:
@@ -87,6 +101,9 @@ Settings:
   sync-via      folders through which devices exchange by themselves while the vault is open,
                 whole paths with commas between them; one that is not there is waited for
   sync-via-limit  most that this device's files in each of them may take: 8GiB, none (default)
+  sync-policy   what this device keeps: everything (default) or texts; as “coffer sync --policy”
+  sync-keep     with texts, how much of other files is kept: 1GiB (default)
+  sync-metered  on: bytes of files are fetched and given only where somebody waits for them (off)
 
 Settings of the vault, on all its devices; times in days:
   retention-all      every version is kept for so long (30)

@@ -18,15 +18,18 @@ const IDLE: &str = "lock-idle";
 /// What to do when the system suspends.
 const SUSPEND: &str = "lock-suspend";
 /// Settings of syncing, and what each is if nobody says otherwise.
-const SYNC: [(&str, &str); 11] = [
+const SYNC: [(&str, &str); 14] = [
     ("sync", "on"),
     ("sync-dht", "on"),
+    ("sync-keep", "1GiB"),
     ("sync-lan-only", "off"),
     ("sync-limit-in", "none"),
     ("sync-limit-out", "none"),
     ("sync-listen", ""),
     ("sync-mdns", "on"),
+    ("sync-metered", "off"),
     ("sync-peers", ""),
+    ("sync-policy", "everything"),
     ("sync-relays", ""),
     ("sync-via", ""),
     ("sync-via-limit", "none"),
@@ -130,6 +133,21 @@ impl Settings {
         self.get("sync") == "on"
     }
 
+    /// Whether this device keeps names and texts alone, and fetches other bytes when they are read.
+    pub(crate) fn keeps_texts(&self) -> bool {
+        self.get("sync-policy") == "texts"
+    }
+
+    /// Whether each byte costs.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.get("sync-metered") == "on"
+    }
+
+    /// Bytes of other files that are kept beside, where names and texts are.
+    pub(crate) fn keep_limit(&self) -> u64 {
+        units::parse_size(self.get("sync-keep")).unwrap_or(1 << 30)
+    }
+
     /// A rate in bytes a second, if there is a limit.
     pub(crate) fn rate(&self, key: &str) -> Option<u64> {
         parse_rate(self.get(key)).ok().flatten()
@@ -186,12 +204,21 @@ fn check(key: &str, value: &str) -> Result<(), Failure> {
                 "“{value}” is no value of {SUSPEND}; use never, unless-busy or always."
             ))),
         },
-        "sync" | "sync-mdns" | "sync-dht" | "sync-lan-only" => match value {
+        "sync" | "sync-mdns" | "sync-dht" | "sync-lan-only" | "sync-metered" => match value {
             "on" | "off" => Ok(()),
             _ => Err(Failure::usage(format!(
                 "“{value}” is no value of {key}; use on or off."
             ))),
         },
+        "sync-policy" => match value {
+            "everything" | "texts" => Ok(()),
+            _ => Err(Failure::usage(format!(
+                "“{value}” is no value of {key}; use everything or texts."
+            ))),
+        },
+        "sync-keep" => units::parse_size(value)
+            .map(|_| ())
+            .map_err(|why| Failure::usage(format!("{why}."))),
         "sync-limit-in" | "sync-limit-out" => parse_rate(value)
             .map(|_| ())
             .map_err(|why| Failure::usage(format!("{why}."))),
@@ -265,6 +292,9 @@ mod tests {
             ("something-else", "x"),
             ("sync-via", "/media/stick, cloud"),
             ("sync-via-limit", "much"),
+            ("sync-policy", "some"),
+            ("sync-keep", "much"),
+            ("sync-metered", "yes"),
         ] {
             assert!(settings.set(key, value).is_err(), "{key} {value}");
         }

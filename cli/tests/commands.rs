@@ -162,7 +162,8 @@ fn settings_are_kept() {
         serde_json::json!({
             "lock-idle": "20m", "lock-suspend": "unless-busy", "sync": "on", "sync-dht": "on",
             "sync-lan-only": "off", "sync-limit-in": "none", "sync-limit-out": "none", "sync-listen": "",
-            "sync-mdns": "on", "sync-peers": "", "sync-relays": "", "sync-via": "", "sync-via-limit": "none",
+            "sync-mdns": "on", "sync-peers": "", "sync-relays": "", "sync-keep": "1GiB", "sync-metered": "off",
+            "sync-policy": "everything", "sync-via": "", "sync-via-limit": "none",
         })
     );
 }

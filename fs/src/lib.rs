@@ -5,6 +5,7 @@
 
 pub mod types;
 
+pub mod patience;
 pub mod permit;
 
 pub mod adapter;

@@ -33,4 +33,4 @@ pub mod vault; // the open vault
 pub mod testing; // doors for tests and fuzz targets
 
 pub use codec::Malformed;
-pub use core::StoreError;
+pub use core::{Absent, StoreError};

@@ -158,7 +158,10 @@ fn what_was_replaced_by_what_is_gone_is_replaced() {
         assert_eq!(take(&one, &two), 0);
         assert_eq!(two.text("blob.bin"), "bytes 5");
         let of = Subject::File(two.ino("blob.bin"));
-        assert!(two.vault.versions_beside(of).unwrap().is_empty(), "joined: {joined}");
+        assert!(
+            two.vault.versions_beside(of).unwrap().is_empty(),
+            "joined: {joined}"
+        );
         let versions = two.versions("blob.bin");
         assert_eq!(versions[1].parents, [versions[0].events[0]]);
         two.check();

@@ -12,7 +12,7 @@ use coffer_store::members::{self, Device, DeviceId, JoinRequest, Members, SpaceS
 use coffer_store::vault::Carried;
 
 pub use crate::core::Access;
-use crate::core::{Answer, CertifiedPeer, ChunkName, Config, Request, Standing};
+use crate::core::{Answer, CertifiedPeer, ChunkName, Config, Report, Request, Standing};
 
 /// A vault as the network sees it. Methods may take as long as a disk takes: they are called from threads of their own
 /// ([`roster`](Replica::roster) apart, which is cheap), never from those that serve the network.
@@ -60,6 +60,11 @@ pub trait Replica: Send + Sync + 'static {
     /// Lets the statements be looked at.
     fn with_members(&self, look: &mut dyn FnMut(&Members));
 
+    /// Something is to be told, or somebody waits for it. Called by the thread that serves the network: it returns at once.
+    fn heard(&self, report: &Report) {
+        let _ = report;
+    }
+
     /// Has this called after each change, from any thread. It returns at once, and takes no lock of the vault.
     fn subscribe(&self, wake: Box<dyn Fn(Change) + Send + Sync>);
 }
@@ -98,6 +103,10 @@ pub enum Change {
     Chunks,
     /// This device tells on another chain.
     Own,
+    /// Somebody waits for a chunk of about so many bytes.
+    Want(ChunkName, u32),
+    /// Nobody waits for a chunk any more.
+    Unwant(ChunkName),
 }
 
 /// A device that may come in.

@@ -4,16 +4,20 @@
 //! that comes is made durable every [`KEEP`] bytes, and when no more is lacking. It never asks the network for anything.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use coffer_store::ids::{ChainId, EntityId, SpaceId};
 use coffer_store::keys::{ChunkId, Key, SigningKey};
 use coffer_store::members::{JoinRequest, Members, SpaceSecrets, StatementId};
-use coffer_store::vault::{Carried, ChunkError, TakeStatementError, TakenStatement, Vault};
+use coffer_store::vault::{
+    Carried, ChunkError, Demanded, Keeping, Need, TakeStatementError, TakenStatement, Vault,
+};
 use parking_lot::RwLock;
 
-use crate::core::{Answer, ChunkOutcome, Config, Outcome, Policy, Request, StatementOutcome, Urgency};
+use crate::core::{
+    Answer, ChunkOutcome, Config, Outcome, Policy, Report, Request, StatementOutcome, Urgency,
+};
 use crate::replica::{Carries, Change, EachChunk, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
@@ -24,7 +28,8 @@ type Wake = Box<dyn Fn(Change) + Send + Sync>;
 /// See the module.
 pub struct VaultReplica {
     vault: Arc<Vault>,
-    policy: Policy,
+    /// Each byte costs: pieces of files go only where somebody waits for them.
+    is_metered: AtomicBool,
     wakes: Arc<RwLock<Vec<Wake>>>,
     /// Bytes of chunks taken since the last commit.
     taken: AtomicU64,
@@ -39,7 +44,7 @@ impl VaultReplica {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn new(vault: Arc<Vault>, policy: Policy) -> std::io::Result<Arc<VaultReplica>> {
+    pub fn new(vault: Arc<Vault>) -> std::io::Result<Arc<VaultReplica>> {
         let wakes: Arc<RwLock<Vec<Wake>>> = Arc::default();
         let (changes, them): (_, Weak<_>) = (vault.subscribe(), Arc::downgrade(&wakes));
         std::thread::Builder::new().name("told".into()).spawn(move || {
@@ -50,9 +55,19 @@ impl VaultReplica {
                 }
             }
         })?;
+        let them = Arc::downgrade(&wakes);
+        vault.when_wanted(move |what| {
+            let Some(wakes) = them.upgrade() else { return };
+            let change = match what {
+                Demanded::Want(id, len) => Change::Want(id.0, len),
+                Demanded::Unwant(id) => Change::Unwant(id.0),
+                Demanded::More => Change::Chunks,
+            };
+            wake(&wakes, change);
+        });
         Ok(Arc::new(VaultReplica {
             vault,
-            policy,
+            is_metered: AtomicBool::new(false),
             wakes,
             taken: AtomicU64::new(0),
         }))
@@ -61,6 +76,27 @@ impl VaultReplica {
     /// The vault.
     pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
+    }
+
+    /// Whether each byte costs: then pieces of files are neither fetched nor given unless somebody waits for them; names, texts
+    /// and manifests are. Peers that asked before ask again in a new session.
+    pub fn set_metered(&self, is_metered: bool) {
+        self.is_metered.store(is_metered, Ordering::Relaxed);
+    }
+
+    fn policy(&self) -> Policy {
+        match self.vault.keeping() {
+            Keeping::Everything => Policy::Everything,
+            Keeping::Texts => Policy::NamesAndTexts,
+        }
+    }
+
+    /// A chunk for a peer; none if it is not here, or is not given now.
+    fn give(&self, id: &ChunkId, urgent: bool) -> Option<Arc<[u8]>> {
+        let is_spared =
+            self.is_metered.load(Ordering::Relaxed) && !urgent && self.vault.is_of_blob(id).unwrap_or(false);
+        let sealed = self.vault.sealed_chunk(id).ok().flatten();
+        sealed.filter(|_| !is_spared).map(Arc::from)
     }
 
     /// Something was said about devices, or is known of them, by another way than the network.
@@ -101,6 +137,7 @@ impl VaultReplica {
     }
 
     fn take_chunk(&self, id: [u8; 32], bytes: &[u8]) -> ChunkOutcome {
+        let is_waited = self.vault.waits_for(&ChunkId(id));
         match self.vault.put_chunk(&ChunkId(id), bytes) {
             Ok(()) => {}
             Err(ChunkError::Unwanted(_)) => return ChunkOutcome::Stored,
@@ -108,7 +145,8 @@ impl VaultReplica {
             Err(ChunkError::Store(e)) => return ChunkOutcome::Failed(e.to_string()),
         }
         let taken = self.taken.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
-        if taken >= KEEP || self.vault.lacking_bytes().0 == 0 {
+        // Who waits has it already; it is durable in some seconds.
+        if taken >= KEEP || (self.vault.lacking_bytes().0 == 0 && !is_waited) {
             self.taken.store(0, Ordering::Relaxed);
             if let Err(e) = self.vault.keep_taken() {
                 return ChunkOutcome::Failed(e.to_string());
@@ -118,24 +156,27 @@ impl VaultReplica {
     }
 
     fn wanted(&self, most: usize) -> Answer {
-        let none = Answer::Wanted {
-            chunks: Vec::new(),
-            beyond: 0,
-        };
-        if self.policy != Policy::Everything {
-            return none;
-        }
-        let Ok(lacking) = self.vault.lacking(most) else {
-            return none;
+        let waited = self.vault.waited_for().into_iter();
+        let mut chunks: Vec<_> = waited.map(|(id, len)| (id.0, Urgency::Open, len)).collect();
+        let Ok(mut lacking) = self.vault.lacking(most) else {
+            return Answer::Wanted { chunks, beyond: 0 };
         };
         let named: u64 = lacking.iter().map(|wanted| wanted.len as u64).sum();
-        Answer::Wanted {
-            beyond: self.vault.lacking_bytes().1.saturating_sub(named),
-            chunks: lacking
-                .iter()
-                .map(|wanted| (wanted.id.0, Urgency::Bulk, wanted.len as u32))
-                .collect(),
+        let mut beyond = self.vault.lacking_bytes().1.saturating_sub(named);
+        if self.is_metered.load(Ordering::Relaxed) {
+            lacking.retain(|wanted| wanted.need < Need::Pinned);
+            beyond = 0;
         }
+        let urgency = |need| match need {
+            Need::Manifest | Need::Text | Need::Pinned => Urgency::Pinned,
+            Need::All => Urgency::Bulk,
+        };
+        chunks.extend(
+            lacking
+                .iter()
+                .map(|wanted| (wanted.id.0, urgency(wanted.need), wanted.len as u32)),
+        );
+        Answer::Wanted { chunks, beyond }
     }
 }
 
@@ -157,7 +198,7 @@ impl Replica for VaultReplica {
         Ok(Config {
             space: self.vault.space_id(),
             own: self.vault.own_chain(),
-            policy: self.policy,
+            policy: self.policy(),
             clock: clock
                 .into_iter()
                 .map(|(id, (last, head))| (id, last, head))
@@ -218,23 +259,19 @@ impl Replica for VaultReplica {
                 session,
                 outcome: self.take_statement(&bytes),
             },
-            Request::Chunk { session, id } => Answer::Chunk {
+            Request::Chunk { session, id, urgent } => Answer::Chunk {
                 session,
                 id,
-                bytes: self
-                    .vault
-                    .sealed_chunk(&ChunkId(id))
-                    .ok()
-                    .flatten()
-                    .map(Arc::from),
+                bytes: self.give(&ChunkId(id), urgent),
             },
             Request::TakeChunk { id, bytes } => Answer::ChunkTaken {
                 id,
                 outcome: self.take_chunk(id, &bytes),
             },
             Request::Held { session, serial, ids } => {
-                let keeps = self.policy == Policy::Everything;
-                let held = |id: &[u8; 32]| keeps && self.vault.holds_chunk(&ChunkId(*id)).unwrap_or(false);
+                // Asked for each: who stops keeping everything confirms nothing from that moment on.
+                let keeps = || self.policy() == Policy::Everything;
+                let held = |id: &[u8; 32]| keeps() && self.vault.holds_chunk(&ChunkId(*id)).unwrap_or(false);
                 Answer::Held {
                     session,
                     serial,
@@ -269,6 +306,17 @@ impl Replica for VaultReplica {
 
     fn with_members(&self, look: &mut dyn FnMut(&Members)) {
         self.vault.with_members(look);
+    }
+
+    fn heard(&self, report: &Report) {
+        match report {
+            Report::Nowhere { id } => self.vault.is_nowhere(&ChunkId(*id)),
+            Report::Held { ids, .. } => {
+                let ids: Vec<ChunkId> = ids.iter().map(|id| ChunkId(*id)).collect();
+                self.vault.confirmed(&ids);
+            }
+            _ => {}
+        }
     }
 
     fn subscribe(&self, wake: Wake) {

@@ -321,6 +321,19 @@ fn only_who_keeps_everything_confirms() {
         _ => None,
     });
     assert_eq!(held.collect::<Vec<_>>(), [(2, vec![[2; 32], [9; 32]])]);
+    // Nor is anybody asked who has not all that says what needs them.
+    world.tell(0, 3, &[100; 2]);
+    let own = world.devices[0].node.as_ref().unwrap().clock();
+    let own: Vec<_> = own.iter().map(|(chain, last, _)| (*chain, *last)).collect();
+    let node = world.devices[0].node.as_mut().unwrap();
+    assert!(
+        !node.confirm_after(time, &ids, &own),
+        "it has not heard of that yet"
+    );
+    rest(&mut world, 5_000);
+    let time = world.time(0);
+    let node = world.devices[0].node.as_mut().unwrap();
+    assert!(node.confirm_after(time, &ids, &own));
 }
 
 /// A limit holds, on either side; while paused, nothing moves, and then it goes on.

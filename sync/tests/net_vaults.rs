@@ -11,7 +11,6 @@ use coffer_store::members::DeviceName;
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
 use coffer_store::vault::{Joined, Vault};
-use coffer_sync::core::Policy;
 use coffer_sync::net::{Service, Settings, join};
 use coffer_sync::vault::VaultReplica;
 use tempfile::TempDir;
@@ -84,7 +83,7 @@ struct Device {
 
 fn serve(dir: TempDir, vault: Arc<Vault>, settings: &Settings) -> Device {
     vault.set_live(true);
-    let replica = VaultReplica::new(vault.clone(), Policy::Everything).unwrap();
+    let replica = VaultReplica::new(vault.clone()).unwrap();
     let service = Service::start(replica, settings).unwrap();
     Device {
         _dir: dir,

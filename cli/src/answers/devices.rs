@@ -23,6 +23,9 @@ pub(crate) struct Device {
     pub reached: Option<String>,
     /// Its address then.
     pub address: Option<String>,
+    /// Whether it keeps everything, as it said; absent while it is not connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps_everything: Option<bool>,
     /// Events that are here and not there, if that is known.
     pub behind: Option<u64>,
     /// Events that are there and not here.
@@ -73,6 +76,12 @@ pub(crate) struct Sync {
     /// Connections that were refused since it began, because they were not with a device of the vault.
     #[serde(default)]
     pub refused: u64,
+    /// What of files is kept here.
+    #[serde(default)]
+    pub keeping: Keeping,
+    /// Whether each byte costs: pieces of files go only where somebody waits for them.
+    #[serde(default)]
+    pub metered: bool,
     /// The last thing that went wrong.
     pub error: Option<String>,
     /// Folders through which it exchanges, or did.
@@ -144,4 +153,55 @@ pub(crate) struct Exchanged {
     pub lacks: u64,
     /// What was met on the way, for a person.
     pub notes: Vec<String>,
+}
+
+/// What of files is kept on this device. Sizes in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keeping {
+    /// “everything” or “texts”.
+    pub policy: String,
+    /// How much of other files is kept beside texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// How much of files is here, of all versions; texts left out. Absent where nothing is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
+    /// How much of files is not here.
+    pub absent: u64,
+    /// Files of which something is not here.
+    pub absent_files: u64,
+    /// Files that are pinned, or lie in a folder that is.
+    pub pinned: u64,
+    /// Files of which something could not be had lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<Unreached>,
+}
+
+/// A file of which something could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unreached {
+    /// From the vault's root.
+    pub path: crate::wire::WirePath,
+    /// Why, as a sentence.
+    pub why: String,
+    /// When.
+    pub when: Timestamp,
+}
+
+/// Something that is always to be here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pin {
+    /// From the vault's root.
+    pub path: crate::wire::WirePath,
+    /// Whether it is a folder, with all that is and will be in it.
+    pub folder: bool,
+}
+
+/// What came of pinning, or of taking pins away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pinned {
+    /// How many were not so before.
+    pub changed: usize,
+    /// All that is pinned now.
+    pub pins: Vec<Pin>,
 }

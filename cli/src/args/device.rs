@@ -100,11 +100,39 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Option<String>,
     /// Exchange what is new through this folder, which is carried or shared: a stick, NFS, a cloud's
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["pause", "resume", "peer"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pause", "resume", "peer", "policy", "limit", "metered"])]
     pub via: Option<PathBuf>,
     /// Most that this device's files there may take [default: the setting sync-via-limit]
     #[arg(long, value_name = "SIZE", requires = "via", value_parser = units::parse_size)]
     pub via_limit: Option<u64>,
+    /// What this device keeps: everything, or texts alone and other files as they are used
+    #[arg(long, value_name = "WHAT", value_parser = ["everything", "texts"], conflicts_with_all = ["watch", "pause", "resume", "peer"])]
+    pub policy: Option<String>,
+    /// With texts: how much of other files is kept beside them [default: 1GiB]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["watch", "pause", "resume", "peer"])]
+    pub limit: Option<String>,
+    /// While on, bytes of files are fetched and given only where somebody waits for them
+    #[arg(long, value_name = "on|off", value_parser = ["on", "off"], conflicts_with_all = ["watch", "pause", "resume", "peer"])]
+    pub metered: Option<String>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct Pin {
+    /// Files and folders; all pins are listed if there are none
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct Unpin {
+    /// Files and folders that were pinned
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
     #[command(flatten)]
     pub password: PasswordArgs,
 }

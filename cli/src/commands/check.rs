@@ -53,6 +53,12 @@ pub(super) fn check(ui: &Ui, vault: &Path, args: &Check) -> Result<(), Failure> 
         if !report.asides.is_empty() {
             text.push_str(&format!("  {}.\n", engine::ASIDE_ADVICE));
         }
+        if report.absent_bytes > 0 {
+            text.push_str(&format!(
+                "Not on this device, and not looked at: {} of files, which other devices have.\n",
+                size(report.absent_bytes)
+            ));
+        }
         for skipped in &report.skipped {
             text.push_str(&format!("Not looked at: {skipped}.\n"));
         }

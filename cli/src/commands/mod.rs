@@ -17,6 +17,7 @@ mod merges;
 mod mount;
 mod passwd;
 mod past;
+mod pin;
 mod recover;
 mod restore;
 mod settings;
@@ -73,6 +74,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Trash(args) => return trash::trash(ui, cli.vault.as_deref(), args),
         Command::Purge(args) => return trash::purge(ui, cli.vault.as_deref(), args),
         Command::Gc(args) => return trash::gc(ui, cli.vault.as_deref(), args),
+        Command::Pin(args) => return pin::pin(ui, cli.vault.as_deref(), args),
+        Command::Unpin(args) => return pin::unpin(ui, cli.vault.as_deref(), args),
         _ => {}
     }
     let vault = match cli.vault {
@@ -106,6 +109,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         | Command::Trash(_)
         | Command::Purge(_)
         | Command::Gc(_)
+        | Command::Pin(_)
+        | Command::Unpin(_)
         | Command::Completions(_)
         | Command::Man(_)
         | Command::SyncMount { .. }

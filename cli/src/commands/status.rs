@@ -1,5 +1,6 @@
 //! `coffer status`.
 
+use super::sync::kept;
 use super::{Reached, reach, understood};
 use crate::answers::{Contents, Local, Mounted, Status};
 use crate::client::{self, Found};
@@ -221,6 +222,18 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
         row(
             "Let go",
             format!("{count} before their time, because the disk was full"),
+        );
+    }
+    for (name, text) in kept(&contents.keeping)
+        .into_iter()
+        .filter(|_| contents.keeping.kept.is_some())
+    {
+        row(name, text);
+    }
+    for failed in &contents.keeping.unreached {
+        row(
+            "Not reached",
+            format!("{}: {}", failed.path.0.shown(), failed.why),
         );
     }
     for aside in &contents.asides {

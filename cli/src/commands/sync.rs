@@ -1,15 +1,18 @@
 //! `coffer sync`.
 
 use super::device::{ask, daemon};
-use crate::answers::devices::{Carrier, Device, Sync};
+use super::{Reached, reach};
+use crate::answers::devices::{Carrier, Device, Keeping, Sync};
 use crate::args::device::Sync as Args;
 use crate::client::Found;
 use crate::failure::Failure;
+use crate::paths;
 use crate::settings::Settings;
 use crate::shown::Shown;
 use crate::ui::{Ui, table};
 use crate::units::{count, counted, size, span};
 use crate::when;
+use crate::wire::Op;
 use crate::wire::devices::Devices;
 use jiff::Zoned;
 use std::io::{IsTerminal, Write};
@@ -24,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// # Errors
 /// The daemon's.
 pub(super) fn sync(ui: &Ui, vault: &Path, args: &Args) -> Result<(), Failure> {
+    if args.policy.is_some() || args.limit.is_some() || args.metered.is_some() {
+        return choose(ui, vault, args);
+    }
     let found = daemon(vault)?;
     if args.pause || args.resume {
         let () = ask(&found, Devices::Pause { paused: args.pause })?;
@@ -64,6 +70,67 @@ pub(super) fn sync(ui: &Ui, vault: &Path, args: &Args) -> Result<(), Failure> {
     }
 }
 
+/// Chooses what this device keeps, and whether each byte costs; a daemon obeys at once.
+fn choose(ui: &Ui, vault: &Path, args: &Args) -> Result<(), Failure> {
+    let (id, daemon) = match reach(vault)? {
+        Reached::Daemon(found) => (found.card.vault_id.clone(), Some(found)),
+        Reached::Sealed(sealed) => (paths::hex(&sealed.facts().id), None),
+    };
+    let mut settings = Settings::load(&id)?;
+    // Before sessions begin anew.
+    let others = match &daemon {
+        Some(found) => look(found).map(|sync| sync.devices).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let chosen = [
+        ("sync-policy", &args.policy),
+        ("sync-keep", &args.limit),
+        ("sync-metered", &args.metered),
+    ];
+    for (key, value) in chosen {
+        if let Some(value) = value {
+            settings.set(key, value)?;
+        }
+    }
+    if let Some(found) = &daemon {
+        found.ask(Op::Reload, &[], &mut |_| {})?;
+    }
+    let kept = others.iter().any(|device| device.keeps_everything == Some(true));
+    let answer = serde_json::json!({
+        "policy": settings.get("sync-policy"),
+        "limit": settings.keeps_texts().then(|| settings.keep_limit()),
+        "metered": settings.is_metered(),
+        "keeper_connected": daemon.is_some().then_some(kept),
+    });
+    ui.answer(&answer, || {
+        let mut lines = Vec::new();
+        if args.policy.is_some() || args.limit.is_some() {
+            lines.push(match settings.keeps_texts() {
+                true => format!(
+                    "This device keeps all names and texts, and up to {} of other files.",
+                    size(settings.keep_limit())
+                ),
+                false => "This device keeps everything; what is not here is fetched.".to_owned(),
+            });
+            if settings.keeps_texts() && daemon.is_some() && !kept {
+                lines.push(
+                    "No other device that keeps everything is connected: nothing is given up here until one is.".into(),
+                );
+            }
+        }
+        match args.metered.as_deref() {
+            Some("on") => lines.push("Bytes of files are fetched and given only where somebody waits for them.".into()),
+            Some(_) => lines.push("Bytes of files are fetched and given as ever.".into()),
+            None => {}
+        }
+        if daemon.is_none() {
+            lines.push("It counts from the next time that the vault is mounted.".into());
+        }
+        lines.join("\n")
+    });
+    Ok(())
+}
+
 fn look(found: &Found) -> Result<Sync, Failure> {
     ask(found, Devices::Sync)
 }
@@ -94,6 +161,15 @@ fn shown(sync: &Sync) -> String {
     row("Syncing", state(sync));
     for device in &sync.devices {
         row(&device.name, line(device));
+    }
+    for (name, text) in kept(&sync.keeping) {
+        row(name, text);
+    }
+    if sync.metered {
+        row(
+            "Metered",
+            "yes: bytes of files go only where somebody waits for them".into(),
+        );
     }
     if sync.state != "off" && sync.state != "alone" {
         row("To come", to_come(sync));
@@ -149,6 +225,41 @@ pub(super) fn carried(folder: &Carrier) -> String {
         said.push(error.trim_end_matches('.').to_owned());
     }
     said.join("; ")
+}
+
+/// What of files is kept here, as rows of a table.
+pub(super) fn kept(keeping: &Keeping) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let Some(kept) = keeping.kept else {
+        return vec![("Keeps", "everything".into())];
+    };
+    let texts = keeping.policy == "texts";
+    rows.push((
+        "Keeps",
+        match keeping.limit.filter(|_| texts) {
+            Some(limit) => format!(
+                "names and texts; of other files {} of {} at most",
+                size(kept),
+                size(limit)
+            ),
+            None => format!("everything; {} of files so far", size(kept)),
+        },
+    ));
+    rows.push((
+        "Not here",
+        match keeping.absent {
+            0 => "nothing".into(),
+            absent => format!(
+                "{} of {}",
+                size(absent),
+                counted(keeping.absent_files, "file", "files")
+            ),
+        },
+    ));
+    if keeping.pinned > 0 {
+        rows.push(("Pinned", counted(keeping.pinned, "file", "files")));
+    }
+    rows
 }
 
 /// Addresses without what says nothing to a person: who listens there, and those by which nobody else reaches this machine.

@@ -106,11 +106,14 @@ fn polite(shared: &Shared, mount: &Mount) -> Result<(), Failure> {
 
 /// Answers a commit that failed, and whether the connection is cut.
 fn force(shared: &Shared, mount: &Mount) -> Result<(Option<Failure>, bool), Failure> {
+    let hurry = |yes| shared.network.iter().for_each(|network| network.hurry(yes));
+    // Who waits for bytes of other devices would hold it up.
+    hurry(true);
     mount.flush();
     let warning = shared.vault.commit().err().map(|failure| lost(shared, failure));
     let cut = match mount.unmount() {
         Ok(()) => true,
-        Err(_) => mount.detach()?,
+        Err(_) => mount.detach().inspect_err(|_| hurry(false))?,
     };
     Ok((warning, cut))
 }

@@ -24,6 +24,7 @@ use mount::sentence;
 pub(crate) use mount::{
     Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,
 };
+use network::keeping;
 pub(crate) use network::{Network, check_network, exchange_via, join, parse_ticket};
 pub(crate) use past::past;
 pub(crate) use transfer::{Stop, export, import, intake};

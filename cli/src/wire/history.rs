@@ -165,6 +165,13 @@ pub(crate) enum Past {
         /// What to set it to.
         set: Option<Retention>,
     },
+    /// What is always to be on this device; or has these put there, or taken off.
+    Pins {
+        /// Paths from the vault's root.
+        paths: Vec<WirePath>,
+        /// Whether they are to be.
+        pin: bool,
+    },
     /// Which names are texts; set anew if there is something to set.
     Texts {
         /// What to set it to.

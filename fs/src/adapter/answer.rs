@@ -21,6 +21,7 @@ use super::convert::{attributes, errno, name};
 use super::handshake::Agreed;
 use super::invalidate::{Invalidator, What};
 use super::opens::Opens;
+use super::workers::Workers;
 use crate::types::{Access, Attr, Errno, FileSystem, Handle, Ino, Kind, OpenMode, Result, SetAttr};
 
 /// Inode numbers are never used for another file, so generations stay zero.
@@ -42,6 +43,8 @@ pub(super) struct Adapter<F> {
     /// What the announcing helper is shown.
     pub(super) stage: Arc<Stage>,
     pub(super) reads: Arc<Reads>,
+    /// Where requests go that have to wait for other devices.
+    pub(super) workers: Workers,
     panics: Arc<AtomicU64>,
     pub(super) agreed: Agreed,
 }
@@ -63,6 +66,7 @@ impl<F: FileSystem> Adapter<F> {
             waiting,
             stage,
             reads,
+            workers: Workers::new(&panics),
             panics,
             agreed: Agreed::default(),
         }

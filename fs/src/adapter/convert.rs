@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, INodeNo, Request, TimeOrNow};
 
+use crate::patience::LATER;
 use crate::types::{
     Access, Allocate, Attr, Caller, Errno, Kind, OpenMode, RenameMode, Result, SetTime, Time, XattrMode,
 };
@@ -20,7 +21,11 @@ const BLOCK_SIZE: u32 = 4096;
 
 /// Our errno as the library's.
 pub(super) fn errno(errno: Errno) -> fuser::Errno {
-    fuser::Errno::from_i32(errno.0)
+    match errno {
+        // Of a request that nobody does again: it cannot be done here.
+        LATER => fuser::Errno::from_i32(libc::EHOSTUNREACH),
+        Errno(code) => fuser::Errno::from_i32(code),
+    }
 }
 
 /// Who sent the request.

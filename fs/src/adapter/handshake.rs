@@ -12,8 +12,9 @@ use super::{ReaddirPlus, ServeOptions};
 
 /// The most bytes in one write or read request.
 pub(super) const MAX_REQUEST: u32 = 1 << 20;
-/// Requests of the kernel's own (read-ahead, asynchronous I/O) that may wait at once.
-const MAX_BACKGROUND: u16 = 64;
+/// Requests of the kernel's own (read-ahead, asynchronous I/O) that may wait at once: many more than may wait for other
+/// devices, lest those of files that are here wait behind them.
+const MAX_BACKGROUND: u16 = 512;
 
 /// What was agreed on.
 #[derive(Clone, Copy, Default)]

@@ -12,7 +12,8 @@
 //!
 //! Parts, each importing only those above it: `convert` (types), `opens` (page cache or
 //! not), `invalidate` (the thread that tells the kernel), `ahead` (files of which it is not yet told), `announce` (the same for changes from
-//! elsewhere, and a helper process that repeats them for those who watch), `handshake` (what the kernel is
+//! elsewhere, and a helper process that repeats them for those who watch), `workers` (requests that wait for other
+//! devices), `handshake` (what the kernel is
 //! asked for), `answer` (what handlers share), `handlers` (the requests).
 
 mod ahead;
@@ -23,6 +24,7 @@ mod handlers;
 mod handshake;
 mod invalidate;
 mod opens;
+mod workers;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -24,9 +24,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use coffer_store::StoreError;
 use coffer_store::vault::{OldVersion, Vault};
 use parking_lot::Mutex;
 
+use crate::patience::{LATER, may_wait};
 use crate::types::{Attr, DirEntry, Errno, FileSystem, Handle, Ino, Kind, ROOT, Result, Time};
 use crate::vaultfs::CofferFs;
 use nodes::{Nodes, Place, Whose};
@@ -270,11 +272,27 @@ impl WithHistory {
         opened.get(&handle).cloned().ok_or(Errno(libc::EBADF))
     }
 
-    fn read_version(&self, handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()> {
+    fn read_version(
+        &self,
+        ino: Ino,
+        handle: Handle,
+        offset: u64,
+        size: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         self.inner.touch();
-        self.handle(handle)?
-            .read(self.vault(), offset, size as usize, out)
-            .map_err(|error| Errno(error.errno()))
+        let opened = self.handle(handle)?;
+        loop {
+            match opened.read(self.vault(), offset, size as usize, out) {
+                // Of no file that is there: nobody is told which.
+                Err(StoreError::Absent(absent)) if may_wait() => self
+                    .vault()
+                    .bring(ino, absent)
+                    .map_err(|error| Errno(error.errno()))?,
+                Err(StoreError::Absent(_)) => return Err(LATER),
+                done => return done.map_err(|error| Errno(error.errno())),
+            }
+        }
     }
 
     /// Where a symlink's version points to.

@@ -133,7 +133,7 @@ impl FileSystem for WithHistory {
 
     fn read(&self, ino: Ino, handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()> {
         match Nodes::covers(ino) {
-            true => self.read_version(handle, offset, size, out),
+            true => self.read_version(ino, handle, offset, size, out),
             false => self.inner.read(ino, handle, offset, size, out),
         }
     }

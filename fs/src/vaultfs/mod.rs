@@ -2,9 +2,10 @@
 //!
 //! Owns nothing but a queue for syncs that would have to wait. A call is one call of the
 //! vault, or a few that need not be atomic together; errors become errnos here. Handles
-//! say only whether they may write: the vault counts them. `listing` lists folders.
+//! say only whether they may write: the vault counts them. `listing` lists folders, `waiting` does what may lack bytes.
 
 mod listing;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -183,7 +184,10 @@ impl FileSystem for CofferFs {
             kill_suid: set.mode.is_none()
                 && (set.uid.is_some() || set.gid.is_some() || (set.size.is_some() && who.uid != 0)),
         };
-        self.vault.change(ino, change).map(|s| to_attr(&s)).map_err(errno)
+        self.patient(
+            || self.vault.change(ino, change).map(|s| to_attr(&s)),
+            |absent| self.vault.bring(ino, absent),
+        )
     }
 
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
@@ -271,6 +275,10 @@ impl FileSystem for CofferFs {
         self.touch();
         let number = self.handles.fetch_add(1, Ordering::Relaxed) << 1;
         let handle = if mode.write { number | WRITES } else { number };
+        if mode.read && !mode.write {
+            // Better now than in the midst of it.
+            self.vault.refuse_unreached(ino).map_err(errno)?;
+        }
         let how = (mode.write, mode.truncate, who.uid != 0);
         self.vault.open_handle(who.pid, ino, how, handle).map_err(errno)?;
         Ok(handle)
@@ -321,7 +329,10 @@ impl FileSystem for CofferFs {
 
     fn read(&self, ino: Ino, _handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()> {
         self.touch();
-        self.vault.read(ino, offset, size as usize, out).map_err(errno)
+        self.patient(
+            || self.vault.read(ino, offset, size as usize, out),
+            |_| self.vault.bring_range(ino, offset, size.into()),
+        )
     }
 
     fn write(&self, ino: Ino, _handle: Handle, offset: u64, data: &[u8], kill_suid: bool) -> Result<u32> {
@@ -463,8 +474,9 @@ impl FileSystem for CofferFs {
         if overlap {
             return Err(Errno(libc::EINVAL));
         }
-        self.vault
-            .copy((from.0, from.2), (to.0, to.2), len)
-            .map_err(errno)
+        self.patient(
+            || self.vault.copy((from.0, from.2), (to.0, to.2), len),
+            |absent| self.vault.bring(from.0, absent),
+        )
     }
 }

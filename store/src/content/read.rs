@@ -7,7 +7,7 @@ use super::pieces::{Data, Piece, find};
 use super::{Content, Owner};
 use crate::core::pool::Progress;
 use crate::core::{Core, StoreError};
-use crate::record::kind;
+use crate::record::{ChunkRef, kind};
 
 impl Content {
     /// Appends up to `len` bytes from `offset` to `out`; fewer only at the end. The
@@ -76,6 +76,24 @@ impl Content {
                 .copy_from_slice(&self.tail[from..from + (stop - at) as usize]);
         }
         Ok(())
+    }
+
+    /// Calls `each` with the stored chunks under a range, as far as nothing is written over all of it.
+    pub(crate) fn chunks_in(&self, range: Range<u64>, each: &mut dyn FnMut(&ChunkRef)) {
+        for piece in &self.pieces[find(&self.pieces, range.start)..] {
+            if piece.start >= range.end {
+                break;
+            }
+            let (from, to) = (piece.start.max(range.start), piece.end().min(range.end));
+            let is_covered = self
+                .over
+                .touching(from..to)
+                .next()
+                .is_some_and(|(start, extent)| start <= from && start + extent.len >= to);
+            if let Some(chunk) = piece.data.stored().filter(|_| !is_covered) {
+                each(&chunk);
+            }
+        }
     }
 
     /// The next data (or hole) at or after `offset`; the end of the file is a hole.

@@ -7,6 +7,7 @@ use super::pieces::{Data, Piece, find};
 use super::{Content, Owner};
 use crate::chunk::{MIN, Scan};
 use crate::core::{Core, StoreError};
+use crate::record::kind;
 
 /// Bytes fed to the cutter at a time, so that what it leaves over is small.
 const FEED: usize = 128 << 10;
@@ -85,7 +86,11 @@ impl Content {
             return Ok(());
         }
         let mut plain = Vec::with_capacity(len as usize);
-        self.read(owner, start, len as usize, &mut plain)?;
+        match self.read(owner, start, len as usize, &mut plain) {
+            // It stays as it is: one small piece is not worth asking other devices for.
+            Err(StoreError::Absent(_)) => return Ok(()),
+            read => read?,
+        }
         self.over.cut(start..start + len);
         Arc::make_mut(&mut self.pieces).pop();
         self.base_data -= len;
@@ -184,7 +189,7 @@ impl Content {
             // Asked for, then looked for: it stays from here on, or it was given back since the
             // source was looked into.
             owner.core.ask_again(chunk.id);
-            if owner.core.chunk_row(&chunk.id)?.is_none() {
+            if owner.core.chunk_row(&chunk.id)?.is_none() && !owner.core.may_be_absent(kind::CHUNK) {
                 return Ok(0);
             }
         }

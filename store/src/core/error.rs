@@ -3,7 +3,23 @@
 use crate::chunk::PackError;
 use crate::codec::Malformed;
 use crate::db::DbError;
-use crate::keys::Tampered;
+use crate::keys::{ChunkId, Tampered};
+use crate::record::ChunkRef;
+
+/// A piece of a file that other devices hold and this one does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent(pub(crate) ChunkRef);
+
+impl Absent {
+    pub(crate) fn chunk(&self) -> ChunkRef {
+        self.0
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ChunkId {
+        self.0.id
+    }
+}
 
 /// What can go wrong while the store does what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +50,9 @@ pub enum StoreError {
         /// What.
         what: String,
     },
+    /// A piece of a file that other devices hold and this one does not: no damage.
+    #[error("a part of this file is not on this device, and no device that has it is reached")]
+    Absent(Absent),
     /// The disk has no room.
     #[error("there is no space left on the disk that holds the vault")]
     NoSpace,
@@ -62,15 +81,24 @@ impl StoreError {
             StoreError::Pack(e) => e.errno(),
             StoreError::NoSpace => libc::ENOSPC,
             StoreError::TooBig => libc::EFBIG,
+            StoreError::Absent(_) => libc::EHOSTUNREACH,
             _ => libc::EIO,
         }
     }
-    /// Whether this is damage of what is stored, and not a disk that refuses.
+    /// Whether this is what is stored, and not a disk that refuses: damage, or what is not on this device.
     pub fn is_damage(&self) -> bool {
         match self {
             StoreError::Tampered { .. } | StoreError::Malformed { .. } | StoreError::Missing { .. } => true,
+            StoreError::Absent(_) => true,
             StoreError::Pack(e) => e.io_error().is_none() && !matches!(e, PackError::Doubtful { .. }),
             _ => false,
+        }
+    }
+    /// What is lacking, if that is all.
+    pub fn absent(&self) -> Option<Absent> {
+        match self {
+            StoreError::Absent(absent) => Some(*absent),
+            _ => None,
         }
     }
     pub(crate) fn tampered(what: impl Into<String>) -> impl FnOnce(Tampered) -> StoreError {

@@ -25,7 +25,7 @@ use crate::io::{Disk, Space};
 use crate::keys::{Aad, ChunkId, ChunkKeys, Key, SEGMENT, TAG, open, seal};
 use crate::record::{ChunkRef, ChunkRow, kind};
 use batches::Batches;
-pub use error::StoreError;
+pub use error::{Absent, StoreError};
 pub(crate) use keyring::{EpochKeys, Keyring, Unopened, tag_of};
 use pool::Pool;
 
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) failing: AtomicBool,
     /// When something was last refused for want of room.
     pub(crate) refused: Mutex<Option<Instant>>,
+    /// Other devices may hold pieces of files that this one does not: one that has no row is absent, not lost.
+    pub(crate) partial: AtomicBool,
     space: Mutex<Option<(Instant, Space, u64)>>,
 }
 
@@ -92,6 +94,7 @@ impl Core {
             dropped: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             refused: Mutex::new(None),
+            partial: AtomicBool::new(false),
             space: Mutex::new(None),
         })
     }
@@ -188,6 +191,11 @@ impl Core {
         }
     }
 
+    /// Whether a chunk of this kind that has no row may be elsewhere: manifests are always here.
+    pub(crate) fn may_be_absent(&self, kind: u8) -> bool {
+        kind == kind::CHUNK && self.partial.load(Ordering::Relaxed)
+    }
+
     /// Does `read` where a chunk lies. Its pack may be written anew and removed meanwhile: then
     /// again, where it lies by then.
     fn at_chunk<T>(
@@ -199,6 +207,9 @@ impl Core {
         let what = || format!("chunk {}", chunk.id);
         let find = || -> Result<Place, StoreError> {
             let row = self.chunk_row(&chunk.id)?;
+            if row.is_none() && self.may_be_absent(kind) {
+                return Err(StoreError::Absent(Absent(*chunk)));
+            }
             let row = row.filter(|row| row.kind == kind && row.len == chunk.len);
             let row = row.ok_or_else(|| StoreError::Missing { what: what() })?;
             if row.place.len as usize != ChunkKeys::sealed_len(chunk.len as usize) {

@@ -87,6 +87,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         stored_with: Mutex::default(),
         joining: Mutex::new(Joining::before(p.counters.next_batch)),
         lacking: Mutex::default(),
+        demand: Default::default(),
         settings: Mutex::default(),
         history: Mutex::default(),
         owes: AtomicBool::new(false),
@@ -106,6 +107,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
     };
     vault.size_packs();
     vault.load_history()?;
+    vault.load_keeping();
     {
         let untold = vault.untold.lock();
         untold.behind.iter().for_each(|ino| vault.texts.may_show(*ino));

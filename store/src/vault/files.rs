@@ -6,6 +6,7 @@ use super::attributes::kill_suid;
 use super::saves::Process;
 use super::{OpError, Vault};
 use crate::content::{self, INLINE_MAX};
+use crate::core::StoreError;
 use crate::ids::Ino;
 use crate::record::{BaseRef, Time};
 use crate::tree::Kind;
@@ -62,6 +63,9 @@ impl Vault {
             state.writer = self.drafts.process(who);
         }
         state.opens += 1;
+        if self.is_partial() && state.size() > INLINE_MAX {
+            self.was_used(ino);
+        }
         let is_first = state.made.is_some() && !std::mem::replace(&mut state.opened, true);
         if !is_first && state.meta.kind == Kind::File {
             state.found = Some(Instant::now());
@@ -279,6 +283,7 @@ impl Vault {
                     Ok(content.clone_pieces(owner, target, &pieces)?)
                 })?;
                 if cloned > 0 {
+                    self.check_clone((from.0, source), (to.0, target), &pieces)?;
                     done += cloned;
                     continue;
                 }
@@ -286,7 +291,11 @@ impl Vault {
             buf.clear();
             // Up to a piece's end, so that the next round begins with a whole one.
             let step = (len - done).min(self.piece_end(from.0, source)?).min(1 << 20);
-            self.read(from.0, source, step as usize, &mut buf)?;
+            match self.read(from.0, source, step as usize, &mut buf) {
+                // What was copied is copied; who asks for the rest is told.
+                Err(OpError::Store(StoreError::Absent(_))) if done > 0 => break,
+                read => read?,
+            }
             if buf.is_empty() {
                 break;
             }
@@ -310,7 +319,40 @@ impl Vault {
         self.peek(ino, |content| content.to_piece_end(offset))
     }
 
-    fn peek<T>(&self, ino: Ino, look: impl FnOnce(&content::Content) -> T) -> Result<T, OpError> {
+    /// What was taken over by name and is not here must still be what the source shows: then nothing was collected in between
+    /// that the copy names. Else the copy ends where it began.
+    fn check_clone(
+        &self,
+        from: (Ino, u64),
+        to: (Ino, u64),
+        pieces: &[(u64, content::pieces::Data)],
+    ) -> Result<(), OpError> {
+        if !self.is_partial() {
+            return Ok(());
+        }
+        let ids = |pieces: &[(u64, content::pieces::Data)]| -> Vec<_> {
+            pieces
+                .iter()
+                .map(|(_, data)| data.stored().map(|chunk| chunk.id))
+                .collect()
+        };
+        let len = pieces.iter().map(|(len, _)| len).sum();
+        let now = self.pieces_of(from.0, from.1, len);
+        if now.is_ok_and(|now| ids(&now) == ids(pieces)) {
+            return Ok(());
+        }
+        for (_, data) in pieces {
+            if let Some(chunk) = data.stored()
+                && self.core.chunk_row(&chunk.id)?.is_none()
+            {
+                self.edit(to.0, false, |content, owner| Ok(content.truncate(owner, to.1)?))?;
+                return Err(OpError::Errno(libc::ESTALE));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn peek<T>(&self, ino: Ino, look: impl FnOnce(&content::Content) -> T) -> Result<T, OpError> {
         let inode = self.get(ino)?;
         let mut guard = inode.state.write();
         let state = &mut *guard;

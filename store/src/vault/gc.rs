@@ -100,6 +100,8 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says: then what was not done is done another time.
     pub fn collect(&self) -> Result<Freed, StoreError> {
+        let _alone = self.demand.sweeping.lock();
+        self.demand.stale.store(true, Ordering::Relaxed);
         self.remove_replaced(self.grace());
         *self.core.asked.lock() = Some(HashSet::new());
         // Who asked before that is waited for: then its chunk is named in memory.

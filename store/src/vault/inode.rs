@@ -102,6 +102,10 @@ pub(crate) struct State {
     pub(crate) opened: bool,
     /// When it was last opened by somebody who found it there.
     pub(crate) found: Option<Instant>,
+    /// How many wait for bytes of it that other devices hold.
+    pub(crate) fetching: u32,
+    /// It could not be told for want of such.
+    pub(crate) starved: bool,
 }
 
 impl State {
@@ -221,6 +225,8 @@ impl Inode {
                 made: None,
                 opened: false,
                 found: None,
+                fetching: 0,
+                starved: false,
             }),
         }
     }
@@ -268,6 +274,8 @@ impl Inode {
                 made: None,
                 opened: false,
                 found: None,
+                fetching: 0,
+                starved: false,
             }),
         }
     }

@@ -75,6 +75,11 @@ impl Signals {
         }
     }
 
+    /// Something came that is to be durable in some seconds.
+    pub(crate) fn came(&self) {
+        self.state.lock().dirty_since.get_or_insert_with(Instant::now);
+    }
+
     /// Lets the keeper commit at once.
     pub(crate) fn hurry(&self) {
         self.state.lock().hurry = true;

@@ -16,6 +16,7 @@ mod bulk;
 mod check;
 mod commit;
 mod create;
+mod demand;
 mod devices;
 mod exchange;
 mod feed;
@@ -65,8 +66,9 @@ pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
 pub use create::CreateError;
+pub use demand::{Demanded, Keeping, PINS_MAX, Pinned, Plan, Survey, Unreached, Why};
 pub use devices::{JoinError, Joined, SayError, TakeStatementError, TakenStatement};
-pub use exchange::{ChunkError, Wanted};
+pub use exchange::{ChunkError, Need, Wanted};
 pub use feed::Changes;
 pub use gc::Freed;
 pub use gone::OnGone;
@@ -190,6 +192,8 @@ pub struct Vault {
     joining: Mutex<join::Joining>,
     /// Chunks that are elsewhere; before all that looks for files in the order of locks.
     lacking: Mutex<exchange::Lacking>,
+    /// What this device keeps, and who waits for what it does not.
+    demand: demand::Demand,
     settings: Mutex<history::Settings>,
     /// Held while history is changed but for its growth: by one at a time, before the committer. How
     /// often something that was removed was brought back.
@@ -292,9 +296,11 @@ impl Vault {
     /// # Errors
     /// If the last commit fails; the vault is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
+        self.set_reach(false, false);
         self.signals.stop();
         self.left.lock().clear();
         self.tidy_shelf(true);
+        self.keep_used(true);
         let result = self.commit().and_then(|()| {
             // What a commit can tell only in steps.
             for _ in 0..10_000 {
@@ -348,7 +354,8 @@ impl Vault {
             let inode = self.inodes.lock().get(ino);
             inode.is_some_and(|inode| {
                 let state = inode.state.read();
-                state.may_be_told() && state.content.as_ref().is_some_and(|c| !c.is_settled())
+                let may = state.may_be_told() && !state.starved;
+                may && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
         })
     }
@@ -437,6 +444,9 @@ impl Vault {
 
     /// Damage that was met while the vault is in use.
     fn note_damage(&self, ino: Ino, error: &StoreError) {
+        if error.absent().is_some() {
+            return; // it is elsewhere
+        }
         let what = format!("file number {ino}: {error}");
         let mut met = self.met.lock();
         if met.len() < 1000 && !met.iter().any(|p| p.what == what) {

@@ -372,7 +372,12 @@ impl<'a, 'f> Giver<'a, 'f> {
         if self.covered.chunk(&id) {
             return Ok(true);
         }
-        let request = Request::Chunk { session: SESSION, id };
+        // What is carried costs nothing by the byte, whatever the network does.
+        let request = Request::Chunk {
+            session: SESSION,
+            id,
+            urgent: true,
+        };
         match self.replica.answer(request) {
             Answer::Chunk {
                 bytes: Some(bytes), ..

@@ -117,6 +117,8 @@ pub enum Request {
         session: SessionId,
         /// Its name.
         id: ChunkName,
+        /// Whether somebody there waits for it.
+        urgent: bool,
     },
     /// Verify a chunk and store it durably.
     TakeChunk {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use coffer_store::ids::ChainId;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
@@ -90,7 +91,7 @@ impl Service {
         let work = move || {
             let _end = End(shown.clone());
             runtime.block_on(async {
-                let mut hub = Hub::new(swarm, door, plan, config, stores, roster, shown);
+                let mut hub = Hub::new(swarm, door, plan, config, stores, roster, (shown, replica));
                 if let Some(why) = why {
                     hub.note(why);
                 }
@@ -171,8 +172,14 @@ impl Service {
     /// Asks the members that keep everything whether they hold these durably; whether somebody could be asked. The answer is a
     /// [`Report::Held`]. Waits for the service.
     pub fn confirm(&self, ids: &[ChunkName]) -> bool {
+        self.confirm_after(ids, &[])
+    }
+
+    /// The same, asked only of those that have all chains up to these events: so who confirms knows what needs the chunks,
+    /// too. The vault hears the answer by [`Replica::heard`].
+    pub fn confirm_after(&self, ids: &[ChunkName], clock: &[(ChainId, u64)]) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.ask(Command::Confirm(ids.to_vec(), answer));
+        self.ask(Command::Confirm(ids.to_vec(), clock.to_vec(), answer));
         answered.blocking_recv().unwrap_or(false)
     }
 

@@ -46,6 +46,8 @@ pub struct PeerStatus {
     pub addresses: Vec<String>,
     /// The connection, if there is one.
     pub link: Option<Link>,
+    /// Whether it keeps everything, as it said when it was connected; none if it is not.
+    pub keeps_everything: Option<bool>,
     /// Events that are here and not there.
     pub behind: u64,
     /// Events that are there and not here.

@@ -20,7 +20,6 @@ use coffer_store::vault::{CheckOptions, Identity, Joined, Sealed, Vault};
 use coffer_sync::carrier::{
     CarrierError, Exchange, Folder, Listing, Name, Options, Place, Shelf, Sink, Source, exchange,
 };
-use coffer_sync::core::Policy;
 use coffer_sync::replica::Carries;
 use coffer_sync::vault::VaultReplica;
 use tempfile::TempDir;
@@ -40,7 +39,7 @@ pub struct Device {
 impl Device {
     fn of(dir: TempDir, vault: Arc<Vault>) -> Device {
         vault.stop_keeper();
-        let replica = VaultReplica::new(vault.clone(), Policy::Everything).unwrap();
+        let replica = VaultReplica::new(vault.clone()).unwrap();
         Device {
             dir,
             vault,

@@ -326,7 +326,7 @@ impl Store {
                 session: *session,
                 outcome: StatementOutcome::Failed(why()),
             },
-            Request::Chunk { session, id } => Answer::Chunk {
+            Request::Chunk { session, id, .. } => Answer::Chunk {
                 session: *session,
                 id: *id,
                 bytes: None,
@@ -404,7 +404,7 @@ impl Store {
                 let outcome = self.take_statement(bytes.into());
                 Answer::StatementTaken { session, outcome }
             }
-            Request::Chunk { session, id } => {
+            Request::Chunk { session, id, .. } => {
                 let bytes = self.chunks.get(&id).cloned();
                 Answer::Chunk { session, id, bytes }
             }

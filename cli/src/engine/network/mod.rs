@@ -4,15 +4,18 @@
 //! listens nowhere. Guarantees that no type of the crate's is named elsewhere, that its faults end no mount, and that
 //! at the end sessions end before the vault closes. A thread notes where other devices were met.
 //!
-//! Parts: `plan` (settings), `met` (the note), `join` (a vault by a ticket), `carry` (folders that are carried), `bell` (what wakes that).
+//! Parts: `plan` (settings), `met` (the note), `keep` (what of files is kept here), `join` (a vault by a ticket), `carry`
+//! (folders that are carried), `bell` (what wakes that).
 
 mod bell;
 mod carry;
 mod join;
+mod keep;
 mod met;
 mod plan;
 
 pub(crate) use join::{join, parse_ticket};
+pub(crate) use keep::keeping;
 
 use super::Vault;
 use crate::answers::devices::{Device, Exchanged, Invited, Sync};
@@ -24,7 +27,6 @@ use crate::wire::{self, Plain};
 use carry::Carriers;
 use coffer_store::members::{DeviceId, DeviceName, Standing};
 use coffer_sync::carrier::Place;
-use coffer_sync::core::Policy;
 use coffer_sync::net::{self, Service, Status};
 use coffer_sync::vault::VaultReplica;
 use jiff::Timestamp;
@@ -53,6 +55,9 @@ pub(crate) struct Network {
     invited: Mutex<Option<Instant>>,
     met: Mutex<AllMet>,
     paused: AtomicBool,
+    metered: AtomicBool,
+    /// Nobody is to wait for other devices any more.
+    hurried: AtomicBool,
     ended: AtomicBool,
     trouble: Mutex<Option<String>>,
     carriers: Arc<Carriers>,
@@ -113,7 +118,7 @@ impl Network {
     /// When the system gives no thread.
     pub(crate) fn begin(vault: &Vault, settings: &Settings) -> Result<Arc<Network>, Failure> {
         let threads = |error: std::io::Error| Failure::io("start the network's threads", &error);
-        let replica = VaultReplica::new(vault.store_shared(), Policy::Everything).map_err(threads)?;
+        let replica = VaultReplica::new(vault.store_shared()).map_err(threads)?;
         let network = Arc::new(Network {
             vault: vault.clone(),
             carriers: Carriers::new(vault, replica.clone()),
@@ -123,9 +128,18 @@ impl Network {
             invited: Mutex::new(None),
             met: Mutex::new(AllMet::load(vault.store())),
             paused: AtomicBool::new(false),
+            metered: AtomicBool::new(false),
+            hurried: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
+        // What cannot be written now is tried again with the next change of settings; until then all is as it was.
+        let (keeping, limit) = keep::chosen(settings);
+        let kept = vault.store().set_keeping(keeping, limit);
+        *network.trouble.lock() = kept.err().map(|error| sentence(error).message);
+        network.replica.set_metered(settings.is_metered());
+        network.metered.store(settings.is_metered(), Ordering::Relaxed);
+        let _ = vault.store().refresh_pins();
         if settings.syncs() && network.others() > 0 {
             let _ = network.up(settings);
         }
@@ -140,6 +154,12 @@ impl Network {
             }
         }));
         network.carriers.reload(settings);
+        let asked = Arc::downgrade(&network);
+        let is_anybody = move || asked.upgrade().is_none_or(|network| network.is_anybody());
+        vault.store().when_doubtful(is_anybody);
+        let kept = Arc::downgrade(&network);
+        let spawned = std::thread::Builder::new().name("keep".into());
+        spawned.spawn(move || keep::work(&kept)).map_err(threads)?;
         let watched = Arc::downgrade(&network);
         let spawned = std::thread::Builder::new().name("met".into()).spawn(move || {
             let mut noted = Instant::now();
@@ -202,6 +222,9 @@ impl Network {
         *self.trouble.lock() = begun.as_ref().err().map(|failure| failure.message.clone());
         let begun = Arc::new(begun?);
         begun.pause(self.paused.load(Ordering::Relaxed));
+        self.vault
+            .store()
+            .set_reach(!self.paused.load(Ordering::Relaxed), false);
         *service = Some(begun.clone());
         Ok(begun)
     }
@@ -242,21 +265,31 @@ impl Network {
     /// When it does not come up with these.
     pub(crate) fn reload(&self, settings: &Settings) -> Result<(), Failure> {
         self.carriers.reload(settings);
+        let (keeping, limit) = keep::chosen(settings);
+        let store = self.vault.store();
+        let was_metered = self.metered.swap(settings.is_metered(), Ordering::Relaxed);
+        if store.keeping() != keeping || was_metered != settings.is_metered() {
+            // Peers are told in new sessions; whatever was confirmed or refused in the old ones counts no more.
+            self.down();
+            self.replica.set_metered(settings.is_metered());
+        }
+        let kept = store.set_keeping(keeping, limit);
         let plan = plan::plan(settings, Vec::new());
         let same = self.plan.lock().as_ref() == Some(&unlimited(plan.clone()));
         if let (Some(service), true, true) = (self.service.lock().as_ref(), same, settings.syncs()) {
             service.limit(plan.limit_out, plan.limit_in);
-            return Ok(());
+            return Ok(kept?);
         }
         self.down();
-        match settings.syncs() && self.others() > 0 {
-            true => self.up(settings).map(drop),
-            false => Ok(()),
+        if settings.syncs() && self.others() > 0 {
+            self.up(settings)?;
         }
+        Ok(kept?)
     }
 
     fn down(&self) {
         self.vault.store().set_live(false);
+        self.vault.store().set_reach(false, false);
         let service = self.service.lock().take();
         if let Some(service) = service {
             service.stop();
@@ -305,12 +338,14 @@ impl Network {
                 self.replica.members_changed();
                 plain(&())
             }
-            Devices::Sync => plain(&self.sync(&settings()?)),
+            Devices::Sync => plain(&self.sync(&settings()?)?),
             Devices::Pause { paused } => {
                 self.paused.store(*paused, Ordering::Relaxed);
                 self.carriers.pause(*paused);
                 if let Some(service) = self.service.lock().as_ref() {
                     service.pause(*paused);
+                    // Who waits for bytes waits no more; who comes after the pause may.
+                    self.vault.store().set_reach(!*paused, true);
                 }
                 plain(&())
             }
@@ -422,6 +457,7 @@ impl Network {
                     seen: link.map(|_| Timestamp::now()).or(before.seen),
                     reached: link.map(|link| reached(link).to_owned()).or(before.reached),
                     address: link.map(|link| link.address.clone()).or(before.address),
+                    keeps_everything: peer.and_then(|peer| peer.keeps_everything),
                     behind: peer.filter(|_| link.is_some()).map(|peer| peer.behind),
                     ahead: peer.filter(|_| link.is_some()).map(|peer| peer.ahead),
                     came: link.map_or(0, |link| link.came),
@@ -452,7 +488,7 @@ impl Network {
         all
     }
 
-    fn sync(&self, settings: &Settings) -> Sync {
+    fn sync(&self, settings: &Settings) -> Result<Sync, Failure> {
         let devices = self.devices();
         let others = devices
             .into_iter()
@@ -462,6 +498,8 @@ impl Network {
             error: self.trouble.lock().clone(),
             folders: self.carriers.folders(),
             removed_by: self.removed_by(),
+            keeping: keeping(&self.vault)?,
+            metered: settings.is_metered(),
             ..Sync::default()
         };
         sync.state = match self.status() {
@@ -483,7 +521,7 @@ impl Network {
             sync.refused = status.refused;
             sync.error = sync.error.or(status.last_error);
         }
-        sync
+        Ok(sync)
     }
 }
 
@@ -498,7 +536,9 @@ pub(crate) fn exchange_via(
     limit: Option<u64>,
 ) -> Result<Exchanged, Failure> {
     let threads = |error: std::io::Error| Failure::io("start a thread", &error);
-    let replica = VaultReplica::new(vault.store_shared(), Policy::Everything).map_err(threads)?;
+    let replica = VaultReplica::new(vault.store_shared()).map_err(threads)?;
+    let (keeping, most) = keep::chosen(settings);
+    vault.store().set_keeping(keeping, most).map_err(sentence)?;
     let limit = limit.or_else(|| settings.rate("sync-via-limit"));
     Carriers::new(vault, replica).exchange(dir, limit, Place::Make)
 }

@@ -49,6 +49,20 @@ pub(super) fn live(store: &Vault, path: &Path) -> Result<Option<(u64, Kind)>, Fa
     Ok(Some((ino, store.stat(ino)?.meta.kind)))
 }
 
+/// What lies at a path, which must be there.
+///
+/// # Errors
+/// `Failed` if nothing does.
+pub(super) fn there(store: &Vault, path: &Path) -> Result<u64, Failure> {
+    match live(store, path)? {
+        Some((ino, _)) => Ok(ino),
+        None => Err(Failure::failed(format!(
+            "There is no {} in the vault.",
+            path.shown()
+        ))),
+    }
+}
+
 /// What was removed: all, or what lay at or below a path; the latest first.
 ///
 /// # Errors

@@ -18,13 +18,16 @@ mod revive;
 mod versions;
 
 use super::{Mount, Vault, sentence};
+use crate::answers::devices::{Pin, Pinned};
 use crate::answers::history::Gone;
 use crate::failure::Failure;
 use crate::secret::Secret;
 use crate::wire::history::{Past, Retention, TextNames};
-use crate::wire::{self, Plain};
+use crate::wire::{self, Plain, WirePath};
 use coffer_store::vault::Retention as Kept;
 use serde::Serialize;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 /// Answers one question; what holds bytes of a file goes as a secret. `mount` hears of changes, if
 /// the vault is mounted.
@@ -92,6 +95,30 @@ pub(crate) fn past(
                 all_days: kept.all_days,
                 daily_days: kept.daily_days,
                 removed_days: kept.removed_days,
+            })
+        }
+        Past::Pins { paths, pin } => {
+            let mut inos = Vec::with_capacity(paths.len());
+            for path in paths {
+                inos.push(find::there(store, &path.0)?);
+            }
+            let changed = match inos.is_empty() {
+                true => 0,
+                false => store.pin(&inos, *pin).map_err(|error| match error.errno() {
+                    libc::EINVAL => Failure::usage("Only files and folders can be pinned."),
+                    libc::E2BIG => Failure::failed(
+                        "So much cannot be pinned one by one; pin the folders that it lies in.",
+                    ),
+                    _ => error.into(),
+                })?,
+            };
+            let shown = |pin: coffer_store::vault::Pinned| Pin {
+                path: WirePath(OsString::from_vec(pin.path).into()),
+                folder: pin.is_folder,
+            };
+            plain(Pinned {
+                changed,
+                pins: store.pins()?.into_iter().map(shown).collect(),
             })
         }
         Past::Texts { set } => {

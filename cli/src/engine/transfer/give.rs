@@ -10,7 +10,7 @@ use super::target::{Part, aside, listed, move_to, times};
 use crate::answers::Reason;
 use coffer_fs::types::Kind;
 use coffer_store::record::{Meta, Xattrs};
-use coffer_store::vault::{Stat, Vault};
+use coffer_store::vault::{OpError, Stat, Vault};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, linkat, mknodat, readlinkat, symlinkat, unlinkat, utimensat};
 use rustix::io::Errno;
@@ -192,7 +192,7 @@ impl<'a> Giver<'a> {
                 self.tally.go_on()?;
                 buffer.clear();
                 let most = usize::try_from(end - at).unwrap_or(step).min(step);
-                self.vault.read(stat.ino, at, most, buffer)?;
+                self.read(stat.ino, at, most, buffer)?;
                 if buffer.is_empty() {
                     return Ok(()); // it was cut
                 }
@@ -202,6 +202,19 @@ impl<'a> Giver<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Reads; what other devices have is fetched first.
+    fn read(&self, ino: u64, at: u64, most: usize, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+        loop {
+            match self.vault.read(ino, at, most, buffer) {
+                Err(OpError::Store(error)) if error.absent().is_some() => {
+                    self.tally.go_on()?;
+                    self.vault.bring_range(ino, at, most as u64)?;
+                }
+                read => return Ok(read?),
+            }
+        }
     }
 
     fn symlink(&self, leaving: &Leaving, stat: &Stat) -> Result<(), Trouble> {

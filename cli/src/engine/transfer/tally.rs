@@ -75,6 +75,10 @@ impl From<OpError> for Trouble {
             OpError::Errno(libc::EROFS) => Trouble::End(Failure::failed(
                 "The vault can only be read: it is mounted with -o ro.",
             )),
+            OpError::Store(store) if store.absent().is_some() => Trouble::Skip(
+                Reason::Failed,
+                "its bytes are not on this device, and no device that has them is reached".to_owned(),
+            ),
             OpError::Store(store) if store.is_damage() => {
                 Trouble::Skip(Reason::Failed, format!("it is damaged in the vault: {error}"))
             }

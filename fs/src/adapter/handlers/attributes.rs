@@ -13,6 +13,7 @@ use super::super::ahead::Known;
 use super::super::announce::{is_played, played};
 use super::super::answer::{Adapter, empty, sized, xattr};
 use super::super::convert::{self, attributes, caller, errno};
+use crate::patience::LATER;
 use crate::types::{Attr, FileSystem, Kind, SetAttr};
 
 impl<F: FileSystem> Adapter<F> {
@@ -68,6 +69,16 @@ impl<F: FileSystem> Adapter<F> {
                     if self.is_shut(&attr, &set) {
                         self.forget_listing(ino.0);
                     }
+                }
+                // Only what is cut in the midst of what is not here; nothing else of the answer is other then.
+                Err(LATER) => {
+                    let (fs, who) = (self.fs.clone(), caller(request));
+                    let handle = handle.map(|handle| handle.0);
+                    self.workers
+                        .later(move || match fs.setattr(who, ino.0, handle, set) {
+                            Ok(attr) => reply.attr(&Duration::ZERO, &attributes(&attr)),
+                            Err(error) => reply.error(errno(error)),
+                        });
                 }
                 Err(error) => reply.error(errno(error)),
             }

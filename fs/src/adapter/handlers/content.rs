@@ -1,7 +1,8 @@
 //! Requests on what is in a file: opening, reading, writing, closing it.
 //!
 //! Guarantees that who opens a file is not handed what it showed before (see [`super::super::ahead`]), and that no read
-//! waits for an invalidation. Only the answers to fsync and to those who wait for one are given later.
+//! waits for an invalidation. Only the answers to fsync, to those who wait for one, and to what has to wait for other devices
+//! are given later.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -19,6 +20,7 @@ use super::super::answer::{Adapter, GENERATION, empty, shown_made, shown_open};
 use super::super::convert::{self, attributes, caller, errno, name};
 use super::super::handshake::MAX_REQUEST;
 use super::super::invalidate::What;
+use crate::patience::LATER;
 use crate::types::{Errno, FileSystem, Seek};
 
 /// The most that the kernel lets one copy_file_range answer, in whole pages.
@@ -100,9 +102,23 @@ impl<F: FileSystem> Adapter<F> {
                 .read(ino.0, handle.0, offset, size.min(MAX_REQUEST), &mut buffer)
             {
                 Ok(()) => reply.data(&buffer),
+                Err(LATER) => self.read_later(ino.0, handle.0, offset, size, reply),
                 Err(error) => reply.error(errno(error)),
             }
             BUFFER.set(buffer);
+        });
+    }
+
+    /// A read that waits for other devices. Pages are not forgotten for it meanwhile: the file shows what it shows until it
+    /// has its answer.
+    fn read_later(&self, ino: u64, handle: u64, offset: u64, size: u32, reply: ReplyData) {
+        let fs = self.fs.clone();
+        self.workers.later(move || {
+            let mut buffer = Vec::new();
+            match fs.read(ino, handle, offset, size.min(MAX_REQUEST), &mut buffer) {
+                Ok(()) => reply.data(&buffer),
+                Err(error) => reply.error(errno(error)),
+            }
         });
     }
 
@@ -240,6 +256,14 @@ impl<F: FileSystem> Adapter<F> {
             match self.fs.copy_range(source, target, len.min(MAX_COPY)) {
                 // Within u32, since no more was asked for.
                 Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(MAX_COPY as u32)),
+                Err(LATER) => {
+                    let fs = self.fs.clone();
+                    self.workers
+                        .later(move || match fs.copy_range(source, target, len.min(MAX_COPY)) {
+                            Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(MAX_COPY as u32)),
+                            Err(error) => reply.error(errno(error)),
+                        });
+                }
                 Err(error) => reply.error(errno(error)),
             }
         });

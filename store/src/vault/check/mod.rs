@@ -38,6 +38,8 @@ type Listed = Option<Result<(Key, InodeRecord), String>>;
 #[derive(Default)]
 struct Seen {
     good: HashSet<ChunkId>,
+    /// On other devices.
+    absent: HashSet<ChunkId>,
     bad: HashMap<ChunkId, String>,
 }
 
@@ -255,6 +257,10 @@ impl Vault {
         while has_log && options.read_data && at < record.size && result.is_ok() {
             out.clear();
             result = content.read(owner, at, 1 << 20, &mut out);
+            if matches!(&result, Err(StoreError::Absent(_))) {
+                (result, at) = (Ok(()), at + (1 << 20));
+                continue;
+            }
             at += out.len().max(1) as u64;
             report.bytes += out.len() as u64;
         }
@@ -277,7 +283,13 @@ impl Vault {
         if let Some(what) = seen.bad.get(&chunk.id) {
             return Err(what.clone());
         }
-        if seen.good.contains(&chunk.id) {
+        if seen.good.contains(&chunk.id) || seen.absent.contains(&chunk.id) {
+            return Ok(());
+        }
+        let is_here = || self.core.chunk_row(&chunk.id).map_err(|e| e.to_string());
+        if self.core.may_be_absent(kind::CHUNK) && is_here()?.is_none() {
+            seen.absent.insert(chunk.id);
+            report.absent_bytes += u64::from(chunk.len);
             return Ok(());
         }
         if let Err(what) = self.check_chunk(chunk, options) {

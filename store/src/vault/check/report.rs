@@ -62,6 +62,8 @@ pub struct CheckReport {
     pub events: u64,
     /// Bytes of content read and verified.
     pub bytes: u64,
+    /// Bytes of content that other devices hold and this one does not: no damage, and not looked at.
+    pub absent_bytes: u64,
     /// What is damaged.
     pub problems: Vec<Problem>,
     /// What could not be looked at now, and why; it is no damage.

@@ -168,6 +168,15 @@ impl Vault {
         item.telling = telling;
         item.publish = may_tell;
         let mut result = self.prepare_content(work, &inode, state, &mut item, may_tell);
+        if let Err(StoreError::Absent(absent)) = &result {
+            // It is told once that has come; until then it is kept as it is.
+            self.need(absent.chunk(), state.binding.entity());
+            state.starved = true;
+            (item.publish, item.body) = (false, None);
+            result = self.prepare_content(work, &inode, state, &mut item, false);
+        } else if may_tell {
+            state.starved = false;
+        }
         if let Err(e) = &result
             && e.is_damage()
         {

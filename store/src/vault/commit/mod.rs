@@ -162,6 +162,7 @@ impl Vault {
                 committer.served = served;
                 committer.last = Instant::now();
                 self.core.failing.store(false, Ordering::Relaxed);
+                self.demand.stale.store(true, Ordering::Relaxed);
                 if !(work.nodes.is_empty() && work.ops.is_empty() && work.edited.is_empty()) {
                     self.see(std::mem::take(&mut work.ops), &work.edited);
                 }

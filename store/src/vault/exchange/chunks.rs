@@ -7,10 +7,12 @@ use crate::core::StoreError;
 use crate::db::Table;
 use crate::ids::{ChainId, EntityId};
 use crate::keys::ChunkId;
-use crate::record::{BodyRef, ChunkRef, Kept, ManifestRef, kind};
+use crate::record::{BodyRef, ChunkRef, Kept, ManifestRef, VersionRecord, kind};
 use crate::vault::Vault;
 use crate::vault::commit::Scope;
+use crate::vault::demand::Keeping;
 use crate::vault::history::{holds_chunks, split_key};
+use crate::vault::texts::newest_lines;
 
 /// A chunk that is lacking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,21 @@ pub struct Wanted {
     pub len: usize,
     /// It names others: it comes before them.
     pub is_manifest: bool,
+    /// Why it is wanted.
+    pub need: Need,
+}
+
+/// Why a chunk is wanted; the first goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// It is part of a manifest.
+    Manifest,
+    /// It is part of a text, or a change that was made here cannot be told without it.
+    Text,
+    /// Its file is pinned.
+    Pinned,
+    /// Everything is kept here.
+    All,
 }
 
 /// Why a chunk was not taken.
@@ -42,17 +59,18 @@ pub enum ChunkError {
 struct Lack {
     chunk: ChunkRef,
     kind: u8,
+    need: Need,
     /// Whose files wait for it.
     of: HashSet<EntityId>,
 }
 
-/// What is lacking, by name; manifests first, so that what they name is known soon.
+/// What is lacking of what is to be here, by name; manifests first, so that what they name is known soon.
 #[derive(Default)]
 pub(in crate::vault) struct Lacking {
     /// All versions have been looked at once.
     looked: bool,
     chunks: HashMap<ChunkId, Lack>,
-    order: BTreeMap<(bool, ChunkId), ()>,
+    order: BTreeMap<(Need, ChunkId), ()>,
     /// How many each entity still waits for.
     open: HashMap<EntityId, usize>,
     /// Bytes of all of them, sealed.
@@ -64,20 +82,30 @@ fn sealed_len(chunk: &ChunkRef) -> u64 {
 }
 
 impl Lacking {
-    fn add(&mut self, chunk: ChunkRef, kind: u8, entity: EntityId) {
+    fn add(&mut self, chunk: ChunkRef, kind: u8, need: Need, entity: EntityId) {
         let bytes = &mut self.bytes;
+        let need = if kind == kind::MANIFEST {
+            Need::Manifest
+        } else {
+            need
+        };
         let lack = self.chunks.entry(chunk.id).or_insert_with(|| {
             *bytes += sealed_len(&chunk);
             Lack {
                 chunk,
                 kind,
+                need,
                 of: HashSet::new(),
             }
         });
         if lack.of.insert(entity) {
             *self.open.entry(entity).or_default() += 1;
         }
-        self.order.insert((kind != kind::MANIFEST, chunk.id), ());
+        if need < lack.need {
+            self.order.remove(&(lack.need, chunk.id));
+            lack.need = need;
+        }
+        self.order.insert((lack.need, chunk.id), ());
     }
 
     /// It is here; the entities that wait for nothing more.
@@ -86,7 +114,7 @@ impl Lacking {
             return Vec::new();
         };
         self.bytes -= sealed_len(&lack.chunk);
-        self.order.remove(&(lack.kind != kind::MANIFEST, *id));
+        self.order.remove(&(lack.need, *id));
         let mut done = Vec::new();
         for entity in lack.of {
             if let Some(open) = self.open.get_mut(&entity) {
@@ -119,15 +147,37 @@ impl Vault {
             self.look_for_lacking(&mut lacking, &entities)?;
             lacking.looked = true;
         }
+        for (chunk, entity) in self.needed() {
+            if self.core.chunk_row(&chunk.id)?.is_none() {
+                lacking.add(chunk, kind::CHUNK, Need::Text, entity);
+            }
+        }
         let wanted = lacking.order.keys().filter_map(|(_, id)| {
             let lack = lacking.chunks.get(id)?;
             Some(Wanted {
                 id: *id,
                 len: crate::keys::ChunkKeys::sealed_len(lack.chunk.len as usize),
                 is_manifest: lack.kind == kind::MANIFEST,
+                need: lack.need,
             })
         });
         Ok(wanted.take(most).collect())
+    }
+
+    /// What is to be here is another matter now: what is lacking is looked for anew. Whose files waited until now.
+    pub(in crate::vault) fn forget_lacking(&self) -> Vec<EntityId> {
+        let former = std::mem::take(&mut *self.lacking.lock());
+        former.open.into_keys().collect()
+    }
+
+    /// Files that waited for pieces which are not to be here any more come to show what they can.
+    pub(in crate::vault) fn wait_no_more(&self) -> Result<(), StoreError> {
+        self.lacking(0)?;
+        let waited = self.forget_lacking();
+        if !waited.is_empty() {
+            self.have_come(&waited);
+        }
+        Ok(())
     }
 
     /// These entities have versions more: perhaps with chunks that are not here.
@@ -146,18 +196,28 @@ impl Vault {
     ) -> Result<(), StoreError> {
         for (entity, key) in self.keys_of(entities)? {
             let Ok(key) = key else { continue };
-            let mut roots: Vec<ManifestRef> = Vec::new();
-            self.each_version(&key, &entity, &mut |_, row| match row {
-                Ok(row) if row.kept == Kept::All => {
-                    if let BodyRef::Manifest(root) = row.body {
-                        roots.push(root);
-                    }
-                }
-                _ => {}
-            })?;
-            for root in roots {
+            let mut rows: Vec<VersionRecord> = Vec::new();
+            self.each_version(&key, &entity, &mut |_, row| rows.extend(row.ok()))?;
+            let shown = match self.is_pinned(&entity) {
+                true => newest_lines(&rows),
+                false => HashSet::new(),
+            };
+            let is_all = self.keeping() == Keeping::Everything;
+            for row in rows {
+                let BodyRef::Manifest(root) = row.body else {
+                    continue;
+                };
+                let need = match row.form {
+                    _ if row.kept != Kept::All => continue,
+                    2 => Some(Need::Text),
+                    _ if shown.contains(&row.at) => Some(Need::Pinned),
+                    _ => is_all.then_some(Need::All),
+                };
                 manifest::lacking(&self.core, &root, &mut |chunk, kind| {
-                    lacking.add(*chunk, kind, entity);
+                    // Of what is fetched when it is read, only the manifest.
+                    if kind == kind::MANIFEST || need.is_some() {
+                        lacking.add(*chunk, kind, need.unwrap_or(Need::All), entity);
+                    }
                 })?;
             }
         }
@@ -263,7 +323,14 @@ impl Vault {
             _ => ChunkError::Unwanted(*id),
         })?;
         let lack = self.lacking.lock().chunks.get(id).cloned();
-        let lack = lack.ok_or(ChunkError::Unwanted(*id))?;
+        let waited = self.waited(id).map(|chunk| Lack {
+            chunk,
+            kind: kind::CHUNK,
+            need: Need::All,
+            of: HashSet::new(),
+        });
+        let is_waited = waited.is_some();
+        let lack = lack.or(waited).ok_or(ChunkError::Unwanted(*id))?;
         if *blake3::hash(sealed).as_bytes() != lack.chunk.sealed {
             return Err(ChunkError::Other(*id));
         }
@@ -287,8 +354,17 @@ impl Vault {
             }
             lacking.came(id)
         };
+        self.demand
+            .stale
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.no_wait(id);
+        self.need_no_more(id);
         if !done.is_empty() {
             self.have_come(&done);
+        }
+        if is_waited {
+            // Durable soon; nobody else waits for that.
+            self.signals.came();
         }
         Ok(())
     }

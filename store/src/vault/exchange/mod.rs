@@ -12,4 +12,4 @@ mod chunks;
 
 pub(super) use chains::damaged;
 pub(super) use chunks::Lacking;
-pub use chunks::{ChunkError, Wanted};
+pub use chunks::{ChunkError, Need, Wanted};

@@ -9,6 +9,7 @@ use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
 use crate::record::{Time, VersionRecord};
 use crate::text::TEXT_MAX;
+use crate::vault::demand::Keeping;
 use crate::vault::inode::{Inode, State};
 use crate::vault::texts::Stand;
 use crate::vault::{OpError, Vault};
@@ -108,6 +109,18 @@ impl Vault {
             (state.fresh, state.on_present) = (false, false);
             (state.untold, state.meta_dirty) = (true, true);
         }
+    }
+
+    /// Whether a file may show this version: its bytes are here, or are fetched when they are read. One that is pinned shows
+    /// what it has until all of the new one is here.
+    pub(in crate::vault) fn may_show_bytes(
+        &self,
+        entity: EntityId,
+        record: &VersionRecord,
+        bytes: &Bytes,
+    ) -> Result<bool, StoreError> {
+        let on_demand = self.keeping() == Keeping::Texts && record.form != 2 && !self.is_pinned(&entity);
+        Ok(on_demand || self.has_all(bytes)?)
     }
 
     /// Whether all chunks are here.

@@ -146,7 +146,7 @@ impl Vault {
     ) -> Result<Option<Arc<Inode>>, StoreError> {
         let version = self.version_payload(key, entity, row)?;
         let bytes = self.bytes_of((key, entity), row, &version)?;
-        if !self.has_all(&bytes)? {
+        if !self.may_show_bytes(entity, row, &bytes)? {
             return Ok(None);
         }
         let base = match row.body {

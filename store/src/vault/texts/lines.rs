@@ -99,6 +99,11 @@ fn lines_of(rows: &[VersionRecord]) -> Vec<Line> {
     lines(&rows.iter().map(Step::from).collect::<Vec<_>>())
 }
 
+/// The newest versions of the line that a file shows.
+pub(in crate::vault) fn newest_lines(rows: &[VersionRecord]) -> HashSet<EventRef> {
+    shown_line(rows).map_or_else(HashSet::new, |line| line.heads.into_iter().collect())
+}
+
 /// The line that a file shows.
 pub(super) fn shown_line(rows: &[VersionRecord]) -> Option<Line> {
     lines_of(rows).into_iter().next()

@@ -150,7 +150,7 @@ impl Vault {
         };
         let (entity, key, named_by, behind) = {
             let state = inode.state.read();
-            if state.behind == 0 || !state.is_at_rest() {
+            if state.behind == 0 || !state.is_at_rest() || state.fetching > 0 {
                 return Ok(false); // whoever lets it come to rest says so
             }
             let key = state.binding.key(inode.key()).duplicate();
@@ -198,7 +198,7 @@ impl Vault {
             };
             let state = &mut *guard;
             let is_same = state.binding.entity() == entity && state.named_by() == named_by;
-            if !is_same || !state.is_at_rest() {
+            if !is_same || !state.is_at_rest() || state.fetching > 0 {
                 return Ok(false);
             }
             let Newest::Other(bytes, versions) = &newest else {
@@ -301,7 +301,9 @@ impl Vault {
             .version_payload(key, entity, row)
             .and_then(|version| self.bytes_of((key, entity), row, &version));
         match bytes {
-            Ok(bytes) if self.has_all(&bytes)? => Ok(Newest::Other(Some(bytes), vec![at])),
+            Ok(bytes) if self.may_show_bytes(entity, row, &bytes)? => {
+                Ok(Newest::Other(Some(bytes), vec![at]))
+            }
             // Its chunks are elsewhere.
             Ok(_) => Ok(Newest::Later),
             Err(e) if e.is_damage() => Ok(Newest::Later),

@@ -1,12 +1,15 @@
 //! Asking those who keep everything whether they hold chunks, so that they may be let go of here.
 
+use coffer_store::ids::ChainId;
+
 use super::Node;
 use crate::core::limits::{IDS_MAX, QUESTIONS_MAX};
 use crate::core::wire::Message;
 use crate::core::{ChunkName, Ended, Policy, Report, SessionId};
 
 impl Node {
-    pub(super) fn ask_held(&mut self, ids: &[ChunkName]) -> bool {
+    /// Asks those that keep everything and have all that `clock` says.
+    pub(super) fn ask_held(&mut self, ids: &[ChunkName], clock: &[(ChainId, u64)]) -> bool {
         let ids = &ids[..ids.len().min(IDS_MAX)];
         if ids.is_empty() {
             return false;
@@ -20,7 +23,9 @@ impl Node {
                 .is_some_and(|hello| hello.policy == Policy::Everything);
             // Who has much to read already is asked another time: that is not his fault.
             let is_busy = session.has_much_to_read();
-            if !keeps || session.is_limited() || is_busy || session.asking.len() >= QUESTIONS_MAX {
+            let is_there = clock.iter().all(|(chain, last)| session.has(chain) >= *last);
+            if !keeps || !is_there || session.is_limited() || is_busy || session.asking.len() >= QUESTIONS_MAX
+            {
                 continue;
             }
             let ids = ids.to_vec();

@@ -391,7 +391,13 @@ impl Node {
     /// [`Report::Held`](super::Report::Held), if any does. At most
     /// [`IDS_MAX`](super::limits::IDS_MAX) at a time; whether somebody could be asked.
     pub fn confirm(&mut self, now: Millis, ids: &[ChunkName]) -> bool {
+        self.confirm_after(now, ids, &[])
+    }
+
+    /// The same, asked only of those that have said that they have all chains up to these events: so who confirms knows what
+    /// needs the chunks, too.
+    pub fn confirm_after(&mut self, now: Millis, ids: &[ChunkName], clock: &[(ChainId, u64)]) -> bool {
         self.at(now);
-        self.ask_held(ids)
+        self.ask_held(ids, clock)
     }
 }

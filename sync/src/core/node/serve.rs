@@ -48,7 +48,7 @@ impl Node {
                 most: READ_AHEAD,
             });
         }
-        for lane in &mut session.lanes {
+        for (lane, urgent) in session.lanes.iter_mut().zip([true, false]) {
             if lane.current.is_none()
                 && lane.reading.is_none()
                 && let Some((chunk, offset)) = lane.queue.pop_front()
@@ -57,6 +57,7 @@ impl Node {
                 requests.push(Request::Chunk {
                     session: id,
                     id: chunk,
+                    urgent,
                 });
             }
         }

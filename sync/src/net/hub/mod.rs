@@ -19,6 +19,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use coffer_store::ids::ChainId;
 use coffer_store::members::DeviceId;
 use futures::{FutureExt, StreamExt};
 use libp2p::core::transport::ListenerId;
@@ -39,7 +40,7 @@ use super::store::{Done, Stores};
 use super::streams::{Heard, PIECES_MAX, Written};
 use crate::core::{Action, ChunkName, Config, Millis, Node, Report, SessionId, Urgency};
 use crate::pairing::{Ticket, Tickets};
-use crate::replica::{Change, Roster, RosterMember};
+use crate::replica::{Change, Replica, Roster, RosterMember};
 
 /// How long the status may be old while much happens.
 const SHOW: Duration = Duration::from_millis(100);
@@ -63,7 +64,7 @@ pub(super) enum Command {
     AddPeer(Multiaddr),
     Want(ChunkName, Urgency, u32),
     Unwant(ChunkName),
-    Confirm(Vec<ChunkName>, oneshot::Sender<bool>),
+    Confirm(Vec<ChunkName>, Vec<(ChainId, u64)>, oneshot::Sender<bool>),
     Stop,
 }
 
@@ -86,6 +87,7 @@ pub(super) struct Hub {
     node: Node,
     stores: Stores,
     board: Arc<Board>,
+    replica: Arc<dyn Replica>,
     book: Book,
     finding: Finding,
     roster: Roster,
@@ -120,7 +122,7 @@ impl Hub {
         config: Config,
         stores: Stores,
         roster: Roster,
-        board: Arc<Board>,
+        (board, replica): (Arc<Board>, Arc<dyn Replica>),
     ) -> Hub {
         let mut hub = Hub {
             begun: Instant::now(),
@@ -129,6 +131,7 @@ impl Hub {
             node: Node::new(0, config),
             stores,
             board,
+            replica,
             book: Book::new(plan.relays.clone(), plan.lan_only),
             finding: Finding::default(),
             roster: Roster {
@@ -232,6 +235,8 @@ impl Hub {
             Command::Changed(Change::Told) => self.ask_news(),
             Command::Changed(Change::Members) => self.stores.members(),
             Command::Changed(Change::Chunks) => self.node.wants_changed(now),
+            Command::Changed(Change::Want(id, len)) => self.node.want(now, id, Urgency::Open, len),
+            Command::Changed(Change::Unwant(id)) => self.node.unwant(now, id),
             Command::Changed(Change::Own) => {
                 self.stores.own();
                 self.ask_news();
@@ -247,7 +252,9 @@ impl Hub {
             Command::AddPeer(address) => self.add_by_hand(address),
             Command::Want(id, urgency, len) => self.node.want(now, id, urgency, len),
             Command::Unwant(id) => self.node.unwant(now, id),
-            Command::Confirm(ids, answer) => drop(answer.send(self.node.confirm(now, &ids))),
+            Command::Confirm(ids, clock, answer) => {
+                let _ = answer.send(self.node.confirm_after(now, &ids, &clock));
+            }
             Command::Stop => {}
         }
     }
@@ -332,6 +339,7 @@ impl Hub {
             self.errors.remove(&DeviceId(*peer));
         }
         self.is_dirty = true;
+        self.replica.heard(&report);
         self.board.report(report);
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use libp2p::multiaddr::Protocol;
 
 use super::{FADE, Hub, SHOW};
+use crate::core::Policy;
 use crate::net::status::{Link, PeerStatus, Status};
 
 impl Hub {
@@ -21,7 +22,12 @@ impl Hub {
         let now = self.now();
         let me = *self.swarm.local_peer_id();
         let mut known: BTreeMap<[u8; 32], (u64, u64)> = BTreeMap::new();
+        let mut keeps: BTreeMap<[u8; 32], bool> = BTreeMap::new();
         for peer in self.node.peers() {
+            keeps.extend(
+                peer.policy
+                    .map(|policy| (peer.peer, policy == Policy::Everything)),
+            );
             // Of several sessions the one that knows most.
             let entry = known.entry(peer.peer).or_insert((peer.behind, peer.ahead));
             *entry = (entry.0.min(peer.behind), entry.1.max(peer.ahead));
@@ -34,6 +40,7 @@ impl Hub {
                 name: member.name.clone(),
                 addresses: self.book.addresses(id).iter().map(ToString::to_string).collect(),
                 link: self.link(id),
+                keeps_everything: keeps.get(&member.device.0).copied(),
                 behind,
                 ahead,
                 last_error: self.errors.get(&member.device).cloned(),

@@ -1,0 +1,190 @@
+//! What this device keeps: its settings brought to the vault, and what is to be done for it in the background.
+//!
+//! Guarantees: nothing is given up but what the vault has planned and a member that keeps everything has confirmed; who waits
+//! for bytes is told within moments that nobody is connected any more. It holds no lock while it waits.
+
+use super::Network;
+use crate::answers::devices::{Keeping, Unreached};
+use crate::engine::Vault;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::wire::WirePath;
+use coffer_store::vault::{self as store, Why};
+use coffer_sync::core::ChunkName;
+use coffer_sync::net::{Service, Status};
+use jiff::Timestamp;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often somebody looks who is connected.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked whether something is to be done.
+const WORK: Duration = Duration::from_secs(2);
+/// How long an answer is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Names in one question.
+const ASK: usize = 1_024;
+/// Questions at a time.
+const QUESTIONS: usize = 8;
+/// Bytes that have to come for something to count as moving: more than what keeps a connection alive.
+const MOVES: u64 = 4 << 10;
+
+/// What the settings say.
+pub(super) fn chosen(settings: &Settings) -> (store::Keeping, u64) {
+    match settings.keeps_texts() {
+        true => (store::Keeping::Texts, settings.keep_limit()),
+        false => (store::Keeping::Everything, u64::MAX),
+    }
+}
+
+/// What is kept here, for people.
+///
+/// # Errors
+/// The vault's.
+pub(crate) fn keeping(vault: &Vault) -> Result<Keeping, Failure> {
+    let store = vault.store();
+    let texts = store.keeping() == store::Keeping::Texts;
+    let mut shown = Keeping {
+        policy: if texts { "texts" } else { "everything" }.into(),
+        limit: texts.then(|| store.keeping_limit()),
+        ..Keeping::default()
+    };
+    if !store.is_partial() {
+        return Ok(shown);
+    }
+    let survey = store.survey()?;
+    shown.kept = Some(survey.kept_bytes);
+    (shown.absent, shown.absent_files) = (survey.absent_bytes, survey.absent_files);
+    shown.pinned = survey.pinned_files;
+    let failed = store.unreached();
+    let files: HashSet<u64> = failed.iter().map(|one| one.ino).collect();
+    let paths: HashMap<u64, Vec<u8>> = store.paths_of(&files).into_iter().collect();
+    for one in failed {
+        let (Some(path), Ok(when)) = (paths.get(&one.ino), Timestamp::try_from(one.when)) else {
+            continue;
+        };
+        shown.unreached.push(Unreached {
+            path: WirePath(OsString::from_vec(path.clone()).into()),
+            why: match one.why {
+                Why::Off => "syncing is off or paused, and its bytes are on other devices",
+                Why::Nobody => "no device that has its bytes is connected",
+                Why::Slow => "nothing came from other devices for half a minute",
+            }
+            .into(),
+            when,
+        });
+    }
+    Ok(shown)
+}
+
+/// Works until the network ends.
+pub(super) fn work(network: &Weak<Network>) {
+    let (mut came, mut due) = (0, Instant::now());
+    loop {
+        let Some(network) = network
+            .upgrade()
+            .filter(|network| !network.ended.load(Ordering::Acquire))
+        else {
+            return;
+        };
+        let status = network.look();
+        let sum: u64 = links(&status).map(|link| link.came).sum();
+        // Less than before: of connections that are gone.
+        if sum > came + MOVES {
+            network.vault.store().something_moves();
+            came = sum;
+        }
+        came = came.min(sum);
+        if Instant::now() >= due {
+            network.tend(status.as_ref());
+            due = Instant::now() + WORK;
+        }
+        drop(network);
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn links(status: &Option<Status>) -> impl Iterator<Item = &coffer_sync::net::Link> {
+    status
+        .iter()
+        .flat_map(|status| &status.peers)
+        .filter_map(|peer| peer.link.as_ref())
+}
+
+impl Network {
+    /// Says to the vault whether anybody can be asked.
+    fn look(&self) -> Option<Status> {
+        // With the service held: it is not beginning nor ending.
+        let service = self.service.lock();
+        let status = service.as_ref().map(|service| service.status());
+        let is_up = !self.hurried.load(Ordering::Relaxed)
+            && status.as_ref().is_some_and(|status| !status.ended)
+            && !self.paused.load(Ordering::Relaxed);
+        let is_anybody = links(&status).next().is_some();
+        self.vault.store().set_reach(is_up, is_anybody);
+        status
+    }
+
+    /// Whoever waits for other devices is told that nothing comes, for as long as that is wanted: the mount is about to be ended.
+    pub(crate) fn hurry(&self, yes: bool) {
+        self.hurried.store(yes, Ordering::Relaxed);
+        if yes {
+            self.vault.store().set_reach(false, false);
+        }
+    }
+
+    /// Whether somebody is connected, or may be: where that cannot be seen without waiting.
+    pub(super) fn is_anybody(&self) -> bool {
+        let Some(service) = self.service.try_lock() else {
+            return true;
+        };
+        let status = service.as_ref().map(|service| service.status());
+        links(&status).next().is_some()
+    }
+
+    /// What is due: files that came to be pinned, what is noted, and giving up. What fails is tried again.
+    fn tend(&self, status: Option<&Status>) {
+        let store = self.vault.store();
+        let _ = store.refresh_pins();
+        store.keep_used(false);
+        if store.keeping() == store::Keeping::Everything {
+            let _ = store.finish_keeping();
+            return;
+        }
+        let keeps = status.is_some_and(|status| {
+            status
+                .peers
+                .iter()
+                .any(|peer| peer.keeps_everything == Some(true))
+        });
+        let service = self.service.lock().clone();
+        let Some(service) = service.filter(|_| keeps && !self.paused.load(Ordering::Relaxed)) else {
+            return;
+        };
+        let _ = self.give_up(&service);
+    }
+
+    fn give_up(&self, service: &Service) -> Result<(), coffer_store::StoreError> {
+        let store = self.vault.store();
+        let Some(plan) = store.plan_eviction()? else {
+            return Ok(());
+        };
+        let mut asked = false;
+        for some in plan.pieces.chunks(ASK).take(QUESTIONS) {
+            let names: Vec<ChunkName> = some.iter().map(|id| id.0).collect();
+            asked |= service.confirm_after(&names, &plan.clock);
+        }
+        let until = Instant::now() + ANSWER;
+        while asked && Instant::now() < until && !self.ended.load(Ordering::Acquire) {
+            std::thread::sleep(LOOK / 2);
+            if store.evict(&plan)? > 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
