@@ -196,6 +196,10 @@ fn bytes_come_when_they_are_read() {
     assert!(said.out.contains("renamed.bin"), "{}", said.out);
     fs::write(at(&laptop, "Files/renamed.bin"), "short").unwrap();
     desk.mount();
+    // On another port, where nobody has met it yet.
+    until("the desk listens", || !sync(&desk)["listening"][0].is_null());
+    let listening = sync(&desk)["listening"][0].as_str().unwrap().to_owned();
+    laptop.run(&["sync", "--peer", &listening]).gives(0);
     until("the desk shows it", || {
         fs::read(at(&desk, "Files/renamed.bin")).is_ok_and(|bytes| bytes == b"short")
     });
