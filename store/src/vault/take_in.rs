@@ -30,7 +30,7 @@ use crate::event::{BatchRow, EventRef, Unverified, VerifyError, Walk};
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
 use sort::Coming;
-pub(super) use waiting::is_waiting;
+pub(super) use waiting::{do_names_wait, is_waiting};
 
 /// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and
 /// far from where numbers end.
@@ -231,6 +231,9 @@ impl Vault {
         taken.tidy();
         self.may_lack(&taken.entities)?;
         self.commit_all(Scope::Timer)?;
+        if self.tend_horizon()? {
+            self.see(Vec::new(), &[]);
+        }
         Ok(taken)
     }
 

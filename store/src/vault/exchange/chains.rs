@@ -73,6 +73,14 @@ impl Vault {
         self.with_chains(|known| known.chains.get(&chain)?.batches.get(&first).copied())
     }
 
+    /// The number of the batch in which this event lies.
+    pub(in crate::vault) fn batch_of(&self, chain: &ChainId, seq: u64) -> Result<Option<u64>, StoreError> {
+        self.with_chains(|known| {
+            let chain = known.chains.get(chain).filter(|chain| seq <= chain.last)?;
+            chain.batches.range(..=seq).next_back().map(|(_, no)| *no)
+        })
+    }
+
     /// Batches of these chains that begin after these numbers, by the Lamport time of their first events: so
     /// each comes after what it builds on. Together about `most` bytes; one at least, if there is any. Of a
     /// chain with a batch that cannot be read, nothing from that on.
@@ -127,7 +135,7 @@ impl Vault {
     }
 
     /// A batch as it is stored. Its pack may be written anew meanwhile: then as it is by then.
-    fn stored_batch(&self, no: u64) -> Result<Carried, StoreError> {
+    pub(in crate::vault) fn stored_batch(&self, no: u64) -> Result<Carried, StoreError> {
         let what = "a batch of events";
         let find = || -> Result<BatchRow, StoreError> {
             let row = self.core.db.get(Table::Batches, &no.to_be_bytes())?;
