@@ -17,6 +17,7 @@ pub mod record; // local records, and what they are made of
 mod binding; // which entity a file stands for
 
 pub mod event; // events and their chains
+pub mod horizon; // what of the tree is settled
 pub mod members; // who belongs to a space
 pub mod moves; // names that all devices share
 pub mod tree; // names in memory

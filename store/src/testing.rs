@@ -11,7 +11,10 @@ use crate::content::pieces::{
 };
 use crate::core::{EpochKeys, extent_aad};
 use crate::db::{ChangeOf, Table};
-use crate::event::{self, BatchHeader, BatchRow, BatchWriter, Event, Found, Hole, NodeState, Version, Walk};
+use crate::event::{
+    self, BatchHeader, BatchRow, BatchWriter, Event, EventKind, Found, Hole, NodeState, Version, Walk,
+};
+use crate::horizon::{Said, Say};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
 use crate::members::{SpaceSecrets, StatementId};
@@ -29,7 +32,7 @@ use crate::vault::{gone_aad, inode_aad, node_aad, removed_aad, version_aad};
 pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Every format of stored bytes that is decoded whole, by name.
-pub const FORMATS: [(&str, Again); 20] = [
+pub const FORMATS: [(&str, Again); 24] = [
     ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
     ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
     ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
@@ -53,6 +56,12 @@ pub const FORMATS: [(&str, Again); 20] = [
         pack::HEADER => Some(pack::Header::decode(b)?.encode().to_vec()),
         _ => None,
     }),
+    ("acknowledge", |b| Some(Say::acknowledge(b).ok()?.encode())),
+    ("lapse", |b| {
+        Some(Say::Lapse(ChainId([0; 16]), Say::last(b).ok()?).encode())
+    }),
+    ("said", |b| Some(Said::decode(b).ok()?.encode())),
+    ("ground", crate::vault::ground_again),
 ];
 
 /// The format of this name.
@@ -201,7 +210,7 @@ pub fn key_file(header: Header, wrapped: Vec<u8>, secrets: Vec<u8>) -> Vec<u8> {
 
 /// Associated data of every kind of sealed record: of the entity or node `id` in the event
 /// `at` with this generation, or of the local number `no` with `at`'s sequence number.
-pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static str, Aad); 14] {
+pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static str, Aad); 17] {
     let (entity, node, version) = (EntityId(id), NodeId(id), at.seq);
     [
         ("inode", inode_aad(no)),
@@ -218,6 +227,18 @@ pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static 
         ("setting-event", event::setting_aad(&id, at, generation)),
         ("version", version_aad(&entity, version, true)),
         ("removed", removed_aad(&node)),
+        (
+            "acknowledge-event",
+            event::chain_aad(EventKind::Acknowledge, &id, at, generation),
+        ),
+        (
+            "lapse-event",
+            event::chain_aad(EventKind::Lapse, &id, at, generation),
+        ),
+        (
+            "admit-event",
+            event::chain_aad(EventKind::Admit, &id, at, generation),
+        ),
     ]
 }
 

@@ -516,7 +516,7 @@ fn events_have_one_form() {
         ("a longer difference", longer(1, list + 2, 1, &[0x81, 0])),
         ("its own chain by name", longer(16, list + 1, 1, &own)),
         ("a chain that nobody named", longer(-16, list + 3, 17, &[2])),
-        ("an unknown kind", with(SECOND + 1, 1, &[0x16])),
+        ("an unknown kind", with(SECOND + 1, 1, &[0x19])),
         ("no kind", with(SECOND + 1, 1, &[0x10])),
         ("an unknown flag", with(SECOND + 1, 1, &[0x52])),
         ("a key that a version has not", with(SECOND + 1, 1, &[0x32])),

@@ -25,7 +25,7 @@ fn key() -> Key {
 }
 
 /// Every kind's place, for the samples' entity and event.
-fn places() -> [(&'static str, Aad); 14] {
+fn places() -> [(&'static str, Aad); 17] {
     testing::aads(up(0xe0), 0x0102_0304, at(SEQ), GENERATION)
 }
 

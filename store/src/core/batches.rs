@@ -134,6 +134,11 @@ impl Core {
         Ok(())
     }
 
+    /// The number of the batch in which an event lies, if it is here.
+    pub(crate) fn batch_of(&self, at: EventRef) -> Result<Option<u64>, StoreError> {
+        self.with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))
+    }
+
     /// The row of a batch, if there is one of this number.
     pub(crate) fn batch_row(&self, no: u64) -> Result<Option<BatchRow>, StoreError> {
         let row = self.db.get(Table::Batches, &no.to_be_bytes())?;
@@ -170,7 +175,7 @@ impl Core {
         if let Some(row) = self.batch_row(no)? {
             return Ok(Some((no, row)));
         }
-        let now = self.with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))?;
+        let now = self.batch_of(at)?;
         let Some(now) = now else { return Ok(None) };
         Ok(self.batch_row(now)?.map(|row| (now, row)))
     }
@@ -204,7 +209,7 @@ impl Core {
 
     /// The events of the batch that this one lies in, with its number, as far as they are whole.
     pub(crate) fn events_beside(&self, at: EventRef) -> Result<Option<(u64, Vec<Event>)>, StoreError> {
-        let no = self.with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))?;
+        let no = self.batch_of(at)?;
         let Some(no) = no else { return Ok(None) };
         let (no, _, bytes) = self.stored_batch(no, at)?;
         let walk = Walk::new(&bytes).map_err(StoreError::malformed(WHAT))?;
@@ -212,7 +217,7 @@ impl Core {
     }
 
     fn mark(&self, at: EventRef) -> Result<Option<Mark>, StoreError> {
-        let no = self.with_chains(|known| known.chains.get(&at.chain)?.batch_of(at.seq))?;
+        let no = self.batch_of(at)?;
         let Some(no) = no else { return Ok(None) };
         let marks = match self.batch_by(no, at)? {
             Some((no, row)) => self.marks(no, &row, at),

@@ -26,7 +26,7 @@ mod writer;
 pub use batch::{BatchRow, Unverified, Verified, VerifyError};
 pub(crate) use join::{Batched, after, join};
 pub use payload::{Body, Form, NodeState, Version};
-pub(crate) use place::{content_aad, gone_aad, key_aad, node_aad, setting_aad};
+pub(crate) use place::{chain_aad, content_aad, gone_aad, key_aad, node_aad, setting_aad};
 pub use walk::Hole;
 pub(crate) use walk::{Found, Left, Let, Walk, let_go};
 pub use writer::{BatchHeader, BatchWriter};
@@ -54,6 +54,12 @@ pub enum EventKind {
     NodeGone = 4,
     /// A setting of the vault has a new value.
     Setting = 5,
+    /// How far its device durably has other chains.
+    Acknowledge = 6,
+    /// A chain is silent.
+    Lapse = 7,
+    /// A chain that was silent, or is new, counts.
+    Admit = 8,
 }
 
 impl EventKind {
@@ -64,6 +70,9 @@ impl EventKind {
             3 => EventKind::Node,
             4 => EventKind::NodeGone,
             5 => EventKind::Setting,
+            6 => EventKind::Acknowledge,
+            7 => EventKind::Lapse,
+            8 => EventKind::Admit,
             _ => return Err(Malformed("an event of an unknown kind")),
         })
     }
@@ -102,7 +111,7 @@ pub struct Head {
     pub lamport: u64,
     /// Hash of the chain's event before; zeros for the first.
     pub prev: [u8; 32],
-    /// The entity, node or setting.
+    /// The entity, node, setting, or chain; zeros in an [`EventKind::Acknowledge`].
     pub subject: [u8; 16],
     /// Key generation (epoch).
     pub generation: u32,

@@ -3,6 +3,7 @@
 //! A sequence number is one in every chain, and devices that were made from copies have the
 //! same entity keys: so the chain is bound beside it.
 
+use super::EventKind;
 use crate::ids::{EntityId, EventRef, NodeId};
 use crate::keys::Aad;
 use crate::record::kind;
@@ -36,6 +37,16 @@ pub(crate) fn gone_aad(node: &NodeId, at: EventRef, generation: u32) -> Aad {
 /// Associated data of a Setting event's payload, and of the row that keeps it.
 pub(crate) fn setting_aad(setting: &[u8; 16], at: EventRef, generation: u32) -> Aad {
     place(kind::SETTING, *setting, at, generation)
+}
+
+/// Associated data of the payload of an event of this kind about a chain; an Acknowledge is about none.
+pub(crate) fn chain_aad(kind: EventKind, chain: &[u8; 16], at: EventRef, generation: u32) -> Aad {
+    let kind = match kind {
+        EventKind::Lapse => kind::LAPSE,
+        EventKind::Admit => kind::ADMIT,
+        _ => kind::ACKNOWLEDGE,
+    };
+    place(kind, *chain, at, generation)
 }
 
 /// Associated data of the entity's key in a Create event.

@@ -279,6 +279,28 @@ impl Members {
         evaluate::evaluate(self.nodes.iter().chain(&more))
     }
 
+    /// Whether a statement is an ancestor of another one; both are in.
+    pub fn is_before(&self, earlier: &StatementId, later: &StatementId) -> bool {
+        let place = |id: &StatementId| self.places.get(id).copied();
+        let (Some(earlier), Some(later)) = (place(earlier), place(later)) else {
+            return false;
+        };
+        // What comes in stands behind what it stands on.
+        let (mut open, mut seen) = (vec![later], HashSet::new());
+        while let Some(at) = open.pop() {
+            let parents = self.nodes[at as usize].parents.iter().copied();
+            for parent in parents.filter(|parent| *parent >= earlier) {
+                if parent == earlier {
+                    return true;
+                }
+                if seen.insert(parent) {
+                    open.push(parent);
+                }
+            }
+        }
+        false
+    }
+
     /// Whether some statement here adds this device, whether it counts or not.
     pub(super) fn adds(&self, device: &DeviceId) -> bool {
         self.iter()

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::op::{Op, Place, Stamp, Step, Target};
-use crate::ids::{EntityId, EventRef, NodeId, ROOT_NODE};
+use crate::ids::{ChainId, EntityId, EventRef, NodeId, ROOT_NODE};
 
 /// An operation is older than what is settled: everybody had acknowledged all of that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,43 @@ pub(super) struct Node {
     pub(super) place: Option<(Stamp, Place)>,
     /// Removed since it was placed, and what was seen of it then.
     pub(super) gone: Option<(Stamp, Box<[EventRef]>)>,
+}
+
+impl Node {
+    fn ground(&self) -> Option<Ground> {
+        Some(Ground {
+            place: self.place.clone()?,
+            gone: self.gone.clone(),
+        })
+    }
+
+    /// What put a file where it is.
+    fn file_put_by(&self) -> Option<EventRef> {
+        let (stamp, place) = self.place.as_ref()?;
+        (place.target != Target::Folder).then_some(stamp.at)
+    }
+}
+
+/// What is settled of a node: where it lies, and whether it is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// Where it lies, and what put it there.
+    pub place: (Stamp, Place),
+    /// What removed it, and what was seen of it by all who did.
+    pub gone: Option<(Stamp, Box<[EventRef]>)>,
+}
+
+/// What became the ground at one time.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The events of all operations that did.
+    pub ops: Vec<EventRef>,
+    /// Each node that they were about, as it is by then; none if nothing is known of it.
+    pub ground: HashMap<NodeId, Option<Ground>>,
+    /// Events that said where a file lies, and say nothing any more, with its node.
+    pub said: Vec<(EventRef, NodeId)>,
+    /// The Lamport time up to which all is settled now.
+    pub line: u64,
 }
 
 /// An operation that was done, and the node as it was before.
@@ -220,40 +257,106 @@ impl Moves {
         false
     }
 
-    /// No operation of this Lamport time or before comes any more: what they came to is the ground.
-    pub fn settle(&mut self, lamport: u64) {
-        self.line = self.line.max(Some(lamport));
+    /// No operation of this Lamport time or before comes any more: what they came to is the ground. After `most` of them
+    /// it ends, at the next Lamport time.
+    pub fn settle(&mut self, lamport: u64, most: usize) -> Settled {
+        let mut settled = Settled::default();
+        // Of each file, where it was put before.
+        let mut was: HashMap<NodeId, Option<EventRef>> = HashMap::new();
+        let mut line = lamport;
         while let Some(first) = self.log.first_entry() {
-            if Some(first.key().lamport) > self.line {
+            let stamp = *first.key();
+            if stamp.lamport > lamport {
                 break;
             }
-            let node = first.remove().op.node;
-            if let Some(open) = self.open.get_mut(&node) {
+            let last = self.line.unwrap_or(0);
+            if settled.ops.len() >= most && stamp.lamport > last {
+                line = last;
+                break;
+            }
+            self.line = self.line.max(Some(stamp.lamport));
+            let Done { op, before } = first.remove();
+            if let Some(open) = self.open.get_mut(&op.node) {
                 *open -= 1;
                 if *open == 0 {
-                    self.open.remove(&node);
+                    self.open.remove(&op.node);
                 }
             }
-            self.forget(node);
-        }
-    }
-
-    /// Forgets a removed node that nothing is said of any more, and in which nothing lies; and then
-    /// its folder likewise.
-    fn forget(&mut self, mut node: NodeId) {
-        while let Some(known) = self.nodes.get(&node)
-            && known.gone.is_some()
-            && !self.kept.contains(&node)
-            && !self.open.contains_key(&node)
-            && self.children(&node).next().is_none()
-        {
-            let parent = self.place(&node).map(|place| place.parent);
-            self.set(node, Node::default(), &mut Before::new());
-            match parent {
-                Some(parent) => node = parent,
-                None => return,
+            was.entry(op.node).or_insert_with(|| before.file_put_by());
+            settled.ops.push(stamp.at);
+            if let Step::Place(place) = &op.step
+                && place.target != Target::Folder
+            {
+                settled.said.push((stamp.at, op.node));
             }
         }
+        self.line = self.line.max(Some(line));
+        settled.line = line;
+        // What is said of a node later does not belong to the ground.
+        let mut later: HashMap<NodeId, &Node> = HashMap::new();
+        if was.keys().any(|node| self.open.contains_key(node)) {
+            for done in self.log.values().filter(|done| was.contains_key(&done.op.node)) {
+                later.entry(done.op.node).or_insert(&done.before);
+            }
+        }
+        for (node, before) in was {
+            let now = later.get(&node).copied().or_else(|| self.nodes.get(&node));
+            let ground = now.and_then(Node::ground);
+            let put_by = now.and_then(Node::file_put_by);
+            settled.said.extend(before.map(|at| (at, node)));
+            settled.said.retain(|(at, of)| *of != node || Some(*at) != put_by);
+            settled.ground.insert(node, ground);
+        }
+        settled
+    }
+
+    /// This is what was settled of a node, in another life of this process.
+    pub fn stand(&mut self, node: NodeId, ground: Ground) {
+        let Ground { place, gone } = ground;
+        let place = Some(place);
+        self.set(node, Node { place, gone }, &mut Before::new());
+    }
+
+    /// What was settled up to here, in another life of this process.
+    pub fn settled(&mut self, lamport: u64) {
+        self.line = self.line.max(Some(lamport));
+    }
+
+    /// Forgets removed files of which nothing is said any more, and that may be; returns each with what put it where it was.
+    /// Folders are never forgotten: something may still come that was put into them.
+    pub fn forget(&mut self, may: &dyn Fn(&NodeId, EntityId) -> bool) -> Vec<(NodeId, EventRef)> {
+        let is_over = |node: &NodeId, known: &Node| {
+            known.gone.is_some() && !self.kept.contains(node) && !self.open.contains_key(node)
+        };
+        let over = self.nodes.iter().filter(|(node, known)| is_over(node, known));
+        let over: Vec<(NodeId, EventRef)> = over
+            .filter(|(node, _)| self.children(node).next().is_none())
+            .filter(|(node, _)| self.entity(node).is_some_and(|entity| may(node, entity)))
+            .filter_map(|(node, known)| Some((*node, known.place.as_ref()?.0.at)))
+            .collect();
+        for (node, _) in &over {
+            self.set(*node, Node::default(), &mut Before::new());
+        }
+        over
+    }
+
+    /// Whether an operation that is not settled is of an event of this chain beyond this one.
+    pub fn is_open_beyond(&self, chain: &ChainId, seq: u64) -> bool {
+        self.log
+            .keys()
+            .any(|stamp| stamp.at.chain == *chain && stamp.at.seq > seq)
+    }
+
+    /// Whether something is said of a node that is not settled, or that was said later than this.
+    pub fn is_said_after(&self, node: &NodeId, lamport: u64) -> bool {
+        let known = self.nodes.get(node);
+        let stamps = known.into_iter().flat_map(|known| {
+            let place = known.place.as_ref().map(|(stamp, _)| stamp);
+            place
+                .into_iter()
+                .chain(known.gone.as_ref().map(|(stamp, _)| stamp))
+        });
+        self.open.contains_key(node) || stamps.into_iter().any(|stamp| stamp.lamport > lamport)
     }
 
     fn perform(&mut self, op: Op, before: &mut Before) {

@@ -22,7 +22,7 @@ mod suffix;
 #[cfg(test)]
 mod tests;
 
-pub use log::{Moves, TooLate};
+pub use log::{Ground, Moves, Settled, TooLate};
 pub use op::{Op, Place, Stamp, Step, Target};
 pub use shown::{Changed, Label, Shown, Sight};
 pub use suffix::conflict_name;

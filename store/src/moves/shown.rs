@@ -14,10 +14,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use super::log::{Before, Moves, Node, TooLate};
+use super::log::{Before, Ground, Moves, Node, Settled, TooLate};
 use super::op::{Op, Stamp, Target};
 use super::suffix::conflict_name;
-use crate::ids::{NodeId, ROOT_NODE};
+use crate::ids::{EntityId, EventRef, NodeId, ROOT_NODE};
 
 /// What tells the conflict files of several devices apart, by the operation that brought each to its
 /// name: which device, and when (in seconds since 1970). The same on every device.
@@ -113,8 +113,21 @@ impl Shown {
     }
 
     /// See [`Moves::settle`]; nothing looks different by it.
-    pub fn settle(&mut self, lamport: u64) {
-        self.moves.settle(lamport);
+    pub fn settle(&mut self, lamport: u64, most: usize) -> Settled {
+        self.moves.settle(lamport, most)
+    }
+
+    /// See [`Moves::forget`]; what is forgotten is not seen.
+    pub fn forget(&mut self, may: &dyn Fn(&NodeId, EntityId) -> bool) -> Vec<(NodeId, EventRef)> {
+        self.moves.forget(may)
+    }
+
+    /// See [`Moves::stand`] and [`Moves::settled`]; all of it is to be looked at ([`again`](Shown::again)).
+    pub fn begin(&mut self, line: u64, ground: Vec<(NodeId, Ground)>) {
+        ground
+            .into_iter()
+            .for_each(|(node, ground)| self.moves.stand(node, ground));
+        self.moves.settled(line);
     }
 
     /// Looks anew at all that changed nodes can have to do with.

@@ -287,7 +287,9 @@ fn the_same_is_seen_everywhere_in_whatever_order_it_was_heard() {
             }
         }
         let (settled, line) = (&mut devices[0], rng.random_range(0..80));
-        settled.shown.settle(line);
+        let ground = settled.shown.settle(line, rng.random_range(1..40));
+        let line = ground.line;
+        settled.shown.forget(&|_, _| true);
         assert_sees(settled, &format!("seed {seed}, settled"));
         let op = settled.acts(&mut rng);
         let late = Stamp {

@@ -55,4 +55,9 @@ pub(crate) mod kind {
     pub(crate) const AWAITED: u8 = 21;
     pub(crate) const MEMBERS: u8 = 22;
     pub(crate) const STATEMENT: u8 = 23;
+    pub(crate) const ACKNOWLEDGE: u8 = 24;
+    pub(crate) const LAPSE: u8 = 25;
+    pub(crate) const ADMIT: u8 = 26;
+    pub(crate) const SAID: u8 = 27;
+    pub(crate) const GROUND: u8 = 28;
 }

@@ -64,6 +64,8 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         devices: RwLock::new(p.devices),
         tree: RwLock::new(p.tree),
         shared: Mutex::default(),
+        horizon: Mutex::new(None),
+        patience: Mutex::default(),
         is_shared: AtomicBool::new(is_shared),
         lost_names: AtomicBool::new(false),
         inodes: Mutex::new(Map::default()),

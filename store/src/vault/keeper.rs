@@ -38,6 +38,11 @@ const LIVE: Duration = Duration::from_millis(20);
 /// How long the vault must be quiet before large files are chunked anew.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How often what is settled of names is folded, and what is due is said of chains.
+const SETTLE: Duration = Duration::from_secs(3600);
+/// The same after an opening, and where much waits for it.
+const SETTLE_SOON: Duration = Duration::from_secs(60);
+
 /// What the keeper and the writers tell each other.
 #[derive(Default)]
 pub(crate) struct Signals {
@@ -227,6 +232,7 @@ fn tend(vault: &Vault, quiet: bool) -> bool {
 fn keep(vault: &Weak<Vault>, signals: &Signals) {
     let mut tend_from = Instant::now();
     let mut tell_from = Instant::now();
+    let mut settle_from = Instant::now() + SETTLE_SOON;
     loop {
         let (due, quiet) = {
             let mut state = signals.state.lock();
@@ -263,6 +269,10 @@ fn keep(vault: &Weak<Vault>, signals: &Signals) {
         let begun = Instant::now();
         if begun >= tend_from && tend(&vault, quiet) {
             tend_from = Instant::now() + room::rest(begun);
+        }
+        if quiet && begun >= settle_from {
+            let soon = vault.settle_safely();
+            settle_from = Instant::now() + if soon { SETTLE_SOON } else { SETTLE };
         }
         let backlog = quiet && (vault.untold.lock().len() > 0 || vault.is_to_show());
         if !due && !backlog {

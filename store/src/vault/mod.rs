@@ -27,6 +27,7 @@ mod handover;
 pub(crate) mod heads;
 mod history;
 mod hold;
+mod horizon;
 mod inode;
 mod join;
 mod keeper;
@@ -78,6 +79,8 @@ pub use history::{
 };
 pub(crate) use history::{removed_aad, version_aad};
 pub use hold::lock_file;
+#[doc(hidden)]
+pub use horizon::Patience;
 pub use join::JoinedBatches;
 pub use kept::{ASIDE_ADVICE, Aside};
 pub use keyed::{Keyed, Standing};
@@ -87,7 +90,10 @@ pub use passwd::PasswdError;
 pub use salvage::{Opener, SalvageError, SalvageReport, salvage, salvage_by};
 pub use saves::{Local, Process};
 pub use secrets::machine_name;
+#[doc(hidden)]
+pub use shared::NamesKept;
 pub use shared::Renamed;
+pub(crate) use shared::ground_again;
 pub use status::Status;
 pub use take_in::{Carried, TakeInError, TakenIn};
 
@@ -157,6 +163,10 @@ pub struct Vault {
     tree: RwLock<Tree>,
     /// The tree of all devices, once it is needed; before the tree in the order of locks.
     shared: Mutex<Option<shared::Shared>>,
+    /// What chains have said of chains, once it is needed. Only leaves are locked under it.
+    horizon: Mutex<Option<horizon::Horizon>>,
+    /// When this device says what it has to say of chains. A leaf.
+    patience: Mutex<horizon::Patience>,
     /// Whether what is said of names is noted for it.
     is_shared: AtomicBool,
     /// A fault has left names in no place: what others say of names waits for the next opening.

@@ -38,6 +38,8 @@ pub struct Status {
     /// Versions and removed files that were let go of before their time since unlock, because the
     /// disk was full.
     pub early: u64,
+    /// Names of which nothing is known but that whoever sent them had let go of them.
+    pub names_let_go: u64,
     /// Files that no other device is told of.
     pub local: Vec<Local>,
     /// Damage that was met on opening.
@@ -79,6 +81,7 @@ impl Vault {
             pending_ms: self.signals.pending_for().map(|d| d.as_millis() as u64),
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
+            names_let_go: self.names_let_go()?,
             early: self.early.load(Ordering::Relaxed),
             local,
             asides: self.asides(),

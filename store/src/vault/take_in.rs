@@ -33,7 +33,7 @@ use crate::event::{self, BatchRow, EventKind, EventRef, Head, Unverified, Verify
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
 use sort::Coming;
-pub(super) use waiting::is_waiting;
+pub(super) use waiting::{do_names_wait, is_waiting};
 
 /// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and
 /// far from where numbers end.
@@ -263,6 +263,9 @@ impl Vault {
         taken.tidy();
         self.may_lack(&taken.entities)?;
         self.commit_all(Scope::Timer)?;
+        if self.tend_horizon()? {
+            self.see(Vec::new(), &[]);
+        }
         Ok(taken)
     }
 

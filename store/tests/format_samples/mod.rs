@@ -12,6 +12,7 @@ use coffer_store::event::{
     BatchHeader, BatchRow, BatchWriter, Body, Digest, Event, EventKind, EventRef, Form, Head as EventHead,
     Hole, NodeState, Version, hash,
 };
+use coffer_store::horizon::{Said, Say};
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
 use coffer_store::keys::{ChunkId, Header, Key, SigningKey, VerifyingKey, WRAPPED, labels};
 use coffer_store::members::{SpaceSecrets, StatementId};
@@ -597,5 +598,45 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
     };
     add("record", "header", record.encode().to_vec());
     add("pack", "records", pack());
+    let kinds = [
+        ("acknowledge", EventKind::Acknowledge),
+        ("lapse", EventKind::Lapse),
+        ("admit", EventKind::Admit),
+    ];
+    for (name, kind) in kinds {
+        let (_, last) = events().pop().unwrap();
+        let head = EventHead { kind, ..last.head };
+        add("head", name, head.encode());
+    }
+    let chains = || [(ChainId(up(0xc0)), 1), (ChainId(up(0xd0)), 300)].into();
+    add("acknowledge", "two", Say::Acknowledge(chains()).encode());
+    add("lapse", "beyond", Say::Lapse(ChainId(up(0xc0)), 300).encode());
+    let mut said = Said::default();
+    let chain = ChainId(up(0xe0));
+    said.hear((4, 104), &Say::Acknowledge(chains()));
+    said.hear((5, 105), &Say::Admit(chain, 0));
+    said.hear((6, 106), &Say::Lapse(chain, 200));
+    add("said", "row", said.encode());
+    let event = |n: u8| {
+        [
+            &[n, 0, 0, 0, 0, 0, 0, 0][..],
+            &up::<16>(0xc0),
+            &[n, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat()
+    };
+    let (_, mut lies) = states().swap_remove(0);
+    lies.when.nsec = 0;
+    let lies = lies.encode();
+    add("ground", "here", [&[0][..], &event(7), &[0], &lies].concat());
+    let gone = [
+        &[1][..],
+        &event(9),
+        &[1, 0, 0, 0],
+        &up::<16>(0xd0),
+        &[3, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    add("ground", "gone", [&[0][..], &event(7), &gone, &lies].concat());
     all
 }

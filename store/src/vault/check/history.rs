@@ -46,7 +46,8 @@ impl Vault {
             let what = format!("{bad} records of what was removed are damaged");
             report.problems.push(Problem::new(None, what));
         }
-        let bad = self.ops()?.1 + self.all_awaited()?.1;
+        report.names_let_go = self.names_let_go()?;
+        let bad = self.ops()?.1 + self.grounds()?.1 + self.all_awaited()?.1;
         if bad > 0 {
             let what = format!("{bad} records of what other devices said of names are damaged");
             report.problems.push(Problem::new(None, what));

@@ -64,6 +64,8 @@ pub struct CheckReport {
     pub bytes: u64,
     /// Bytes of content that other devices hold and this one does not: no damage, and not looked at.
     pub absent_bytes: u64,
+    /// Names of which nothing is known but that whoever sent them had let go of them.
+    pub names_let_go: u64,
     /// What is damaged.
     pub problems: Vec<Problem>,
     /// What could not be looked at now, and why; it is no damage.

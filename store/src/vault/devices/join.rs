@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::io::Disk;
 use crate::keys::{Header, KdfParams, Password, SigningKey};
 use crate::members::{Members, SpaceSecrets, StatementId};
 use crate::vault::Vault;
@@ -50,6 +51,22 @@ impl Vault {
         let id = crate::keys::random_bytes();
         let keys = Header::create(id, password, params).map_err(CreateError::Kdf)?;
         Ok(Vault::create_with(disk, keys, joined, lock)?)
+    }
+
+    /// The same on a disk in memory. For tests.
+    ///
+    /// # Errors
+    /// As [`JoinError`] says.
+    #[doc(hidden)]
+    pub fn join_on(
+        disk: Arc<dyn Disk>,
+        password: &Password,
+        params: KdfParams,
+        joined: Joined,
+    ) -> Result<Arc<Vault>, JoinError> {
+        let joined = Secrets::joined(joined).ok_or(JoinError::NoKeys)?;
+        let keys = Header::create(crate::keys::random_bytes(), password, params).map_err(CreateError::Kdf)?;
+        Ok(Vault::create_with(disk, keys, joined, None)?)
     }
 }
 

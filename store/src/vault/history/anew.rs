@@ -83,16 +83,17 @@ fn past_of(rows: &[VersionRecord]) -> Option<Past> {
 }
 
 impl Vault {
-    /// Whether all who may change what these versions are of have all of them. As long as nobody acknowledges what it has:
-    /// only where there is nobody else.
+    /// Whether all who may change what these versions are of have all of them, and this device is the one that told them: of two
+    /// that let a text begin anew at once, each would begin another.
     pub(in crate::vault) fn all_have(&self, heads: &[EventRef]) -> bool {
         let secrets = self.secrets();
         let is_own = |at: &EventRef| secrets.is_own(&at.chain);
-        let alone = self.with_members(|members| members.state().devices().len() <= 1);
-        let clock = self.clock();
-        alone
-            && heads.iter().all(is_own)
-            && clock.is_ok_and(|clock| clock.keys().all(|chain| secrets.is_own(chain)))
+        let alone = || {
+            let one = self.with_members(|members| members.state().devices().len() <= 1);
+            let clock = self.clock();
+            one && clock.is_ok_and(|clock| clock.keys().all(|chain| secrets.is_own(chain)))
+        };
+        heads.iter().all(is_own) && (alone() || self.have_all(heads).unwrap_or(false))
     }
 
     /// Lets texts begin anew that have a long past and were at rest for a day at this time. How many did.

@@ -32,7 +32,7 @@ pub(in crate::vault) struct Debts {
 }
 
 /// Notes a payload.
-pub(super) fn note_payload(batch: &mut Batch, at: (u64, u32), what: Let, surely: bool) {
+pub(in crate::vault) fn note_payload(batch: &mut Batch, at: (u64, u32), what: Let, surely: bool) {
     let value = vec![what as u8, u8::from(surely)];
     batch.put(Table::Pending, payload_note(at), value);
 }

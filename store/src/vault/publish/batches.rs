@@ -103,6 +103,7 @@ impl Publishing<'_> {
         for op in &self.ops {
             self.vault.put_op(batch, op);
         }
+        self.vault.put_gaps(batch, &self.ops, &[])?;
         self.told.ops = std::mem::take(&mut self.ops);
         self.versions.put(batch)?;
         for (ino, durable) in &self.stale {

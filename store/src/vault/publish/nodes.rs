@@ -7,6 +7,7 @@ use super::batches::Draft;
 use super::untold::{GoneNode, SAW_MAX};
 use crate::codec::Writer;
 use crate::event::{self, EventKind, EventRef, NodeState};
+use crate::horizon::Say;
 use crate::ids::{EntityId, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, seal};
 use crate::moves::{Op, Stamp, Step};
@@ -14,6 +15,7 @@ use crate::record::{NodeRecord, Time};
 use crate::tree::{DirtyNode, Kind, Told};
 use crate::vault::commit::Work;
 use crate::vault::history::Setting;
+use crate::vault::horizon::subject;
 use crate::vault::shared::place_of;
 
 impl Publishing<'_> {
@@ -101,6 +103,23 @@ impl Publishing<'_> {
             self.push(EventKind::Setting, *id, draft);
             self.stamps.push((*id, self.lamport));
         }
+    }
+
+    /// Tells something of chains.
+    pub(in crate::vault) fn chain(&mut self, say: &Say) {
+        let kind = match say {
+            Say::Acknowledge(_) => EventKind::Acknowledge,
+            Say::Lapse(..) => EventKind::Lapse,
+            Say::Admit(..) => EventKind::Admit,
+        };
+        let of = subject(say);
+        let aad = event::chain_aad(kind, &of, self.next(), self.generation());
+        let draft = Draft {
+            replaces: Vec::new(),
+            wrapped: None,
+            sealed: seal(self.keyring.present().tree(), &aad, &say.encode()),
+        };
+        self.push(kind, of, draft);
     }
 
     /// Tells one node; false if what it names has not been told yet.

@@ -21,8 +21,8 @@ use crate::chunk::{Packs, Place};
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
 use crate::core::Keyring;
 use crate::event::{
-    Body, Event, EventKind, EventRef, Found, NodeState, Version, Walk, content_aad, gone_aad, key_aad,
-    node_aad, setting_aad,
+    Body, Event, EventKind, EventRef, Found, NodeState, Version, Walk, chain_aad, content_aad, gone_aad,
+    key_aad, node_aad, setting_aad,
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
 use crate::io::Disk;
@@ -332,6 +332,11 @@ impl Told {
                     );
                 }
                 true
+            }
+            // They bring no file.
+            EventKind::Acknowledge | EventKind::Lapse | EventKind::Admit => {
+                let aad = chain_aad(event.kind, &event.subject, at, event.generation);
+                vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
             }
             // Salvage brings files; settings have defaults.
             EventKind::Setting => {

@@ -13,6 +13,7 @@
 //! for entities that have none), `thoughts` (what is to be told), `place` (from what is seen to the tree).
 
 mod files;
+mod fold;
 mod keep;
 mod place;
 mod rows;
@@ -28,8 +29,10 @@ use crate::db::{Batch, Db, DbError, Table};
 use crate::event::{BatchRow, Walk};
 use crate::ids::{EntityId, NodeId};
 use crate::moves::{Op, Shown, Stamp};
+pub use fold::NamesKept;
 pub use place::Renamed;
-pub(super) use rows::place_of;
+pub(crate) use rows::ground_again;
+pub(super) use rows::{Said, place_of};
 
 /// Characters of a device's name in a label.
 const NAME_IN_LABEL: usize = 20;
@@ -104,7 +107,7 @@ impl Vault {
                 Err(e) => return Err(e),
             };
             for found in walk.into_iter().flatten().map_while(Result::ok) {
-                if let Ok(Some(op)) = self.op_of(&keyring, &found) {
+                if let Ok(Some(Said::Op(op))) = self.op_of(&keyring, &found) {
                     self.put_op(&mut batch, &op);
                 }
             }
@@ -117,13 +120,18 @@ impl Vault {
     /// The tree of all devices, from its rows. All of it is to be looked at: a crash may have come between a
     /// row and the tree.
     fn load_shared(&self) -> Result<Shared, StoreError> {
-        let (ops, bad) = self.ops()?;
+        let ((ops, bad_ops), (ground, bad_ground)) = (self.ops()?, self.grounds()?);
+        let bad = bad_ops + bad_ground;
         if bad > 0 {
             let what = format!("{bad} records of where names lie on other devices are damaged");
             self.note_problem(Problem::new(None, what));
         }
         let mut shared = Shared::default();
-        // Nothing is settled: none is too late.
+        // What is to come to its place by what is known now does.
+        let _ = self.take_moved()?;
+        shared.shown.begin(self.settled_up_to()?, ground);
+        let ops = self.in_their_places(ops)?;
+        // Each has its place behind what is settled: none is too late.
         let _ = shared.shown.apply(ops, &|stamp, when| self.label(stamp, when));
         shared.unsure = shared.shown.moves().all().collect();
         Ok(shared)
@@ -186,10 +194,22 @@ impl Vault {
 
     fn see_all(&self, ops: Vec<Op>, edited: &[EntityId]) -> Result<(), StoreError> {
         let mut guard = self.shared.lock();
+        let moved = self.take_moved()?;
+        let is_moved = |shared: &Shared| {
+            let moves = shared.shown.moves();
+            moved
+                .iter()
+                .any(|(chain, from)| moves.is_open_beyond(chain, *from))
+        };
+        if guard.as_ref().is_some_and(is_moved) {
+            // What was said there has other places among all, from the beginning on.
+            *guard = None;
+        }
         let shared = match guard.as_mut() {
             Some(shared) => shared,
             None => guard.insert(self.load_shared()?),
         };
+        let ops = self.in_their_places(ops)?;
         let label = &|stamp: &Stamp, when: i64| self.label(stamp, when);
         let said: HashSet<NodeId> = ops.iter().map(|op| op.node).collect();
         let nothing_said = ops.is_empty();

@@ -4,56 +4,77 @@
 //! so that the tree of all devices is had without opening every batch there is. Where it lies among
 //! all is its key; that is bound into the seal.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::codec::{Malformed, Reader, Writer};
 use crate::core::{Keyring, StoreError};
 use crate::db::{Batch, Table};
 use crate::event::{EventKind, EventRef, Found, NodeState, gone_aad, node_aad};
 use crate::ids::{ChainId, EntityId, NodeId, ROOT_NODE};
 use crate::keys::{Aad, Key, open, seal};
-use crate::moves::{Op, Place, Stamp, Step, Target};
+use crate::moves::{Ground, Op, Place, Stamp, Step, Target};
 use crate::record::kind;
 use crate::vault::Vault;
 use crate::vault::texts::Verdict;
+
+/// What an event says of a name.
+pub(in crate::vault) enum Said {
+    /// This.
+    Op(Op),
+    /// It was let go of by whoever sent it: of this node, at this Lamport time.
+    Nothing(NodeId, u64),
+}
 
 /// The row that says that names are shared: operations have rows.
 pub(super) const BEGUN: &[u8] = &[0];
 const OP: u8 = 1;
 const KEY: u8 = 2;
+// 3 to 5 are what chains say of chains.
+const GROUND: u8 = 6;
+const GAP: u8 = 7;
 /// Most versions that a removal can have seen: as many as an event can name.
 const SAW_MAX: u16 = 1024;
 
-fn op_row(stamp: &Stamp) -> Vec<u8> {
-    let at = &stamp.at;
-    [
-        &[OP][..],
-        &stamp.lamport.to_be_bytes(),
-        &at.chain.0,
-        &at.seq.to_be_bytes(),
-    ]
-    .concat()
+fn op_row(at: &EventRef) -> Vec<u8> {
+    [&[OP][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
 }
 
-fn split(row: &[u8]) -> Option<Stamp> {
-    let (lamport, rest) = row.strip_prefix(&[OP])?.split_first_chunk::<8>()?;
-    let (chain, seq) = rest.split_first_chunk::<16>()?;
-    let at = EventRef {
+fn split(row: &[u8]) -> Option<EventRef> {
+    let (chain, seq) = row.strip_prefix(&[OP])?.split_first_chunk::<16>()?;
+    Some(EventRef {
         chain: ChainId(*chain),
         seq: u64::from_be_bytes(seq.try_into().ok()?),
-    };
-    let lamport = u64::from_be_bytes(*lamport);
-    Some(Stamp { lamport, at })
+    })
 }
 
 fn key_row(entity: &EntityId) -> Vec<u8> {
     [&[KEY][..], &entity.0].concat()
 }
 
-fn op_aad(stamp: &Stamp) -> Aad {
+fn ground_row(node: &NodeId) -> Vec<u8> {
+    [&[GROUND], &node.0[..]].concat()
+}
+
+fn gap_row(node: &NodeId) -> Vec<u8> {
+    [&[GAP], &node.0[..]].concat()
+}
+
+fn ground_aad(node: &NodeId) -> Aad {
+    Aad {
+        kind: kind::GROUND,
+        id: node.0,
+        chain: [0; 16],
+        version: 0,
+        generation: 0,
+    }
+}
+
+fn op_aad(at: &EventRef) -> Aad {
     Aad {
         kind: kind::MOVE,
-        id: stamp.at.chain.0,
+        id: at.chain.0,
         chain: [0; 16],
-        version: stamp.at.seq,
+        version: at.seq,
         generation: 0,
     }
 }
@@ -105,10 +126,8 @@ fn encode(op: &Op) -> Vec<u8> {
     w.u8(0).u64(op.stamp.lamport).raw(&op.node.0);
     match &op.step {
         Step::Gone(saw) => {
-            w.u8(0).u16(saw.len() as u16);
-            for saw in saw {
-                w.raw(&saw.chain.0).u64(saw.seq);
-            }
+            w.u8(0);
+            put_saw(&mut w, saw);
         }
         Step::Place(place) => {
             w.u8(1).raw(&state_of(place).encode());
@@ -117,25 +136,106 @@ fn encode(op: &Op) -> Vec<u8> {
     w.0
 }
 
-fn decode(stamp: Stamp, bytes: &[u8]) -> Result<Op, Malformed> {
-    let mut r = Reader::new(bytes);
-    if r.u8()? != 0 || r.u64()? != stamp.lamport {
-        return Err(Malformed("the record of a name's place contradicts itself"));
+fn get_saw(r: &mut Reader<'_>) -> Result<Box<[EventRef]>, Malformed> {
+    let count = r.u16()?;
+    if count > SAW_MAX {
+        return Err(Malformed("a removal that saw too much"));
     }
+    let saw = (0..count).map(|_| {
+        Ok(EventRef {
+            chain: ChainId(r.array()?),
+            seq: r.u64()?,
+        })
+    });
+    saw.collect()
+}
+
+fn put_saw(w: &mut Writer, saw: &[EventRef]) {
+    w.u16(saw.len() as u16);
+    for saw in saw {
+        w.raw(&saw.chain.0).u64(saw.seq);
+    }
+}
+
+/// Version 0 (1) ‖ what put it there (32) ‖ 0; or 1 ‖ what removed it (32) ‖ versions that were seen (4 + 24 each) ‖ its place as an event has it.
+fn encode_ground(ground: &Ground) -> Vec<u8> {
+    let stamp = |w: &mut Writer, stamp: &Stamp| {
+        w.u64(stamp.lamport).raw(&stamp.at.chain.0).u64(stamp.at.seq);
+    };
+    let (put, place) = &ground.place;
+    let mut w = Writer::new();
+    w.u8(0);
+    stamp(&mut w, put);
+    match &ground.gone {
+        None => drop(w.u8(0)),
+        Some((gone, saw)) => {
+            w.u8(1);
+            stamp(&mut w, gone);
+            w.u32(saw.len() as u32);
+            for saw in saw {
+                w.raw(&saw.chain.0).u64(saw.seq);
+            }
+        }
+    }
+    w.raw(&state_of(place).encode());
+    w.0
+}
+
+fn decode_ground(bytes: &[u8]) -> Result<Ground, Malformed> {
+    let event = |r: &mut Reader<'_>| -> Result<EventRef, Malformed> {
+        let (chain, seq) = (ChainId(r.array()?), r.u64()?);
+        Ok(EventRef { chain, seq })
+    };
+    let stamp = |r: &mut Reader<'_>| -> Result<Stamp, Malformed> {
+        let lamport = r.u64()?;
+        Ok(Stamp {
+            lamport,
+            at: event(r)?,
+        })
+    };
+    let mut r = Reader::new(bytes);
+    if r.u8()? != 0 {
+        return Err(Malformed("the record of a settled name is of an unknown version"));
+    }
+    let put = stamp(&mut r)?;
+    let gone = match r.u8()? {
+        0 => None,
+        1 => {
+            let (gone, count) = (stamp(&mut r)?, r.u32()?);
+            let saw = (0..count).map(|_| event(&mut r));
+            Some((gone, saw.collect::<Result<Box<[_]>, _>>()?))
+        }
+        _ => return Err(Malformed("a settled name of an unknown kind")),
+    };
+    let place = place_of(NodeState::decode(r.rest())?);
+    let ground = Ground {
+        place: (put, place),
+        gone,
+    };
+    match encode_ground(&ground) == bytes {
+        true => Ok(ground),
+        false => Err(Malformed(
+            "the record of a settled name says what no operation does",
+        )),
+    }
+}
+
+/// Decodes the row of what is settled of a node, and encodes what it said. For tests.
+pub(crate) fn ground_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(encode_ground(&decode_ground(bytes).ok()?))
+}
+
+fn decode(at: EventRef, bytes: &[u8]) -> Result<Op, Malformed> {
+    let mut r = Reader::new(bytes);
+    if r.u8()? != 0 {
+        return Err(Malformed("the record of a name's place is of an unknown version"));
+    }
+    let lamport = r.u64()?;
+    let stamp = Stamp { lamport, at };
     let node = NodeId(r.array()?);
     let step = match r.u8()? {
         0 => {
-            let count = r.u16()?;
-            if count > SAW_MAX {
-                return Err(Malformed("a removal that saw too much"));
-            }
-            let saw = (0..count).map(|_| {
-                Ok(EventRef {
-                    chain: ChainId(r.array()?),
-                    seq: r.u64()?,
-                })
-            });
-            let saw = saw.collect::<Result<Box<[_]>, Malformed>>()?;
+            let saw = get_saw(&mut r)?;
             r.end()?;
             Step::Gone(saw)
         }
@@ -148,17 +248,22 @@ fn decode(stamp: Stamp, bytes: &[u8]) -> Result<Op, Malformed> {
 impl Vault {
     /// Notes an operation.
     pub(in crate::vault) fn put_op(&self, batch: &mut Batch, op: &Op) {
-        let sealed = seal(&self.local, &op_aad(&op.stamp), &encode(op));
-        batch.put(Table::Moves, op_row(&op.stamp), sealed);
+        let sealed = seal(&self.local, &op_aad(&op.stamp.at), &encode(op));
+        batch.put(Table::Moves, op_row(&op.stamp.at), sealed);
     }
 
-    /// All that are noted, and how many cannot be read.
+    /// It is a part of the ground.
+    pub(super) fn drop_op(&self, batch: &mut Batch, at: &EventRef) {
+        batch.delete(Table::Moves, op_row(at));
+    }
+
+    /// All that are noted, each at its own time, and how many cannot be read.
     pub(in crate::vault) fn ops(&self) -> Result<(Vec<Op>, u64), StoreError> {
         let (mut ops, mut bad) = (Vec::new(), 0);
         self.core.db.scan(Table::Moves, &[OP], &mut |row, sealed| {
-            let op = split(row).and_then(|stamp| {
-                let plain = open(&self.local, &op_aad(&stamp), sealed).ok()?;
-                decode(stamp, &plain).ok()
+            let op = split(row).and_then(|at| {
+                let plain = open(&self.local, &op_aad(&at), sealed).ok()?;
+                decode(at, &plain).ok()
             });
             match op {
                 Some(op) => ops.push(op),
@@ -167,6 +272,78 @@ impl Vault {
             true
         })?;
         Ok((ops, bad))
+    }
+
+    /// What is settled of a node.
+    pub(super) fn put_ground(&self, batch: &mut Batch, node: &NodeId, ground: Option<&Ground>) {
+        match ground {
+            Some(ground) => {
+                let sealed = seal(&self.local, &ground_aad(node), &encode_ground(ground));
+                batch.put(Table::Moves, ground_row(node), sealed);
+            }
+            None => batch.delete(Table::Moves, ground_row(node)),
+        }
+    }
+
+    /// What is settled of all nodes, and how many of the rows cannot be read.
+    pub(in crate::vault) fn grounds(&self) -> Result<(Vec<(NodeId, Ground)>, u64), StoreError> {
+        let (mut all, mut bad) = (Vec::new(), 0);
+        self.core.db.scan(Table::Moves, &[GROUND], &mut |row, sealed| {
+            let node = row
+                .get(1..)
+                .and_then(|id| <[u8; 16]>::try_from(id).ok())
+                .map(NodeId);
+            let ground = node.and_then(|node| {
+                let plain = open(&self.local, &ground_aad(&node), sealed).ok()?;
+                Some((node, decode_ground(&plain).ok()?))
+            });
+            match ground {
+                Some(ground) => all.push(ground),
+                None => bad += 1,
+            }
+            true
+        })?;
+        Ok((all, bad))
+    }
+
+    /// Notes of which nodes something was said that whoever sent it had let go of: until something later is said of them.
+    pub(in crate::vault) fn put_gaps(
+        &self,
+        batch: &mut Batch,
+        ops: &[Op],
+        gaps: &[(NodeId, u64)],
+    ) -> Result<(), StoreError> {
+        let mut later: HashMap<NodeId, u64> = HashMap::new();
+        for op in ops {
+            let known = later.entry(op.node).or_default();
+            *known = (*known).max(op.stamp.lamport);
+            if self.core.db.get(Table::Moves, &gap_row(&op.node))?.is_some() {
+                batch.delete(Table::Moves, gap_row(&op.node));
+            }
+        }
+        for (node, lamport) in gaps {
+            if later.get(node).is_some_and(|later| later > lamport) {
+                continue;
+            }
+            let is_said = self.with_shared(|shared| shared.shown.moves().is_said_after(node, *lamport))?;
+            if is_said != Some(true) {
+                batch.put(Table::Moves, gap_row(node), Vec::new());
+            }
+        }
+        Ok(())
+    }
+
+    /// How many names there are of which nothing is known but that it was let go of.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn names_let_go(&self) -> Result<u64, StoreError> {
+        let mut count = 0;
+        self.core.db.scan(Table::Moves, &[GAP], &mut |_, _| {
+            count += 1;
+            true
+        })?;
+        Ok(count)
     }
 
     /// Keeps the key of an entity that has no name here yet.
@@ -197,6 +374,17 @@ impl Vault {
         Ok(Key::take(&mut bytes))
     }
 
+    /// All such entities.
+    pub(super) fn awaited_entities(&self) -> Result<HashSet<EntityId>, StoreError> {
+        let mut found = HashSet::new();
+        self.core.db.scan(Table::Moves, &[KEY], &mut |row, _| {
+            let entity = row.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
+            found.extend(entity.map(EntityId));
+            true
+        })?;
+        Ok(found)
+    }
+
     /// The keys of all such entities, and how many cannot be read.
     pub(in crate::vault) fn all_awaited(&self) -> Result<(Vec<(EntityId, Key)>, u64), StoreError> {
         let (mut found, mut bad) = (Vec::new(), 0);
@@ -216,7 +404,7 @@ impl Vault {
     ///
     /// # Errors
     /// The verdict on one that cannot be used, or not yet.
-    pub(in crate::vault) fn op_of(&self, keyring: &Keyring, found: &Found) -> Result<Option<Op>, Verdict> {
+    pub(in crate::vault) fn op_of(&self, keyring: &Keyring, found: &Found) -> Result<Option<Said>, Verdict> {
         let head = &found.event.head;
         let node = NodeId(head.subject);
         let (stamp, generation) = (
@@ -231,11 +419,16 @@ impl Vault {
             EventKind::NodeGone => gone_aad(&node, head.at, generation),
             _ => return Ok(None),
         };
-        let sealed = found.event.sealed.as_deref().ok_or(Verdict::Waits)?;
-        let plain = keyring.open_tree(&aad, sealed)?;
         if node == ROOT_NODE {
             return Err(Verdict::Refused);
         }
+        let plain = match (found.event.sealed.as_deref(), head.kind) {
+            (Some(sealed), _) => keyring.open_tree(&aad, sealed)?,
+            // All that it says stands in its head.
+            (None, EventKind::NodeGone) => vec![0],
+            // Whoever sent it knows that something later says where it lies, or that it is gone.
+            (None, _) => return Ok(Some(Said::Nothing(node, head.lamport))),
+        };
         let step = match head.kind {
             EventKind::Node => {
                 let state = NodeState::decode(&plain).map_err(|_| Verdict::Refused)?;
@@ -244,7 +437,7 @@ impl Vault {
             _ if plain != [0] => return Err(Verdict::Refused),
             _ => Step::Gone(head.replaces.clone().into_boxed_slice()),
         };
-        Ok(Some(Op { stamp, node, step }))
+        Ok(Some(Said::Op(Op { stamp, node, step })))
     }
 }
 
@@ -275,11 +468,9 @@ mod tests {
             let node = NodeId([1; 16]);
             let op = Op { stamp, node, step };
             let bytes = encode(&op);
-            assert_eq!(decode(split(&op_row(&stamp)).unwrap(), &bytes), Ok(op.clone()));
-            let other = Stamp { lamport: 8, ..stamp };
-            assert!(decode(other, &bytes).is_err());
+            assert_eq!(decode(split(&op_row(&stamp.at)).unwrap(), &bytes), Ok(op.clone()));
             for len in 0..bytes.len() {
-                let cut = decode(stamp, &bytes[..len]);
+                let cut = decode(stamp.at, &bytes[..len]);
                 assert!(cut.is_err() || cut.unwrap() != op, "cut at {len}");
             }
         }

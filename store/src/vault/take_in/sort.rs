@@ -14,11 +14,14 @@ use super::settings::SettingCame;
 use super::waiting::{aside_note, waiting_note};
 use crate::core::{Keyring, StoreError, Unopened};
 use crate::db::Table;
-use crate::event::{EventKind, EventRef, Found, Head, Version, content_aad, key_aad};
-use crate::ids::EntityId;
+use crate::event::{EventKind, EventRef, Found, Head, Version, chain_aad, content_aad, key_aad};
+use crate::horizon::Say;
+use crate::ids::{ChainId, EntityId, NodeId};
 use crate::keys::Key;
 use crate::moves::Op;
 use crate::vault::Vault;
+use crate::vault::horizon::{Heard, WordOf};
+use crate::vault::shared::Said;
 pub(super) use crate::vault::texts::Verdict;
 
 /// An event, and the batch that it lies in if that is stored.
@@ -43,6 +46,14 @@ pub(super) struct Sorted {
     pub(super) settings: Vec<SettingCame>,
     /// What was said of names.
     pub(super) ops: Vec<Op>,
+    /// Nodes of which something was said that was let go of, with its Lamport time.
+    pub(super) gaps: Vec<(NodeId, u64)>,
+    /// What was said of chains.
+    pub(super) words: Vec<WordOf>,
+    /// What came with the batch.
+    pub(super) heard: Heard,
+    /// Of those that wait, those about names and chains.
+    pub(super) of_names: HashSet<EventRef>,
     /// Files that are new, by their keys.
     pub(super) new: Vec<EntityId>,
     /// Versions of which what they said was let go of.
@@ -87,7 +98,34 @@ fn new_key(keyring: &Keyring, found: &Found) -> Result<Key, Verdict> {
     Ok(keyring.open_wrap(&aad, wrapped)?)
 }
 
+/// What an event says of chains.
+fn word_of(keyring: &Keyring, found: &Found) -> Result<WordOf, Verdict> {
+    let head = &found.event.head;
+    let sealed = found.event.sealed.as_deref().ok_or(Verdict::Waits)?;
+    let aad = chain_aad(head.kind, &head.subject, head.at, head.generation);
+    let plain = keyring.open_tree(&aad, sealed)?;
+    let (chain, last) = (ChainId(head.subject), || Say::last(&plain));
+    let say = match head.kind {
+        EventKind::Lapse => last().map(|last| Say::Lapse(chain, last)),
+        EventKind::Admit => last().map(|last| Say::Admit(chain, last)),
+        _ => Say::acknowledge(&plain),
+    };
+    // Nobody speaks for a chain that is its own.
+    let is_own = chain == head.at.chain;
+    let say = say.ok().filter(|_| !is_own).ok_or(Verdict::Refused)?;
+    Ok(WordOf {
+        at: head.at,
+        lamport: head.lamport,
+        say,
+    })
+}
+
 impl Sorted {
+    fn put_name(&mut self, at: EventRef, batch: Option<u64>, verdict: Verdict) {
+        self.of_names.insert(at);
+        self.put(at, batch, verdict);
+    }
+
     fn put(&mut self, at: EventRef, batch: Option<u64>, verdict: Verdict) {
         match verdict {
             Verdict::Good => {}
@@ -110,6 +148,9 @@ impl Vault {
         for Coming { batch, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
+            if batch.is_none() {
+                sorted.heard.hears(head.kind);
+            }
             if head.kind == EventKind::Setting {
                 match self.setting_of(batch, &found) {
                     Ok(setting) => sorted.settings.push(setting),
@@ -119,11 +160,25 @@ impl Vault {
             }
             if matches!(head.kind, EventKind::Node | EventKind::NodeGone) {
                 match self.op_of(&keyring, &found) {
-                    Ok(op) => {
+                    Ok(said) => {
                         sorted.read.extend(batch.map(|_| head.at));
-                        sorted.ops.extend(op);
+                        match said {
+                            Some(Said::Op(op)) => sorted.ops.push(op),
+                            Some(Said::Nothing(node, lamport)) => sorted.gaps.push((node, lamport)),
+                            None => {}
+                        }
                     }
-                    Err(verdict) => sorted.put(head.at, batch, verdict),
+                    Err(verdict) => sorted.put_name(head.at, batch, verdict),
+                }
+                continue;
+            }
+            if let EventKind::Acknowledge | EventKind::Lapse | EventKind::Admit = head.kind {
+                match word_of(&keyring, &found) {
+                    Ok(word) => {
+                        sorted.read.extend(batch.map(|_| head.at));
+                        sorted.words.push(word);
+                    }
+                    Err(verdict) => sorted.put_name(head.at, batch, verdict),
                 }
                 continue;
             }

@@ -17,6 +17,9 @@ const WAITING: u8 = 8;
 /// The row that says that files are to become texts, or none, as the setting is that came.
 pub(super) const TURN: u8 = 9;
 
+/// In the row of an event that waits: until it is read nobody knows where names lie.
+pub(super) const OF_NAMES: u8 = 1;
+
 fn note(tag: u8, at: &EventRef) -> Vec<u8> {
     [&[tag][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
 }
@@ -38,7 +41,8 @@ fn split(key: &[u8], value: &[u8]) -> Option<(u64, EventRef)> {
         chain: ChainId(*chain),
         seq: u64::from_be_bytes(seq.try_into().ok()?),
     };
-    Some((u64::from_be_bytes(value.try_into().ok()?), at))
+    let (batch, _) = value.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*batch), at))
 }
 
 /// Whether anything waits.
@@ -49,6 +53,16 @@ pub(in crate::vault) fn is_waiting(db: &Db) -> Result<bool, DbError> {
         false
     })?;
     Ok(waits || db.get(Table::Pending, &[TURN])?.is_some())
+}
+
+/// Whether anything waits that was said of names or chains.
+pub(in crate::vault) fn do_names_wait(db: &Db) -> Result<bool, DbError> {
+    let mut waits = false;
+    db.scan(Table::Pending, &[WAITING], &mut |_, value| {
+        waits = value.get(8) == Some(&OF_NAMES);
+        !waits
+    })?;
+    Ok(waits)
 }
 
 impl Vault {
@@ -72,6 +86,7 @@ impl Vault {
         let is_news = !(sorted.taking.is_empty()
             && sorted.settings.is_empty()
             && sorted.ops.is_empty()
+            && sorted.words.is_empty()
             && sorted.new.is_empty()
             && sorted.gone.is_empty()
             && sorted.bad.is_empty()

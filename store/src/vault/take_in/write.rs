@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sort::{Sorted, Taking};
-use super::waiting::{aside_note, waiting_note};
+use super::waiting::{OF_NAMES, aside_note, waiting_note};
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -108,6 +108,10 @@ impl Vault {
         for op in &sorted.ops {
             self.put_op(&mut batch, op);
         }
+        self.put_gaps(&mut batch, &sorted.ops, &sorted.gaps)?;
+        let said = self.put_words(&mut batch, &sorted.words)?;
+        let heard = new.map(|(row, _)| self.put_heard(&mut batch, row.chain, sorted.heard));
+        let heard = heard.transpose()?;
         for entity in &sorted.new {
             if let Some(key) = sorted.keys.get(entity) {
                 self.put_awaited(&mut batch, entity, key);
@@ -126,7 +130,9 @@ impl Vault {
         }
         for (at, stored) in &sorted.waiting {
             if stored.is_none() {
-                batch.put(Table::Pending, waiting_note(at), number.to_be_bytes().to_vec());
+                let mut value = number.to_be_bytes().to_vec();
+                value.extend(sorted.of_names.contains(at).then_some(OF_NAMES));
+                batch.put(Table::Pending, waiting_note(at), value);
             }
         }
         // What of those that waited nobody knows what to do with any more: their file was purged.
@@ -141,6 +147,8 @@ impl Vault {
             counters.next_batch = number + 1;
         }
         let behind = self.apply_taken((&mut committer, counters), lamport, batch, entities)?;
+        self.words_are_stored(said)?;
+        heard.map_or(Ok(()), |heard| self.heard_is_stored(heard))?;
         let changed: Vec<[u8; 16]> = settings.iter().map(|(id, _)| *id).collect();
         self.settings_came(settings);
         for (entity, noted) in behind {
@@ -170,7 +178,7 @@ impl Vault {
 
     /// Makes a transaction of events and rows, by which these entities have newer versions. Returns the
     /// inodes that it notes as behind. The committer is held.
-    fn apply_taken(
+    pub(in crate::vault) fn apply_taken(
         &self,
         (committer, mut counters): (&mut Committer, Counters),
         lamport: u64,

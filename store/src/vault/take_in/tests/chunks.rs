@@ -82,7 +82,7 @@ fn what_a_waiting_version_names_is_not_freed() {
     bed.take(&[(vec![first], 5, of(size, root))]).unwrap();
     // As if it had waited since it came.
     let mut batch = crate::db::Batch::new();
-    let number = bed.vault.committer.lock().counters.next_batch - 1;
+    let number = bed.vault.core.batch_of(waits).unwrap().unwrap();
     bed.vault
         .core
         .db
