@@ -70,7 +70,9 @@ fn reason(goodbye: &Goodbye) -> &'static str {
         Goodbye::Protocol => "it found that this one broke the protocol",
         Goodbye::Version => "it speaks other versions of the protocol",
         Goodbye::Space => "it belongs to another vault",
-        Goodbye::Removed => "it holds this one to be removed from the vault; if that is as it should be, pair it again",
+        Goodbye::Removed => {
+            "it holds this one to be removed from the vault; if that is as it should be, pair it again"
+        }
         Goodbye::Replaced => "a newer connection took its place",
         Goodbye::Forged => "it found that what this one sent was altered after it was signed",
     }
