@@ -258,23 +258,22 @@ impl Moves {
     }
 
     /// No operation of this Lamport time or before comes any more: what they came to is the ground. After `most` of them
-    /// it ends, at the next Lamport time.
+    /// it ends: what is left follows upon them all, and the line stays before the first of it. Without any, the line stays.
     pub fn settle(&mut self, lamport: u64, most: usize) -> Settled {
         let mut settled = Settled::default();
         // Of each file, where it was put before.
         let mut was: HashMap<NodeId, Option<EventRef>> = HashMap::new();
-        let mut line = lamport;
+        let last = self.line.unwrap_or(0);
+        let mut line = lamport.max(last);
         while let Some(first) = self.log.first_entry() {
             let stamp = *first.key();
             if stamp.lamport > lamport {
                 break;
             }
-            let last = self.line.unwrap_or(0);
-            if settled.ops.len() >= most && stamp.lamport > last {
-                line = last;
+            if settled.ops.len() >= most {
+                line = last.max(stamp.lamport.saturating_sub(1));
                 break;
             }
-            self.line = self.line.max(Some(stamp.lamport));
             let Done { op, before } = first.remove();
             if let Some(open) = self.open.get_mut(&op.node) {
                 *open -= 1;
@@ -290,7 +289,13 @@ impl Moves {
                 settled.said.push((stamp.at, op.node));
             }
         }
-        self.line = self.line.max(Some(line));
+        if settled.ops.is_empty() {
+            // A line that stands in no row would be another after a restart.
+            self.line = Some(last);
+            settled.line = last;
+            return settled;
+        }
+        self.line = Some(line);
         settled.line = line;
         // What is said of a node later does not belong to the ground.
         let mut later: HashMap<NodeId, &Node> = HashMap::new();
@@ -299,15 +304,22 @@ impl Moves {
                 later.entry(done.op.node).or_insert(&done.before);
             }
         }
+        // What has put each where it is still says so.
+        let mut put_by: HashSet<(EventRef, NodeId)> = HashSet::new();
         for (node, before) in was {
             let now = later.get(&node).copied().or_else(|| self.nodes.get(&node));
             let ground = now.and_then(Node::ground);
-            let put_by = now.and_then(Node::file_put_by);
+            put_by.extend(now.and_then(Node::file_put_by).map(|at| (at, node)));
             settled.said.extend(before.map(|at| (at, node)));
-            settled.said.retain(|(at, of)| *of != node || Some(*at) != put_by);
             settled.ground.insert(node, ground);
         }
+        settled.said.retain(|said| !put_by.contains(said));
         settled
+    }
+
+    /// Lamport time up to which all is settled, if anything is.
+    pub fn line(&self) -> Option<u64> {
+        self.line
     }
 
     /// This is what was settled of a node, in another life of this process.

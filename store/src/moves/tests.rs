@@ -377,3 +377,60 @@ fn a_removed_folder_stays_for_what_was_put_into_it() {
     b.hears(vec![gone]);
     assert!(b.sees.is_empty(), "and goes with it");
 }
+
+/// A line that rose without a row let what came late be skipped until a restart, and one could sink. And what was said
+/// all at one time was settled in one step, however much that was.
+#[test]
+fn a_step_of_settling_is_bounded_and_the_line_never_sinks() {
+    let said = |n: u64, step| Op {
+        stamp: Stamp {
+            lamport: 5 + n / 90,
+            at: EventRef {
+                chain: ChainId([1; 16]),
+                seq: n + 1,
+            },
+        },
+        node: node(2 + (n % 7) as u8),
+        step,
+    };
+    let file = |n: u8| Target::Entity(EntityId([n; 16]));
+    let ops = || (0..100u64).map(|n| said(n, lies(ROOT_NODE, &[b'a' + (n % 11) as u8], file((n % 7) as u8))));
+    let (mut at_once, mut in_steps) = (Shown::default(), Shown::default());
+    let label = |_: &Stamp, _: i64| String::new();
+    for shown in [&mut at_once, &mut in_steps] {
+        shown.apply(ops().collect(), &label).unwrap();
+        let nothing = shown.settle(4, 3);
+        assert!(nothing.ops.is_empty() && nothing.line == 0, "nothing is settled");
+        assert_eq!(shown.moves().line(), Some(0));
+    }
+    let all = at_once.settle(9, 1000);
+    assert_eq!((all.ops.len(), all.line), (100, 9));
+    let (mut ground, mut line, mut settled) = (HashMap::new(), 0, 0);
+    while settled < 100 {
+        let some = in_steps.settle(9, 3);
+        assert!((1..=3).contains(&some.ops.len()), "{}", some.ops.len());
+        settled += some.ops.len();
+        assert!(some.line >= line, "{} after {line}", some.line);
+        assert_eq!(in_steps.moves().line(), Some(some.line));
+        line = some.line;
+        // After a restart: what is settled, and the rest after it.
+        ground.extend(some.ground);
+        let mut again = Shown::default();
+        let known = ground
+            .iter()
+            .filter_map(|(node, ground)| Some((*node, ground.clone()?)));
+        again.begin(line, known.collect());
+        again.apply(ops().skip(settled).collect(), &label).unwrap();
+        for n in 2..9 {
+            assert_eq!(
+                again.moves().place(&node(n)),
+                at_once.moves().place(&node(n)),
+                "{settled}"
+            );
+        }
+    }
+    assert_eq!(ground, all.ground);
+    assert_eq!(line, 9);
+    let later = in_steps.settle(7, 3);
+    assert_eq!((later.line, in_steps.moves().line()), (9, Some(9)), "it sank");
+}
