@@ -139,7 +139,10 @@ impl Vault {
     /// Where the payloads lie that files' bytes stand on: their batches may have been joined since.
     fn bodies_by_now(&self, standing: &Stand) -> Result<HashSet<(u64, u32)>, StoreError> {
         let mut bodies = HashSet::new();
-        for (known, at) in &standing.bodies {
+        // Those that lie beside each other one after the other: so each batch is read once.
+        let mut all: Vec<_> = standing.bodies.iter().collect();
+        all.sort_unstable_by_key(|(_, at)| **at);
+        for (known, at) in all {
             match self.core.lies(*known, *at) {
                 Ok(lies) => bodies.extend(lies.map(|lies| (lies.no, lies.offset))),
                 // Nothing is left out of a batch that cannot be read.

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -20,6 +21,8 @@ use crate::vault::{Problem, Vault};
 
 /// So many operations become ground in one transaction, about: others may commit in between.
 const STEP: usize = 8192;
+/// How long the keeper folds at a time; then the rest, soon.
+const SPELL: Duration = Duration::from_secs(2);
 /// So many that could are not left for the next hour.
 const MANY: usize = 10_000;
 
@@ -54,9 +57,10 @@ impl Vault {
             if self.tend_horizon()? {
                 self.see(Vec::new(), &[]);
             }
-            self.fold_names()
+            self.fold_until(Some(Instant::now() + SPELL))
         };
         match catch_unwind(AssertUnwindSafe(settle)) {
+            Ok(Ok((_, false))) => return true,
             // What fails is tried again.
             Ok(_) => {}
             Err(_) => {
@@ -77,6 +81,11 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says; what was folded until then stays so.
     pub fn fold_names(&self) -> Result<u64, StoreError> {
+        Ok(self.fold_until(None)?.0)
+    }
+
+    /// The same, as long as there is time; false: there is more.
+    fn fold_until(&self, until: Option<Instant>) -> Result<(u64, bool), StoreError> {
         let mut folded = 0;
         loop {
             match self.fold_some()? {
@@ -84,9 +93,12 @@ impl Vault {
                 Step::Done(some) => {
                     folded += some as u64;
                     if some < STEP {
-                        return Ok(folded);
+                        return Ok((folded, true));
                     }
                 }
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok((folded, false));
             }
         }
     }
