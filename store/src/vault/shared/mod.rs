@@ -107,7 +107,7 @@ impl Vault {
                 Err(e) => return Err(e),
             };
             for found in walk.into_iter().flatten().map_while(Result::ok) {
-                if let Ok(Some(Said::Op(op))) = self.op_of(&keyring, &found) {
+                if let Ok(Some(Said::Op(op) | Said::Nothing(op))) = self.op_of(&keyring, &found) {
                     self.put_op(&mut batch, &op);
                 }
             }
