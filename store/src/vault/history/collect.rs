@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::debts::{Debts, manifest_note, note_pack, payload_note};
+use super::debts::{Debts, UNKNOWN, manifest_note, note_pack, payload_note};
 use super::rows::{holds_chunks, open_row, split_key};
 use super::stand::Stand;
 use crate::content::manifest;
@@ -91,6 +91,11 @@ impl Vault {
         for (no, payloads) in &debts.payloads {
             let mut lets = payloads.clone();
             lets.retain(|offset, _| !bodies.contains(&(*no, *offset)));
+            // Where it lies nobody knows: what is to be destroyed is not said to be before its batch is gone.
+            let is_there = || self.core.db.get(Table::Batches, &no.to_be_bytes());
+            if lets.get(&UNKNOWN).is_some_and(|(_, surely)| *surely) && is_there()?.is_some() {
+                lets.remove(&UNKNOWN);
+            }
             if lets.is_empty() {
                 continue;
             }
