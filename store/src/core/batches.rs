@@ -13,7 +13,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Core, StoreError};
-use crate::chunk::Place;
 use crate::db::Table;
 use crate::event::{BatchRow, Event, EventKind, Found, Walk};
 use crate::ids::{ChainId, EventRef};
@@ -72,15 +71,13 @@ struct Mark {
 /// Of a batch's events what is asked for often; none of one that is damaged.
 struct Marks {
     no: u64,
-    count: u32,
-    first: u64,
-    place: Place,
+    row: BatchRow,
     events: Vec<Option<Mark>>,
 }
 
 impl Marks {
     fn of(&self, at: EventRef) -> Option<Mark> {
-        let place = usize::try_from(at.seq.checked_sub(self.first)?).ok()?;
+        let place = usize::try_from(at.seq.checked_sub(self.row.first)?).ok()?;
         self.events.get(place).copied().flatten()
     }
 }
@@ -175,9 +172,19 @@ impl Core {
         if let Some(row) = self.batch_row(no)? {
             return Ok(Some((no, row)));
         }
-        let now = self.batch_of(at)?;
-        let Some(now) = now else { return Ok(None) };
-        Ok(self.batch_row(now)?.map(|row| (now, row)))
+        let mut was = None;
+        loop {
+            let now = self.batch_of(at)?;
+            let Some(now) = now else { return Ok(None) };
+            if let Some(row) = self.batch_row(now)? {
+                return Ok(Some((now, row)));
+            }
+            // It was joined in between to what is before it: that is known a moment later. One that stays so is not there.
+            if was == Some(now) {
+                return Ok(None);
+            }
+            was = Some(now);
+        }
     }
 
     /// Where the payload of an event lies that came in this batch, at this offset in it. None if neither is here.
@@ -189,10 +196,10 @@ impl Core {
             return Ok(None);
         };
         let marks = self.marks(no, &row, at)?;
-        // It may have been joined on once more in between: the marks are of one that begins alike.
+        // It may have been joined once more in between: the offset is one in what the marks are of.
         Ok(marks.of(at).map(|mark| Lies {
-            no,
-            row,
+            no: marks.no,
+            row: marks.row.clone(),
             offset: mark.offset,
         }))
     }
@@ -233,8 +240,9 @@ impl Core {
     fn marks(&self, no: u64, row: &BatchRow, at: EventRef) -> Result<Arc<Marks>, StoreError> {
         {
             let mut marks = self.batches.marks.lock();
-            let is_it =
-                |known: &Arc<Marks>| (known.no, known.count, known.place) == (no, row.count, row.place);
+            let is_it = |known: &Arc<Marks>| {
+                (known.no, known.row.count, known.row.place) == (no, row.count, row.place)
+            };
             if let Some(place) = marks.iter().position(is_it)
                 && let Some(known) = marks.remove(place)
             {
@@ -246,9 +254,7 @@ impl Core {
         let walk = Walk::new(&bytes).map_err(StoreError::malformed(WHAT))?;
         let found = Arc::new(Marks {
             no,
-            count: row.count,
-            first: row.first,
-            place: row.place,
+            row,
             events: walk
                 .map(|found| {
                     let Found { event, sealed_at, .. } = found.ok()?;

@@ -24,6 +24,8 @@ pub(super) struct Node {
     pub(super) place: Option<(Stamp, Place)>,
     /// Removed since it was placed, and what was seen of it then.
     pub(super) gone: Option<(Stamp, Box<[EventRef]>)>,
+    /// Since it was placed it lay elsewhere: whoever says that it lies where it did puts it there.
+    pub(super) moved: bool,
 }
 
 impl Node {
@@ -31,13 +33,14 @@ impl Node {
         Some(Ground {
             place: self.place.clone()?,
             gone: self.gone.clone(),
+            moved: self.moved,
         })
     }
 
     /// What put a file where it is.
-    fn file_put_by(&self) -> Option<EventRef> {
+    fn file_put_by(&self) -> Option<Stamp> {
         let (stamp, place) = self.place.as_ref()?;
-        (place.target != Target::Folder).then_some(stamp.at)
+        (place.target != Target::Folder).then_some(*stamp)
     }
 }
 
@@ -48,6 +51,8 @@ pub struct Ground {
     pub place: (Stamp, Place),
     /// What removed it, and what was seen of it by all who did.
     pub gone: Option<(Stamp, Box<[EventRef]>)>,
+    /// Whether it lay elsewhere since, which nobody says any more.
+    pub moved: bool,
 }
 
 /// What became the ground at one time.
@@ -57,7 +62,8 @@ pub struct Settled {
     pub ops: Vec<EventRef>,
     /// Each node that they were about, as it is by then; none if nothing is known of it.
     pub ground: HashMap<NodeId, Option<Ground>>,
-    /// Events that said where a file lies, and say nothing any more, with its node.
+    /// Events that said where a file lay before it was put where it is, with its node. What says once more that it lies there
+    /// does not belong to them: so whoever hears such a one without what it said knows that the file came to lie elsewhere.
     pub said: Vec<(EventRef, NodeId)>,
     /// The Lamport time up to which all is settled now.
     pub line: u64,
@@ -258,23 +264,23 @@ impl Moves {
     }
 
     /// No operation of this Lamport time or before comes any more: what they came to is the ground. After `most` of them
-    /// it ends, at the next Lamport time.
+    /// it ends: what is left follows upon them all, and the line stays before the first of it. Without any, the line stays.
     pub fn settle(&mut self, lamport: u64, most: usize) -> Settled {
         let mut settled = Settled::default();
         // Of each file, where it was put before.
-        let mut was: HashMap<NodeId, Option<EventRef>> = HashMap::new();
-        let mut line = lamport;
+        let mut was: HashMap<NodeId, Option<Stamp>> = HashMap::new();
+        let mut said: Vec<(Stamp, NodeId)> = Vec::new();
+        let last = self.line.unwrap_or(0);
+        let mut line = lamport.max(last);
         while let Some(first) = self.log.first_entry() {
             let stamp = *first.key();
             if stamp.lamport > lamport {
                 break;
             }
-            let last = self.line.unwrap_or(0);
-            if settled.ops.len() >= most && stamp.lamport > last {
-                line = last;
+            if settled.ops.len() >= most {
+                line = last.max(stamp.lamport.saturating_sub(1));
                 break;
             }
-            self.line = self.line.max(Some(stamp.lamport));
             let Done { op, before } = first.remove();
             if let Some(open) = self.open.get_mut(&op.node) {
                 *open -= 1;
@@ -287,10 +293,16 @@ impl Moves {
             if let Step::Place(place) = &op.step
                 && place.target != Target::Folder
             {
-                settled.said.push((stamp.at, op.node));
+                said.push((stamp, op.node));
             }
         }
-        self.line = self.line.max(Some(line));
+        if settled.ops.is_empty() {
+            // A line that stands in no row would be another after a restart.
+            self.line = Some(last);
+            settled.line = last;
+            return settled;
+        }
+        self.line = Some(line);
         settled.line = line;
         // What is said of a node later does not belong to the ground.
         let mut later: HashMap<NodeId, &Node> = HashMap::new();
@@ -299,22 +311,29 @@ impl Moves {
                 later.entry(done.op.node).or_insert(&done.before);
             }
         }
+        let mut put_by: HashMap<NodeId, Stamp> = HashMap::new();
         for (node, before) in was {
             let now = later.get(&node).copied().or_else(|| self.nodes.get(&node));
             let ground = now.and_then(Node::ground);
-            let put_by = now.and_then(Node::file_put_by);
-            settled.said.extend(before.map(|at| (at, node)));
-            settled.said.retain(|(at, of)| *of != node || Some(*at) != put_by);
+            put_by.extend(now.and_then(Node::file_put_by).map(|stamp| (node, stamp)));
+            said.extend(before.map(|stamp| (stamp, node)));
             settled.ground.insert(node, ground);
         }
+        said.retain(|(stamp, node)| put_by.get(node).is_none_or(|put_by| stamp < put_by));
+        settled.said = said.into_iter().map(|(stamp, node)| (stamp.at, node)).collect();
         settled
+    }
+
+    /// Lamport time up to which all is settled, if anything is.
+    pub fn line(&self) -> Option<u64> {
+        self.line
     }
 
     /// This is what was settled of a node, in another life of this process.
     pub fn stand(&mut self, node: NodeId, ground: Ground) {
-        let Ground { place, gone } = ground;
+        let Ground { place, gone, moved } = ground;
         let place = Some(place);
-        self.set(node, Node { place, gone }, &mut Before::new());
+        self.set(node, Node { place, gone, moved }, &mut Before::new());
     }
 
     /// What was settled up to here, in another life of this process.
@@ -347,7 +366,7 @@ impl Moves {
             .any(|stamp| stamp.at.chain == *chain && stamp.at.seq > seq)
     }
 
-    /// Whether something is said of a node that is not settled, or that was said later than this.
+    /// Whether what a node is was said later than this.
     pub fn is_said_after(&self, node: &NodeId, lamport: u64) -> bool {
         let known = self.nodes.get(node);
         let stamps = known.into_iter().flat_map(|known| {
@@ -356,7 +375,14 @@ impl Moves {
                 .into_iter()
                 .chain(known.gone.as_ref().map(|(stamp, _)| stamp))
         });
-        self.open.contains_key(node) || stamps.into_iter().any(|stamp| stamp.lamport > lamport)
+        stamps.into_iter().any(|stamp| stamp.lamport > lamport)
+    }
+
+    /// Whether nobody has said where a node lies now: whoever sent what was said of it last had let go of that.
+    pub fn is_lost(&self, node: &NodeId) -> bool {
+        self.nodes
+            .get(node)
+            .is_none_or(|known| known.moved && known.gone.is_none())
     }
 
     fn perform(&mut self, op: Op, before: &mut Before) {
@@ -384,6 +410,13 @@ impl Moves {
                 let gone = Some((op.stamp, saw.into_boxed_slice()));
                 Some(Node { gone, ..was.clone() })
             }
+            Step::Unsaid => {
+                let is_news = was.place.is_some() && was.gone.is_none() && !was.moved;
+                is_news.then(|| Node {
+                    moved: true,
+                    ..was.clone()
+                })
+            }
             Step::Place(place) => {
                 let folder = |target: Target| target == Target::Folder;
                 // What lies in it would lie in a file.
@@ -397,6 +430,7 @@ impl Moves {
                 let mut place = (op.stamp, place.clone());
                 if let Some((stamp, old)) = &was.place
                     && was.gone.is_none()
+                    && !was.moved
                     && old.is_at(&place.1)
                 {
                     // It has been there since then: saying so once more takes its name from nobody.
@@ -405,6 +439,7 @@ impl Moves {
                 Some(Node {
                     place: Some(place),
                     gone: None,
+                    moved: false,
                 })
             }
         }

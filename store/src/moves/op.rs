@@ -63,6 +63,8 @@ pub enum Step {
     Place(Place),
     /// It is removed, by someone who saw these versions of what it names.
     Gone(Box<[EventRef]>),
+    /// It lay somewhere, until something later was said of it: where, nobody says any more.
+    Unsaid,
 }
 
 /// One operation on one node.

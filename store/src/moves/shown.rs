@@ -177,6 +177,7 @@ impl Shown {
         while let Some(Node {
             place: Some((_, place)),
             gone: Some(_),
+            ..
         }) = self.moves.node(&folder)
         {
             groups.push((place.parent, place.name.clone(), self.odd.contains(&folder)));

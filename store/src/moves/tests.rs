@@ -377,3 +377,118 @@ fn a_removed_folder_stays_for_what_was_put_into_it() {
     b.hears(vec![gone]);
     assert!(b.sees.is_empty(), "and goes with it");
 }
+
+/// A line that rose without a row let what came late be skipped until a restart, and one could sink. And what was said
+/// all at one time was settled in one step, however much that was.
+#[test]
+fn a_step_of_settling_is_bounded_and_the_line_never_sinks() {
+    let said = |n: u64, step| Op {
+        stamp: Stamp {
+            lamport: 5 + n / 90,
+            at: EventRef {
+                chain: ChainId([1; 16]),
+                seq: n + 1,
+            },
+        },
+        node: node(2 + (n % 7) as u8),
+        step,
+    };
+    let file = |n: u8| Target::Entity(EntityId([n; 16]));
+    let ops = || (0..100u64).map(|n| said(n, lies(ROOT_NODE, &[b'a' + (n % 11) as u8], file((n % 7) as u8))));
+    let (mut at_once, mut in_steps) = (Shown::default(), Shown::default());
+    let label = |_: &Stamp, _: i64| String::new();
+    for shown in [&mut at_once, &mut in_steps] {
+        shown.apply(ops().collect(), &label).unwrap();
+        let nothing = shown.settle(4, 3);
+        assert!(nothing.ops.is_empty() && nothing.line == 0, "nothing is settled");
+        assert_eq!(shown.moves().line(), Some(0));
+    }
+    let all = at_once.settle(9, 1000);
+    assert_eq!((all.ops.len(), all.line), (100, 9));
+    let (mut ground, mut line, mut settled) = (HashMap::new(), 0, 0);
+    while settled < 100 {
+        let some = in_steps.settle(9, 3);
+        assert!((1..=3).contains(&some.ops.len()), "{}", some.ops.len());
+        settled += some.ops.len();
+        assert!(some.line >= line, "{} after {line}", some.line);
+        assert_eq!(in_steps.moves().line(), Some(some.line));
+        line = some.line;
+        // After a restart: what is settled, and the rest after it.
+        ground.extend(some.ground);
+        let mut again = Shown::default();
+        let known = ground
+            .iter()
+            .filter_map(|(node, ground)| Some((*node, ground.clone()?)));
+        again.begin(line, known.collect());
+        again.apply(ops().skip(settled).collect(), &label).unwrap();
+        for n in 2..9 {
+            assert_eq!(
+                again.moves().place(&node(n)),
+                at_once.moves().place(&node(n)),
+                "{settled}"
+            );
+        }
+    }
+    assert_eq!(ground, all.ground);
+    assert_eq!(line, 9);
+    let later = in_steps.settle(7, 3);
+    assert_eq!((later.line, in_steps.moves().line()), (9, Some(9)), "it sank");
+}
+
+/// Who hears one part of what was let go of, and another part as it was said, took what stood after it for the same place
+/// again, and gave the name to another file than all others did.
+#[test]
+fn what_was_let_go_of_parts_nobody() {
+    let file = |n: u8| Target::Entity(EntityId([n; 16]));
+    let label = |_: &Stamp, _: i64| String::new();
+    let mut unsaid = 0;
+    for seed in 0..2000 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut ops = Vec::new();
+        for lamport in 1..=rng.random_range(3..16u64) {
+            let n = rng.random_range(2..4);
+            let step = match rng.random_range(0..6) {
+                0 => Step::Gone(Box::new([])),
+                _ => lies(ROOT_NODE, &[b'a' + rng.random_range(0..2u8)], file(n)),
+            };
+            let at = EventRef {
+                chain: ChainId([1; 16]),
+                seq: lamport,
+            };
+            let stamp = Stamp { lamport, at };
+            ops.push(Op {
+                stamp,
+                node: node(n),
+                step,
+            });
+        }
+        let (mut oracle, mut folds) = (Shown::default(), Shown::default());
+        oracle.apply(ops.clone(), &label).unwrap();
+        let mut let_go = HashSet::new();
+        for op in &ops {
+            folds.apply(vec![op.clone()], &label).unwrap();
+            if rng.random_ratio(1, 3) {
+                let line = rng.random_range(0..=op.stamp.lamport);
+                let settled = folds.settle(line, rng.random_range(1..9));
+                let_go.extend(settled.said.into_iter().map(|(at, _)| at));
+            }
+        }
+        let mut heard: Vec<Op> = ops.clone();
+        for op in &mut heard {
+            if let_go.contains(&op.stamp.at) && rng.random() {
+                (op.step, unsaid) = (Step::Unsaid, unsaid + 1);
+            }
+        }
+        heard.shuffle(&mut rng);
+        let mut hears = Shown::default();
+        for op in heard {
+            hears.apply(vec![op], &label).unwrap();
+        }
+        for n in [2, 3] {
+            let known = |shown: &Shown| shown.moves().node(&node(n)).cloned();
+            assert_eq!(known(&hears), known(&oracle), "seed {seed}");
+            assert_eq!(known(&folds), known(&oracle), "seed {seed}, folded");
+        }
+    }
+    assert!(unsaid > 1000, "{unsaid}");
+}

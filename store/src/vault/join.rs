@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Vault;
-use super::history::{Debts, note_pack, payload_note};
+use super::history::{Debts, UNKNOWN, note_pack, payload_note};
 use crate::chunk::pack::HEADER;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -339,6 +339,10 @@ impl Vault {
                     let value = vec![*what as u8, u8::from(*surely)];
                     batch.put(Table::Pending, payload_note((no, moved)), value);
                 }
+            }
+            if let Some((what, surely)) = owed.get(&UNKNOWN) {
+                let value = vec![*what as u8, u8::from(*surely)];
+                batch.put(Table::Pending, payload_note((no, UNKNOWN)), value);
             }
             for offset in owed.keys() {
                 batch.delete(Table::Pending, payload_note((*other, *offset)));

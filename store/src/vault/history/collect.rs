@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::debts::{Debts, manifest_note, note_pack, payload_note};
+use super::debts::{Debts, UNKNOWN, manifest_note, note_pack, payload_note};
 use super::rows::{holds_chunks, open_row, split_key};
 use super::stand::Stand;
 use crate::content::manifest;
@@ -91,6 +91,11 @@ impl Vault {
         for (no, payloads) in &debts.payloads {
             let mut lets = payloads.clone();
             lets.retain(|offset, _| !bodies.contains(&(*no, *offset)));
+            // Where it lies nobody knows: what is to be destroyed is not said to be before its batch is gone.
+            let is_there = || self.core.db.get(Table::Batches, &no.to_be_bytes());
+            if lets.get(&UNKNOWN).is_some_and(|(_, surely)| *surely) && is_there()?.is_some() {
+                lets.remove(&UNKNOWN);
+            }
             if lets.is_empty() {
                 continue;
             }
@@ -139,7 +144,10 @@ impl Vault {
     /// Where the payloads lie that files' bytes stand on: their batches may have been joined since.
     fn bodies_by_now(&self, standing: &Stand) -> Result<HashSet<(u64, u32)>, StoreError> {
         let mut bodies = HashSet::new();
-        for (known, at) in &standing.bodies {
+        // Those that lie beside each other one after the other: so each batch is read once.
+        let mut all: Vec<_> = standing.bodies.iter().collect();
+        all.sort_unstable_by_key(|(_, at)| **at);
+        for (known, at) in all {
             match self.core.lies(*known, *at) {
                 Ok(lies) => bodies.extend(lies.map(|lies| (lies.no, lies.offset))),
                 // Nothing is left out of a batch that cannot be read.

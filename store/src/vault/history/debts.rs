@@ -17,6 +17,8 @@ use crate::vault::{Problem, Vault};
 const PAYLOAD: u8 = 3;
 const PACK: u8 = 4;
 const MANIFEST: u8 = 5;
+/// Where in its batch a payload lies of which that cannot be found: such a note stays as long as the batch is damaged.
+pub(in crate::vault) const UNKNOWN: u32 = u32::MAX;
 
 /// All notes.
 #[derive(Default)]

@@ -29,7 +29,7 @@ use crate::event::{EventRef, Form};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::record::{Kind, Time};
 pub use back::BringingBack;
-pub(super) use debts::{Debts, note_pack, note_payload, pack_note, payload_note};
+pub(super) use debts::{Debts, UNKNOWN, note_pack, note_payload, pack_note, payload_note};
 pub use merges::{Keep, Merge, MergeSide, MergeTexts, UndoError, Undone};
 pub use read::OldVersion;
 pub(super) use read::Reading;

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use super::debts::{note_manifest, note_pack, note_payload};
+use super::debts::{UNKNOWN, note_manifest, note_pack, note_payload};
 use super::removed::RemovedNames;
 use super::rows::{row_key, seal_row};
 use super::stand::Stand;
@@ -182,6 +182,7 @@ impl Vault {
             files: 1,
             versions: 0,
         };
+        let mut owed = Ok(());
         self.each_version(key, &entity, &mut |number, record| {
             batch.delete(Table::Versions, row_key(&entity, number));
             // One that cannot be read named a place that nobody knows; its key goes all the same.
@@ -191,8 +192,11 @@ impl Vault {
                 true => Let::All,
                 false => Let::Sealed,
             };
-            self.owe(batch, &record, what, surely);
+            if owed.is_ok() {
+                owed = self.owe(batch, &record, what, surely);
+            }
         })?;
+        owed?;
         for node in names.get(&entity).into_iter().flatten() {
             batch.delete(Table::Removed, node.0);
         }
@@ -222,7 +226,7 @@ impl Vault {
                 continue;
             }
             gone += u64::from(record.kept == Kept::All);
-            self.let_version_go(batch, key, &entity, number, record, Kept::Key);
+            self.let_version_go(batch, key, &entity, number, record, Kept::Key)?;
         }
         Ok(gone)
     }
@@ -237,17 +241,17 @@ impl Vault {
         number: u64,
         record: VersionRecord,
         left: Kept,
-    ) {
+    ) -> Result<(), StoreError> {
         let surely = left == Kept::Key;
         if record.kept == Kept::All {
-            self.owe(batch, &record, Let::Sealed, surely);
+            self.owe(batch, &record, Let::Sealed, surely)?;
         } else if surely {
             // Thinned before: by now it may lie in a pack's dead bytes alone.
-            note_payload(batch, self.payload_by_now(&record), Let::Sealed, true);
+            note_payload(batch, self.payload_by_now(&record)?, Let::Sealed, true);
         }
         if !record.creates {
             batch.delete(Table::Versions, row_key(entity, number));
-            return;
+            return Ok(());
         }
         let mut row = VersionRecord {
             kept: left,
@@ -260,20 +264,30 @@ impl Vault {
         }
         let sealed = seal_row(key, entity, number, &row);
         batch.put(Table::Versions, row_key(entity, number), sealed);
+        Ok(())
     }
 
     /// Where a version's payload lies: its batch may have been joined since. The committer is held.
-    fn payload_by_now(&self, record: &VersionRecord) -> (u64, u32) {
+    fn payload_by_now(&self, record: &VersionRecord) -> Result<(u64, u32), StoreError> {
         match self.core.lies((record.batch, record.offset), record.at) {
-            Ok(Some(lies)) => (lies.no, lies.offset),
-            // Of a batch that cannot be read: nothing can be left out of it, and the note says so until that is mended.
-            _ => (self.core.batch_by_now(record.batch, record.at), u32::MAX),
+            Ok(Some(lies)) => Ok((lies.no, lies.offset)),
+            // It is not here, or its batch is damaged: nothing can be left out of that, and the note says so.
+            Ok(None) => Ok((self.core.batch_by_now(record.batch, record.at), UNKNOWN)),
+            Err(e) if e.is_damage() => Ok((self.core.batch_by_now(record.batch, record.at), UNKNOWN)),
+            // Whoever asked tries again: it is not let go of as if nobody knew where it lies.
+            Err(e) => Err(e),
         }
     }
 
     /// Notes what of a version is to go from the packs.
-    fn owe(&self, batch: &mut Batch, record: &VersionRecord, what: Let, surely: bool) {
-        note_payload(batch, self.payload_by_now(record), what, surely);
+    fn owe(
+        &self,
+        batch: &mut Batch,
+        record: &VersionRecord,
+        what: Let,
+        surely: bool,
+    ) -> Result<(), StoreError> {
+        note_payload(batch, self.payload_by_now(record)?, what, surely);
         let dropped = match &record.body {
             BodyRef::Manifest(_) => record.size,
             _ => u64::from(record.len),
@@ -282,5 +296,6 @@ impl Vault {
         if let (BodyRef::Manifest(root), true) = (&record.body, surely) {
             note_manifest(batch, root);
         }
+        Ok(())
     }
 }

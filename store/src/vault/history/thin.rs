@@ -230,7 +230,7 @@ impl Vault {
         let mut gone: HashMap<EventRef, Vec<EventRef>> = HashMap::new();
         for (number, record) in held() {
             if go.contains(number) {
-                self.let_version_go(batch, key, entity, *number, record.clone(), Kept::Listed);
+                self.let_version_go(batch, key, entity, *number, record.clone(), Kept::Listed)?;
                 thinned.versions += 1;
                 if !record.creates {
                     gone.insert(record.at, without(&gone, &record.parents));

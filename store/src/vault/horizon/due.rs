@@ -119,7 +119,7 @@ impl Horizon {
                     .any(|(_, word)| (word.chain, word.last) == (chain, here));
             let has_more = self.said.values().any(|said| {
                 let admits = said.admits.iter().filter(|word| word.chain == chain);
-                said.has(&chain) > here || admits.into_iter().any(|word| word.last > here)
+                said.has(&chain) > here || admits.into_iter().any(|word| word.last >= here)
             });
             if is_said || has_more || known.right(&me.chain, &chain) != Right::Has {
                 continue;

@@ -299,6 +299,13 @@ impl Told {
             }
             EventKind::Node | EventKind::NodeGone => {
                 let node = NodeId(event.subject);
+                if sealed.is_none() && vouched {
+                    // Let go of once what came after it was acknowledged; that it is a removal stands in the event itself.
+                    if event.kind == EventKind::NodeGone {
+                        self.tell_node(node, (event.lamport, at), batch, None);
+                    }
+                    return true;
+                }
                 let aad = match event.kind {
                     EventKind::NodeGone => gone_aad(&node, at, event.generation),
                     _ => node_aad(&node, at, event.generation),
@@ -315,22 +322,7 @@ impl Told {
                 if let Some(entity) = state.as_ref().and_then(|state| state.entity) {
                     self.entity_of.insert(node, entity);
                 }
-                let replaces = |known: &NodeTold| match known.at == at {
-                    true => is_behind(known.batch, batch),
-                    false => is_newer((known.lamport, known.at), (event.lamport, at)),
-                };
-                if self.nodes.get(&node).is_none_or(replaces) {
-                    let lamport = event.lamport;
-                    self.nodes.insert(
-                        node,
-                        NodeTold {
-                            lamport,
-                            at,
-                            batch,
-                            state,
-                        },
-                    );
-                }
+                self.tell_node(node, (event.lamport, at), batch, state);
                 true
             }
             // They bring no file.
@@ -343,6 +335,29 @@ impl Told {
                 let aad = setting_aad(&event.subject, at, event.generation);
                 vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
             }
+        }
+    }
+
+    /// Notes what a node is by an event, if that is the newest of it.
+    fn tell_node(
+        &mut self,
+        node: NodeId,
+        (lamport, at): (u64, EventRef),
+        batch: Place,
+        state: Option<NodeState>,
+    ) {
+        let replaces = |known: &NodeTold| match known.at == at {
+            true => is_behind(known.batch, batch),
+            false => is_newer((known.lamport, known.at), (lamport, at)),
+        };
+        if self.nodes.get(&node).is_none_or(replaces) {
+            let told = NodeTold {
+                lamport,
+                at,
+                batch,
+                state,
+            };
+            self.nodes.insert(node, told);
         }
     }
 

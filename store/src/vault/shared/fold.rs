@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -20,6 +21,8 @@ use crate::vault::{Problem, Vault};
 
 /// So many operations become ground in one transaction, about: others may commit in between.
 const STEP: usize = 8192;
+/// How long the keeper folds at a time; then the rest, soon.
+const SPELL: Duration = Duration::from_secs(2);
 /// So many that could are not left for the next hour.
 const MANY: usize = 10_000;
 
@@ -38,6 +41,14 @@ pub struct NamesKept {
 /// Where a payload lies: batch and place in it; and how long it is.
 type Payload = ((u64, u32), u32);
 
+/// What a step came to.
+enum Step {
+    /// So many operations became ground.
+    Done(usize),
+    /// Nothing: where they stand among all has changed, and they are to be read anew.
+    Anew,
+}
+
 impl Vault {
     /// Says of chains what is due, and folds what is settled. Whether much is left that may be settled soon. A fault in there is
     /// noted, and ends nobody.
@@ -46,9 +57,10 @@ impl Vault {
             if self.tend_horizon()? {
                 self.see(Vec::new(), &[]);
             }
-            self.fold_names()
+            self.fold_until(Some(Instant::now() + SPELL))
         };
         match catch_unwind(AssertUnwindSafe(settle)) {
+            Ok(Ok((_, false))) => return true,
             // What fails is tried again.
             Ok(_) => {}
             Err(_) => {
@@ -69,12 +81,24 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says; what was folded until then stays so.
     pub fn fold_names(&self) -> Result<u64, StoreError> {
+        Ok(self.fold_until(None)?.0)
+    }
+
+    /// The same, as long as there is time; false: there is more.
+    fn fold_until(&self, until: Option<Instant>) -> Result<(u64, bool), StoreError> {
         let mut folded = 0;
         loop {
-            let some = self.fold_some()?;
-            folded += some as u64;
-            if some < STEP {
-                return Ok(folded);
+            match self.fold_some()? {
+                Step::Anew => self.see(Vec::new(), &[]),
+                Step::Done(some) => {
+                    folded += some as u64;
+                    if some < STEP {
+                        return Ok((folded, true));
+                    }
+                }
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok((folded, false));
             }
         }
     }
@@ -98,26 +122,41 @@ impl Vault {
         })
     }
 
-    fn fold_some(&self) -> Result<usize, StoreError> {
+    fn fold_some(&self) -> Result<Step, StoreError> {
         let is_off = self.read_only.load(Ordering::Relaxed) || self.lost_names.load(Ordering::SeqCst);
         if !self.is_shared() || is_off || self.is_damaged() {
-            return Ok(0);
+            return Ok(Step::Done(0));
         }
         // Nothing comes meanwhile.
         let _taking = self.texts.taking.lock();
         let committer = self.committer.lock();
         if do_names_wait(&self.core.db)? {
-            return Ok(0);
+            return Ok(Step::Done(0));
         }
         let next = committer.counters.lamport.saturating_add(1);
         let Some(line) = self.settled_before(next)?.and_then(|line| line.checked_sub(1)) else {
-            return Ok(0);
+            return Ok(Step::Done(0));
         };
         let mut guard = self.shared.lock();
         let shared = match guard.as_mut() {
             Some(shared) => shared,
             None => guard.insert(self.load_shared()?),
         };
+        if self.are_moved(shared)? {
+            // What was said has other places by now than those that it would be settled in.
+            *guard = None;
+            return Ok(Step::Anew);
+        }
+        let step = self.fold_step(shared, line);
+        if step.is_err() {
+            // As its rows say.
+            *guard = None;
+        }
+        step.map(Step::Done)
+    }
+
+    /// Settles some of it in memory and in rows. Where that fails the two may differ.
+    fn fold_step(&self, shared: &mut super::Shared, line: u64) -> Result<usize, StoreError> {
         let settled = shared.shown.settle(line, STEP);
         let mut batch = Batch::new();
         for at in &settled.ops {
@@ -140,23 +179,16 @@ impl Vault {
         if settled.ops.is_empty() && forgotten.is_empty() {
             return Ok(0);
         }
-        let mut stored = || {
-            let mut bytes = 0;
-            for ((no, offset), len) in self.payloads_of(&said)? {
-                note_payload(&mut batch, (no, offset), Let::Sealed, false);
-                bytes += u64::from(len);
-            }
-            self.put_line(&mut batch, settled.line);
-            self.core.db.apply(&batch)?;
-            self.core.dropped.fetch_add(bytes, Ordering::Relaxed);
-            self.is_settled_up_to(settled.line)
-        };
-        let result = stored();
-        if result.is_err() {
-            // As its rows say.
-            *guard = None;
+        let mut bytes = 0;
+        for ((no, offset), len) in self.payloads_of(&said)? {
+            note_payload(&mut batch, (no, offset), Let::Sealed, false);
+            bytes += u64::from(len);
         }
-        result.map(|()| settled.ops.len())
+        self.put_line(&mut batch, settled.line);
+        self.core.db.apply(&batch)?;
+        self.core.dropped.fetch_add(bytes, Ordering::Relaxed);
+        self.is_settled_up_to(settled.line);
+        Ok(settled.ops.len())
     }
 
     /// Forgets removed files that nobody can bring back on this device.

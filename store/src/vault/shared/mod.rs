@@ -28,7 +28,7 @@ use crate::core::StoreError;
 use crate::db::{Batch, Db, DbError, Table};
 use crate::event::{BatchRow, Walk};
 use crate::ids::{EntityId, NodeId};
-use crate::moves::{Op, Shown, Stamp};
+use crate::moves::{Changed, Op, Shown, Stamp};
 pub use fold::NamesKept;
 pub use place::Renamed;
 pub(crate) use rows::ground_again;
@@ -107,7 +107,7 @@ impl Vault {
                 Err(e) => return Err(e),
             };
             for found in walk.into_iter().flatten().map_while(Result::ok) {
-                if let Ok(Some(Said::Op(op))) = self.op_of(&keyring, &found) {
+                if let Ok(Some(Said::Op(op) | Said::Nothing(op))) = self.op_of(&keyring, &found) {
                     self.put_op(&mut batch, &op);
                 }
             }
@@ -131,10 +131,36 @@ impl Vault {
         let _ = self.take_moved()?;
         shared.shown.begin(self.settled_up_to()?, ground);
         let ops = self.in_their_places(ops)?;
-        // Each has its place behind what is settled: none is too late.
-        let _ = shared.shown.apply(ops, &|stamp, when| self.label(stamp, when));
+        self.do_ops(&mut shared, ops);
         shared.unsure = shared.shown.moves().all().collect();
         Ok(shared)
+    }
+
+    /// Does operations, each in its place. One that would come before what is settled comes right after that.
+    fn do_ops(&self, shared: &mut Shared, mut ops: Vec<Op>) -> Changed {
+        let line = shared.shown.moves().line();
+        let is_late = |op: &&mut Op| line.is_some_and(|line| op.stamp.lamport <= line);
+        let mut late = 0u64;
+        for op in ops.iter_mut().filter(is_late) {
+            op.stamp.lamport = line.unwrap_or(0).saturating_add(1);
+            late += 1;
+        }
+        let done = shared.shown.apply(ops, &|stamp, when| self.label(stamp, when));
+        if late > 0 || done.is_err() {
+            let what =
+                format!("{late} changes of names came before what was settled here; they count after that");
+            self.note_problem(Problem::new(None, what));
+        }
+        done.unwrap_or_default()
+    }
+
+    /// Whether operations that are not settled have other places among all than they had when they were done.
+    fn are_moved(&self, shared: &Shared) -> Result<bool, StoreError> {
+        let moves = shared.shown.moves();
+        let moved = self.take_moved()?;
+        Ok(moved
+            .iter()
+            .any(|(chain, from)| moves.is_open_beyond(chain, *from)))
     }
 
     /// The other folders that are seen as one with this one. One whose names cannot be read now is alone.
@@ -194,14 +220,9 @@ impl Vault {
 
     fn see_all(&self, ops: Vec<Op>, edited: &[EntityId]) -> Result<(), StoreError> {
         let mut guard = self.shared.lock();
-        let moved = self.take_moved()?;
-        let is_moved = |shared: &Shared| {
-            let moves = shared.shown.moves();
-            moved
-                .iter()
-                .any(|(chain, from)| moves.is_open_beyond(chain, *from))
-        };
-        if guard.as_ref().is_some_and(is_moved) {
+        if let Some(shared) = guard.as_ref()
+            && self.are_moved(shared)?
+        {
             // What was said there has other places among all, from the beginning on.
             *guard = None;
         }
@@ -213,7 +234,7 @@ impl Vault {
         let label = &|stamp: &Stamp, when: i64| self.label(stamp, when);
         let said: HashSet<NodeId> = ops.iter().map(|op| op.node).collect();
         let nothing_said = ops.is_empty();
-        let mut sights = shared.shown.apply(ops, label).unwrap_or_default();
+        let mut sights = self.do_ops(shared, ops);
         let removals = self.removals();
         let keeps = self.keeps(shared, &said, (edited, &removals))?;
         sights.extend(shared.shown.keep(&keeps, label));

@@ -21,8 +21,8 @@ use crate::vault::texts::Verdict;
 pub(in crate::vault) enum Said {
     /// This.
     Op(Op),
-    /// It was let go of by whoever sent it: of this node, at this Lamport time.
-    Nothing(NodeId, u64),
+    /// It was let go of by whoever sent it: that is a step by itself.
+    Nothing(Op),
 }
 
 /// The row that says that names are shared: operations have rows.
@@ -57,6 +57,11 @@ fn ground_row(node: &NodeId) -> Vec<u8> {
 
 fn gap_row(node: &NodeId) -> Vec<u8> {
     [&[GAP], &node.0[..]].concat()
+}
+
+/// Up to which Lamport time a gap's row says that something is lacking.
+fn gap_time(row: &[u8]) -> u64 {
+    <[u8; 8]>::try_from(row).map_or(0, u64::from_be_bytes)
 }
 
 fn ground_aad(node: &NodeId) -> Aad {
@@ -120,7 +125,7 @@ fn state_of(place: &Place) -> NodeState {
 }
 
 /// Version 0 (1) ‖ Lamport time (8) ‖ node (16) ‖ 0, versions that were seen (2 + 24 each) or 1, its place as an
-/// event has it.
+/// event has it; or 2, for what was let go of.
 fn encode(op: &Op) -> Vec<u8> {
     let mut w = Writer::new();
     w.u8(0).u64(op.stamp.lamport).raw(&op.node.0);
@@ -132,6 +137,7 @@ fn encode(op: &Op) -> Vec<u8> {
         Step::Place(place) => {
             w.u8(1).raw(&state_of(place).encode());
         }
+        Step::Unsaid => drop(w.u8(2)),
     }
     w.0
 }
@@ -158,18 +164,20 @@ fn put_saw(w: &mut Writer, saw: &[EventRef]) {
 }
 
 /// Version 0 (1) ‖ what put it there (32) ‖ 0; or 1 ‖ what removed it (32) ‖ versions that were seen (4 + 24 each) ‖ its place as an event has it.
+/// In place of 0 and 1 stand 2 and 3 where it lay elsewhere since.
 fn encode_ground(ground: &Ground) -> Vec<u8> {
     let stamp = |w: &mut Writer, stamp: &Stamp| {
         w.u64(stamp.lamport).raw(&stamp.at.chain.0).u64(stamp.at.seq);
     };
     let (put, place) = &ground.place;
+    let moved = u8::from(ground.moved) << 1;
     let mut w = Writer::new();
     w.u8(0);
     stamp(&mut w, put);
     match &ground.gone {
-        None => drop(w.u8(0)),
+        None => drop(w.u8(moved)),
         Some((gone, saw)) => {
-            w.u8(1);
+            w.u8(1 | moved);
             stamp(&mut w, gone);
             w.u32(saw.len() as u32);
             for saw in saw {
@@ -198,9 +206,10 @@ fn decode_ground(bytes: &[u8]) -> Result<Ground, Malformed> {
         return Err(Malformed("the record of a settled name is of an unknown version"));
     }
     let put = stamp(&mut r)?;
-    let gone = match r.u8()? {
-        0 => None,
-        1 => {
+    let kind = r.u8()?;
+    let gone = match kind {
+        0 | 2 => None,
+        1 | 3 => {
             let (gone, count) = (stamp(&mut r)?, r.u32()?);
             let saw = (0..count).map(|_| event(&mut r));
             Some((gone, saw.collect::<Result<Box<[_]>, _>>()?))
@@ -211,6 +220,7 @@ fn decode_ground(bytes: &[u8]) -> Result<Ground, Malformed> {
     let ground = Ground {
         place: (put, place),
         gone,
+        moved: kind & 2 != 0,
     };
     match encode_ground(&ground) == bytes {
         true => Ok(ground),
@@ -240,6 +250,10 @@ fn decode(at: EventRef, bytes: &[u8]) -> Result<Op, Malformed> {
             Step::Gone(saw)
         }
         1 => Step::Place(place_of(NodeState::decode(r.rest())?)),
+        2 => {
+            r.end()?;
+            Step::Unsaid
+        }
         _ => return Err(Malformed("a step of an unknown kind")),
     };
     Ok(Op { stamp, node, step })
@@ -314,10 +328,12 @@ impl Vault {
         gaps: &[(NodeId, u64)],
     ) -> Result<(), StoreError> {
         let mut later: HashMap<NodeId, u64> = HashMap::new();
-        for op in ops {
+        for op in ops.iter().filter(|op| op.step != Step::Unsaid) {
             let known = later.entry(op.node).or_default();
             *known = (*known).max(op.stamp.lamport);
-            if self.core.db.get(Table::Moves, &gap_row(&op.node))?.is_some() {
+            if let Some(gap) = self.core.db.get(Table::Moves, &gap_row(&op.node))?
+                && gap_time(&gap) < op.stamp.lamport
+            {
                 batch.delete(Table::Moves, gap_row(&op.node));
             }
         }
@@ -327,7 +343,9 @@ impl Vault {
             }
             let is_said = self.with_shared(|shared| shared.shown.moves().is_said_after(node, *lamport))?;
             if is_said != Some(true) {
-                batch.put(Table::Moves, gap_row(node), Vec::new());
+                let known = self.core.db.get(Table::Moves, &gap_row(node))?;
+                let last = known.map_or(0, |gap| gap_time(&gap)).max(*lamport);
+                batch.put(Table::Moves, gap_row(node), last.to_be_bytes().to_vec());
             }
         }
         Ok(())
@@ -338,12 +356,20 @@ impl Vault {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn names_let_go(&self) -> Result<u64, StoreError> {
-        let mut count = 0;
-        self.core.db.scan(Table::Moves, &[GAP], &mut |_, _| {
-            count += 1;
+        let mut gaps: Vec<NodeId> = Vec::new();
+        self.core.db.scan(Table::Moves, &[GAP], &mut |row, _| {
+            let node = row.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
+            gaps.extend(node.map(NodeId));
             true
         })?;
-        Ok(count)
+        if gaps.is_empty() {
+            return Ok(0);
+        }
+        let lost = self.with_shared(|shared| {
+            let moves = shared.shown.moves();
+            gaps.iter().filter(|node| moves.is_lost(node)).count()
+        })?;
+        Ok(lost.unwrap_or(gaps.len()) as u64)
     }
 
     /// Keeps the key of an entity that has no name here yet.
@@ -427,7 +453,10 @@ impl Vault {
             // All that it says stands in its head.
             (None, EventKind::NodeGone) => vec![0],
             // Whoever sent it knows that something later says where it lies, or that it is gone.
-            (None, _) => return Ok(Some(Said::Nothing(node, head.lamport))),
+            (None, _) => {
+                let step = Step::Unsaid;
+                return Ok(Some(Said::Nothing(Op { stamp, node, step })));
+            }
         };
         let step = match head.kind {
             EventKind::Node => {
@@ -464,7 +493,11 @@ mod tests {
             xattrs: None,
             when: 1_800_000_000,
         };
-        for step in [Step::Place(place), Step::Gone(vec![at(1), at(3)].into())] {
+        for step in [
+            Step::Place(place),
+            Step::Gone(vec![at(1), at(3)].into()),
+            Step::Unsaid,
+        ] {
             let node = NodeId([1; 16]);
             let op = Op { stamp, node, step };
             let bytes = encode(&op);

@@ -164,7 +164,10 @@ impl Vault {
                         sorted.read.extend(batch.map(|_| head.at));
                         match said {
                             Some(Said::Op(op)) => sorted.ops.push(op),
-                            Some(Said::Nothing(node, lamport)) => sorted.gaps.push((node, lamport)),
+                            Some(Said::Nothing(op)) => {
+                                sorted.gaps.push((op.node, op.stamp.lamport));
+                                sorted.ops.push(op);
+                            }
                             None => {}
                         }
                     }

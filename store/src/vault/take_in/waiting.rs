@@ -2,6 +2,8 @@
 //!
 //! Each has a row that says in which batch it lies, until it is taken, or set aside for what it says.
 
+use std::collections::{HashMap, HashSet};
+
 use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
@@ -45,6 +47,13 @@ fn split(key: &[u8], value: &[u8]) -> Option<(u64, EventRef)> {
     Some((u64::from_be_bytes(*batch), at))
 }
 
+/// The same rows, those of one batch beside each other.
+fn by_batch(rows: &[(u64, EventRef)]) -> Vec<(u64, EventRef)> {
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|(batch, _)| *batch);
+    rows
+}
+
 /// Whether anything waits.
 pub(in crate::vault) fn is_waiting(db: &Db) -> Result<bool, DbError> {
     let mut waits = false;
@@ -74,7 +83,7 @@ impl Vault {
             return Ok(taken);
         }
         let mut coming = Vec::new();
-        for same in rows.chunk_by(|a, b| a.0 == b.0) {
+        for same in by_batch(&rows).chunk_by(|a, b| a.0 == b.0) {
             let batch = same[0].0;
             match self.events_of(batch, same) {
                 Ok(found) => coming.extend(found),
@@ -82,6 +91,8 @@ impl Vault {
                 Err(e) => return Err(e.into()),
             }
         }
+        let order: HashMap<EventRef, usize> = rows.iter().map(|(_, at)| *at).zip(0..).collect();
+        coming.sort_by_key(|coming: &Coming| order.get(&coming.found.event.head.at).copied());
         let sorted = self.sort(coming)?;
         let is_news = !(sorted.taking.is_empty()
             && sorted.settings.is_empty()
@@ -107,6 +118,9 @@ impl Vault {
             true
         })?;
         rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
+        // By the batches in which they lie by now: one that was joined is read once, and not once for each that came.
+        rows.iter_mut()
+            .for_each(|(batch, at)| *batch = self.core.batch_by_now(*batch, *at));
         Ok(rows)
     }
 
@@ -115,7 +129,7 @@ impl Vault {
         &self,
         each: &mut dyn FnMut(EntityId, &Found) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for same in self.waiting_rows()?.chunk_by(|a, b| a.0 == b.0) {
+        for same in by_batch(&self.waiting_rows()?).chunk_by(|a, b| a.0 == b.0) {
             match self.events_of(same[0].0, same) {
                 Ok(coming) => {
                     let mut all = coming.iter().map(|coming| &coming.found);
@@ -140,7 +154,8 @@ impl Vault {
             bytes: &bytes,
         };
         let all = stored.chained().map_err(damaged)?;
-        let is_one = |found: &Found| which.iter().any(|(_, at)| *at == found.event.head.at);
+        let which: HashSet<EventRef> = which.iter().map(|(_, at)| *at).collect();
+        let is_one = |found: &Found| which.contains(&found.event.head.at);
         let batch = Some(batch);
         let coming = all.into_iter().filter(is_one);
         Ok(coming.map(|found| Coming { batch, found }).collect())
