@@ -80,6 +80,16 @@ pub trait Carries: Replica {
     /// A sentence, if it cannot.
     fn settle(&self) -> Result<(), String>;
 
+    /// Chunks that are wanted here whatever the network costs by the byte, at most so many: name, sealed length, whether it names
+    /// others; and the bytes of those beyond.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot be read.
+    fn wanted(&self, most: usize) -> Result<(Vec<(ChunkName, u32, bool)>, u64), String>;
+
+    /// Whether a chunk that is here is of a file that is no text: who keeps names and texts has no need of it.
+    fn is_bulk(&self, id: &ChunkName) -> bool;
+
     /// Chunks that are here and that versions of these entities name, told after these events; the newest versions' first.
     ///
     /// # Errors

@@ -123,9 +123,9 @@ impl Exchanging<'_> {
         taker.chunks(&live)?;
         // What the index says is here must be.
         self.replica.settle().map_err(CarrierError::Store)?;
-        let done = taker.done(&live, &clock);
-        let config = self.config()?;
+        let config = self.replica.config().map_err(CarrierError::Store)?;
         let clock = config.clock.iter().map(|(id, last, _)| (*id, *last)).collect();
+        let done = taker.done(&look, &clock)?;
         Ok((look, clock, done))
     }
 
@@ -268,7 +268,7 @@ impl Exchanging<'_> {
         if !says.read_only && self.publish(&look, lists, (named, halted.is_none()), &mut says)? {
             self.tidy(&look, &says, &names);
         }
-        let (lacks, lacking) = self.lacking(&self.config()?);
+        let (lacks, lacking) = self.lacking()?;
         (self.out.lacks, self.out.lacking) = (lacks.len() as u64, lacking);
         self.out.read_only = says.read_only;
         self.out.serial = says.serial;

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: an index is written only if it says something else than the one that stands there; what it replaces goes after it is durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use coffer_store::ids::ChainId;
 use coffer_store::keys::SigningKey;
@@ -19,7 +19,7 @@ use super::name::{Is, Name, Names};
 use super::needs::{Author, author};
 use super::report::Exchange;
 use crate::core::limits::CHAINS_MAX;
-use crate::core::{Answer, ChunkName, Config, Policy, Request};
+use crate::core::{ChunkName, Config};
 use crate::replica::Carries;
 
 /// Devices that nobody has heard of, and whose indexes are looked at.
@@ -95,7 +95,7 @@ impl Exchanging<'_> {
         says: &mut Says,
     ) -> Result<bool, CarrierError> {
         let config = self.config()?;
-        let (lacks, lacking) = self.lacking(&config);
+        let (lacks, lacking) = self.lacking()?;
         let mut clock: Vec<(ChainId, u64)> = config.clock.iter().map(|(id, last, _)| (*id, *last)).collect();
         clock.retain(|(_, last)| *last > 0);
         clock.sort_unstable();
@@ -160,17 +160,14 @@ impl Exchanging<'_> {
         Ok(true)
     }
 
-    pub(super) fn lacking(&self, config: &Config) -> (Vec<ChunkName>, u64) {
-        if config.policy != Policy::Everything {
-            return (Vec::new(), 0);
-        }
-        match self.replica.answer(Request::Wanted { most: LACKS_MAX }) {
-            Answer::Wanted { chunks, beyond } => {
-                let bytes = chunks.iter().map(|(.., len)| u64::from(*len)).sum::<u64>() + beyond;
-                (chunks.into_iter().map(|(id, ..)| id).collect(), bytes)
-            }
-            _ => (Vec::new(), 0),
-        }
+    /// What is lacking of what this device keeps, each once, and the bytes of all.
+    pub(super) fn lacking(&self) -> Result<(Vec<ChunkName>, u64), CarrierError> {
+        let (mut chunks, beyond) = self.replica.wanted(LACKS_MAX).map_err(CarrierError::Store)?;
+        let mut seen = HashSet::new();
+        chunks.retain(|(id, ..)| seen.insert(*id));
+        let bytes = chunks.iter().map(|(_, len, _)| u64::from(*len)).sum::<u64>();
+        let ids = chunks.into_iter().map(|(id, ..)| id).collect();
+        Ok((ids, bytes.saturating_add(beyond)))
     }
 
     /// Removes this device's files but for those that the index names now. What cannot be removed is tried again next time.
