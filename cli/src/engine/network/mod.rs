@@ -111,17 +111,17 @@ pub(crate) fn check_network(settings: &Settings) -> Result<(), Failure> {
 }
 
 impl Network {
-    /// Of a vault; it begins at once if the vault has other devices and the settings do not say no. That it does not come up ends
+    /// Of a vault that is mounted there; it begins at once if the vault has other devices and the settings do not say no. That it does not come up ends
     /// nothing: `sync` says why.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn begin(vault: &Vault, settings: &Settings) -> Result<Arc<Network>, Failure> {
+    pub(crate) fn begin(vault: &Vault, mount: &Path, settings: &Settings) -> Result<Arc<Network>, Failure> {
         let threads = |error: std::io::Error| Failure::io("start the network's threads", &error);
         let replica = VaultReplica::new(vault.store_shared()).map_err(threads)?;
         let network = Arc::new(Network {
             vault: vault.clone(),
-            carriers: Carriers::new(vault, replica.clone()),
+            carriers: Carriers::new(vault, Some(mount), replica.clone()),
             replica,
             service: Mutex::new(None),
             plan: Mutex::new(None),
@@ -540,7 +540,7 @@ pub(crate) fn exchange_via(
     let (keeping, most) = keep::chosen(settings);
     vault.store().set_keeping(keeping, most).map_err(sentence)?;
     let limit = limit.or_else(|| settings.rate("sync-via-limit"));
-    Carriers::new(vault, replica).exchange(dir, limit, Place::Make)
+    Carriers::new(vault, None, replica).exchange(dir, limit, Place::Make)
 }
 
 fn wait(service: &std::sync::Weak<Service>, version: u64) {
