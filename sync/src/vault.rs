@@ -18,7 +18,7 @@ use parking_lot::RwLock;
 use crate::core::{
     Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, StatementOutcome, Urgency,
 };
-use crate::replica::{Carries, Change, EachChunk, Replica, Roster};
+use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
 const KEEP: u64 = 64 << 20;
@@ -329,7 +329,7 @@ impl Carries for VaultReplica {
         self.vault.commit().map_err(|e| e.to_string())
     }
 
-    fn wanted(&self, most: usize) -> Result<(Vec<(ChunkName, u32, bool)>, u64), String> {
+    fn wanted(&self, most: usize) -> Result<Lacking, String> {
         // Those that somebody waits for may be among the others, too.
         let waited = self.vault.waited_for().into_iter();
         let mut chunks: Vec<_> = waited.map(|(id, len)| (id.0, len, false)).collect();

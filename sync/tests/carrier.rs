@@ -12,7 +12,7 @@ use carrier_bed::{Device, Pulled, copy_dir, files, noise, settle};
 use coffer_store::ids::ChainId;
 use coffer_store::ids::ROOT;
 use coffer_store::vault::{Identity, Keeping};
-use coffer_sync::carrier::{CarrierError, Entry, Index, Place, Shelf, testing};
+use coffer_sync::carrier::{CarrierError, Entry, Index, Options, Place, Seen, Shelf, exchange, testing};
 use coffer_sync::core::Policy;
 use tempfile::TempDir;
 
@@ -316,6 +316,89 @@ fn the_bits_of_a_shared_folder_are_kept() {
     desk.via(shared.path());
     let folder = fs::read_dir(shared.path()).unwrap().next().unwrap().unwrap();
     assert_eq!(folder.metadata().unwrap().mode() & 0o7777, 0o3770);
+}
+
+/// Guards a member that never comes: what stays for it alone gives way where there is no room, and who comes gets all.
+#[test]
+fn who_never_comes_does_not_fill_a_folder_for_ever() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let _never = desk.with("never");
+    let stick = TempDir::new().unwrap();
+    let blob = noise(10, 5 << 20);
+    desk.save("blob", &blob);
+    let limit = 2 << 20;
+    for _ in 0..8 {
+        let gave = desk.via_with(stick.path(), Some(limit)).unwrap();
+        assert!(gave.own_bytes <= limit, "{gave:?}");
+        laptop.via_with(stick.path(), Some(limit)).unwrap();
+    }
+    assert_eq!(laptop.read("blob").unwrap(), blob);
+}
+
+/// Guards a member whose index is gone for now: it still has what it said it had, and not all is put there anew.
+#[test]
+fn who_was_seen_still_has_what_it_had() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let stick = TempDir::new().unwrap();
+    desk.save("blob", &noise(11, 2 << 20));
+    desk.via(stick.path());
+    let before = files(stick.path());
+    laptop.via(stick.path());
+    settle(&[&desk, &laptop], stick.path());
+    let by_laptop: Vec<_> = files(stick.path())
+        .into_iter()
+        .filter(|file| !before.contains(file))
+        .collect();
+    let own = not_by(&desk, stick.path(), &by_laptop);
+    assert!(!own.is_empty());
+    for file in own {
+        fs::write(file, b"not copied whole yet").unwrap();
+    }
+    let quiet = desk.via(stick.path());
+    assert_eq!(quiet.gave, Default::default(), "{quiet:?}");
+    assert!(quiet.devices[0].seen);
+    desk.save("Note.md", b"new\n");
+    desk.via(stick.path());
+    laptop.via(stick.path());
+    assert_eq!(laptop.text("Note.md"), "new\n");
+}
+
+/// Those of these files that are not this device's index: that it replaces.
+fn not_by(desk: &Device, dir: &Path, all: &[std::path::PathBuf]) -> Vec<std::path::PathBuf> {
+    let aside = TempDir::new().unwrap();
+    copy_dir(dir, aside.path());
+    // What it writes now, it replaces of its own.
+    desk.save("Aside.md", b"aside\n");
+    desk.via(aside.path());
+    let there = |file: &Path| aside.path().join(file.strip_prefix(dir).unwrap()).exists();
+    let others = all.iter().filter(|file| there(file)).cloned().collect();
+    desk.via(dir);
+    others
+}
+
+/// Guards a device whose own disk is full: it gives what it has, is done with nothing, and says why; with room again it takes all.
+#[test]
+fn who_cannot_take_gives_all_the_same() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let stick = TempDir::new().unwrap();
+    let blob = noise(12, 2 << 20);
+    desk.save("blob", &blob);
+    desk.via(stick.path());
+    laptop.save("Mine.md", b"by the laptop\n");
+    let shelf = Shelf::of(stick.path(), carrier_bed::carries(&laptop), Place::Find).unwrap();
+    let full = carrier_bed::NoRoom(laptop.replica.clone());
+    let done = exchange(&full, &shelf, Options::default(), &mut Seen::default()).unwrap();
+    assert!(done.untaken.is_some_and(|why| why.contains("no room")));
+    assert!(done.gave.events > 0);
+    // Nothing of what it needs went.
+    let again = desk.via(stick.path());
+    assert_eq!(desk.text("Mine.md"), "by the laptop\n");
+    assert_eq!(again.gave.chunks, 0, "{again:?}");
+    assert_eq!(laptop.via(stick.path()).lacking, 0);
+    assert_eq!(laptop.read("blob").unwrap(), blob);
 }
 
 /// Guards a folder that can only be read: it gives, and it is said that nothing could be put there.

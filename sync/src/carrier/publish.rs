@@ -25,6 +25,9 @@ use crate::replica::Carries;
 /// Devices that nobody has heard of, and whose indexes are looked at.
 const UNKNOWN_MAX: usize = 16;
 
+/// Chunks that it says it lacks where there is no room for more.
+const LACKS_FEW: usize = 256;
+
 /// What the index says, and which were written.
 #[derive(Default)]
 pub(super) struct Says {
@@ -101,7 +104,7 @@ impl Exchanging<'_> {
         clock.sort_unstable();
         clock.truncate(CHAINS_MAX);
         bundles.sort_by_key(|bundle| bundle.name);
-        let index = Index {
+        let mut index = Index {
             author: self.me,
             serial: says.serial + 1,
             policy: config.policy,
@@ -130,16 +133,16 @@ impl Exchanging<'_> {
         self.replica
             .with_members(&mut |members| readers = Some(Readers::of(members, &keyring)));
         let Some(readers) = readers else { return Ok(false) };
-        let (temporary, name) = (self.names.fresh(Is::Temporary), self.names.fresh(Is::Index));
-        let space = self.replica.space();
-        let write = || -> std::io::Result<()> {
-            let mut sink = self.folder.create(&temporary)?;
-            index.write((space, &self.device), &readers, &mut *sink)?;
-            sink.finish()?;
-            self.folder.publish(&temporary, &name)
-        };
-        if let Err(error) = write() {
-            let _ = self.folder.remove(&temporary);
+        let name = self.names.fresh(Is::Index);
+        let mut written = self.write(&index, &readers, &name);
+        if matches!(&written, Err(error) if stopped(error) == Some(Stopped::Full))
+            && index.lacks.len() > LACKS_FEW
+        {
+            // What it lacks most is said at least; how far it is, and what it is done with, makes room.
+            index.lacks.truncate(LACKS_FEW);
+            written = self.write(&index, &readers, &name);
+        }
+        if let Err(error) = written {
             return match stopped(&error) {
                 Some(Stopped::ReadOnly) => {
                     says.read_only = true;
@@ -158,6 +161,17 @@ impl Exchanging<'_> {
         says.serial += 1;
         says.written = Some(index);
         Ok(true)
+    }
+
+    fn write(&self, index: &Index, readers: &Readers, name: &Name) -> std::io::Result<()> {
+        let temporary = self.names.fresh(Is::Temporary);
+        let write = || {
+            let mut sink = self.folder.create(&temporary)?;
+            index.write((self.replica.space(), &self.device), readers, &mut *sink)?;
+            sink.finish()?;
+            self.folder.publish(&temporary, name)
+        };
+        write().inspect_err(|_| drop(self.folder.remove(&temporary)))
     }
 
     /// What is lacking of what this device keeps, each once, and the bytes of all.

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind};
 use crate::settings::Settings;
 use crate::wire::WirePath;
 use coffer_sync::carrier::{
-    self, CarrierError, Exchange, Folder, Listing, Name, Options, Place, Shelf, Sink, Source, Tally,
+    self, CarrierError, Exchange, Folder, Listing, Name, Options, Place, Seen, Shelf, Sink, Source, Tally,
 };
 use coffer_sync::replica::Replica;
 use coffer_sync::vault::VaultReplica;
@@ -58,8 +58,8 @@ pub(super) struct Carriers {
     /// The vault's own folder, and its mount.
     own: Vec<PathBuf>,
     known: Mutex<Known>,
-    /// Each is held while its folder is exchanged with.
-    busy: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
+    /// What was seen in each folder; held while it is exchanged with.
+    busy: Mutex<BTreeMap<PathBuf, Arc<Mutex<Seen>>>>,
     watched: Mutex<BTreeSet<PathBuf>>,
     /// Those that were asked for until the vault is locked.
     asked: Mutex<BTreeSet<PathBuf>>,
@@ -210,7 +210,7 @@ impl Carriers {
         self.ended.store(true, Ordering::Release);
         self.bell.ring();
         let until = Instant::now() + ENDING;
-        let busy: Vec<Arc<Mutex<()>>> = self.busy.lock().values().cloned().collect();
+        let busy: Vec<Arc<Mutex<Seen>>> = self.busy.lock().values().cloned().collect();
         for one in busy {
             drop(one.try_lock_until(until));
         }
@@ -244,7 +244,7 @@ impl Carriers {
     ) -> Result<Exchanged, Failure> {
         let done = {
             let one = self.busy.lock().entry(dir.to_owned()).or_default().clone();
-            let _one = one.lock();
+            let mut seen = one.lock();
             if self.ended.load(Ordering::Acquire) {
                 return Err(Failure::failed("The vault is being locked."));
             }
@@ -254,7 +254,10 @@ impl Carriers {
                 serial,
             };
             let shelf = self.shelf(dir, place);
-            shelf.and_then(|shelf| carrier::exchange(&*self.replica, &Ending(&shelf, &self.ended), options))
+            shelf.and_then(|shelf| {
+                let folder = Ending(&shelf, &self.ended);
+                carrier::exchange(&*self.replica, &folder, options, &mut seen)
+            })
         };
         self.note(dir, &done);
         let done = done.map_err(|error| failed(&error))?;
@@ -323,7 +326,7 @@ impl Carriers {
                     lacking: done.lacking,
                     left_out: done.left_out,
                     read_only: done.read_only,
-                    error: None,
+                    error: done.untaken.as_ref().map(|why| sentence(why).message),
                     ..folder
                 };
             }
@@ -423,7 +426,9 @@ fn follow(carriers: &Weak<Carriers>, bell: &Arc<Bell>, dir: &Path) {
                 // An empty folder in the place of one that was there is another stick's, or none's.
                 let place = if before { Place::Find } else { Place::Make };
                 let there = dir.is_dir();
-                if there && carriers.exchange(dir, None, place).is_ok() {
+                // What could not be taken is tried again although nothing else happens.
+                let done = there.then(|| carriers.exchange(dir, None, place));
+                if done.is_some_and(|done| done.is_ok_and(|done| done.folder.error.is_none())) {
                     stood = stands;
                 }
                 carriers.seen(dir, there);
