@@ -96,6 +96,12 @@ fn a_stick_goes_between_two_mounts() {
     assert!(said.err.contains("no folder /nowhere/at/all"), "{}", said.err);
     let inside = desk.vault();
     desk.run(&["sync", "--via", inside.to_str().unwrap()]).gives(2);
+    for inside in [inside, desk.mnt().join("stick")] {
+        let said = desk
+            .run(&["settings", "sync-via", inside.to_str().unwrap()])
+            .gives(2);
+        assert!(said.err.contains("outside"), "{}", said.err);
+    }
 
     // Killed in the midst: whatever lies there then is no false word, and nothing is lost.
     let mut asked = desk.command(&["sync", "--via", stick.path().to_str().unwrap()]);
@@ -303,6 +309,22 @@ fn a_shared_folder_is_looked_after() {
         text(&laptop, "Notes/Two.md") == "while it was away\n"
     });
     assert_eq!(folder(&desk)["error"], Value::Null);
+
+    // Somebody makes it lead into the vault itself.
+    let away = cloud.path().join("away");
+    fs::rename(&dir, &away).unwrap();
+    std::os::unix::fs::symlink(at(&desk, "Notes"), &dir).unwrap();
+    fs::write(at(&desk, "Notes/Five.md"), "a reason to look\n").unwrap();
+    until("it is refused", || {
+        folder(&desk)["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("lies in the vault itself"))
+    });
+    assert!(
+        files(&at(&desk, "Notes"))
+            .iter()
+            .all(|file| file.extension().is_some())
+    );
     for stage in [&desk, &laptop] {
         stage.run(&["lock"]).gives(0);
         stage.open(&["check"]).gives(0);

@@ -72,6 +72,9 @@ pub trait Replica: Send + Sync + 'static {
 /// Called with a chunk's name and sealed length; false: enough.
 pub type EachChunk<'a> = &'a mut dyn FnMut(ChunkName, usize) -> bool;
 
+/// Chunks that are wanted (name, sealed length, whether it names others), and the bytes of those beyond.
+pub type Lacking = (Vec<(ChunkName, u32, bool)>, u64);
+
 /// What a carried folder asks of a vault beyond that.
 pub trait Carries: Replica {
     /// Tells what is at rest, and makes all that was told or taken durable.
@@ -79,6 +82,15 @@ pub trait Carries: Replica {
     /// # Errors
     /// A sentence, if it cannot.
     fn settle(&self) -> Result<(), String>;
+
+    /// Chunks that are wanted here whatever the network costs by the byte, at most so many.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot be read.
+    fn wanted(&self, most: usize) -> Result<Lacking, String>;
+
+    /// Whether a chunk that is here is of a file that is no text: who keeps names and texts has no need of it.
+    fn is_bulk(&self, id: &ChunkName) -> bool;
 
     /// Chunks that are here and that versions of these entities name, told after these events; the newest versions' first.
     ///

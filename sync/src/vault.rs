@@ -16,9 +16,9 @@ use coffer_store::vault::{
 use parking_lot::RwLock;
 
 use crate::core::{
-    Answer, ChunkOutcome, Config, Outcome, Policy, Report, Request, StatementOutcome, Urgency,
+    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, StatementOutcome, Urgency,
 };
-use crate::replica::{Carries, Change, EachChunk, Replica, Roster};
+use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
 const KEEP: u64 = 64 << 20;
@@ -327,6 +327,24 @@ impl Replica for VaultReplica {
 impl Carries for VaultReplica {
     fn settle(&self) -> Result<(), String> {
         self.vault.commit().map_err(|e| e.to_string())
+    }
+
+    fn wanted(&self, most: usize) -> Result<Lacking, String> {
+        // Those that somebody waits for may be among the others, too.
+        let waited = self.vault.waited_for().into_iter();
+        let mut chunks: Vec<_> = waited.map(|(id, len)| (id.0, len, false)).collect();
+        let lacking = self.vault.lacking(most).map_err(|e| e.to_string())?;
+        let named: u64 = lacking.iter().map(|wanted| wanted.len as u64).sum();
+        chunks.extend(
+            lacking
+                .iter()
+                .map(|wanted| (wanted.id.0, wanted.len as u32, wanted.is_manifest)),
+        );
+        Ok((chunks, self.vault.lacking_bytes().1.saturating_sub(named)))
+    }
+
+    fn is_bulk(&self, id: &ChunkName) -> bool {
+        self.vault.is_of_blob(&ChunkId(*id)).unwrap_or(false)
     }
 
     fn chunks_told(

@@ -10,8 +10,9 @@ use std::rc::Rc;
 
 use carrier_bed::{Device, Pulled, copy_dir, files, noise, settle};
 use coffer_store::ids::ChainId;
-use coffer_store::vault::Identity;
-use coffer_sync::carrier::{CarrierError, Entry, Index, Place, Shelf, testing};
+use coffer_store::ids::ROOT;
+use coffer_store::vault::{Identity, Keeping};
+use coffer_sync::carrier::{CarrierError, Entry, Index, Options, Place, Seen, Shelf, exchange, testing};
 use coffer_sync::core::Policy;
 use tempfile::TempDir;
 
@@ -230,6 +231,176 @@ fn a_share_that_is_full_says_so() {
     assert_eq!(laptop.read("blob").unwrap(), blob);
 }
 
+/// Guards a device that keeps names and texts alone: it has manifests and texts by a folder, asks there for what is pinned, and who else comes
+/// is not kept from anything.
+#[test]
+fn who_keeps_texts_alone_gets_what_it_keeps() {
+    let desk = Device::founded();
+    let phone = desk.with("phone");
+    phone.vault.set_keeping(Keeping::Texts, 0).unwrap();
+    let stick = TempDir::new().unwrap();
+    let text: String = (0..30_000)
+        .map(|n| format!("line {n} of a long text\n"))
+        .collect();
+    let blob = noise(7, 3 << 20);
+    desk.save("long.md", text.as_bytes());
+    desk.save("blob.bin", &blob);
+    for _ in 0..4 {
+        phone.via(stick.path());
+        desk.via(stick.path());
+    }
+    let took = phone.via(stick.path());
+    assert_eq!((took.lacks, took.lacking), (0, 0), "{took:?}");
+    assert_eq!(phone.text("long.md"), text);
+    assert!(size(stick.path()) < 2 << 20, "what nobody keeps is not carried");
+    // Pinned, it is asked for, and comes.
+    let ino = phone.vault.lookup(ROOT, b"blob.bin").unwrap();
+    phone.vault.pin(&[ino], true).unwrap();
+    phone.vault.refresh_pins().unwrap();
+    assert!(phone.via(stick.path()).lacking > 2 << 20);
+    desk.via(stick.path());
+    assert_eq!(phone.via(stick.path()).lacking, 0);
+    assert_eq!(phone.read("blob.bin").unwrap(), blob);
+}
+
+/// Guards a network that costs by the byte: a folder costs nothing, so what it carries is taken, and nothing goes from it before.
+#[test]
+fn a_metered_network_keeps_nothing_from_a_folder() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let stick = TempDir::new().unwrap();
+    let blob = noise(8, 2 << 20);
+    desk.save("blob.bin", &blob);
+    desk.via(stick.path());
+    laptop.replica.set_metered(true);
+    assert_eq!(laptop.via(stick.path()).lacking, 0);
+    assert_eq!(laptop.read("blob.bin").unwrap(), blob);
+}
+
+/// Guards what is done with: pieces whose names are not known here yet, since what names them was lost on the way, are not.
+#[test]
+fn pieces_that_come_before_their_names_stay() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let stick = TempDir::new().unwrap();
+    let blob = noise(9, 2 << 20);
+    desk.save("Note.md", b"one\n");
+    settle(&[&desk, &laptop], stick.path());
+    desk.save("blob.bin", &blob);
+    // First what tells of the file, for which alone there is room, then its pieces.
+    let before = files(stick.path());
+    let told = desk.via_with(stick.path(), Some(100 << 10)).unwrap();
+    assert!(told.full && told.gave.events > 0, "{told:?}");
+    let tells = files(stick.path());
+    assert!(desk.via(stick.path()).gave.chunks > 1);
+    let still: Vec<_> = files(stick.path())
+        .into_iter()
+        .filter(|file| tells.contains(file) && !before.contains(file))
+        .collect();
+    assert_eq!(still.len(), 1);
+    fs::remove_file(&still[0]).unwrap();
+    assert_eq!(laptop.via(stick.path()).took.events, 0);
+    let again = desk.via(stick.path());
+    assert!(again.gave.events > 0 && again.gave.bytes < 1 << 20, "{again:?}");
+    laptop.via(stick.path());
+    assert_eq!(laptop.read("blob.bin").unwrap(), blob);
+}
+
+/// Guards a shared folder whose files are its group's: what is made in it is, too.
+#[test]
+fn the_bits_of_a_shared_folder_are_kept() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let desk = Device::founded();
+    let shared = TempDir::new().unwrap();
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o3770)).unwrap();
+    desk.via(shared.path());
+    let folder = fs::read_dir(shared.path()).unwrap().next().unwrap().unwrap();
+    assert_eq!(folder.metadata().unwrap().mode() & 0o7777, 0o3770);
+}
+
+/// Guards a member that never comes: what stays for it alone gives way where there is no room, and who comes gets all.
+#[test]
+fn who_never_comes_does_not_fill_a_folder_for_ever() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let _never = desk.with("never");
+    let stick = TempDir::new().unwrap();
+    let blob = noise(10, 5 << 20);
+    desk.save("blob", &blob);
+    let limit = 2 << 20;
+    for _ in 0..8 {
+        let gave = desk.via_with(stick.path(), Some(limit)).unwrap();
+        assert!(gave.own_bytes <= limit, "{gave:?}");
+        laptop.via_with(stick.path(), Some(limit)).unwrap();
+    }
+    assert_eq!(laptop.read("blob").unwrap(), blob);
+}
+
+/// Guards a member whose index is gone for now: it still has what it said it had, and not all is put there anew.
+#[test]
+fn who_was_seen_still_has_what_it_had() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let stick = TempDir::new().unwrap();
+    desk.save("blob", &noise(11, 2 << 20));
+    desk.via(stick.path());
+    let before = files(stick.path());
+    laptop.via(stick.path());
+    settle(&[&desk, &laptop], stick.path());
+    let by_laptop: Vec<_> = files(stick.path())
+        .into_iter()
+        .filter(|file| !before.contains(file))
+        .collect();
+    let own = not_by(&desk, stick.path(), &by_laptop);
+    assert!(!own.is_empty());
+    for file in own {
+        fs::write(file, b"not copied whole yet").unwrap();
+    }
+    let quiet = desk.via(stick.path());
+    assert_eq!(quiet.gave, Default::default(), "{quiet:?}");
+    assert!(quiet.devices[0].seen);
+    desk.save("Note.md", b"new\n");
+    desk.via(stick.path());
+    laptop.via(stick.path());
+    assert_eq!(laptop.text("Note.md"), "new\n");
+}
+
+/// Those of these files that are not this device's index: that it replaces.
+fn not_by(desk: &Device, dir: &Path, all: &[std::path::PathBuf]) -> Vec<std::path::PathBuf> {
+    let aside = TempDir::new().unwrap();
+    copy_dir(dir, aside.path());
+    // What it writes now, it replaces of its own.
+    desk.save("Aside.md", b"aside\n");
+    desk.via(aside.path());
+    let there = |file: &Path| aside.path().join(file.strip_prefix(dir).unwrap()).exists();
+    let others = all.iter().filter(|file| there(file)).cloned().collect();
+    desk.via(dir);
+    others
+}
+
+/// Guards a device whose own disk is full: it gives what it has, is done with nothing, and says why; with room again it takes all.
+#[test]
+fn who_cannot_take_gives_all_the_same() {
+    let desk = Device::founded();
+    let laptop = desk.with("laptop");
+    let stick = TempDir::new().unwrap();
+    let blob = noise(12, 2 << 20);
+    desk.save("blob", &blob);
+    desk.via(stick.path());
+    laptop.save("Mine.md", b"by the laptop\n");
+    let shelf = Shelf::of(stick.path(), carrier_bed::carries(&laptop), Place::Find).unwrap();
+    let full = carrier_bed::NoRoom(laptop.replica.clone());
+    let done = exchange(&full, &shelf, Options::default(), &mut Seen::default()).unwrap();
+    assert!(done.untaken.is_some_and(|why| why.contains("no room")));
+    assert!(done.gave.events > 0);
+    // Nothing of what it needs went.
+    let again = desk.via(stick.path());
+    assert_eq!(desk.text("Mine.md"), "by the laptop\n");
+    assert_eq!(again.gave.chunks, 0, "{again:?}");
+    assert_eq!(laptop.via(stick.path()).lacking, 0);
+    assert_eq!(laptop.read("blob").unwrap(), blob);
+}
+
 /// Guards a folder that can only be read: it gives, and it is said that nothing could be put there.
 #[test]
 fn who_may_only_read_takes() {
@@ -339,7 +510,8 @@ fn a_member_that_lies_keeps_nothing_back() {
     let desk = Device::founded();
     let laptop = desk.with("laptop");
     let liar = desk.with("liar");
-    let blob = noise(6, 600_000);
+    // Of how many pieces it is, the vault's key says: of at least three.
+    let blob = noise(6, 3 << 20);
     desk.save("Note.md", b"one\n");
     desk.save("blob", &blob);
     // Which pieces there are, it knows: it has them.

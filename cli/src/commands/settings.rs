@@ -2,7 +2,7 @@
 //! lie in it and need it open.
 
 use super::past::{To, with};
-use super::{Reached, reach};
+use super::{Reached, outside, reach};
 use crate::args;
 use crate::client::Found;
 use crate::engine;
@@ -43,7 +43,11 @@ pub(super) fn settings(ui: &Ui, vault: &Path, args: &args::Settings) -> Result<(
     match (&args.key, &args.value) {
         (Some(key), Some(value)) => {
             if key.starts_with("sync") {
-                engine::check_network(&settings.clone().with(key, value.clone()))?;
+                let new = settings.clone().with(key, value.clone());
+                engine::check_network(&new)?;
+                for dir in new.folders().iter().filter(|dir| dir.is_absolute()) {
+                    outside(dir, vault)?;
+                }
             }
             settings.set(key, value)?;
             if let Some(found) = daemon {

@@ -166,7 +166,7 @@ pub(crate) fn run(
         true => None,
         // A mount without other devices is better than none.
         false => match Settings::load(&published.vault_id)
-            .and_then(|settings| engine::Network::begin(&vault, &settings))
+            .and_then(|settings| engine::Network::begin(&vault, &config.mountpoint.0, &settings))
         {
             Ok(network) => Some(network),
             Err(failure) => {

@@ -12,6 +12,9 @@ pub enum CarrierError {
     /// In it there is none of this vault, and none is to be made.
     #[error("in {} there is no folder of this vault any more; is the right stick plugged in? “coffer sync --via” begins a new one", .0.display())]
     Gone(PathBuf),
+    /// It lies in the vault that would be carried.
+    #[error("{} lies in the vault itself, in its own folder or its mount; choose a folder outside", .0.display())]
+    Inside(PathBuf),
     /// This device has not the keys by which it would find its vault's folder.
     #[error(
         "this device lacks the vault's first keys, by which it would find its folder there; let it meet another device over the network once"

@@ -18,7 +18,7 @@ use super::look::{Lists, Look, NO_MEMBER, Notes};
 use super::name::{Name, Names};
 use super::needs::{Author, Covered, Other, author, broken, floor, others};
 use super::publish::{Exchanging, Says};
-use super::report::{Exchange, Options, Tally, Waiting};
+use super::report::{Exchange, Options, Seen, Tally, Waiting};
 use super::take::Taker;
 use crate::replica::Carries;
 
@@ -54,7 +54,7 @@ pub(super) fn names_of(replica: &dyn Carries) -> Result<Names, CarrierError> {
     Ok(Names::new(replica.space(), &keys.epoch_key, &replica.device()))
 }
 
-/// Exchanges what can be exchanged. `options` say how.
+/// Exchanges what can be exchanged. `options` say how; `seen` is what was seen in this folder before, and learns.
 ///
 /// # Errors
 /// As [`CarrierError`] says; what was taken until then is kept.
@@ -62,6 +62,7 @@ pub fn exchange(
     replica: &dyn Carries,
     folder: &dyn Folder,
     options: Options,
+    seen: &mut Seen,
 ) -> Result<Exchange, CarrierError> {
     let device = replica.device();
     let names = names_of(replica)?;
@@ -77,7 +78,7 @@ pub fn exchange(
     this.must_be_member()?;
     replica.settle().map_err(CarrierError::Store)?;
     let mut lists = Lists::new(folder);
-    let done = this.exchange(&mut lists, options);
+    let done = this.exchange(&mut lists, options, seen);
     this.out.notes = this.notes.take();
     done.map(|()| this.out)
 }
@@ -95,8 +96,14 @@ impl Exchanging<'_> {
             for index in look.others.values() {
                 live.extend(alive(&look, index));
             }
-            if !taker.statements(&live)? {
-                break;
+            match taker.statements(&live) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(CarrierError::Store(why)) => {
+                    self.out.untaken = Some(why);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
             // They may tell of keys that open more, or of devices.
             look = self.look()?;
@@ -119,18 +126,48 @@ impl Exchanging<'_> {
         let mut clock: HashMap<ChainId, u64> =
             config.clock.iter().map(|(id, last, _)| (*id, *last)).collect();
         let mut taker = taker(self.replica, lists, &mut self.notes, &mut self.out.took);
-        taker.batches(&live, &mut clock)?;
-        taker.chunks(&live)?;
+        let taken = taker.batches(&live, &mut clock);
+        let untaken = match taken.and_then(|()| taker.chunks(&live)) {
+            Ok(()) => self.out.untaken.take(),
+            Err(CarrierError::Store(why)) => Some(why),
+            Err(error) => return Err(error),
+        };
         // What the index says is here must be.
         self.replica.settle().map_err(CarrierError::Store)?;
-        let done = taker.done(&live, &clock);
-        let config = self.config()?;
+        let config = self.replica.config().map_err(CarrierError::Store)?;
         let clock = config.clock.iter().map(|(id, last, _)| (*id, *last)).collect();
+        // Who cannot take is done with nothing; what it has it gives all the same.
+        let done = match &untaken {
+            None => taker.done(&look, &clock)?,
+            Some(_) => BTreeSet::new(),
+        };
+        if let Some(why) = &untaken {
+            let why = format!(
+                "what lies there cannot be taken here: {why}; what is here was put there all the same"
+            );
+            self.notes.say(why);
+        }
+        self.out.untaken = untaken;
         Ok((look, clock, done))
     }
 
-    fn exchange(&mut self, lists: &mut Lists<'_>, options: Options) -> Result<(), CarrierError> {
-        let (look, clock, done) = self.take(lists)?;
+    fn exchange(
+        &mut self,
+        lists: &mut Lists<'_>,
+        options: Options,
+        seen: &mut Seen,
+    ) -> Result<(), CarrierError> {
+        let (mut look, clock, done) = self.take(lists)?;
+        if look.own.is_empty() {
+            // A new folder, or another stick in its place: in it nobody was seen.
+            seen.0.clear();
+        }
+        for (device, index) in &look.others {
+            seen.0.insert(*device, index.remembered());
+        }
+        for (device, index) in &seen.0 {
+            look.others.entry(*device).or_insert_with(|| index.remembered());
+        }
         let roster = self.replica.roster();
         let others = others(&roster, &look.others);
         // What was found broken before and was not needed this time is so still.
@@ -190,46 +227,60 @@ impl Exchanging<'_> {
             self.tidy(&look, &says, &all);
         }
 
-        let used: u64 = needed.iter().map(|bundle| bundle.len()).sum();
-        let free = self
-            .folder
-            .room()
-            .map_err(CarrierError::io("look at the folder's disk"))?;
-        let leave = free.saturating_sub(RESERVE.min(free / 8));
-        let share = options.limit.map_or(u64::MAX, |limit| limit.saturating_sub(used));
-        let room = (leave.min(share), BUNDLES_MAX - needed.len().min(BUNDLES_MAX));
-        let heads = self.heads()?;
-        let floor = floor(&others, &clock);
+        let mut given = Given::default();
         // What was begun before and not brought to its end is gone through once more.
         let again = look.own.first().is_some_and(|index| !index.whole);
-        let mut gave = Tally::default();
-        let (replica, folder) = (self.replica, self.folder);
-        let mut giver = Giver::new(replica, (folder, self.names), (lists, &mut gave), covered, room);
+        let (mut needed, mut kept) = (needed, kept);
         if !says.read_only && !others.is_empty() {
-            giver.statements(&heads, &others)?;
-            let files = giver.batches(&floor, &clock, again)?;
             let stood: Vec<BundleRef> = needed.iter().map(|bundle| bundle.duplicate()).collect();
-            giver.chunks(&others, &files, &floor, &mut |giver| {
-                if giver.much(CHECKPOINT) {
-                    let all = stood
-                        .iter()
-                        .chain(&giver.made)
-                        .map(BundleRef::duplicate)
-                        .collect();
-                    self.publish(&look, giver.lists, (all, false), &mut says)?;
-                }
-                Ok(())
-            })?;
-            giver.close()?;
+            let way = (&clock, again, options.limit);
+            self.give(
+                (&look, lists, &mut says),
+                (&others, covered),
+                way,
+                stood,
+                &mut given,
+            )?;
         }
-        let (made, left_out) = (std::mem::take(&mut giver.made), giver.left_out);
-        let halted = giver.stopped;
-        drop(giver);
-        self.out.gave = gave;
+        let present: Vec<Other<'_>> = others
+            .iter()
+            .filter(|other| other.index.is_some())
+            .cloned()
+            .collect();
+        let is_over = |bundle: &&BundleRef| {
+            let done = |other: &Other<'_>| other.index.is_some_and(|index| index.done.contains(&bundle.name));
+            !present.is_empty() && present.iter().all(done)
+        };
+        if given.stopped == Some(Stopped::Full) && needed.iter().any(is_over) {
+            // What stays for those alone that were never here gives way to those that come; it is made anew when they do.
+            needed.retain(|bundle| !is_over(bundle));
+            kept.retain(|bundle| !is_over(bundle));
+            let stand = needed.iter().copied().chain(&given.made);
+            let stood: Vec<BundleRef> = stand.map(BundleRef::duplicate).collect();
+            let names = stood.iter().map(|bundle| bundle.name).collect();
+            let all: Vec<BundleRef> = stood.iter().map(BundleRef::duplicate).collect();
+            if self.publish(&look, lists, (all, false), &mut says)? {
+                self.tidy(&look, &says, &names);
+                let sound = theirs.iter().filter(|bundle| !broken.contains(&bundle.name));
+                let covering: Vec<&BundleRef> =
+                    sound.chain(kept.iter().copied()).chain(&given.made).collect();
+                let covered = Covered::by(&covering, lists, &mut self.notes);
+                let way = (&clock, again, options.limit);
+                self.give(
+                    (&look, lists, &mut says),
+                    (&present, covered),
+                    way,
+                    stood,
+                    &mut given,
+                )?;
+            }
+        }
+        let (made, halted) = (given.made, given.stopped);
+        self.out.gave = given.gave;
         // That it may not be written to is no want of room.
         self.out.left_out = match halted {
             Some(Stopped::ReadOnly) => 0,
-            _ => left_out,
+            _ => given.left_out,
         };
         self.out.full = halted == Some(Stopped::Full);
         says.read_only |= halted == Some(Stopped::ReadOnly);
@@ -268,7 +319,7 @@ impl Exchanging<'_> {
         if !says.read_only && self.publish(&look, lists, (named, halted.is_none()), &mut says)? {
             self.tidy(&look, &says, &names);
         }
-        let (lacks, lacking) = self.lacking(&self.config()?);
+        let (lacks, lacking) = self.lacking()?;
         (self.out.lacks, self.out.lacking) = (lacks.len() as u64, lacking);
         self.out.read_only = says.read_only;
         self.out.serial = says.serial;
@@ -281,6 +332,68 @@ impl Exchanging<'_> {
                 ),
             });
         }
+        Ok(())
+    }
+}
+
+/// What was put there.
+#[derive(Default)]
+struct Given {
+    made: Vec<BundleRef>,
+    gave: Tally,
+    left_out: u64,
+    stopped: Option<Stopped>,
+}
+
+impl Exchanging<'_> {
+    /// Puts there what these others lack, beside the bundles that stand there.
+    fn give(
+        &mut self,
+        (look, lists, says): (&Look, &mut Lists<'_>, &mut Says),
+        (others, covered): (&[Other<'_>], Covered),
+        (clock, again, limit): (&HashMap<ChainId, u64>, bool, Option<u64>),
+        stood: Vec<BundleRef>,
+        given: &mut Given,
+    ) -> Result<(), CarrierError> {
+        let used: u64 = stood.iter().map(BundleRef::len).sum();
+        let free = self
+            .folder
+            .room()
+            .map_err(CarrierError::io("look at the folder's disk"))?;
+        // Counted with what is ours: else each exchange would take a part of the rest.
+        let leave = free.saturating_sub(RESERVE.min(free.saturating_add(used) / 8));
+        let share = limit.map_or(u64::MAX, |limit| limit.saturating_sub(used));
+        let room = (leave.min(share), BUNDLES_MAX - stood.len().min(BUNDLES_MAX));
+        let heads = self.heads()?;
+        let floor = floor(others, clock);
+        let (replica, folder, before) = (self.replica, self.folder, given.gave.bytes);
+        let mut giver = Giver::new(
+            replica,
+            (folder, self.names),
+            (lists, &mut given.gave),
+            covered,
+            room,
+        );
+        giver.statements(&heads, others)?;
+        let files = giver.batches(&floor, clock, again)?;
+        giver.chunks(others, &files, &floor, &mut |giver| {
+            if giver.much(CHECKPOINT) {
+                let all = stood.iter().chain(&giver.made);
+                let all = all.map(BundleRef::duplicate).collect();
+                self.publish(look, giver.lists, (all, false), says)?;
+            }
+            Ok(())
+        })?;
+        giver.close()?;
+        let (made, left_out, stopped) = (std::mem::take(&mut giver.made), giver.left_out, giver.stopped);
+        drop(giver);
+        given.made.extend(made);
+        // What found no room at first may have found it now.
+        given.left_out = given
+            .left_out
+            .saturating_sub(given.gave.bytes - before)
+            .max(left_out);
+        given.stopped = stopped.or(given.stopped);
         Ok(())
     }
 }

@@ -122,7 +122,8 @@ impl Shelf {
             Err(errno) => return Err(failed("open the folder", errno)),
         };
         let stat = rustix::fs::fstat(&above).map_err(|errno| failed("look at the folder", errno))?;
-        let mode = stat.st_mode & 0o777;
+        // With what makes new files be the group's, or each user's own.
+        let mode = stat.st_mode & 0o7777;
         let name = name.to_string();
         let find = || openat(&above, &name, DIR | OFlags::NOFOLLOW, Mode::empty());
         let found = match (find(), place) {
@@ -228,6 +229,10 @@ impl Folder for Shelf {
 
     fn room(&self) -> io::Result<u64> {
         let stat = fstatvfs(&self.dir)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        Ok(match stat.f_blocks {
+            // A file system that does not say.
+            0 => u64::MAX,
+            _ => stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
     }
 }

@@ -289,15 +289,25 @@ impl<'a, 'f> Giver<'a, 'f> {
             if batches.is_empty() {
                 break;
             }
+            let mut asked_again: HashSet<ChainId> = HashSet::new();
             for carried in batches {
                 let (chain, first) = (carried.row.chain, carried.row.first);
+                if asked_again.contains(&chain) {
+                    continue;
+                }
                 let last = carried.row.last().unwrap_or(u64::MAX - 1);
-                cursors.insert(chain, last);
-                let lies_there = self.covered.batch(&chain, first).is_some();
-                if (all || !lies_there) && files.len() < FILES_MAX {
+                let lies_there = self.covered.batch(&chain, first);
+                if (all || lies_there.is_none()) && files.len() < FILES_MAX {
                     files.extend(carried.entities());
                 }
-                if lies_there {
+                if let Some(end) = lies_there.filter(|end| *end < last) {
+                    // It was joined with others since: what is beyond that end is asked for by itself.
+                    cursors.insert(chain, end);
+                    asked_again.insert(chain);
+                    continue;
+                }
+                cursors.insert(chain, last);
+                if lies_there.is_some() {
                     continue;
                 }
                 let entry = Entry::Batch {
@@ -334,15 +344,18 @@ impl<'a, 'f> Giver<'a, 'f> {
             }
             between(self)?;
         }
-        let keeps = |other: &Other<'_>| other.index.is_none_or(|index| index.policy == Policy::Everything);
-        if files.is_empty() || !others.iter().any(keeps) {
+        if files.is_empty() {
             return Ok(());
         }
+        // Where nobody keeps everything, there is still use for what names pieces, and for texts.
+        let keeps = |other: &Other<'_>| other.index.is_none_or(|index| index.policy == Policy::Everything);
+        let (with_bulk, replica) = (others.iter().any(keeps), self.replica);
         let (mut ids, mut seen): (Vec<(ChunkName, usize)>, HashSet<ChunkName>) = Default::default();
         let (mut bytes, room, covered) = (0u64, self.room, &self.covered);
         let mut beyond = 0u64;
         let found = self.replica.chunks_told(files, floor, &mut |id, len| {
-            if !covered.chunk(&id) && seen.insert(id) {
+            let is_due = with_bulk || !replica.is_bulk(&id);
+            if is_due && !covered.chunk(&id) && seen.insert(id) {
                 match bytes <= room {
                     true => ids.push((id, len)),
                     false => beyond += len as u64,

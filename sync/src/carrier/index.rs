@@ -117,6 +117,23 @@ fn names(r: &mut Reader<'_>, most: usize) -> Result<BTreeSet<Name>, Malformed> {
 }
 
 impl Index {
+    /// What is remembered of it once it is gone: its bundles can be read by nobody else then, and count for nothing.
+    pub(super) fn remembered(&self) -> Index {
+        Index {
+            author: self.author,
+            serial: self.serial,
+            policy: self.policy,
+            whole: self.whole,
+            heads: self.heads.clone(),
+            clock: self.clock.clone(),
+            lacks: self.lacks.clone(),
+            lacking: self.lacking,
+            bundles: Vec::new(),
+            done: self.done.clone(),
+            broken: self.broken.clone(),
+        }
+    }
+
     fn encode_unsigned(&self) -> Zeroizing<Vec<u8>> {
         let room = 128
             + 32 * (self.heads.len() + self.lacks.len())

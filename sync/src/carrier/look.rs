@@ -22,6 +22,8 @@ pub(super) const NO_MEMBER: &str =
     "a device that is no member of the vault has left files there; they are left alone";
 /// Sentences that are kept of one exchange.
 const NOTES_MAX: usize = 32;
+/// How often a folder is listed while others replace indexes in it.
+const LOOKS: usize = 4;
 /// Things of lists that are kept in memory.
 const KEPT_MAX: usize = 1 << 20;
 
@@ -68,10 +70,29 @@ impl Look {
     pub(super) fn at(
         folder: &dyn Folder,
         names: &Names,
-        (space, me, opener): (SpaceId, DeviceId, &Opener),
+        who: (SpaceId, DeviceId, &Opener),
         may: &mut dyn FnMut(&DeviceId) -> bool,
         notes: &mut Notes,
     ) -> io::Result<Look> {
+        let mut found = Look::once(folder, names, who, may, notes)?;
+        for _ in 1..LOOKS {
+            if !found.1 {
+                break;
+            }
+            found = Look::once(folder, names, who, may, notes)?;
+        }
+        Ok(found.0)
+    }
+
+    /// And whether an index went meanwhile: the newer one in its place was not listed yet.
+    fn once(
+        folder: &dyn Folder,
+        names: &Names,
+        (space, me, opener): (SpaceId, DeviceId, &Opener),
+        may: &mut dyn FnMut(&DeviceId) -> bool,
+        notes: &mut Notes,
+    ) -> io::Result<(Look, bool)> {
+        let mut went = false;
         let listing = folder.list()?;
         let mut look = Look {
             files: listing.files.into_iter().collect(),
@@ -92,7 +113,10 @@ impl Look {
             let source = match folder.open(&name) {
                 Ok(source) => source,
                 // A newer one has taken its place.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    went = true;
+                    continue;
+                }
                 Err(e) => {
                     notes.say(format!("the file {name} cannot be read: {e}"));
                     continue;
@@ -112,7 +136,7 @@ impl Look {
             }
         }
         look.own.sort_by_key(|index| std::cmp::Reverse(index.serial));
-        Ok(look)
+        Ok((look, went))
     }
 
     /// Whether a bundle's file is there, whole.

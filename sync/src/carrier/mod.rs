@@ -10,12 +10,11 @@
 //! what a peer of ill will sends: it is bounded before anything is allocated, opened, and verified by whoever takes it in. Files
 //! that are torn, missing, doubled, old or none of ours cost what they would have brought, and nothing else. It never names the network.
 //!
-//! Parts, each importing only those above it: `name`, `report` and `error`; `folder` (files behind a trait); `stream` (sealed bytes),
-//! `envelope` (who may read an index); `index`, `bundle`; `look` (what lies there), `needs` (who lacks what); `take`, `give`; `publish` (this device's index); `exchange`.
+//! Parts, each importing only those above it: `name` and `error`; `folder` (files behind a trait); `stream` (sealed bytes),
+//! `envelope` (who may read an index); `index`, `bundle`; `report`; `look` (what lies there), `needs` (who lacks what); `take`, `give`; `publish` (this device's index); `exchange`.
 
 mod error;
 mod name;
-mod report;
 
 mod folder;
 
@@ -24,6 +23,8 @@ mod stream;
 
 mod bundle;
 mod index;
+
+mod report;
 
 mod look;
 
@@ -47,7 +48,7 @@ pub use exchange::{exchange, folder_in};
 pub use folder::{Folder, Listing, Place, Shelf, Sink, Source};
 pub use index::{BundleRef, Index};
 pub use name::Name;
-pub use report::{Exchange, Options, Tally, Waiting};
+pub use report::{Exchange, Options, Seen, Tally, Waiting};
 
 /// The version of all that lies in a folder. Version 0 may still change.
 const VERSION: u8 = 0;

@@ -44,6 +44,7 @@ pub(super) fn author(replica: &dyn Carries, device: &DeviceId) -> Author {
 }
 
 /// Another member.
+#[derive(Clone)]
 pub(super) struct Other<'a> {
     pub(super) id: DeviceId,
     pub(super) name: String,

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: an index is written only if it says something else than the one that stands there; what it replaces goes after it is durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use coffer_store::ids::ChainId;
 use coffer_store::keys::SigningKey;
@@ -19,11 +19,14 @@ use super::name::{Is, Name, Names};
 use super::needs::{Author, author};
 use super::report::Exchange;
 use crate::core::limits::CHAINS_MAX;
-use crate::core::{Answer, ChunkName, Config, Policy, Request};
+use crate::core::{ChunkName, Config};
 use crate::replica::Carries;
 
 /// Devices that nobody has heard of, and whose indexes are looked at.
 const UNKNOWN_MAX: usize = 16;
+
+/// Chunks that it says it lacks where there is no room for more.
+const LACKS_FEW: usize = 256;
 
 /// What the index says, and which were written.
 #[derive(Default)]
@@ -95,13 +98,13 @@ impl Exchanging<'_> {
         says: &mut Says,
     ) -> Result<bool, CarrierError> {
         let config = self.config()?;
-        let (lacks, lacking) = self.lacking(&config);
+        let (lacks, lacking) = self.lacking()?;
         let mut clock: Vec<(ChainId, u64)> = config.clock.iter().map(|(id, last, _)| (*id, *last)).collect();
         clock.retain(|(_, last)| *last > 0);
         clock.sort_unstable();
         clock.truncate(CHAINS_MAX);
         bundles.sort_by_key(|bundle| bundle.name);
-        let index = Index {
+        let mut index = Index {
             author: self.me,
             serial: says.serial + 1,
             policy: config.policy,
@@ -130,16 +133,16 @@ impl Exchanging<'_> {
         self.replica
             .with_members(&mut |members| readers = Some(Readers::of(members, &keyring)));
         let Some(readers) = readers else { return Ok(false) };
-        let (temporary, name) = (self.names.fresh(Is::Temporary), self.names.fresh(Is::Index));
-        let space = self.replica.space();
-        let write = || -> std::io::Result<()> {
-            let mut sink = self.folder.create(&temporary)?;
-            index.write((space, &self.device), &readers, &mut *sink)?;
-            sink.finish()?;
-            self.folder.publish(&temporary, &name)
-        };
-        if let Err(error) = write() {
-            let _ = self.folder.remove(&temporary);
+        let name = self.names.fresh(Is::Index);
+        let mut written = self.write(&index, &readers, &name);
+        if matches!(&written, Err(error) if stopped(error) == Some(Stopped::Full))
+            && index.lacks.len() > LACKS_FEW
+        {
+            // What it lacks most is said at least; how far it is, and what it is done with, makes room.
+            index.lacks.truncate(LACKS_FEW);
+            written = self.write(&index, &readers, &name);
+        }
+        if let Err(error) = written {
             return match stopped(&error) {
                 Some(Stopped::ReadOnly) => {
                     says.read_only = true;
@@ -160,17 +163,25 @@ impl Exchanging<'_> {
         Ok(true)
     }
 
-    pub(super) fn lacking(&self, config: &Config) -> (Vec<ChunkName>, u64) {
-        if config.policy != Policy::Everything {
-            return (Vec::new(), 0);
-        }
-        match self.replica.answer(Request::Wanted { most: LACKS_MAX }) {
-            Answer::Wanted { chunks, beyond } => {
-                let bytes = chunks.iter().map(|(.., len)| u64::from(*len)).sum::<u64>() + beyond;
-                (chunks.into_iter().map(|(id, ..)| id).collect(), bytes)
-            }
-            _ => (Vec::new(), 0),
-        }
+    fn write(&self, index: &Index, readers: &Readers, name: &Name) -> std::io::Result<()> {
+        let temporary = self.names.fresh(Is::Temporary);
+        let write = || {
+            let mut sink = self.folder.create(&temporary)?;
+            index.write((self.replica.space(), &self.device), readers, &mut *sink)?;
+            sink.finish()?;
+            self.folder.publish(&temporary, name)
+        };
+        write().inspect_err(|_| drop(self.folder.remove(&temporary)))
+    }
+
+    /// What is lacking of what this device keeps, each once, and the bytes of all.
+    pub(super) fn lacking(&self) -> Result<(Vec<ChunkName>, u64), CarrierError> {
+        let (mut chunks, beyond) = self.replica.wanted(LACKS_MAX).map_err(CarrierError::Store)?;
+        let mut seen = HashSet::new();
+        chunks.retain(|(id, ..)| seen.insert(*id));
+        let bytes = chunks.iter().map(|(_, len, _)| u64::from(*len)).sum::<u64>();
+        let ids = chunks.into_iter().map(|(id, ..)| id).collect();
+        Ok((ids, bytes.saturating_add(beyond)))
     }
 
     /// Removes this device's files but for those that the index names now. What cannot be removed is tried again next time.

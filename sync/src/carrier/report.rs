@@ -1,6 +1,10 @@
 //! What an exchange is asked, and what it came to.
 
+use std::collections::BTreeMap;
+
 use coffer_store::members::DeviceId;
+
+use super::index::Index;
 
 /// What a person may say of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,6 +14,11 @@ pub struct Options {
     /// The number of this device's index before, as far as is remembered: the next is higher.
     pub serial: u64,
 }
+
+/// What other members have said in a folder, as far as it was seen: whose index is missing or torn now (a cloud that has not brought it
+/// yet) still has what it had. Without this it would be thought to have nothing, and all would be put there anew.
+#[derive(Default)]
+pub struct Seen(pub(super) BTreeMap<DeviceId, Index>);
 
 /// What went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +69,8 @@ pub struct Exchange {
     pub left_out: u64,
     /// There was no room for all.
     pub full: bool,
+    /// Why this device could not take what lies there, if it could not: its own disk may be full.
+    pub untaken: Option<String>,
     /// Nothing could be put there: it can only be read.
     pub read_only: bool,
     /// The number of the index that stands there now.

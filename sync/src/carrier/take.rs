@@ -10,12 +10,12 @@ use coffer_store::ids::ChainId;
 use super::bundle::Entry;
 use super::error::CarrierError;
 use super::index::BundleRef;
-use super::look::{Lists, Notes};
+use super::look::{Lists, Look, Notes};
 use super::name::Name;
 use super::report::Tally;
 use crate::core::wire::unpack;
 use crate::core::{Answer, ChunkName, ChunkOutcome, Outcome, Request, SessionId, StatementOutcome};
-use crate::replica::Replica;
+use crate::replica::Carries;
 
 /// The session that nobody has: a folder is none.
 pub(super) const SESSION: SessionId = SessionId(0);
@@ -28,7 +28,7 @@ const ASKED: usize = 1_024;
 
 /// See the module.
 pub(super) struct Taker<'a, 'f> {
-    pub(super) replica: &'a dyn Replica,
+    pub(super) replica: &'a dyn Carries,
     pub(super) lists: &'a mut Lists<'f>,
     pub(super) notes: &'a mut Notes,
     pub(super) took: &'a mut Tally,
@@ -252,20 +252,18 @@ impl Taker<'_, '_> {
         Ok(true)
     }
 
-    /// Chunks that are wanted; and whether these are all.
-    pub(super) fn wanted(&self) -> (HashSet<ChunkName>, bool) {
-        match self.replica.answer(Request::Wanted { most: WANTED_MAX }) {
-            Answer::Wanted { chunks, beyond } => {
-                (chunks.into_iter().map(|(id, ..)| id).collect(), beyond == 0)
-            }
-            _ => (HashSet::new(), true),
-        }
+    /// Chunks that are wanted; and whether these are all that ever will be of what was told: no more are wanted, and none that is
+    /// yet to come names others.
+    fn wanted(&self) -> Result<(HashSet<ChunkName>, bool), CarrierError> {
+        let (chunks, beyond) = self.replica.wanted(WANTED_MAX).map_err(CarrierError::Store)?;
+        let are_all = beyond == 0 && !chunks.iter().any(|(.., names_others)| *names_others);
+        Ok((chunks.into_iter().map(|(id, ..)| id).collect(), are_all))
     }
 
     /// Takes chunks that are wanted, and those that these name.
     pub(super) fn chunks(&mut self, live: &[BundleRef]) -> Result<(), CarrierError> {
         loop {
-            let (mut wanted, _) = self.wanted();
+            let (mut wanted, _) = self.wanted()?;
             let before = self.took.chunks;
             for bundle in live {
                 if wanted.is_empty() {
@@ -314,34 +312,58 @@ impl Taker<'_, '_> {
         }
     }
 
-    /// Those of these bundles of which nothing is needed here any more.
-    pub(super) fn done(&mut self, live: &[BundleRef], clock: &HashMap<ChainId, u64>) -> BTreeSet<Name> {
-        let (wanted, are_all) = self.wanted();
+    /// Those bundles of others of which nothing is needed here any more. What is not wanted now may be wanted once that is here which
+    /// names it: so of chunks that are not here this is said only when all is that their bundle's author had told when it put them there.
+    pub(super) fn done(
+        &mut self,
+        look: &Look,
+        clock: &HashMap<ChainId, u64>,
+    ) -> Result<BTreeSet<Name>, CarrierError> {
+        let (wanted, are_all) = self.wanted()?;
         let mut done = BTreeSet::new();
-        for bundle in live {
-            let Some(toc) = self.lists.of(bundle, self.notes) else {
-                continue;
+        for index in look.others.values() {
+            let mut lists = Vec::new();
+            let mut is_read = true;
+            for bundle in &index.bundles {
+                let list = match look.has(bundle) {
+                    true => self.lists.of(bundle, self.notes),
+                    false => None,
+                };
+                is_read &= list.is_some();
+                lists.extend(list.map(|list| (bundle.name, list)));
+            }
+            let is_had = |chain: &ChainId, last: u64| {
+                last <= clock.get(chain).copied().unwrap_or(0) || self.refused.contains(chain)
             };
-            let is_had = |entry: &Entry| match entry {
-                Entry::Statement(_) => true,
-                Entry::Batch { chain, last, .. } => {
-                    *last <= clock.get(chain).copied().unwrap_or(0) || self.refused.contains(chain)
+            let knows_all =
+                is_read && are_all && index.clock.iter().all(|(chain, last)| is_had(chain, *last));
+            for (name, list) in lists {
+                let mut chunks = Vec::new();
+                let is_over = list.0.iter().all(|(entry, ..)| match entry {
+                    Entry::Statement(_) => true,
+                    Entry::Batch { chain, last, .. } => is_had(chain, *last),
+                    Entry::Chunk(id) => {
+                        chunks.push(*id);
+                        !wanted.contains(id)
+                    }
+                });
+                if is_over && (knows_all || self.hold(&chunks)) && self.unknown_of(&list.0).is_empty() {
+                    done.insert(name);
                 }
-                Entry::Chunk(id) => !wanted.contains(id) && (are_all || self.holds(*id)),
-            };
-            if toc.0.iter().all(|(entry, ..)| is_had(entry)) && self.unknown_of(&toc.0).is_empty() {
-                done.insert(bundle.name);
             }
         }
-        done
+        Ok(done)
     }
 
-    fn holds(&self, id: ChunkName) -> bool {
-        let asked = Request::Held {
-            session: SESSION,
-            serial: 0,
-            ids: vec![id],
-        };
-        matches!(self.replica.answer(asked), Answer::Held { held, .. } if held == [true])
+    /// Whether all of these are here, to stay.
+    fn hold(&self, ids: &[ChunkName]) -> bool {
+        ids.chunks(ASKED).all(|ids| {
+            let asked = Request::Held {
+                session: SESSION,
+                serial: 0,
+                ids: ids.to_vec(),
+            };
+            matches!(self.replica.answer(asked), Answer::Held { held, .. } if held.len() == ids.len() && !held.contains(&false))
+        })
     }
 }

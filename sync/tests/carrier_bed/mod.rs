@@ -4,23 +4,24 @@
 #[path = "../model/mod.rs"]
 pub mod model;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coffer_store::ids::ROOT;
-use coffer_store::keys::{KdfParams, Password, SigningKey};
-use coffer_store::members::{Card, DeviceId, DeviceName, JoinRequest, Members};
+use coffer_store::ids::{ChainId, EntityId, ROOT, SpaceId};
+use coffer_store::keys::{KdfParams, Key, Password, SigningKey};
+use coffer_store::members::{Card, DeviceId, DeviceName, JoinRequest, Members, SpaceSecrets, StatementId};
 use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
-use coffer_store::vault::{CheckOptions, Identity, Joined, Sealed, Vault};
+use coffer_store::vault::{Carried, CheckOptions, Identity, Joined, Sealed, Vault};
 use coffer_sync::carrier::{
-    CarrierError, Exchange, Folder, Listing, Name, Options, Place, Shelf, Sink, Source, exchange,
+    CarrierError, Exchange, Folder, Listing, Name, Options, Place, Seen, Shelf, Sink, Source, exchange,
 };
-use coffer_sync::replica::Carries;
+use coffer_sync::core::{Answer, ChunkName, ChunkOutcome, Config, Request};
+use coffer_sync::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 use coffer_sync::vault::VaultReplica;
 use tempfile::TempDir;
 
@@ -34,6 +35,7 @@ pub struct Device {
     pub vault: Arc<Vault>,
     pub replica: Arc<VaultReplica>,
     serial: Cell<u64>,
+    seen: RefCell<Seen>,
 }
 
 impl Device {
@@ -45,6 +47,7 @@ impl Device {
             vault,
             replica,
             serial: Cell::new(0),
+            seen: RefCell::default(),
         }
     }
 
@@ -169,7 +172,7 @@ impl Device {
             limit,
             serial: self.serial.get(),
         };
-        let done = exchange(&*self.replica, folder, options)?;
+        let done = exchange(&*self.replica, folder, options, &mut self.seen.borrow_mut())?;
         self.serial.set(done.serial);
         Ok(done)
     }
@@ -315,4 +318,72 @@ impl Folder for Pulled<'_> {
 
 pub fn carries(device: &Device) -> &dyn Carries {
     &*device.replica
+}
+
+/// A device whose disk has no room for pieces of files.
+pub struct NoRoom(pub Arc<VaultReplica>);
+
+impl Replica for NoRoom {
+    fn space(&self) -> SpaceId {
+        self.0.space()
+    }
+    fn device(&self) -> SigningKey {
+        self.0.device()
+    }
+    fn transport(&self) -> Key {
+        self.0.transport()
+    }
+    fn config(&self) -> Result<Config, String> {
+        self.0.config()
+    }
+    fn roster(&self) -> Roster {
+        self.0.roster()
+    }
+    fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::TakeChunk { id, .. } => Answer::ChunkTaken {
+                id,
+                outcome: ChunkOutcome::Failed("there is no room left".into()),
+            },
+            request => self.0.answer(request),
+        }
+    }
+    fn news(&self, after: &mut u64) -> Result<Vec<Arc<Carried>>, String> {
+        self.0.news(after)
+    }
+    fn rendezvous(&self, period: u64) -> Key {
+        self.0.rendezvous(period)
+    }
+    fn admit(&self, joining: JoinRequest) -> Result<StatementId, String> {
+        self.0.admit(joining)
+    }
+    fn keyring(&self) -> Vec<(StatementId, SpaceSecrets)> {
+        self.0.keyring()
+    }
+    fn with_members(&self, look: &mut dyn FnMut(&Members)) {
+        self.0.with_members(look);
+    }
+    fn subscribe(&self, wake: Box<dyn Fn(Change) + Send + Sync>) {
+        self.0.subscribe(wake);
+    }
+}
+
+impl Carries for NoRoom {
+    fn settle(&self) -> Result<(), String> {
+        self.0.settle()
+    }
+    fn wanted(&self, most: usize) -> Result<Lacking, String> {
+        self.0.wanted(most)
+    }
+    fn is_bulk(&self, id: &ChunkName) -> bool {
+        self.0.is_bulk(id)
+    }
+    fn chunks_told(
+        &self,
+        entities: &HashSet<EntityId>,
+        after: &HashMap<ChainId, u64>,
+        each: EachChunk<'_>,
+    ) -> Result<(), String> {
+        self.0.chunks_told(entities, after, each)
+    }
 }

@@ -1,7 +1,9 @@
 //! Carried folders: one exchange on demand, and those that are looked after while the vault is open.
 //!
-//! Guarantees: one exchange at a time; a folder that is not there is waited for, and none is begun anew in the place of one that was there,
-//! unless somebody asks. An end is not kept waiting: an exchange stops at its next file, and the next one goes on from there.
+//! Guarantees: one exchange at a time with each folder; a folder that is not there is waited for, and none is begun anew in the place of one
+//! that was there, unless somebody asks. None lies in the vault's own folder or its mount. An end is not kept waiting: an exchange stops at its
+//! next write or file, and the next one goes on from there; one that hangs, since a share is dead, is left behind. What is shown of folders
+//! asks no disk.
 
 use super::bell::{Bell, Watcher};
 use super::sentence;
@@ -11,7 +13,7 @@ use crate::failure::{Failure, Kind};
 use crate::settings::Settings;
 use crate::wire::WirePath;
 use coffer_sync::carrier::{
-    self, CarrierError, Exchange, Folder, Listing, Name, Options, Place, Shelf, Sink, Source, Tally,
+    self, CarrierError, Exchange, Folder, Listing, Name, Options, Place, Seen, Shelf, Sink, Source, Tally,
 };
 use coffer_sync::replica::Replica;
 use coffer_sync::vault::VaultReplica;
@@ -23,7 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The note's name.
 const NOTE: &str = "carrier";
@@ -35,6 +37,8 @@ const ABSENT: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(1_500);
 /// After which it is exchanged although it is not quiet.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an end waits for exchanges that are under way, all together.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -51,16 +55,18 @@ type OnNews = Box<dyn Fn() + Send + Sync>;
 pub(super) struct Carriers {
     vault: Vault,
     replica: Arc<VaultReplica>,
+    /// The vault's own folder, and its mount.
+    own: Vec<PathBuf>,
     known: Mutex<Known>,
-    /// Held while one exchanges.
-    one: Mutex<()>,
+    /// What was seen in each folder; held while it is exchanged with.
+    busy: Mutex<BTreeMap<PathBuf, Arc<Mutex<Seen>>>>,
     watched: Mutex<BTreeSet<PathBuf>>,
     /// Those that were asked for until the vault is locked.
     asked: Mutex<BTreeSet<PathBuf>>,
     limit: Mutex<Option<u64>>,
     bell: Arc<Bell>,
     paused: AtomicBool,
-    ended: AtomicBool,
+    ended: Arc<AtomicBool>,
     on_news: Mutex<Option<OnNews>>,
 }
 
@@ -76,6 +82,7 @@ fn moved(tally: Tally) -> Moved {
 fn failed(error: &CarrierError) -> Failure {
     match error {
         CarrierError::Io { what, error } => Failure::io(what, error),
+        CarrierError::Inside(_) => Failure::usage(sentence(error).message),
         CarrierError::Absent(_) | CarrierError::Gone(_) => {
             Failure::new(Kind::NotOpen, sentence(error).message)
         }
@@ -83,15 +90,33 @@ fn failed(error: &CarrierError) -> Failure {
     }
 }
 
-/// A folder that gives nothing more once an end has begun.
-struct Ending<'a>(&'a Shelf, &'a AtomicBool);
+/// A folder that gives and takes nothing more once an end has begun.
+struct Ending<'a>(&'a Shelf, &'a Arc<AtomicBool>);
+
+/// A file in it.
+struct EndingSink(Box<dyn Sink>, Arc<AtomicBool>);
+
+fn goes_on(ended: &AtomicBool) -> io::Result<()> {
+    match ended.load(Ordering::Acquire) {
+        true => Err(io::Error::other("the vault is being locked")),
+        false => Ok(()),
+    }
+}
 
 impl Ending<'_> {
     fn goes_on(&self) -> io::Result<&Shelf> {
-        match self.1.load(Ordering::Acquire) {
-            true => Err(io::Error::other("the vault is being locked")),
-            false => Ok(self.0),
-        }
+        goes_on(self.1).map(|()| self.0)
+    }
+}
+
+impl Sink for EndingSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        goes_on(&self.1)?;
+        self.0.write(bytes)
+    }
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        goes_on(&self.1)?;
+        self.0.finish()
     }
 }
 
@@ -103,7 +128,8 @@ impl Folder for Ending<'_> {
         self.goes_on()?.open(name)
     }
     fn create(&self, name: &Name) -> io::Result<Box<dyn Sink>> {
-        self.goes_on()?.create(name)
+        let sink = self.goes_on()?.create(name)?;
+        Ok(Box::new(EndingSink(sink, self.1.clone())))
     }
     fn publish(&self, from: &Name, to: &Name) -> io::Result<()> {
         self.goes_on()?.publish(from, to)
@@ -117,7 +143,9 @@ impl Folder for Ending<'_> {
 }
 
 impl Carriers {
-    pub(super) fn new(vault: &Vault, replica: Arc<VaultReplica>) -> Arc<Carriers> {
+    /// Of a vault, which is mounted there, if it is.
+    pub(super) fn new(vault: &Vault, mount: Option<&Path>, replica: Arc<VaultReplica>) -> Arc<Carriers> {
+        let own = [Some(vault.dir()), mount].into_iter().flatten();
         let note = vault.store().note(NOTE).ok().flatten().unwrap_or_default();
         let bell = Arc::new(Bell::default());
         let rings = Arc::downgrade(&bell);
@@ -129,14 +157,15 @@ impl Carriers {
         Arc::new(Carriers {
             vault: vault.clone(),
             replica,
+            own: own.flat_map(|dir| [dir.to_owned(), real(dir)]).collect(),
             known: Mutex::new(serde_json::from_slice(&note).unwrap_or_default()),
-            one: Mutex::new(()),
+            busy: Mutex::default(),
             watched: Mutex::default(),
             asked: Mutex::default(),
             limit: Mutex::new(None),
             bell,
             paused: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ended: Arc::default(),
             on_news: Mutex::new(None),
         })
     }
@@ -176,14 +205,18 @@ impl Carriers {
         self.bell.ring();
     }
 
-    /// Ends; what is under way stops, and is waited for.
+    /// Ends; what is under way stops, and is waited for, but not without end: keys are not kept in memory for a share that is dead.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.bell.ring();
-        drop(self.one.lock());
+        let until = Instant::now() + ENDING;
+        let busy: Vec<Arc<Mutex<Seen>>> = self.busy.lock().values().cloned().collect();
+        for one in busy {
+            drop(one.try_lock_until(until));
+        }
     }
 
-    /// How the folders are.
+    /// How the folders were when each was looked at last.
     pub(super) fn folders(&self) -> Vec<Carrier> {
         let watched = self.watched.lock().clone();
         let mut all = self.known.lock().folders.clone();
@@ -194,7 +227,6 @@ impl Carriers {
         all.into_values()
             .map(|folder| Carrier {
                 watched: watched.contains(&folder.dir.0),
-                there: folder.dir.0.is_dir(),
                 ..folder
             })
             .collect()
@@ -211,7 +243,8 @@ impl Carriers {
         place: Place,
     ) -> Result<Exchanged, Failure> {
         let done = {
-            let _one = self.one.lock();
+            let one = self.busy.lock().entry(dir.to_owned()).or_default().clone();
+            let mut seen = one.lock();
             if self.ended.load(Ordering::Acquire) {
                 return Err(Failure::failed("The vault is being locked."));
             }
@@ -220,8 +253,11 @@ impl Carriers {
                 limit: limit.or(*self.limit.lock()),
                 serial,
             };
-            let shelf = Shelf::of(dir, &*self.replica, place);
-            shelf.and_then(|shelf| carrier::exchange(&*self.replica, &Ending(&shelf, &self.ended), options))
+            let shelf = self.shelf(dir, place);
+            shelf.and_then(|shelf| {
+                let folder = Ending(&shelf, &self.ended);
+                carrier::exchange(&*self.replica, &folder, options, &mut seen)
+            })
         };
         self.note(dir, &done);
         let done = done.map_err(|error| failed(&error))?;
@@ -247,6 +283,28 @@ impl Carriers {
         })
     }
 
+    /// The vault's folder there, if that is not the vault itself: carrying itself, it would grow without end.
+    fn shelf(&self, dir: &Path, place: Place) -> Result<Shelf, CarrierError> {
+        match self.is_inside(dir) {
+            true => Err(CarrierError::Inside(dir.to_owned())),
+            false => Shelf::of(dir, &*self.replica, place),
+        }
+    }
+
+    fn is_inside(&self, dir: &Path) -> bool {
+        let is_own = |path: &Path| self.own.iter().any(|own| path.starts_with(own));
+        // What is ours by its name is not looked at.
+        is_own(dir) || std::fs::canonicalize(dir).is_ok_and(|real| is_own(&real))
+    }
+
+    /// Remembers whether a folder is there.
+    fn seen(&self, dir: &Path, there: bool) {
+        let key = dir.to_string_lossy();
+        if let Some(folder) = self.known.lock().folders.get_mut(&*key) {
+            folder.there = there;
+        }
+    }
+
     fn note(&self, dir: &Path, done: &Result<Exchange, CarrierError>) {
         let mut known = self.known.lock();
         let text = |known: &Known| serde_json::to_vec(known).expect("it is plain data");
@@ -268,7 +326,7 @@ impl Carriers {
                     lacking: done.lacking,
                     left_out: done.left_out,
                     read_only: done.read_only,
-                    error: None,
+                    error: done.untaken.as_ref().map(|why| sentence(why).message),
                     ..folder
                 };
             }
@@ -298,13 +356,22 @@ impl Carriers {
 
     /// What an exchange would begin with: what lies there, and how far the vault is. As it was: nothing to do.
     fn stand(&self, dir: &Path) -> Option<Vec<u8>> {
-        let shelf = Shelf::of(dir, &*self.replica, Place::Find).ok()?;
+        let shelf = self.shelf(dir, Place::Find).ok()?;
         let mut files = shelf.list().ok()?.files;
         files.sort_unstable();
         let config = self.replica.config().ok()?;
         let mut clock = config.clock;
         clock.sort_unstable();
         Some(format!("{files:?} {clock:?} {:?}", config.heads).into_bytes())
+    }
+}
+
+/// Where it lies, links followed; it itself is not asked, since it may be a mount of our own.
+fn real(dir: &Path) -> PathBuf {
+    let above = dir.parent().and_then(|above| std::fs::canonicalize(above).ok());
+    match (above, dir.file_name()) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => dir.to_owned(),
     }
 }
 
@@ -345,6 +412,7 @@ fn follow(carriers: &Weak<Carriers>, bell: &Arc<Bell>, dir: &Path) {
             if carriers.ended.load(Ordering::Acquire) || !carriers.watched.lock().contains(dir) {
                 return;
             }
+            // As it is before: what happens there during the exchange is another reason to look.
             let stands = carriers.stand(dir);
             let is_same = stands.is_some() && stands == stood;
             if !is_same && !carriers.paused.load(Ordering::Relaxed) {
@@ -357,11 +425,16 @@ fn follow(carriers: &Weak<Carriers>, bell: &Arc<Bell>, dir: &Path) {
                     .is_some_and(|known| known.last.is_some());
                 // An empty folder in the place of one that was there is another stick's, or none's.
                 let place = if before { Place::Find } else { Place::Make };
-                if dir.is_dir() && carriers.exchange(dir, None, place).is_ok() {
-                    stood = carriers.stand(dir);
+                let there = dir.is_dir();
+                // What could not be taken is tried again although nothing else happens.
+                let done = there.then(|| carriers.exchange(dir, None, place));
+                if done.is_some_and(|done| done.is_ok_and(|done| done.folder.error.is_none())) {
+                    stood = stands;
                 }
+                carriers.seen(dir, there);
             }
-            watcher.over(carrier::folder_in(dir, &*carriers.replica), bell)
+            let folder = carrier::folder_in(dir, &*carriers.replica);
+            watcher.over(folder.filter(|_| !carriers.is_inside(dir)), bell)
         };
         bell.wait(rung, if is_told { LOOK } else { ABSENT });
         bell.settle(QUIET, PATIENCE);

@@ -39,6 +39,8 @@ use std::time::{Duration, Instant};
 
 /// How often what was met is noted although nothing but the time is new.
 const NOTE: Duration = Duration::from_secs(600);
+/// How often the network begins anew for what came by a folder.
+const PASS_ON: Duration = Duration::from_secs(60);
 /// How long an invitation is open, and a little.
 const INVITATION: Duration = Duration::from_secs(16 * 60);
 /// How often somebody looks whether the service has anything new.
@@ -61,6 +63,8 @@ pub(crate) struct Network {
     ended: AtomicBool,
     trouble: Mutex<Option<String>>,
     carriers: Arc<Carriers>,
+    /// Events came by a folder, and connections do not know of them yet.
+    news: AtomicBool,
 }
 
 fn plain(answer: &impl serde::Serialize) -> Result<(Plain, Option<Secret>), Failure> {
@@ -111,17 +115,17 @@ pub(crate) fn check_network(settings: &Settings) -> Result<(), Failure> {
 }
 
 impl Network {
-    /// Of a vault; it begins at once if the vault has other devices and the settings do not say no. That it does not come up ends
+    /// Of a vault that is mounted there; it begins at once if the vault has other devices and the settings do not say no. That it does not come up ends
     /// nothing: `sync` says why.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn begin(vault: &Vault, settings: &Settings) -> Result<Arc<Network>, Failure> {
+    pub(crate) fn begin(vault: &Vault, mount: &Path, settings: &Settings) -> Result<Arc<Network>, Failure> {
         let threads = |error: std::io::Error| Failure::io("start the network's threads", &error);
         let replica = VaultReplica::new(vault.store_shared()).map_err(threads)?;
         let network = Arc::new(Network {
             vault: vault.clone(),
-            carriers: Carriers::new(vault, replica.clone()),
+            carriers: Carriers::new(vault, Some(mount), replica.clone()),
             replica,
             service: Mutex::new(None),
             plan: Mutex::new(None),
@@ -132,6 +136,7 @@ impl Network {
             hurried: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            news: AtomicBool::new(false),
         });
         // What cannot be written now is tried again with the next change of settings; until then all is as it was.
         let (keeping, limit) = keep::chosen(settings);
@@ -143,14 +148,10 @@ impl Network {
         if settings.syncs() && network.others() > 0 {
             let _ = network.up(settings);
         }
-        let (passes_on, id) = (Arc::downgrade(&network), crate::paths::hex(&vault.facts().id));
+        let passes_on = Arc::downgrade(&network);
         network.carriers.on_news(Box::new(move || {
-            // The service reckons with what was here when it began.
-            if let (Some(network), Ok(settings)) = (passes_on.upgrade(), Settings::load(&id))
-                && network.status().is_some()
-            {
-                network.down();
-                let _ = network.up(&settings);
+            if let Some(network) = passes_on.upgrade() {
+                network.news.store(true, Ordering::Release);
             }
         }));
         network.carriers.reload(settings);
@@ -163,10 +164,12 @@ impl Network {
         let watched = Arc::downgrade(&network);
         let spawned = std::thread::Builder::new().name("met".into()).spawn(move || {
             let mut noted = Instant::now();
+            let mut passed_on: Option<Instant> = None;
             while let Some(network) = watched.upgrade() {
                 if network.ended.load(Ordering::Acquire) {
                     return;
                 }
+                network.pass_on(&mut passed_on);
                 let service = network.service.lock().clone();
                 let version = service.as_ref().map_or(0, |service| service.status().version);
                 network.note(&mut noted);
@@ -227,6 +230,26 @@ impl Network {
             .set_reach(!self.paused.load(Ordering::Relaxed), false);
         *service = Some(begun.clone());
         Ok(begun)
+    }
+
+    /// Begins the network anew if events came by a folder: the service reckons with what was here when it began. Not often, and not while
+    /// that would cut off somebody who waits for bytes or was invited.
+    fn pass_on(&self, last: &mut Option<Instant>) {
+        let is_open = |until: &Option<Instant>| until.is_some_and(|until| Instant::now() < until);
+        if !self.news.load(Ordering::Acquire)
+            || last.is_some_and(|last| last.elapsed() < PASS_ON)
+            || is_open(&self.invited.lock())
+            || !self.vault.store().waited_for().is_empty()
+        {
+            return;
+        }
+        self.news.store(false, Ordering::Release);
+        let id = crate::paths::hex(&self.vault.facts().id);
+        if let (true, Ok(settings)) = (self.status().is_some(), Settings::load(&id)) {
+            *last = Some(Instant::now());
+            self.down();
+            let _ = self.up(&settings);
+        }
     }
 
     fn note(&self, noted: &mut Instant) {
@@ -540,7 +563,7 @@ pub(crate) fn exchange_via(
     let (keeping, most) = keep::chosen(settings);
     vault.store().set_keeping(keeping, most).map_err(sentence)?;
     let limit = limit.or_else(|| settings.rate("sync-via-limit"));
-    Carriers::new(vault, replica).exchange(dir, limit, Place::Make)
+    Carriers::new(vault, None, replica).exchange(dir, limit, Place::Make)
 }
 
 fn wait(service: &std::sync::Weak<Service>, version: u64) {
