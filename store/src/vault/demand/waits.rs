@@ -347,15 +347,31 @@ impl Vault {
         self.wait_for(ino, &lacking, &ahead)
     }
 
-    fn wait_for(&self, ino: Ino, lacking: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), OpError> {
-        let mut missing: Vec<ChunkRef> = Vec::with_capacity(lacking.len());
-        for chunk in lacking {
+    /// Waits for these, of which no file is waiting.
+    pub(super) fn wait_for_all(&self, chunks: &[ChunkRef]) -> Result<(), OpError> {
+        let missing = self.missing(chunks)?;
+        let Some(first) = missing.first().copied() else {
+            return Ok(());
+        };
+        let ended = self.demand.waits.wait(&missing, &[]);
+        ended.map_err(|_| OpError::Store(StoreError::Absent(Absent(first))))
+    }
+
+    /// Those that are not here, each once.
+    fn missing(&self, chunks: &[ChunkRef]) -> Result<Vec<ChunkRef>, StoreError> {
+        let mut missing: Vec<ChunkRef> = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
             // Named twice in a file of zeros, say.
             let is_new = !missing.iter().any(|known| known.id == chunk.id);
             if is_new && self.core.chunk_row(&chunk.id)?.is_none() {
                 missing.push(*chunk);
             }
         }
+        Ok(missing)
+    }
+
+    fn wait_for(&self, ino: Ino, lacking: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), OpError> {
+        let missing = self.missing(lacking)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -409,6 +425,16 @@ impl Vault {
         if !self.is_partial() {
             return Ok(());
         }
+        // That costs nothing, and mostly somebody is; what of the file is here is read of its manifest.
+        let waits = &self.demand.waits;
+        let (is_up, was_anybody) = {
+            let state = waits.state.lock();
+            (state.is_up, state.is_anybody)
+        };
+        let is_anybody = waits.anybody.read().as_ref().map(|asked| asked());
+        if is_up && is_anybody.unwrap_or(was_anybody) {
+            return Ok(());
+        }
         let mut named = Vec::new();
         let looked = self.peek(ino, |content| {
             if !content.is_dirty() {
@@ -424,15 +450,6 @@ impl Vault {
             }
         }
         let Some(first) = named.first() else { return Ok(()) };
-        let waits = &self.demand.waits;
-        let (is_up, was_anybody) = {
-            let state = waits.state.lock();
-            (state.is_up, state.is_anybody)
-        };
-        let is_anybody = waits.anybody.read().as_ref().map(|asked| asked());
-        if is_up && is_anybody.unwrap_or(was_anybody) {
-            return Ok(());
-        }
         let why = if is_up { Why::Nobody } else { Why::Off };
         self.demand.waits.fail(ino, why);
         Err(OpError::Store(StoreError::Absent(Absent(*first))))
