@@ -121,9 +121,11 @@ fn bytes_come_when_they_are_read() {
         fs::read_to_string(at(&laptop, "Notes/Garden.md")).is_ok_and(|text| text == "garlic\n".repeat(20_000))
     });
     assert_eq!(absent(&laptop), (film.len() + 2 * photo.len() - 1) as u64);
-    let shown = sync(&laptop);
-    assert_eq!(shown["keeping"]["policy"], "texts");
-    assert_eq!(shown["devices"][0]["keeps_everything"], true);
+    assert_eq!(sync(&laptop)["keeping"]["policy"], "texts");
+    // What is shown of a connection comes a moment after it.
+    until("the desk is said to keep everything", || {
+        sync(&laptop)["devices"][0]["keeps_everything"] == true
+    });
     // In the midst, and the end of it; then all.
     let mut file = File::open(at(&laptop, "Files/film.mkv")).unwrap();
     let mut some = [0; 1000];

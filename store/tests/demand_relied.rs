@@ -40,10 +40,13 @@ fn fill(bench: &Bench) {
             bench.vault.release(ino, true);
             written
         });
-        bench.tell();
-        written.err()
+        let kept = bench.vault.tick();
+        written
+            .map_err(|e| e.errno())
+            .and(kept.map_err(|e| e.errno()))
+            .err()
     });
-    assert_eq!(refused.unwrap().errno(), libc::ENOSPC);
+    assert_eq!(refused, Some(libc::ENOSPC));
     for _ in 0..5 {
         bench.vault.tend();
     }
@@ -188,4 +191,30 @@ fn what_comes_back_has_its_bytes() {
     v.commit().unwrap();
     assert!(all(v, "film.mkv") == old);
     assert!(all(v, "back.mkv") == noise(5, 2 << 20));
+}
+
+/// Where there is no room for what comes, whoever waits for it hears that, and at once: not that nobody has it, after half a
+/// minute.
+#[test]
+fn a_full_disk_is_said_to_who_waits() {
+    let (one, two) = pair();
+    put(&one.vault, "film.mkv", 0, &noise(6, 3 << 20));
+    carry(&one.vault, &two.vault);
+    fetch(&one.vault, &two.vault);
+    let ino = two.vault.lookup(ROOT, b"film.mkv").unwrap();
+    let (from, to) = (one.vault.clone(), two.vault.clone());
+    two.vault.when_wanted(move |what| {
+        if let coffer_store::vault::Demanded::Want(id, _) = what {
+            let sealed = from.sealed_chunk(&id).unwrap().unwrap();
+            let (to, id) = (to.clone(), id);
+            std::thread::spawn(move || assert!(to.put_chunk(&id, &sealed).is_err()));
+        }
+    });
+    two.vault.set_reach(true, true);
+    two.disk.set_free(Some(0));
+    let begun = std::time::Instant::now();
+    let error = demand_support::read(&two.vault, ino, 0, 4096).unwrap_err();
+    assert_eq!(error.errno(), libc::ENOSPC);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    two.vault.when_wanted(|_| {});
 }

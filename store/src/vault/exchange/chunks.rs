@@ -329,6 +329,17 @@ impl Vault {
     /// # Errors
     /// As [`ChunkError`] says; nothing is taken then.
     pub fn put_chunk(&self, id: &ChunkId, sealed: &[u8]) -> Result<(), ChunkError> {
+        let put = self.put(id, sealed);
+        if let Err(ChunkError::Store(error)) = &put
+            && error.errno() == libc::ENOSPC
+        {
+            // Whoever waits is told at once.
+            self.has_no_room(id);
+        }
+        put
+    }
+
+    fn put(&self, id: &ChunkId, sealed: &[u8]) -> Result<(), ChunkError> {
         self.writable().map_err(|e| match e {
             crate::vault::OpError::Store(e) => ChunkError::Store(e),
             _ => ChunkError::Unwanted(*id),
