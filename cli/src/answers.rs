@@ -38,6 +38,9 @@ pub(crate) struct Contents {
     /// Versions and removed files that were let go of before their time since it was opened, because
     /// the disk was full.
     pub let_go_early: u64,
+    /// Other devices gave up bytes because this one has them: it lets go of nothing early, though its disk be full.
+    #[serde(default)]
+    pub relied_on: bool,
     /// Files that no other device is told of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<Local>,
@@ -261,6 +264,12 @@ pub(crate) struct Backup {
     pub kept_bytes: u64,
     /// Records of the database, which is written anew each time.
     pub records: u64,
+    /// Files of which something is not on this device, and so not in the backup.
+    #[serde(default)]
+    pub absent_files: u64,
+    /// How many bytes of them.
+    #[serde(default)]
+    pub absent_bytes: u64,
     /// What the backup lacks: not saved, or damaged in the vault itself.
     #[serde(default)]
     pub problems: Vec<Problem>,

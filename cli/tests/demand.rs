@@ -121,10 +121,9 @@ fn bytes_come_when_they_are_read() {
         fs::read_to_string(at(&laptop, "Notes/Garden.md")).is_ok_and(|text| text == "garlic\n".repeat(20_000))
     });
     assert_eq!(absent(&laptop), (film.len() + 2 * photo.len() - 1) as u64);
-    let shown = sync(&laptop);
-    assert_eq!(shown["keeping"]["policy"], "texts");
-    // It may just be connecting anew.
-    until("the desk is known to keep everything", || {
+    assert_eq!(sync(&laptop)["keeping"]["policy"], "texts");
+    // What is shown of a connection comes a moment after it.
+    until("the desk is said to keep everything", || {
         sync(&laptop)["devices"][0]["keeps_everything"] == true
     });
     // In the midst, and the end of it; then all.
@@ -369,4 +368,35 @@ fn a_metered_device_spares_bytes() {
     until("it goes", || {
         fs::read(at(&desk, "Files/own.bin")).is_ok_and(|bytes| bytes == own)
     });
+}
+
+/// The only device that has the bytes is not removed by the way, and a backup without them is not called whole.
+#[test]
+fn what_is_nowhere_else_is_said() {
+    if cannot_mount() {
+        return;
+    }
+    let one = desk();
+    fs::write(at(&one, "film.mkv"), noise(9, 3 << 20)).unwrap();
+    let (two, _) = laptop(&one, &[]);
+    is_named(&two, "film.mkv", 3 << 20);
+    until("it is known what is not here", || absent(&two) == 3 << 20);
+    let backup = two.path("backup");
+    let backup = backup.to_str().unwrap();
+    let said = two.run(&["--json", "backup", backup]).gives(11).json();
+    assert_eq!(
+        (said["absent_files"].as_u64(), said["absent_bytes"].as_u64()),
+        (Some(1), Some(3 << 20))
+    );
+    let said = two.run(&["backup", backup]).gives(11);
+    assert!(said.out.contains("Not in it: 3.0 MiB of 1 file"), "{}", said.out);
+    let list = two.run(&["--json", "device", "list"]).gives(0).out;
+    let mut all = list
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let other = all.find(|device| device["this"] == false).unwrap();
+    let name = other["name"].as_str().unwrap().to_owned();
+    let refused = two.run(&["device", "remove", &name, "--yes"]).gives(1);
+    assert!(refused.err.contains("--force"), "{}", refused.err);
+    two.run(&["device", "remove", &name, "--yes", "--force"]).gives(0);
 }

@@ -269,13 +269,12 @@ impl Replica for VaultReplica {
                 outcome: self.take_chunk(id, &bytes),
             },
             Request::Held { session, serial, ids } => {
-                // Asked for each: who stops keeping everything confirms nothing from that moment on.
-                let keeps = || self.policy() == Policy::Everything;
-                let held = |id: &[u8; 32]| keeps() && self.vault.holds_chunk(&ChunkId(*id)).unwrap_or(false);
+                // Who stops keeping everything confirms nothing from that moment on.
+                let ids: Vec<ChunkId> = ids.into_iter().map(ChunkId).collect();
                 Answer::Held {
                     session,
                     serial,
-                    held: ids.iter().map(held).collect(),
+                    held: self.vault.confirm(&ids),
                 }
             }
             Request::Wanted { most } => self.wanted(most),

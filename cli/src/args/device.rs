@@ -82,6 +82,9 @@ pub(crate) struct Remove {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+    /// Remove it even if bytes that are not on this device may be out of reach then: it was stolen, say
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args)]

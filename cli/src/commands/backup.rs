@@ -7,7 +7,7 @@ use crate::args::Backup;
 use crate::failure::{Failure, Kind};
 use crate::paths;
 use crate::ui::Ui;
-use crate::units::size;
+use crate::units::{counted, size};
 use crate::wire::{Op, WirePath};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// `NoSpace`, or what the vault says; an earlier backup there stays whole. `Damaged` if the
-/// backup is made but lacks something, after the report.
+/// backup is made but lacks something, after the report; `Incomplete` if that is only what other devices have.
 pub(super) fn backup(ui: &Ui, vault: &Path, args: &Backup) -> Result<(), Failure> {
     let dest = outside(&args.dest, vault)?;
     let mut progress = ui.progress();
@@ -45,10 +45,21 @@ pub(super) fn backup(ui: &Ui, vault: &Path, args: &Backup) -> Result<(), Failure
             size(report.copied_bytes),
             size(report.kept_bytes)
         ));
+        if report.absent_files > 0 {
+            text.push_str(&format!(
+                "\nNot in it: {} of {}, which are not on this device.",
+                size(report.absent_bytes),
+                counted(report.absent_files, "file", "files")
+            ));
+        }
         text
     });
     match report.problems.is_empty() {
-        true => Ok(()),
+        true if report.absent_files == 0 => Ok(()),
+        true => Err(Failure::new(
+            Kind::Incomplete,
+            "The backup is made, without the bytes that are not on this device; back up a device that keeps everything, or fetch them first with “coffer sync --policy everything”.",
+        )),
         false => Err(Failure::new(
             Kind::Damaged,
             "The backup is made, but it lacks what is listed; “coffer check” says more of the vault itself.",

@@ -213,6 +213,13 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
             ),
         );
     }
+    if contents.relied_on {
+        row(
+            "Relied on",
+            "other devices gave up bytes that this one keeps: when its disk is full it refuses to write, and lets go of no history early"
+                .to_owned(),
+        );
+    }
     if contents.let_go_early > 0 {
         let count = counted(
             contents.let_go_early,

@@ -386,6 +386,7 @@ impl Vault {
             damage: status.damage.iter().map(|what| without_codes(what)).collect(),
             asides: asides(status.asides),
             let_go_early: status.early,
+            relied_on: status.relied_on,
             local: status.local.into_iter().map(local).collect(),
         })
     }
@@ -455,6 +456,8 @@ impl Vault {
             copied_bytes: report.copied,
             kept_bytes: report.kept,
             records: report.records,
+            absent_files: report.absent_files,
+            absent_bytes: report.absent_bytes,
             problems: problems(report.problems),
         })
     }

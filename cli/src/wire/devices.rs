@@ -22,6 +22,9 @@ pub(crate) enum Devices {
     Remove {
         /// Which: its name, or the first digits of its id.
         device: String,
+        /// Even if bytes may be out of reach then.
+        #[serde(default)]
+        force: bool,
     },
     /// How syncing is.
     Sync,

@@ -59,6 +59,10 @@ pub struct BackupReport {
     pub kept: u64,
     /// Rows of the database.
     pub records: u64,
+    /// Files of which something is not on this device, and so not in the backup.
+    pub absent_files: u64,
+    /// How many bytes of them.
+    pub absent_bytes: u64,
     /// What could not be backed up: not committed, or damaged in the vault itself.
     pub problems: Vec<Problem>,
 }
@@ -119,6 +123,10 @@ impl Vault {
         if let Err(e) = self.commit() {
             let what = format!("the last changes could not be saved, and are not in the backup: {e}");
             report.problems.push(Problem::new(None, what));
+        }
+        if self.is_partial() {
+            let survey = self.survey_now()?;
+            (report.absent_files, report.absent_bytes) = (survey.absent_files, survey.absent_bytes);
         }
         self.renew_key_file();
         let next = dest.join(NEXT);

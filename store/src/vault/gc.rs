@@ -101,6 +101,7 @@ impl Vault {
     /// As [`StoreError`] says: then what was not done is done another time.
     pub fn collect(&self) -> Result<Freed, StoreError> {
         let _alone = self.demand.sweeping.lock();
+        let had_let_go = self.has_let_go();
         self.demand.stale.store(true, Ordering::Relaxed);
         self.remove_replaced(self.grace());
         *self.core.asked.lock() = Some(HashSet::new());
@@ -109,6 +110,10 @@ impl Vault {
         let result = self.sweep();
         *self.core.asked.lock() = None;
         let (mut freed, alive) = result?;
+        if had_let_go {
+            // Another collection says it if this fails.
+            let _ = self.gave_back();
+        }
         let compacted = self.compact(&alive, &mut freed);
         self.remove_replaced(self.grace());
         compacted?;

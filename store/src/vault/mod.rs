@@ -67,7 +67,7 @@ pub use bulk::{At, Incoming};
 pub use check::{CheckOptions, CheckProgress, CheckReport, Problem};
 pub use commit::Ticket;
 pub use create::CreateError;
-pub use demand::{Demanded, Keeping, PINS_MAX, Pinned, Plan, Survey, Unreached, Why};
+pub use demand::{Demanded, Gathered, Keeping, PINS_MAX, Pinned, Plan, Survey, Unreached, Why};
 pub use devices::{JoinError, Joined, SayError, TakeStatementError, TakenStatement};
 pub use exchange::{ChunkError, Need, Wanted};
 pub use feed::Changes;

@@ -42,6 +42,11 @@ impl Vault {
             .map_err(StoreError::tampered("a note of the program's own"))
     }
 
+    /// The row of a note, for who has a batch and the committer.
+    pub(super) fn note_row(&self, name: &str, plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        (row(name), seal(&self.local, &aad(name), plain))
+    }
+
     /// Writes a note, durably, over the one that was there.
     ///
     /// # Errors
@@ -53,7 +58,8 @@ impl Vault {
         self.writable().map_err(|_| super::open::read_only())?;
         let _committer = self.committer.lock();
         let mut batch = Batch::new();
-        batch.put(Table::Meta, row(name), seal(&self.local, &aad(name), plain));
+        let (row, sealed) = self.note_row(name, plain);
+        batch.put(Table::Meta, row, sealed);
         Ok(self.core.db.apply(&batch)?)
     }
 }

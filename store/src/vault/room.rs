@@ -77,12 +77,12 @@ impl Vault {
     }
 
     /// Lets go of as much history as there is room missing, if something was refused for want of it,
-    /// and if it can be given back: not of a vault that is damaged, which gives nothing back, nor while
-    /// packs are being copied. What old versions share with newer ones frees nothing: after such a round
+    /// and if it can be given back: not of a vault that is damaged, which gives nothing back, nor of one that other
+    /// devices rely on, nor while packs are being copied. What old versions share with newer ones frees nothing: after such a round
     /// it goes on a minute later, if writes are still refused.
     fn give_history(&self) {
         let missing = self.room_missing();
-        if !self.was_refused() || missing == 0 || self.is_damaged() {
+        if !self.was_refused() || missing == 0 || self.is_damaged() || self.is_relied_on() {
             return;
         }
         if self.packs_pinned() {

@@ -38,6 +38,8 @@ pub struct Status {
     /// Versions and removed files that were let go of before their time since unlock, because the
     /// disk was full.
     pub early: u64,
+    /// Other devices gave up bytes on this one's word: nothing is let go of before its time any more.
+    pub relied_on: bool,
     /// Names of which nothing is known but that whoever sent them had let go of them.
     pub names_let_go: u64,
     /// Files that no other device is told of.
@@ -82,6 +84,7 @@ impl Vault {
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
             names_let_go: self.names_let_go()?,
+            relied_on: self.is_relied_on(),
             early: self.early.load(Ordering::Relaxed),
             local,
             asides: self.asides(),

@@ -117,8 +117,9 @@ pub fn ask(keeper: &Vault, plan: &coffer_store::vault::Plan) -> Vec<ChunkId> {
     if keeper.keeping() != Keeping::Everything || !plan.clock.iter().all(has) {
         return Vec::new();
     }
-    let held = |id: &&ChunkId| keeper.holds_chunk(id).unwrap();
-    plan.pieces.iter().filter(held).copied().collect()
+    let held = keeper.confirm(&plan.pieces).into_iter();
+    let asked = plan.pieces.iter().copied().zip(held);
+    asked.filter(|(_, held)| *held).map(|(id, _)| id).collect()
 }
 
 /// Gives up what this keeper confirms; how many bytes.

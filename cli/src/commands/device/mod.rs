@@ -44,7 +44,10 @@ pub(super) fn device(ui: &Ui, vault: &Path, args: &Args) -> Result<(), Failure> 
                 args.yes,
                 &format!("Remove “{name}”? It is told nothing more; what it has by now it may keep."),
             )?;
-            let asked = Devices::Remove { device: name.clone() };
+            let asked = Devices::Remove {
+                device: name.clone(),
+                force: args.force,
+            };
             let () = ask(&found, asked)?;
             ui.answer(&serde_json::json!({ "removed": name }), || {
                 format!(

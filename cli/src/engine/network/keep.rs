@@ -8,7 +8,9 @@ use crate::answers::devices::{Keeping, Unreached};
 use crate::engine::Vault;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::units::{counted, size};
 use crate::wire::WirePath;
+use coffer_store::members::DeviceId;
 use coffer_store::vault::{self as store, Why};
 use coffer_sync::core::ChunkName;
 use coffer_sync::net::{Service, Status};
@@ -144,6 +146,36 @@ impl Network {
         };
         let status = service.as_ref().map(|service| service.status());
         links(&status).next().is_some()
+    }
+
+    /// Refuses to remove a device on which something may be that is not here, unless another that is connected keeps
+    /// everything and has heard all.
+    ///
+    /// # Errors
+    /// `Failed`, with what would be out of reach; the vault's.
+    pub(super) fn refuse_out_of_reach(&self, id: DeviceId, named: &str) -> Result<(), Failure> {
+        let store = self.vault.store();
+        store.lacking(0)?;
+        let survey = store.survey()?;
+        let bytes = survey.absent_bytes.max(store.lacking_bytes().1);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let service = self.service.lock().clone();
+        let status = service.map(|service| service.status());
+        let mut others = status.iter().flat_map(|status| &status.peers);
+        if others.any(|peer| peer.device != id && peer.keeps_everything == Some(true) && peer.behind == 0) {
+            return Ok(());
+        }
+        let of = match survey.absent_files {
+            0 => String::new(),
+            files => format!(" of {}", counted(files, "file", "files")),
+        };
+        Err(Failure::failed(format!(
+            "{}{of} are not on this device, and no other device that keeps everything and is up to date is connected: once “{named}” is removed, they may be out of reach for good. \
+             Fetch them first with “coffer sync --policy everything”, or connect another device that keeps everything. If “{named}” was stolen or is lost, remove it all the same with --force.",
+            size(bytes)
+        )))
     }
 
     /// What is due: files that came to be pinned, what is noted, and giving up. What fails is tried again.

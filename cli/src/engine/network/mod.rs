@@ -350,12 +350,15 @@ impl Network {
                 self.replica.members_changed();
                 plain(&())
             }
-            Devices::Remove { device } => {
+            Devices::Remove { device, force } => {
                 let id = self.find(device)?;
                 if id == self.vault.store().device_id() {
                     return Err(Failure::usage(
                         "This is the device that you are at; remove it from another one, or delete the vault's folder here.",
                     ));
+                }
+                if !force {
+                    self.refuse_out_of_reach(id, device)?;
                 }
                 self.vault.store().remove_device(id).map_err(sentence)?;
                 self.replica.members_changed();

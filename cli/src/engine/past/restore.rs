@@ -117,6 +117,7 @@ fn in_place(
         restored.unchanged = true;
         return Ok(restored);
     }
+    let _here = store.gather_version(subject, version.number).map_err(lost)?;
     let restored_in = store.restore_version(subject, version.number);
     let ino = restored_in.map_err(|error| match error.errno() {
         // Somebody has written to it since we looked.
@@ -183,6 +184,7 @@ fn copy(
     like: Meta,
     place: &super::places::Place,
 ) -> Result<Option<u64>, Failure> {
+    let _here = store.gather_version(subject, version.number).map_err(lost)?;
     let old = store.open_version(subject, version.number).map_err(lost)?;
     let meta = Meta {
         kind: version.kind,

@@ -65,7 +65,8 @@ fn file(store: &Vault, target: &Target, path: &Path, announce: &Announce<'_>) ->
     };
     let (place, folders) = place(store, path, announce)?;
     let number = version.map(|version| version.number);
-    let back = store.bring_back(gone.node, number, place.at());
+    let here = store.gather_removed(gone.node, number);
+    let back = here.and_then(|_here| store.bring_back(gone.node, number, place.at()));
     let ino = back.map_err(|error| refused(error, path))?;
     // Of versions that stand beside each other it came back as the one that is shown.
     let named_by = store.shows(ino).unwrap_or_default();
@@ -117,7 +118,8 @@ fn folder(store: &Vault, top: &Removed, path: &Path, announce: &Announce<'_>) ->
         let path = path.join(plain_path(&gone.path[top.path.len() + 1..]));
         let back = place(store, &path, announce).and_then(|(place, folders)| {
             restored.folders += folders;
-            let back = returning.bring(gone.node, None, place.at());
+            let here = store.gather_removed(gone.node, None);
+            let back = here.and_then(|_here| returning.bring(gone.node, None, place.at()));
             let ino = back.map_err(|error| refused(error, &path))?;
             announce.made(place.folder, &place.name, ino);
             Ok(())

@@ -18,7 +18,7 @@ impl Vault {
         });
         self.are_stored(files);
         let mut still: Vec<(Ino, bool)> = Vec::with_capacity(work.items.len());
-        let mut late = Vec::new();
+        let (mut late, mut anew) = (Vec::new(), Vec::new());
         for (ino, item) in &work.items {
             let Some(seen) = &item.seen else { continue };
             let mut guard = item.inode.state.write();
@@ -27,6 +27,7 @@ impl Vault {
             let entity = seen.binding.entity();
             let same = state.binding.entity() == entity;
             if let Some(now) = now {
+                anew.push(entity);
                 // It may stand for another entity by now, of which it must be told in any case.
                 if same {
                     state.published = now.at;
@@ -111,6 +112,7 @@ impl Vault {
                 self.mark_dirty(*ino);
             }
         }
+        self.were_told(&anew);
         if !late.is_empty() {
             // Nobody is half-way through taking one over.
             let _tree = self.tree.read();

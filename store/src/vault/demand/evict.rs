@@ -136,6 +136,7 @@ impl Vault {
         let _committer = self.committer.lock();
         let mut needed: HashSet<ChunkId> = HashSet::new();
         self.look_at_memory(&mut needed);
+        self.look_at_pinned(&mut needed)?;
         let (mut batch, mut gone, mut packs) = (Batch::new(), 0, HashSet::new());
         let asked = self.core.asked.lock();
         for id in sure {

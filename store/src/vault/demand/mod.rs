@@ -6,10 +6,12 @@
 //! Manifests and texts are never given up. It never asks the network itself: it says what is wanted to whoever serves it.
 //!
 //! Parts, each importing only those above it: `waits` (readers that wait), `pins` (what is always to be here), `used` (when each
-//! file was last opened), `survey` (what is here and what is not), `evict` (giving up).
+//! file was last opened), `survey` (what is here and what is not), `evict` (giving up), `relied` (what others gave up on this
+//! device's word, and what is brought before it is told).
 
 mod evict;
 mod pins;
+mod relied;
 mod survey;
 mod used;
 mod waits;
@@ -28,6 +30,7 @@ use crate::keys::ChunkId;
 use crate::record::ChunkRef;
 pub use evict::Plan;
 pub use pins::{PINS_MAX, Pinned};
+pub use relied::Gathered;
 pub use survey::Survey;
 pub use waits::{Demanded, Unreached, Why};
 
@@ -66,6 +69,12 @@ pub(super) struct Demand {
     texts: Mutex<Option<(Instant, HashSet<ChunkId>)>>,
     /// Chunks have come, gone or been made since the last survey.
     pub(super) stale: AtomicBool,
+    /// Somebody relies on what is here; see `relied`.
+    relied: AtomicBool,
+    /// History was let go of early, and its bytes may still be here.
+    let_go: AtomicBool,
+    /// What somebody brought, and is about to name.
+    gathered: Mutex<relied::Held>,
 }
 
 impl Default for Demand {
@@ -83,6 +92,9 @@ impl Default for Demand {
             surveyed: Mutex::default(),
             texts: Mutex::default(),
             stale: AtomicBool::new(true),
+            relied: AtomicBool::new(false),
+            let_go: AtomicBool::new(false),
+            gathered: Mutex::default(),
         }
     }
 }
@@ -113,6 +125,7 @@ impl Vault {
             // Nothing is called lost that may be elsewhere.
             Ok(Some(None)) | Err(_) => self.core.partial.store(true, Ordering::Release),
         }
+        self.load_relied();
         self.load_pins();
         self.load_used();
     }
@@ -194,6 +207,24 @@ impl Vault {
     /// A commit lacks this to tell a file; it is fetched, whatever is kept. An inode is locked.
     pub(super) fn need(&self, chunk: ChunkRef, entity: EntityId) {
         self.demand.needed.lock().insert(chunk.id, (chunk, entity));
+        self.demand.waits.more();
+    }
+
+    /// A commit told versions of these: of what is to be here, what they name and is not is fetched.
+    pub(super) fn were_told(&self, entities: &[EntityId]) {
+        if !self.is_partial() {
+            return;
+        }
+        let is_texts = self.keeping() == Keeping::Texts;
+        let mut entities = entities.to_vec();
+        entities.retain(|entity| !is_texts || self.is_pinned(entity));
+        if entities.is_empty() {
+            return;
+        }
+        if self.may_lack(&entities).is_err() {
+            // All is looked at anew.
+            self.forget_lacking();
+        }
         self.demand.waits.more();
     }
 

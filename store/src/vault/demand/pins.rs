@@ -143,11 +143,20 @@ impl Vault {
                 Err(_) => {}
             }
         }
-        let before = std::mem::replace(&mut *self.demand.pinned.write(), Arc::new(pinned.clone()));
-        let new: Vec<EntityId> = pinned.difference(&before).copied().collect();
-        if !new.is_empty() {
-            self.may_lack(&new)?;
+        let is_same = **self.demand.pinned.read() == pinned;
+        if is_same {
+            return Ok(false);
         }
+        let before = {
+            // Nothing is being given up that nobody needed until now: what went before is lacking.
+            let _alone = self.demand.sweeping.lock();
+            let before = std::mem::replace(&mut *self.demand.pinned.write(), Arc::new(pinned.clone()));
+            let new: Vec<EntityId> = pinned.difference(&before).copied().collect();
+            if !new.is_empty() {
+                self.may_lack(&new)?;
+            }
+            before
+        };
         let is_other = *before != pinned;
         if is_other {
             if before.iter().any(|entity| !pinned.contains(entity)) {

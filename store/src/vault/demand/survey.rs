@@ -66,6 +66,11 @@ impl Vault {
         Ok(self.look_round()?.survey)
     }
 
+    /// The same as of this moment.
+    pub(in crate::vault) fn survey_now(&self) -> Result<Survey, StoreError> {
+        Ok(self.look_round()?.survey)
+    }
+
     pub(super) fn look_round(&self) -> Result<Look, StoreError> {
         // What changes from here on is seen the next time.
         self.demand.stale.store(false, Ordering::Relaxed);
@@ -219,6 +224,28 @@ impl Vault {
         Ok(())
     }
 
+    /// What files that are pinned by now show.
+    pub(super) fn look_at_pinned(&self, needed: &mut HashSet<ChunkId>) -> Result<(), StoreError> {
+        let pinned = self.demand.pinned.read().clone();
+        if pinned.is_empty() {
+            return Ok(());
+        }
+        for ino in self.living_of(&pinned)?.into_values() {
+            let record = match self.read_record(ino) {
+                Err(error) if !error.is_damage() => return Err(error),
+                record => record.ok().flatten(),
+            };
+            let Some(BaseRef::Manifest(root)) = record.map(|(_, record)| record.base) else {
+                continue;
+            };
+            match manifest::names(&self.core, &root, &mut |id| needed.extend([id])) {
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a file is just what was told of it.
     fn may_give_up(&self, ino: Ino, record: &InodeRecord) -> bool {
         let is_whole = record.log_first == record.log_next && record.base_len == record.size;
@@ -227,6 +254,7 @@ impl Vault {
 
     /// What files and old versions that are open need, and what is not told or stored yet.
     pub(super) fn look_at_memory(&self, needed: &mut HashSet<ChunkId>) {
+        needed.extend(self.demand.gathered.lock().keys());
         let open: Vec<_> = self
             .readers
             .lock()

@@ -1,7 +1,7 @@
 //! Readers that wait for pieces that other devices hold.
 //!
 //! Guarantees: a wait ends when all has come, as soon as it is known that nobody who is connected has one of
-//! them, when nothing came for 30 seconds, or when nobody serves the network any more; never later. No lock is held
+//! them or that there is no room for one, when nothing came for 30 seconds or nothing of its own for 120, or when nobody serves the network any more; never later. No lock is held
 //! meanwhile. So many are asked for ahead of a reader as fit; nobody waits for those.
 
 use std::collections::{HashMap, VecDeque};
@@ -18,6 +18,8 @@ use crate::vault::{OpError, Vault};
 
 /// How long nothing comes before a wait is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing of its own comes before a wait is given up, whatever else comes.
+const PATIENCE_OWN: Duration = Duration::from_secs(120);
 /// Bytes that are asked for ahead of somebody who reads on and on.
 const AHEAD: u64 = 8 << 20;
 /// Pieces that are asked for ahead at a time, of all files.
@@ -64,11 +66,20 @@ pub struct Unreached {
     pub when: SystemTime,
 }
 
+/// Why a wait ended without what was waited for.
+#[derive(Clone, Copy)]
+enum End {
+    /// It cannot be had.
+    Not(Why),
+    /// There is no room for it.
+    Full,
+}
+
 struct Wait {
     chunk: ChunkRef,
     waiters: u32,
-    /// Nobody who is connected has it.
-    failed: bool,
+    /// It does not come, and why.
+    failed: Option<End>,
 }
 
 #[derive(Default)]
@@ -119,7 +130,7 @@ impl Waits {
 
     fn all(&self) -> Vec<ChunkRef> {
         let state = self.state.lock();
-        let open = state.wanted.values().filter(|wait| !wait.failed);
+        let open = state.wanted.values().filter(|wait| wait.failed.is_none());
         open.map(|wait| wait.chunk).collect()
     }
 
@@ -132,7 +143,7 @@ impl Waits {
         }
     }
 
-    fn nowhere(&self, id: &ChunkId) {
+    fn fails(&self, id: &ChunkId, why: End) {
         let mut state = self.state.lock();
         match state.wanted.get_mut(id) {
             Some(wait) if wait.waiters == 0 => {
@@ -140,7 +151,7 @@ impl Waits {
                 state.ahead -= 1;
             }
             Some(wait) => {
-                wait.failed = true;
+                wait.failed = Some(why);
                 self.changed.notify_all();
             }
             None => {}
@@ -159,11 +170,11 @@ impl Waits {
     }
 
     /// Waits until all of `chunks` have come; asks for those of `ahead`, too.
-    fn wait(&self, chunks: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), Why> {
+    fn wait(&self, chunks: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), End> {
         let mut new = Vec::new();
         let mut state = self.state.lock();
         if !state.is_up {
-            return Err(Why::Off);
+            return Err(End::Not(Why::Off));
         }
         for chunk in chunks {
             let State { wanted, ahead, .. } = &mut *state;
@@ -173,7 +184,7 @@ impl Waits {
                 Wait {
                     chunk: *chunk,
                     waiters: 0,
-                    failed: false,
+                    failed: None,
                 }
             });
             *ahead -= usize::from(wait.waiters == 0);
@@ -189,7 +200,7 @@ impl Waits {
                 let wait = Wait {
                     chunk: *chunk,
                     waiters: 0,
-                    failed: false,
+                    failed: None,
                 };
                 state.wanted.insert(chunk.id, wait);
             }
@@ -200,25 +211,30 @@ impl Waits {
         }
         let mut state = self.state.lock();
         let begun = Instant::now();
+        // When something of its own came, and how much it waits for since.
+        let (mut own, mut left) = (begun, usize::MAX);
         let ended = loop {
-            let mut mine = chunks
-                .iter()
-                .filter_map(|chunk| state.wanted.get(&chunk.id))
-                .peekable();
-            if mine.peek().is_none() {
+            let mine = || chunks.iter().filter_map(|chunk| state.wanted.get(&chunk.id));
+            let count = mine().count();
+            if count == 0 {
                 break Ok(());
             }
-            if mine.any(|wait| wait.failed) {
-                break Err(Why::Nobody);
+            if count < left {
+                (own, left) = (Instant::now(), count);
+            }
+            if let Some(why) = mine().find_map(|wait| wait.failed) {
+                break Err(why);
             }
             if !state.is_up {
-                break Err(Why::Off);
+                break Err(End::Not(Why::Off));
             }
-            let until = state.moved.map_or(begun, |moved| moved.max(begun)) + PATIENCE;
-            if self.changed.wait_until(&mut state, until).timed_out()
-                && state.moved.is_none_or(|moved| moved + PATIENCE <= Instant::now())
-            {
-                break Err(Why::Slow);
+            let until = |moved: Option<Instant>| {
+                let any = moved.map_or(begun, |moved| moved.max(begun)) + PATIENCE;
+                any.min(own + PATIENCE_OWN)
+            };
+            let end = until(state.moved);
+            if self.changed.wait_until(&mut state, end).timed_out() && until(state.moved) <= Instant::now() {
+                break Err(End::Not(Why::Slow));
             }
         };
         let mut left = Vec::new();
@@ -264,6 +280,13 @@ impl Waits {
     }
 }
 
+fn unreached(why: End, chunk: ChunkRef) -> StoreError {
+    match why {
+        End::Full => StoreError::NoSpace,
+        End::Not(_) => StoreError::Absent(Absent(chunk)),
+    }
+}
+
 fn sealed_len(chunk: &ChunkRef) -> u32 {
     ChunkKeys::sealed_len(chunk.len as usize) as u32
 }
@@ -294,7 +317,12 @@ impl Vault {
 
     /// Nobody who is connected has this piece.
     pub fn is_nowhere(&self, id: &ChunkId) {
-        self.demand.waits.nowhere(id);
+        self.demand.waits.fails(id, End::Not(Why::Nobody));
+    }
+
+    /// It came, and there is no room for it.
+    pub(in crate::vault) fn has_no_room(&self, id: &ChunkId) {
+        self.demand.waits.fails(id, End::Full);
     }
 
     /// What is waited for: names, and bytes, sealed.
@@ -327,7 +355,7 @@ impl Vault {
     /// Waits for a piece that something needed, for the sake of this file.
     ///
     /// # Errors
-    /// EHOSTUNREACH: it cannot be had now.
+    /// EHOSTUNREACH: it cannot be had now. ENOSPC: there is no room for it.
     pub fn bring(&self, ino: Ino, absent: Absent) -> Result<(), OpError> {
         self.wait_for(ino, &[absent.0], &[])
     }
@@ -347,15 +375,31 @@ impl Vault {
         self.wait_for(ino, &lacking, &ahead)
     }
 
-    fn wait_for(&self, ino: Ino, lacking: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), OpError> {
-        let mut missing: Vec<ChunkRef> = Vec::with_capacity(lacking.len());
-        for chunk in lacking {
+    /// Waits for these, of which no file is waiting.
+    pub(super) fn wait_for_all(&self, chunks: &[ChunkRef]) -> Result<(), OpError> {
+        let missing = self.missing(chunks)?;
+        let Some(first) = missing.first().copied() else {
+            return Ok(());
+        };
+        let ended = self.demand.waits.wait(&missing, &[]);
+        ended.map_err(|why| OpError::Store(unreached(why, first)))
+    }
+
+    /// Those that are not here, each once.
+    fn missing(&self, chunks: &[ChunkRef]) -> Result<Vec<ChunkRef>, StoreError> {
+        let mut missing: Vec<ChunkRef> = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
             // Named twice in a file of zeros, say.
             let is_new = !missing.iter().any(|known| known.id == chunk.id);
             if is_new && self.core.chunk_row(&chunk.id)?.is_none() {
                 missing.push(*chunk);
             }
         }
+        Ok(missing)
+    }
+
+    fn wait_for(&self, ino: Ino, lacking: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), OpError> {
+        let missing = self.missing(lacking)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -375,10 +419,12 @@ impl Vault {
             }
         }
         ended.map_err(|why| {
-            self.demand.waits.fail(ino, why);
+            if let End::Not(why) = why {
+                self.demand.waits.fail(ino, why);
+            }
             let first = missing.first().copied();
             first.map_or(OpError::Errno(libc::EHOSTUNREACH), |chunk| {
-                OpError::Store(StoreError::Absent(Absent(chunk)))
+                OpError::Store(unreached(why, chunk))
             })
         })
     }
@@ -409,6 +455,16 @@ impl Vault {
         if !self.is_partial() {
             return Ok(());
         }
+        // That costs nothing, and mostly somebody is; what of the file is here is read of its manifest.
+        let waits = &self.demand.waits;
+        let (is_up, was_anybody) = {
+            let state = waits.state.lock();
+            (state.is_up, state.is_anybody)
+        };
+        let is_anybody = waits.anybody.read().as_ref().map(|asked| asked());
+        if is_up && is_anybody.unwrap_or(was_anybody) {
+            return Ok(());
+        }
         let mut named = Vec::new();
         let looked = self.peek(ino, |content| {
             if !content.is_dirty() {
@@ -424,15 +480,6 @@ impl Vault {
             }
         }
         let Some(first) = named.first() else { return Ok(()) };
-        let waits = &self.demand.waits;
-        let (is_up, was_anybody) = {
-            let state = waits.state.lock();
-            (state.is_up, state.is_anybody)
-        };
-        let is_anybody = waits.anybody.read().as_ref().map(|asked| asked());
-        if is_up && is_anybody.unwrap_or(was_anybody) {
-            return Ok(());
-        }
         let why = if is_up { Why::Nobody } else { Why::Off };
         self.demand.waits.fail(ino, why);
         Err(OpError::Store(StoreError::Absent(Absent(*first))))

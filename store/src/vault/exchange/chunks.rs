@@ -8,11 +8,11 @@ use crate::db::Table;
 use crate::ids::{ChainId, EntityId};
 use crate::keys::ChunkId;
 use crate::record::{BodyRef, ChunkRef, Kept, ManifestRef, VersionRecord, kind};
-use crate::vault::Vault;
 use crate::vault::commit::Scope;
 use crate::vault::demand::Keeping;
 use crate::vault::history::{holds_chunks, split_key};
 use crate::vault::texts::newest_lines;
+use crate::vault::{Problem, Vault};
 
 /// A chunk that is lacking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,11 +264,22 @@ impl Vault {
         Ok(())
     }
 
-    /// A chunk's sealed bytes, as every device of the space has them.
+    /// A chunk's sealed bytes, as every device of the space has them. If it is damaged, that stands in the status from then on.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn sealed_chunk(&self, id: &ChunkId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sealed = self.read_sealed(id);
+        if let Err(error) = &sealed
+            && error.is_damage()
+        {
+            let what = format!("a piece that another device asked for: {error}");
+            self.note_problem(Problem::new(None, what));
+        }
+        sealed
+    }
+
+    fn read_sealed(&self, id: &ChunkId) -> Result<Option<Vec<u8>>, StoreError> {
         let mut row = self.core.chunk_row(id)?;
         while let Some(known) = row {
             let mut sealed = vec![0; known.place.len as usize];
@@ -318,6 +329,17 @@ impl Vault {
     /// # Errors
     /// As [`ChunkError`] says; nothing is taken then.
     pub fn put_chunk(&self, id: &ChunkId, sealed: &[u8]) -> Result<(), ChunkError> {
+        let put = self.put(id, sealed);
+        if let Err(ChunkError::Store(error)) = &put
+            && error.errno() == libc::ENOSPC
+        {
+            // Whoever waits is told at once.
+            self.has_no_room(id);
+        }
+        put
+    }
+
+    fn put(&self, id: &ChunkId, sealed: &[u8]) -> Result<(), ChunkError> {
         self.writable().map_err(|e| match e {
             crate::vault::OpError::Store(e) => ChunkError::Store(e),
             _ => ChunkError::Unwanted(*id),

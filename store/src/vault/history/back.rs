@@ -13,7 +13,7 @@ use crate::core::StoreError;
 use crate::event::{EventRef, Version};
 use crate::ids::{EntityId, Ino, NodeId};
 use crate::keys::Key;
-use crate::record::{Kept, Meta, Time, VersionRecord};
+use crate::record::{ChunkRef, Kept, Meta, Time, VersionRecord};
 use crate::tree::{Kind, TreeError};
 use crate::vault::inode::Inode;
 use crate::vault::{At, OpError, Vault};
@@ -47,7 +47,7 @@ impl Vault {
     /// gets its name back; an old version of such a one comes as a file of its own.
     ///
     /// # Errors
-    /// As [`OpError`] says: EEXIST if the name is taken, ENOENT and ESTALE as
+    /// As [`OpError`] says: EHOSTUNREACH if not all of its bytes are here, see [`Vault::gather_removed`]; EEXIST if the name is taken, ENOENT and ESTALE as
     /// [`Vault::open_version`].
     pub fn bring_back(&self, node: NodeId, number: Option<u64>, at: At<'_>) -> Result<Ino, OpError> {
         self.bringing_back(&[node])?.bring(node, number, at)
@@ -127,6 +127,27 @@ impl Vault {
             bytes,
             version,
         })
+    }
+
+    /// The stored pieces that something comes back with; none of a folder, nor where another name of it is still there.
+    pub(in crate::vault) fn chunks_of_removed(
+        &self,
+        node: NodeId,
+        number: Option<u64>,
+    ) -> Result<Vec<ChunkRef>, OpError> {
+        let gone = self.gone_row(node)?.ok_or(TreeError::NotFound)?;
+        let Some(entity) = gone.record.entity else {
+            return Ok(Vec::new());
+        };
+        if number.is_none() && self.living(entity)?.is_some() {
+            return Ok(Vec::new());
+        }
+        let key = match &gone.record.key {
+            Some(key) => Key::take(&mut key.clone()),
+            None => self.key_of(entity)?.ok_or(TreeError::NotFound)?,
+        };
+        let returns = self.returns(&gone, &key, number)?;
+        Ok(returns.bytes.chunks().copied().collect())
     }
 
     /// A folder comes back by its own node: so what lay in it still knows where that was.
@@ -220,6 +241,7 @@ impl BringingBack<'_> {
             None => vault.key_of(entity)?.ok_or(TreeError::NotFound)?,
         };
         let returns = vault.returns(gone, &key, number)?;
+        vault.all_here(&returns.bytes)?;
         let meta = vault.meta_back(returns.version, at.folder)?;
         let inode = match living {
             None => Inode::again(vault.next_ino(), entity, key, meta, &returns.named_by),

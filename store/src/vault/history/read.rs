@@ -9,7 +9,7 @@ use crate::core::StoreError;
 use crate::event::Version;
 use crate::ids::EntityId;
 use crate::keys::Key;
-use crate::record::{BaseRef, BodyRef, Kept, VersionRecord};
+use crate::record::{BaseRef, BodyRef, ChunkRef, Kept, VersionRecord};
 use crate::tree::TreeError;
 use crate::vault::{OpError, Vault};
 
@@ -50,6 +50,13 @@ impl OldVersion {
         let binding = Binding::own(self.reading.entity);
         let owner = owner(vault, &self.reading.key, &binding);
         self.reading.content.read(owner, offset, len, out)
+    }
+
+    /// The stored pieces that it is made of.
+    pub(in crate::vault) fn chunks(&self) -> Vec<ChunkRef> {
+        let (content, mut chunks) = (&self.reading.content, Vec::new());
+        content.chunks_in(0..content.size(), &mut |chunk| chunks.push(*chunk));
+        chunks
     }
 
     /// The next data or hole at or after `offset`; none if there is none.

@@ -3,11 +3,11 @@
 use super::Subject;
 use crate::content::manifest;
 use crate::content::pieces::{Data, Piece};
-use crate::core::StoreError;
+use crate::core::{Absent, StoreError};
 use crate::event::{Body, Version};
 use crate::ids::{EntityId, Ino};
 use crate::keys::Key;
-use crate::record::{Time, VersionRecord};
+use crate::record::{ChunkRef, Time, VersionRecord};
 use crate::text::TEXT_MAX;
 use crate::vault::demand::Keeping;
 use crate::vault::inode::{Inode, State};
@@ -20,12 +20,23 @@ pub(in crate::vault) struct Bytes {
     pub(in crate::vault) inline: Vec<u8>,
 }
 
+impl Bytes {
+    /// The stored pieces among them.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &ChunkRef> {
+        self.pieces.iter().filter_map(|(_, data)| match data {
+            Data::Chunk(chunk) => Some(chunk),
+            _ => None,
+        })
+    }
+}
+
 impl Vault {
     /// Lets a file have the bytes, permissions and xattrs of one of its versions, in one step, as a
     /// version more. Open handles see it as a write by somebody else. Returns the file: of an entity,
     /// the one that shows it by now.
     ///
     /// # Errors
+    /// EHOSTUNREACH if not all of its bytes are here, see [`Vault::gather_version`];
     /// EBUSY if it holds something that is no version yet and would be lost, or lacks what others wrote; as
     /// [`Vault::open_version`], and as [`OpError`] says; then it is as it was.
     pub fn restore_version(&self, of: Subject, number: u64) -> Result<Ino, OpError> {
@@ -54,6 +65,7 @@ impl Vault {
             },
             None => self.bytes_of((&whose.key, whose.entity), &record, &version)?,
         };
+        self.all_here(&bytes)?;
         let inode = self.showing(of)?;
         let now = Time::now();
         let mut guard = inode.state.write();
@@ -133,6 +145,16 @@ impl Vault {
             }
         }
         Ok(true)
+    }
+
+    /// What is to be told again must be here: others may have let go of it.
+    pub(super) fn all_here(&self, bytes: &Bytes) -> Result<(), StoreError> {
+        for chunk in bytes.chunks() {
+            if self.core.chunk_row(&chunk.id)?.is_none() {
+                return Err(StoreError::Absent(Absent(*chunk)));
+            }
+        }
+        Ok(())
     }
 
     /// A version's bytes, as a content takes them over.

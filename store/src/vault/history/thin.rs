@@ -153,7 +153,14 @@ impl Vault {
     /// Lets go of history though the retention would keep it, since there is no room: what was
     /// removed first, the oldest before the newer, then versions by harsher and harsher rules,
     /// until `want` bytes of it are gone. Returns whether there is more.
+    ///
+    /// Of a device that others rely on, nothing goes so: only the retention counts, which all share.
     pub(in crate::vault) fn thin_sooner(&self, want: u64) -> Result<bool, StoreError> {
+        // Nobody is about to be told that something is here, and no collection is under way.
+        let _alone = self.demand.sweeping.lock();
+        if self.is_relied_on() {
+            return Ok(false);
+        }
         let _history = self.history.lock();
         let _committer = self.committer.lock();
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
@@ -165,6 +172,7 @@ impl Vault {
         let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
+        self.lets_go()?;
         let names = self.removed_names()?;
         let mut rows = self.gone_rows()?.0;
         rows.sort_by_key(|row| row.record.when);
