@@ -315,6 +315,13 @@ fn real_files_with_such_names_are_told() {
         bench.write_new(OTHER, name, "real");
     }
     bench.tell();
+    assert_eq!(
+        bench.events() - before,
+        8,
+        "x~ may be about to be put in the place of x"
+    );
+    bench.vault.end_graces();
+    bench.tell();
     assert_eq!(bench.events() - before, 10, "an entity and a node each");
     // Beside a file that is edited, they are not told, and stay here while they are open.
     let x = bench.ino("x");
@@ -325,6 +332,93 @@ fn real_files_with_such_names_are_told() {
     let again = bench.crashed();
     again.tell();
     assert_eq!(again.events() - before, 10, "known by its row");
+}
+
+/// A new file beside the one in whose place it is about to be put was told within milliseconds, where others wait for what is
+/// new. It lay on the other device for a moment, under the name that the editor there draws too: met by two who save
+/// one note at once.
+#[test]
+fn what_may_pass_is_told_when_it_was_left_alone() {
+    let bench = Bench::new();
+    bench.known("note.md", "first");
+    let before = bench.events();
+    for name in [
+        ".note.md.swp1",
+        ".hidden",
+        "note.md.part",
+        "new-note.md",
+        "~note.md",
+    ] {
+        bench.write_new(editor(), name, "a part");
+    }
+    bench.tell();
+    assert_eq!(bench.events(), before, "held");
+    bench.write_new(editor(), "notes.md", "no part of it");
+    bench.tell();
+    assert_eq!(bench.events() - before, 2, "another file");
+    bench.vault.end_graces();
+    bench.tell();
+    assert_eq!(bench.events() - before, 12, "left alone");
+    bench.check();
+}
+
+/// An editor drew the name of a temporary file that another device had told of, wrote it anew and put it in the note's
+/// place: that was taken for a move, and the note's history ended.
+#[test]
+fn a_save_by_a_known_file_that_was_written_anew_is_a_save() {
+    type Way = fn(&Bench);
+    let ways: [(&str, Way); 3] = [
+        ("over it", |_| {}),
+        ("aside", |bench| bench.rename(editor(), "note.md", "note.md~")),
+        ("removed", |bench| bench.remove(editor(), "note.md")),
+    ];
+    for (way, before) in ways {
+        let bench = Bench::new();
+        let entity = bench.known("note.md", "first");
+        let left = bench.known(".note.md.swp1", "what another has left");
+        bench.vault.end_graces();
+        bench.tell();
+        let events = bench.events();
+        let ino = bench.ino(".note.md.swp1");
+        bench.vault.open_by(editor(), ino, true, true, false).unwrap();
+        bench.vault.write(ino, Some(0), b"second", false).unwrap();
+        bench.vault.release(ino, true);
+        before(&bench);
+        bench.rename(editor(), ".note.md.swp1", "note.md");
+        assert_eq!(bench.entity("note.md"), entity, "{way}");
+        assert_ne!(left, entity);
+        bench.tell();
+        assert_eq!(
+            bench.events() - events,
+            2,
+            "{way}: a version, and the other name is gone"
+        );
+        assert_eq!(bench.text("note.md"), "second", "{way}");
+        let of = Subject::File(bench.ino("note.md"));
+        assert_eq!(bench.vault.versions(of).unwrap().len(), 2, "{way}");
+        bench.check();
+        let crashed = bench.crashed();
+        assert_eq!(
+            (crashed.entity("note.md"), crashed.text("note.md")),
+            (entity, "second".into()),
+            "{way}"
+        );
+        crashed.check();
+    }
+    // By another process, or a file that has a name of its own, it is a move.
+    let bench = Bench::new();
+    let (note, other) = (
+        bench.known("note.md", "first"),
+        bench.known("other.md", "another"),
+    );
+    let ino = bench.ino("other.md");
+    bench.vault.open_by(editor(), ino, true, true, false).unwrap();
+    bench.vault.write(ino, Some(0), b"second", false).unwrap();
+    bench.vault.release(ino, true);
+    bench.rename(editor(), "other.md", "note.md");
+    assert_eq!(bench.entity("note.md"), other);
+    assert_ne!(note, other);
+    bench.check();
 }
 
 /// A program renames its new file over the old one before it has closed it, and goes on writing: what

@@ -105,6 +105,7 @@ impl Vault {
             let had = content.is_on_disk();
             if size == 0 {
                 content.clear(owner);
+                state_ref.emptied = Some((Instant::now(), state_ref.writer));
             } else {
                 content.load(owner)?;
                 content.truncate(owner, size)?;

@@ -87,6 +87,7 @@ impl Vault {
             (state.meta.mtime, state.meta.ctime) = (now, now);
             state.meta_dirty = true;
             (state.untold, state.fresh, state.on_present) = (true, true, false);
+            state.emptied = Some((Instant::now(), who));
             if suid {
                 kill_suid(&mut state.meta);
             }

@@ -98,6 +98,10 @@ pub(crate) struct State {
     pub(crate) writer: u32,
     /// When it was made and by which process, if since the vault was unlocked.
     pub(crate) made: Option<(Instant, u32)>,
+    /// When it was emptied to be written anew, and by which thread: all that is in it is that one's.
+    pub(crate) emptied: Option<(Instant, u32)>,
+    /// Its name is one that a program may take away again in a moment.
+    pub(crate) passing: bool,
     /// It was opened since it was made.
     pub(crate) opened: bool,
     /// When it was last opened by somebody who found it there.
@@ -152,7 +156,11 @@ impl State {
 
     /// Whether it is at rest, and no part of a save: the other devices may be told of it.
     pub(crate) fn may_be_told(&self) -> bool {
-        self.writers == 0 && !self.meta.kind.is_local() && !self.is_scratch() && !self.is_begun()
+        self.writers == 0
+            && !self.meta.kind.is_local()
+            && !self.is_scratch()
+            && !self.is_passing()
+            && !self.is_begun()
     }
 
     /// Whether memory holds nothing that the database does not.
@@ -223,6 +231,8 @@ impl Inode {
                 program: None,
                 writer: 0,
                 made: None,
+                emptied: None,
+                passing: false,
                 opened: false,
                 found: None,
                 fetching: 0,
@@ -272,6 +282,8 @@ impl Inode {
                 program: None,
                 writer: 0,
                 made: None,
+                emptied: None,
+                passing: false,
                 opened: false,
                 found: None,
                 fetching: 0,

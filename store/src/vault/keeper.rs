@@ -179,11 +179,16 @@ impl Vault {
         self.commit_all(Scope::Timer)
     }
 
-    /// Nobody takes over names that were just left any more. For tests, which do not wait.
+    /// Nobody takes over names that were just left any more, and no new file's name is one that may pass. For
+    /// tests, which do not wait.
     #[doc(hidden)]
     pub fn end_graces(&self) {
         let _tree = self.tree.write(); // not in the middle of a save
         self.left.lock().clear();
+        let inodes = self.inodes.lock().all();
+        for inode in inodes {
+            inode.state.write().passing = false;
+        }
     }
 
     /// From now on, packs end at this size, in bytes. For tests, which need several.

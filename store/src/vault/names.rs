@@ -154,6 +154,11 @@ impl Vault {
             if target.as_ref().is_some_and(|t| t.ino == moved.ino) && !no_replace {
                 return Ok(());
             }
+            if moved.state.read().emptied.is_some() {
+                // What another device left under a name that an editor draws, and this one has written anew.
+                let passing = self.may_pass(&tree, from.0, from.1);
+                moved.state.write().passing = passing;
+            }
             let is_backup = original(to.1) == Some(from.1);
             match &target {
                 Some(target)
@@ -343,7 +348,7 @@ impl Vault {
 
     /// The versions that whoever removes a file's name has seen: what it shows, and where it shows the newest that
     /// there is, what that was chosen before, too; else that would bring back whatever is removed.
-    fn seen_of(&self, state: &State, inode: &Inode) -> Vec<EventRef> {
+    pub(super) fn seen_of(&self, state: &State, inode: &Inode) -> Vec<EventRef> {
         let mut saw = state.named_by();
         if self.is_shared() && state.behind == 0 && !saw.is_empty() {
             let key = state.binding.key(inode.key());

@@ -76,8 +76,20 @@ impl Terminal {
         terminal
     }
 
-    /// Types.
+    /// Types. Ctrl-S is typed only once the terminal no longer takes it for a wish to stop the
+    /// screen: nano reads single keys before it says so, and a key in between was lost.
+    ///
+    /// # Panics
+    /// If the program ends before, or never takes the key.
+    #[track_caller]
     pub fn keys(&mut self, keys: &str) {
+        if keys.contains('\x13') {
+            until("it takes Ctrl-S", || {
+                self.assert_runs();
+                let modes = rustix::termios::tcgetattr(&self.program).expect("it is a terminal");
+                (!modes.input_modes.contains(rustix::termios::InputModes::IXON)).then_some(())
+            });
+        }
         self.person.write_all(keys.as_bytes()).expect("somebody reads");
     }
 

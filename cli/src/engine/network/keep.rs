@@ -22,7 +22,7 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often somebody looks who is connected.
+/// How often somebody looks who is connected, where people may wait for what others hold.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often it is looked whether something is to be done.
 const WORK: Duration = Duration::from_secs(2);
@@ -105,8 +105,14 @@ pub(super) fn work(network: &Weak<Network>) {
             network.tend(status.as_ref());
             due = Instant::now() + WORK;
         }
+        // Where everything is here nobody waits for what others have.
+        let rest = if network.vault.store().is_partial() {
+            LOOK
+        } else {
+            WORK
+        };
         drop(network);
-        std::thread::sleep(LOOK);
+        std::thread::sleep(rest);
     }
 }
 

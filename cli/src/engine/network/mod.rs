@@ -177,7 +177,7 @@ impl Network {
                 // Nobody is kept alive by this one while it waits.
                 match service.map(|service| Arc::downgrade(&service)) {
                     Some(service) => wait(&service, version),
-                    None => std::thread::sleep(Duration::from_millis(200)),
+                    None => std::thread::sleep(Duration::from_secs(1)),
                 }
             }
         });

@@ -39,7 +39,13 @@ impl Vault {
 
     /// A file has got a name, perhaps its first: what that says of it. The tree is locked, the file is not.
     pub(in crate::vault) fn mark(&self, tree: &Tree, inode: &Inode, folder: Ino, name: &[u8], who: Process) {
-        inode.state.write().marks.scratch = self.is_beside(tree, folder, name, who);
+        let (scratch, passing) = (
+            self.is_beside(tree, folder, name, who),
+            self.may_pass(tree, folder, name),
+        );
+        let mut state = inode.state.write();
+        (state.marks.scratch, state.passing) = (scratch, passing);
+        drop(state);
         self.mark_text(tree, inode, folder, name);
     }
 

@@ -3,7 +3,9 @@
 //! it is an ordinary file.
 //!
 //! A name alone decides nothing: the file that it belongs to must be edited, or its maker must be
-//! editing something.
+//! editing something. But what is hidden, or has another file's name in its own, may be about to take
+//! that one's place: it *passes*, and until it was left alone for two seconds nobody is told of it. Told at once,
+//! it lay on the other devices, and an editor there that draws the same name wrote into it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,12 +13,14 @@ use std::time::{Duration, Instant};
 use super::{Process, same_process};
 use crate::ids::Ino;
 use crate::record::Time;
-use crate::tree::Tree;
+use crate::tree::{Kind, Tree};
 use crate::vault::Vault;
 use crate::vault::inode::State;
 
 /// How long such a file, closed and unchanged, is taken for one.
 const REST: i64 = 600;
+/// How long one that may pass is left alone before it is told.
+const PASSING: Duration = Duration::from_secs(2);
 /// How long a process that opened a file is taken to edit something.
 const EDITING: Duration = Duration::from_secs(600);
 /// So many processes are remembered.
@@ -104,6 +108,21 @@ fn anonymous(name: &[u8]) -> bool {
         || name.ends_with(b".tmp")
 }
 
+/// The names of other files that this one may have been made of: what is before or after some mark in it.
+fn within(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_mark = |at: &usize| !name[*at].is_ascii_alphanumeric() && name[*at] < 0x80;
+    let marks: Vec<usize> = (0..name.len()).filter(is_mark).collect();
+    let start = marks
+        .iter()
+        .zip(0..)
+        .take_while(|(mark, at)| **mark == *at)
+        .count();
+    let ends = marks.clone().into_iter().filter(move |end| *end > start);
+    let before = ends.map(move |end| &name[start..end]);
+    let after = marks.into_iter().map(move |mark| &name[mark + 1..]);
+    before.chain(after).filter(|part| !part.is_empty())
+}
+
 /// Which processes have opened files that were there.
 #[derive(Default)]
 pub(crate) struct Editors(HashMap<Process, Instant>);
@@ -148,7 +167,24 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Whether a file may have this name for a moment only, as a new one that is to take another's place. The
+    /// tree is locked.
+    pub(in crate::vault) fn may_pass(&self, tree: &Tree, folder: Ino, name: &[u8]) -> bool {
+        let is_file = |of: &[u8]| tree.lookup(folder, of).is_ok_and(|(_, e)| e.kind == Kind::File);
+        name.starts_with(b".") || within(name).any(is_file)
+    }
+}
+
 impl State {
+    /// Whether a program may be about to put it in another file's place: see the module.
+    pub(crate) fn is_passing(&self) -> bool {
+        let nanos = |time: Time| i128::from(time.sec) * 1_000_000_000 + i128::from(time.nsec);
+        // A clock that was set back makes nothing local for longer.
+        let rested = || nanos(Time::now()).abs_diff(nanos(self.meta.ctime)) >= PASSING.as_nanos();
+        self.passing && self.published.is_none() && !rested()
+    }
+
     /// Whether it stays on this device for now.
     pub(crate) fn is_scratch(&self) -> bool {
         let changed = self.meta.ctime.sec.max(self.meta.mtime.sec);

@@ -1,12 +1,12 @@
 //! Which file takes over which entity.
 //!
 //! A file may take over the entity of a name if nobody was ever told of it, or if the same process
-//! made it a moment ago: that is a save. A known file that is moved over another is a move and a
+//! made it a moment ago, or emptied it then where it had a name for that: that is a save. A known file that is moved over another is a move and a
 //! removal, and mixes no histories. An entity with other names stays with them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::draft::Draft;
 use super::left::{How, Left};
@@ -20,7 +20,7 @@ use crate::vault::Vault;
 use crate::vault::inode::{Inode, State};
 use crate::vault::publish::{GoneNode, ToldEntity};
 
-/// How long a file that a process made is that process's new one.
+/// How long a file that a process made or emptied is that process's new one.
 const MOMENTS: Duration = Duration::from_secs(60);
 
 /// What goes with an entity to the file that takes it over.
@@ -70,13 +70,13 @@ impl Rebound {
 }
 
 impl State {
-    /// Whether nobody was ever told of it, or this process made it a moment ago.
+    /// Whether nobody was ever told of it, or all that is in it this process has written a moment ago.
     fn is_new(&self, who: Process) -> bool {
-        let made_by_it = || {
-            self.made
-                .is_some_and(|(at, maker)| at.elapsed() < MOMENTS && same_process(maker, who))
+        let by_it = |when: Option<(Instant, Process)>| {
+            when.is_some_and(|(at, by)| at.elapsed() < MOMENTS && same_process(by, who))
         };
-        self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || made_by_it())
+        let written = || by_it(self.made) || (self.passing && by_it(self.emptied));
+        self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || written())
     }
 
     /// Whether it may take over the entity of a name that was left: a file that has taken one over
@@ -194,14 +194,15 @@ impl Vault {
         state.drafts = past.drafts;
         state.fresh = true;
         // Whoever saves it is editing it: what is put beside it now belongs to that.
-        state.found = Some(std::time::Instant::now());
+        state.found = Some(Instant::now());
         state.binding.bind(new.key(), entity, key);
         self.inodes.lock().stands_for(entity, new.ino);
         (state.published, state.beside) = (past.published, past.beside);
         (state.behind, state.was_named) = (past.behind, None);
-        if state.behind > 0 {
-            self.untold.lock().behind.insert(new.ino);
-        }
+        match state.behind {
+            0 => self.untold.lock().behind.remove(&new.ino),
+            _ => self.untold.lock().behind.insert(new.ino),
+        };
         (state.untold, state.meta_dirty, state.times_only) = (true, true, false);
         let at_rest = state.writers == 0;
         drop(guard);
@@ -325,6 +326,8 @@ impl Vault {
         name: &[u8],
         who: Process,
     ) {
+        // By the name that it had until now.
+        let is_new = inode.state.read().is_new_and_own(who);
         self.mark(tree, inode, folder, name, who);
         let Some(left) = self.left.lock().take(folder, name) else {
             return;
@@ -332,7 +335,7 @@ impl Vault {
         let Ok((node, _)) = tree.lookup(folder, name) else {
             return;
         };
-        if !inode.state.read().is_new_and_own(who) || node == left.node {
+        if !is_new || node == left.node {
             return;
         }
         match left.how {
@@ -350,7 +353,7 @@ impl Vault {
                     return;
                 }
                 let was = tree.come_back((folder, node), (at, left.node), left.known, NodeId::random());
-                self.was_known(tree, was);
+                self.was_known(tree, was, inode);
                 // First: once it has an entity of its own, a commit may look at it.
                 old.state.write().marks.scratch = backup;
                 self.take_over(inode, &old, true);
@@ -369,7 +372,7 @@ impl Vault {
                 untold.revived.insert(left.known.id);
                 drop(untold);
                 let was = tree.come_back_removed((folder, node), left.node, left.known);
-                self.was_known(tree, was);
+                self.was_known(tree, was, inode);
                 let past = Past {
                     published: named_by.first().copied(),
                     beside: named_by.get(1..).unwrap_or_default().to_vec(),
@@ -382,12 +385,13 @@ impl Vault {
         }
     }
 
-    /// An entry is another node from now on. The one that it was is gone, should they know of it.
-    fn was_known(&self, tree: &mut Tree, was: Option<Known>) {
+    /// An entry is another node from now on. The one that it was is gone, should they know of it, with what its
+    /// file, which stands for its own entity still, has shown.
+    fn was_known(&self, tree: &mut Tree, was: Option<Known>, inode: &Inode) {
         if let Some(was) = was.filter(|was| was.told != Told::Never) {
             let gone = GoneNode {
                 id: was.id,
-                saw: Vec::new(),
+                saw: self.seen_of(&inode.state.read(), inode),
                 of: None,
             };
             self.untold.lock().gone.insert(tree.spare(), gone);
