@@ -44,6 +44,10 @@ use crate::replica::{Change, Replica, Roster, RosterMember};
 
 /// How long the status may be old while much happens.
 const SHOW: Duration = Duration::from_millis(100);
+/// The same while little does: of a device that has just come, people hear at once.
+const SHOW_SOON: Duration = Duration::from_millis(10);
+/// So often in one second it is shown that soon.
+const SOON: u32 = 10;
 /// The same while nothing happens, and the rates that are shown have not come to nothing.
 const FADE: Duration = Duration::from_secs(1);
 /// How long sessions have to say goodbye.
@@ -108,6 +112,8 @@ pub(super) struct Hub {
     last_error: Option<String>,
     errors: HashMap<DeviceId, String>,
     shown_at: Option<Instant>,
+    /// How often it was shown since then, of a second.
+    shown: (Instant, u32),
     is_dirty: bool,
     /// Bytes went a short while ago: the rate falls, though nothing else changes.
     is_fading: bool,
@@ -154,6 +160,7 @@ impl Hub {
             last_error: None,
             errors: HashMap::new(),
             shown_at: None,
+            shown: (Instant::now(), 0),
             is_dirty: true,
             is_fading: false,
             plan,

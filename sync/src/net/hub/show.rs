@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use libp2p::multiaddr::Protocol;
 
-use super::{FADE, Hub, SHOW};
+use super::{FADE, Hub, SHOW, SHOW_SOON, SOON};
 use crate::core::Policy;
 use crate::net::status::{Link, PeerStatus, Status};
 
@@ -18,7 +18,12 @@ impl Hub {
             return;
         }
         self.is_dirty = false;
-        self.shown_at = Some(Instant::now());
+        let at = Instant::now();
+        self.shown_at = Some(at);
+        if at.duration_since(self.shown.0) >= Duration::from_secs(1) {
+            self.shown = (at, 0);
+        }
+        self.shown.1 += 1;
         let now = self.now();
         let me = *self.swarm.local_peer_id();
         let mut known: BTreeMap<[u8; 32], (u64, u64)> = BTreeMap::new();
@@ -70,6 +75,9 @@ impl Hub {
     /// How long after it was shown the status is to be shown anew; none if it would be the same.
     pub(super) fn show_after(&self) -> Option<Duration> {
         match (self.is_dirty, self.is_fading) {
+            (true, _) if self.shown.1 < SOON || self.shown.0.elapsed() > Duration::from_secs(1) => {
+                Some(SHOW_SOON)
+            }
             (true, _) => Some(SHOW),
             (false, true) => Some(FADE),
             (false, false) => None,
