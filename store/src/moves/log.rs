@@ -69,11 +69,19 @@ pub struct Settled {
     pub line: u64,
 }
 
-/// An operation that was done, and the node as it was before.
+/// An operation that was done, by its stamp, and the node as it was before, if anything was known of it: after a first
+/// meeting there is one of these for each file.
 #[derive(Debug)]
 struct Done {
-    op: Op,
-    before: Node,
+    node: NodeId,
+    step: Step,
+    before: Option<Box<Node>>,
+}
+
+impl Done {
+    fn before(self) -> Node {
+        self.before.map(|before| *before).unwrap_or_default()
+    }
 }
 
 /// The nodes, and the operations that are not settled yet.
@@ -192,12 +200,17 @@ impl Moves {
         };
         let undone = self.log.split_off(first);
         for done in undone.values().rev() {
-            if let Some(open) = self.open.get_mut(&done.op.node) {
+            if let Some(open) = self.open.get_mut(&done.node) {
                 *open -= 1; // it is done again, below
             }
-            self.set(done.op.node, done.before.clone(), &mut before);
+            let was = done.before.as_deref().cloned();
+            self.set(done.node, was.unwrap_or_default(), &mut before);
         }
-        new.extend(undone.into_iter().map(|(stamp, done)| (stamp, done.op)));
+        new.extend(
+            undone
+                .into_iter()
+                .map(|(stamp, Done { node, step, .. })| (stamp, Op { stamp, node, step })),
+        );
         for op in new.into_values() {
             self.perform(op, &mut before);
         }
@@ -213,13 +226,13 @@ impl Moves {
         };
         let mut before = Before::new();
         for done in self.log.split_off(&first).into_values().rev() {
-            if let Some(open) = self.open.get_mut(&done.op.node) {
+            if let Some(open) = self.open.get_mut(&done.node) {
                 *open -= 1;
                 if *open == 0 {
-                    self.open.remove(&done.op.node);
+                    self.open.remove(&done.node);
                 }
             }
-            self.set(done.op.node, done.before, &mut before);
+            self.set(done.node, done.before(), &mut before);
         }
         self.only_changed(&mut before);
         before
@@ -281,19 +294,20 @@ impl Moves {
                 line = last.max(stamp.lamport.saturating_sub(1));
                 break;
             }
-            let Done { op, before } = first.remove();
-            if let Some(open) = self.open.get_mut(&op.node) {
+            let Done { node, step, before } = first.remove();
+            if let Some(open) = self.open.get_mut(&node) {
                 *open -= 1;
                 if *open == 0 {
-                    self.open.remove(&op.node);
+                    self.open.remove(&node);
                 }
             }
-            was.entry(op.node).or_insert_with(|| before.file_put_by());
+            let put_by = || before.as_deref().and_then(Node::file_put_by);
+            was.entry(node).or_insert_with(put_by);
             settled.ops.push(stamp.at);
-            if let Step::Place(place) = &op.step
+            if let Step::Place(place) = &step
                 && place.target != Target::Folder
             {
-                said.push((stamp, op.node));
+                said.push((stamp, node));
             }
         }
         if settled.ops.is_empty() {
@@ -305,10 +319,13 @@ impl Moves {
         self.line = Some(line);
         settled.line = line;
         // What is said of a node later does not belong to the ground.
+        let none = Node::default();
         let mut later: HashMap<NodeId, &Node> = HashMap::new();
         if was.keys().any(|node| self.open.contains_key(node)) {
-            for done in self.log.values().filter(|done| was.contains_key(&done.op.node)) {
-                later.entry(done.op.node).or_insert(&done.before);
+            for done in self.log.values().filter(|done| was.contains_key(&done.node)) {
+                later
+                    .entry(done.node)
+                    .or_insert(done.before.as_deref().unwrap_or(&none));
             }
         }
         let mut put_by: HashMap<NodeId, Stamp> = HashMap::new();
@@ -391,7 +408,9 @@ impl Moves {
             self.set(op.node, now, before);
         }
         *self.open.entry(op.node).or_default() += 1;
-        self.log.insert(op.stamp, Done { op, before: was });
+        let before = (was != Node::default()).then(|| Box::new(was));
+        let Op { stamp, node, step } = op;
+        self.log.insert(stamp, Done { node, step, before });
     }
 
     /// What a node is after an operation; none if that is skipped.
