@@ -13,7 +13,7 @@ use coffer_store::io::sim::{SimDisk, SplitMix64};
 use coffer_store::io::{Disk, DiskFile, Space};
 use coffer_store::keys::KdfParams;
 use coffer_store::tree::Kind;
-use coffer_store::vault::Vault;
+use coffer_store::vault::{Subject, Vault};
 use history_support::*;
 
 /// A disk that refuses to write packs with this errno, if that is not 0.
@@ -213,5 +213,38 @@ fn history_that_frees_nothing_is_kept() {
     }
     let left = vault.removed().unwrap().len();
     assert!(left >= 14 - 4, "{left} are left");
+    check(&vault);
+}
+
+/// The trash could not be listed on a full disk, since that began with a commit: whoever looked for what could go was told
+/// that there is no room.
+#[test]
+fn the_trash_is_listed_on_a_full_disk() {
+    let disk = NoPacks(SimDisk::new(), Arc::default());
+    let made = Vault::create_on(Arc::new(disk.clone()), &password(), KdfParams::FLOOR, false, None);
+    let vault = made.unwrap().0;
+    vault.stop_keeper();
+    let mut rng = SplitMix64(3);
+    remove_some(&vault, &mut rng);
+    let kept = make(&vault, TOP, "kept");
+    save_version(&vault, kept, &rng.bytes(20_000));
+    disk.1.store(libc::ENOSPC, Ordering::SeqCst);
+    save(&vault, kept, &rng.bytes(20_000));
+    assert_eq!(vault.tick().unwrap_err().errno(), libc::ENOSPC);
+    assert_eq!(vault.removed().unwrap().len(), REMOVED);
+    assert_eq!(
+        vault.versions(Subject::File(kept)).unwrap().len(),
+        1,
+        "what is recorded"
+    );
+    disk.1.store(libc::EIO, Ordering::SeqCst);
+    assert_eq!(
+        vault.removed().unwrap_err().errno(),
+        libc::EIO,
+        "a disk that fails is said"
+    );
+    disk.1.store(0, Ordering::SeqCst);
+    vault.tick().unwrap();
+    assert_eq!(vault.versions(Subject::File(kept)).unwrap().len(), 2);
     check(&vault);
 }

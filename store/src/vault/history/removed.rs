@@ -153,12 +153,12 @@ impl Vault {
         Ok(keys)
     }
 
-    /// Everything that was removed and can be brought back, the latest first.
+    /// Everything that was removed and can be brought back, the latest first. On a full disk, what is recorded of it.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn removed(&self) -> Result<Vec<Removed>, StoreError> {
-        self.tell_saved()?;
+        self.tell_if_room()?;
         self.removed_of(true)
     }
 
