@@ -10,7 +10,7 @@ use coffer_store::ids::ROOT;
 use coffer_store::io::Disk;
 use coffer_store::keys::ChunkId;
 use coffer_store::vault::{At, Keeping, Subject, Vault};
-use demand_support::{all, carry, evict, fetch, noise, pair, put, serve};
+use demand_support::{all, carry, check, evict, fetch, noise, pair, put, serve};
 use texts_support::{Bench, meta};
 
 const REMOVED: usize = 6;
@@ -28,20 +28,24 @@ fn with_trash() -> (Bench, Bench) {
 }
 
 /// Writes until there is no room, and lets the keeper do what it does then.
-fn fill(bench: &Bench) {
+fn fill(bench: &Bench, name: &str) {
     bench.disk.set_free(Some(32 << 20));
+    // A measured free space is believed for a moment, and this disk has just become another.
+    let probe = bench.vault.lookup(ROOT, b"note.md").unwrap();
+    while bench.vault.grow(probe, 0, 64 << 20).is_ok() {
+        std::thread::yield_now();
+    }
     let refused = (0..256).find_map(|n| {
         let made = bench
             .vault
-            .make(ROOT, format!("more {n}").as_bytes(), meta(), b"");
+            .make(ROOT, format!("{name} {n}").as_bytes(), meta(), b"");
         let written = made.and_then(|ino| {
             bench.vault.open(ino, true, false, false)?;
             let written = bench.vault.write(ino, Some(0), &noise(1000 + n, 1 << 20), false);
             bench.vault.release(ino, true);
             written
         });
-        // A commit may be refused before a write is.
-        let _ = bench.vault.tick();
+        bench.vault.tick().unwrap();
         written.map_err(|e| e.errno()).err()
     });
     assert_eq!(refused, Some(libc::ENOSPC));
@@ -82,10 +86,16 @@ fn a_keeper_that_is_relied_on_lets_nothing_go_early() {
     let one = one.crashed();
     one.vault.limit_packs(4 << 20);
     assert!(one.vault.is_relied_on());
-    fill(&one);
+    fill(&one, "more");
     assert_eq!(trash(&one.vault), REMOVED);
     assert_eq!(one.vault.status().unwrap().early, 0);
-    // That one on which nobody relies does is `history_room`'s to guard.
+    // One on which nobody relies does.
+    let (one, _two) = with_trash();
+    remove_all(&one.vault);
+    let one = one.crashed();
+    one.vault.limit_packs(4 << 20);
+    fill(&one, "more");
+    assert!(trash(&one.vault) < REMOVED && one.vault.status().unwrap().early > 0);
 }
 
 fn a_piece(from: &Bench, to: &Bench) -> ChunkId {
@@ -212,4 +222,52 @@ fn a_full_disk_is_said_to_who_waits() {
     assert_eq!(error.errno(), libc::ENOSPC);
     assert!(begun.elapsed() < std::time::Duration::from_secs(5));
     two.vault.when_wanted(|_| {});
+}
+
+/// On a full disk this device's own history went first, for good, though another held bytes that were here.
+#[test]
+fn what_others_hold_goes_before_history_does() {
+    let (one, two) = with_trash();
+    {
+        let _serving = serve(&two.vault, vec![one.vault.clone()]);
+        for n in 0..REMOVED {
+            assert!(all(&two.vault, &format!("{n}.bin")) == noise(n as u64, 2 << 20));
+        }
+    }
+    two.vault.limit_packs(4 << 20);
+    two.vault.set_keeping(Keeping::Texts, 1 << 30).unwrap();
+    for n in 0..3 {
+        put(&two.vault, &format!("own {n}.bin"), 0, &noise(50 + n, 2 << 20));
+    }
+    two.vault.commit().unwrap();
+    for n in 0..3 {
+        two.vault
+            .remove(ROOT, format!("own {n}.bin").as_bytes(), false)
+            .unwrap();
+    }
+    two.vault.end_graces();
+    two.vault.commit().unwrap();
+    assert_eq!(trash(&two.vault), 3);
+    assert!(two.vault.plan_eviction().unwrap().is_none(), "there is room");
+    two.vault.set_reach(true, true);
+    fill(&two, "more");
+    assert_eq!((trash(&two.vault), two.vault.status().unwrap().early), (3, 0));
+    let plan = two.vault.plan_eviction().unwrap().expect("there is no room");
+    assert!(plan.bytes > 1 << 20);
+    carry(&two.vault, &one.vault);
+    // What nobody confirms, as the bytes of this device's own files, holds the rest up no longer.
+    let mut gone = evict(&two.vault, &one.vault);
+    assert_eq!(gone, 0);
+    while let Some(plan) = two.vault.plan_eviction().unwrap().filter(|_| gone == 0) {
+        two.vault.unconfirmed(&plan.pieces);
+        gone = evict(&two.vault, &one.vault);
+    }
+    assert!(gone > 1 << 20);
+    two.vault.tend();
+    assert_eq!((trash(&two.vault), two.vault.status().unwrap().early), (3, 0));
+    // Nobody is there who might hold anything: then history makes room.
+    two.vault.set_reach(false, false);
+    fill(&two, "again");
+    assert!(two.vault.status().unwrap().early > 0);
+    check(&two);
 }

@@ -31,8 +31,11 @@ use pool::Pool;
 
 /// Room that is kept for what was accepted but is not stored yet, in bytes.
 pub(crate) const RESERVE: u64 = 8 << 20;
-/// How long a measured free space is believed.
+/// How long a measured free space is believed …
 const SPACE_AGE: Duration = Duration::from_millis(200);
+/// … while there is so much more than is needed, in bytes: what is stored can take several times what was accepted meanwhile, as
+/// parts that are chunked anew and rows do.
+const PLENTY: u64 = 2 << 30;
 
 /// See the module.
 pub(crate) struct Core {
@@ -335,7 +338,8 @@ impl Core {
                 }
             };
             let needed = self.kept().saturating_add(more);
-            if space.available.saturating_sub(*spent) >= needed {
+            let slack = if measured { 0 } else { PLENTY };
+            if space.available.saturating_sub(*spent) >= needed.saturating_add(slack) {
                 *spent += more;
                 return Ok(());
             }

@@ -216,6 +216,8 @@ pub struct Vault {
     early: AtomicU64,
     /// What is dead since before the vault was opened has not been looked for.
     unsearched: AtomicBool,
+    /// When it was last looked whether history must go, there was room.
+    relieved: AtomicBool,
     /// When history went and freed nothing, if that was the last of it.
     fruitless: Mutex<Option<std::time::Instant>>,
     /// Where packs end, in bytes.

@@ -82,10 +82,11 @@ impl Vault {
     /// it goes on a minute later, if writes are still refused.
     fn give_history(&self) {
         let missing = self.room_missing();
+        self.relieved.store(missing == 0, Relaxed);
         if !self.was_refused() || missing == 0 || self.is_damaged() || self.is_relied_on() {
             return;
         }
-        if self.packs_pinned() {
+        if self.packs_pinned() || self.is_yielding() {
             self.unsearched.store(true, Relaxed); // once they are not
             return;
         }
@@ -94,6 +95,7 @@ impl Vault {
             return;
         };
         let freed = self.collect().is_ok_and(|freed| freed.bytes > 0);
+        self.relieved.store(self.room_missing() == 0, Relaxed);
         self.unsearched.store(more && freed, Relaxed);
         *self.fruitless.lock() = (more && !freed).then(Instant::now);
         self.core.dropped.store(0, Relaxed);
@@ -103,6 +105,14 @@ impl Vault {
     fn room_wanted(&self) -> u64 {
         let total = self.core.disk.space().map_or(0, |space| space.total);
         (total / WANTED_PART).clamp(WANTED_LEAST, WANTED_MOST)
+    }
+
+    /// How much room is missing where something was refused lately for want of it; in bytes.
+    pub(super) fn room_refused(&self) -> u64 {
+        match self.was_refused() {
+            true => self.room_missing(),
+            false => 0,
+        }
     }
 
     /// How much of that is not there.
@@ -166,7 +176,9 @@ impl Vault {
         let dropped = self.core.dropped.load(Relaxed);
         let again = |at: &Instant| at.elapsed() >= SHORT && self.was_refused();
         let again = self.fruitless.lock().as_ref().is_some_and(again);
-        let unsearched = self.unsearched.load(Relaxed) || again;
+        // There was room, and now there is none: history may make some once more, though nothing was dropped.
+        let once_more = self.relieved.load(Relaxed) && self.room_refused() > 0;
+        let unsearched = self.unsearched.load(Relaxed) || again || once_more;
         let owes = quiet && self.owes.load(Relaxed);
         let due = if owes {
             true
@@ -180,6 +192,7 @@ impl Vault {
         if due {
             self.core.dropped.store(0, Relaxed);
             self.unsearched.store(false, Relaxed);
+            self.relieved.store(false, Relaxed);
             *self.fruitless.lock() = None;
         }
         due

@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(200);
 /// How often it is looked whether something is to be done.
 const WORK: Duration = Duration::from_secs(2);
+/// How seldom it is looked whether something may go, at least, if nothing may.
+const REST_MAX: Duration = Duration::from_secs(60);
 /// How long an answer is waited for.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Names in one question.
@@ -83,9 +85,19 @@ pub(crate) fn keeping(vault: &Vault) -> Result<Keeping, Failure> {
     Ok(shown)
 }
 
+/// When it is looked for what may go.
+struct Rest {
+    until: Instant,
+    last: Duration,
+}
+
 /// Works until the network ends.
 pub(super) fn work(network: &Weak<Network>) {
     let (mut came, mut due) = (0, Instant::now());
+    let mut rest = Rest {
+        until: due,
+        last: WORK,
+    };
     loop {
         let Some(network) = network
             .upgrade()
@@ -99,10 +111,11 @@ pub(super) fn work(network: &Weak<Network>) {
         if sum > came + MOVES {
             network.vault.store().something_moves();
             came = sum;
+            rest.until = Instant::now();
         }
         came = came.min(sum);
         if Instant::now() >= due {
-            network.tend(status.as_ref());
+            network.tend(status.as_ref(), &mut rest);
             due = Instant::now() + WORK;
         }
         // Where everything is here nobody waits for what others have.
@@ -185,7 +198,7 @@ impl Network {
     }
 
     /// What is due: files that came to be pinned, what is noted, and giving up. What fails is tried again.
-    fn tend(&self, status: Option<&Status>) {
+    fn tend(&self, status: Option<&Status>, rest: &mut Rest) {
         let store = self.vault.store();
         let _ = store.refresh_pins();
         store.keep_used(false);
@@ -201,28 +214,42 @@ impl Network {
         });
         let service = self.service.lock().clone();
         let Some(service) = service.filter(|_| keeps && !self.paused.load(Ordering::Relaxed)) else {
+            rest.until = Instant::now();
             return;
         };
-        let _ = self.give_up(&service);
+        // Looking round reads the vault's versions: where nothing can go, it is done less and less often.
+        if Instant::now() < rest.until {
+            return;
+        }
+        rest.last = match self.give_up(&service) {
+            Ok(true) => WORK,
+            _ => (rest.last * 2).min(REST_MAX),
+        };
+        rest.until = Instant::now() + rest.last;
     }
 
-    fn give_up(&self, service: &Service) -> Result<(), coffer_store::StoreError> {
+    /// Whether something went.
+    fn give_up(&self, service: &Service) -> Result<bool, coffer_store::StoreError> {
         let store = self.vault.store();
         let Some(plan) = store.plan_eviction()? else {
-            return Ok(());
+            return Ok(false);
         };
-        let mut asked = false;
+        let mut asked = 0;
         for some in plan.pieces.chunks(ASK).take(QUESTIONS) {
             let names: Vec<ChunkName> = some.iter().map(|id| id.0).collect();
-            asked |= service.confirm_after(&names, &plan.clock);
-        }
-        let until = Instant::now() + ANSWER;
-        while asked && Instant::now() < until && !self.ended.load(Ordering::Acquire) {
-            std::thread::sleep(LOOK / 2);
-            if store.evict(&plan)? > 0 {
-                break;
+            if service.confirm_after(&names, &plan.clock) {
+                asked += some.len();
             }
         }
-        Ok(())
+        let until = Instant::now() + ANSWER;
+        let mut gone = 0;
+        while asked > 0 && gone == 0 && Instant::now() < until && !self.ended.load(Ordering::Acquire) {
+            std::thread::sleep(LOOK / 2);
+            gone = store.evict(&plan)?;
+        }
+        if gone == 0 {
+            store.unconfirmed(&plan.pieces[..asked]);
+        }
+        Ok(gone > 0)
     }
 }

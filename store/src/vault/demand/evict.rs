@@ -3,6 +3,7 @@
 //! Guarantees: a piece goes only while names and texts are kept, and only if a version names it that was told and that
 //! whoever confirmed the piece has; if that was confirmed since the choice was made, and within the last minute; and if no
 //! file that is pinned, open, changed or not told yet needs it, nor a text. What is written or copied meanwhile keeps its pieces.
+//! On a full disk what others hold goes before this device's own history does, as far as that makes room.
 //! Of two who stop keeping everything at the same time neither confirms anything, so neither gives up anything on
 //! the other's word. Who used a file last loses it last.
 
@@ -21,6 +22,8 @@ use crate::vault::history::note_pack;
 
 /// How long a confirmation counts.
 const CONFIRMED: Duration = Duration::from_secs(60);
+/// How long history waits for that on a full disk.
+const YIELDS: Duration = Duration::from_secs(10);
 /// Confirmations that are kept in mind.
 const CONFIRMED_MAX: usize = 65_536;
 /// Pieces of one plan.
@@ -40,17 +43,24 @@ pub struct Plan {
 }
 
 impl Vault {
-    /// What may go, so that no more is kept than the limit says; none if that is so.
+    /// What may go, so that no more is kept than the limit says, or than there is room for; none if that is so.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn plan_eviction(&self) -> Result<Option<Plan>, StoreError> {
-        let limit = self.keeping_limit();
         if self.keeping() != Keeping::Texts || self.is_damaged() {
             return Ok(None);
         }
+        let (missing, here) = (self.room_refused(), self.bytes_here()?);
+        if missing == 0 {
+            *self.demand.yielding.lock() = None;
+        }
+        let limit = match missing {
+            0 => self.keeping_limit(),
+            _ => self.keeping_limit().min(here.saturating_sub(missing)),
+        };
         // Most of the time it is seen without opening anything.
-        if self.bytes_here()? <= limit {
+        if here <= limit {
             return Ok(None);
         }
         let look = self.look_round()?;
@@ -78,17 +88,34 @@ impl Vault {
         let files = look.files.iter().enumerate();
         let files = files.flat_map(|(n, (_, ids))| ids.iter().map(move |id| (n, id)));
         let files = files.filter(|(n, id)| last.get(id) == Some(n)).map(|(_, id)| id);
+        let unconfirmed: HashSet<ChunkId> = {
+            let mut asked = self.demand.unconfirmed.lock();
+            asked.retain(|_, at| at.elapsed() < CONFIRMED);
+            asked.keys().copied().collect()
+        };
         for id in past.chain(files) {
             if sum >= bytes || plan.pieces.len() >= PLAN_MAX {
                 break;
             }
-            let may_go = look.told.contains(id) && !look.needed.contains(id) && !self.waits_for(id);
+            let may_go = look.told.contains(id)
+                && !look.needed.contains(id)
+                && !unconfirmed.contains(id)
+                && !self.waits_for(id);
             if let Some(len) = look.here.get(id).filter(|_| may_go && taken.insert(*id)) {
                 sum += u64::from(*len);
                 plan.pieces.push(*id);
             }
         }
         Ok((!plan.pieces.is_empty()).then_some(plan))
+    }
+
+    /// Whether, on a full disk, pieces that others hold are going, or may be about to: until that is over no history goes.
+    pub(in crate::vault) fn is_yielding(&self) -> bool {
+        if self.keeping() != Keeping::Texts || !self.demand.waits.is_anybody() {
+            return false;
+        }
+        let mut since = self.demand.yielding.lock();
+        since.get_or_insert_with(Instant::now).elapsed() < YIELDS
     }
 
     /// A member that keeps everything, and has all that the plan's clock says, holds these durably.
@@ -101,6 +128,15 @@ impl Vault {
         confirmed.retain(|_, at| at.elapsed() < CONFIRMED);
         let room = CONFIRMED_MAX.saturating_sub(confirmed.len());
         confirmed.extend(ids.iter().take(room).map(|id| (*id, now)));
+    }
+
+    /// These were asked for, and nobody has confirmed them: for a minute others are to go instead.
+    pub fn unconfirmed(&self, ids: &[ChunkId]) {
+        let confirmed = self.demand.confirmed.lock();
+        let mut unconfirmed = self.demand.unconfirmed.lock();
+        let room = CONFIRMED_MAX.saturating_sub(unconfirmed.len());
+        let (now, not) = (Instant::now(), |id: &&ChunkId| !confirmed.contains_key(*id));
+        unconfirmed.extend(ids.iter().filter(not).take(room).map(|id| (*id, now)));
     }
 
     /// Gives up what of a plan is confirmed by now; how many bytes. Their room is given back as ever.
@@ -128,6 +164,9 @@ impl Vault {
         *self.core.asked.lock() = None;
         let gone = gone?;
         self.core.dropped.fetch_add(gone, Ordering::Relaxed);
+        if gone > 0 && self.room_refused() > 0 {
+            *self.demand.yielding.lock() = Some(Instant::now());
+        }
         self.demand.stale.store(true, Ordering::Relaxed);
         Ok(gone)
     }

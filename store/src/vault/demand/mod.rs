@@ -62,6 +62,8 @@ pub(super) struct Demand {
     needed: Mutex<HashMap<ChunkId, (ChunkRef, EntityId)>>,
     /// What members that keep everything have confirmed, and when; of the present choice.
     confirmed: Mutex<HashMap<ChunkId, Instant>>,
+    /// What was asked for and nobody confirmed, and when.
+    unconfirmed: Mutex<HashMap<ChunkId, Instant>>,
     /// One at a time looks for what may go, here or in a collection.
     pub(super) sweeping: Mutex<()>,
     surveyed: Mutex<Option<(Instant, Survey)>>,
@@ -71,6 +73,8 @@ pub(super) struct Demand {
     pub(super) stale: AtomicBool,
     /// Somebody relies on what is here; see `relied`.
     relied: AtomicBool,
+    /// Since when, on a full disk, pieces go that others hold, or the last of them went.
+    yielding: Mutex<Option<Instant>>,
     /// History was let go of early, and its bytes may still be here.
     let_go: AtomicBool,
     /// What somebody brought, and is about to name.
@@ -88,11 +92,13 @@ impl Default for Demand {
             used: Mutex::default(),
             needed: Mutex::default(),
             confirmed: Mutex::default(),
+            unconfirmed: Mutex::default(),
             sweeping: Mutex::default(),
             surveyed: Mutex::default(),
             texts: Mutex::default(),
             stale: AtomicBool::new(true),
             relied: AtomicBool::new(false),
+            yielding: Mutex::default(),
             let_go: AtomicBool::new(false),
             gathered: Mutex::default(),
         }
@@ -172,6 +178,7 @@ impl Vault {
             self.core.partial.store(partial, Ordering::Release);
             self.demand.limit.store(limit, Ordering::Relaxed);
             self.demand.confirmed.lock().clear();
+            self.demand.unconfirmed.lock().clear();
         }
         self.demand.stale.store(true, Ordering::Relaxed);
         if before.0 != keeping {

@@ -158,6 +158,12 @@ impl Waits {
         }
     }
 
+    /// Whether somebody is connected, as far as was said.
+    pub(super) fn is_anybody(&self) -> bool {
+        let state = self.state.lock();
+        state.is_up && state.is_anybody
+    }
+
     fn set_up(&self, is_up: bool, is_anybody: bool) {
         let mut state = self.state.lock();
         (state.is_up, state.is_anybody) = (is_up, is_anybody);

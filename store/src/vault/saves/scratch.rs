@@ -110,7 +110,7 @@ fn anonymous(name: &[u8]) -> bool {
 
 /// The names of other files that this one may have been made of: what is before or after some mark in it.
 fn within(name: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_mark = |at: &usize| !name[*at].is_ascii_alphanumeric() && name[*at] < 0x80;
+    let is_mark = |at: &usize| name[*at].is_ascii_punctuation();
     let marks: Vec<usize> = (0..name.len()).filter(is_mark).collect();
     let start = marks
         .iter()
