@@ -13,10 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use coffer_store::keys::{Key, SigningKey};
+use coffer_store::ids::ROOT;
+use coffer_store::keys::{KdfParams, Key, Password, SigningKey};
 use coffer_store::members::DeviceName;
-use coffer_sync::net::join;
+use coffer_store::record::{Meta, Time};
+use coffer_store::tree::Kind;
+use coffer_store::vault::{Identity, Joined, Sealed, Vault};
+use coffer_sync::net::{Service, join};
 use coffer_sync::pairing::Ticket;
+use coffer_sync::vault::VaultReplica;
 use common::{Stage, cannot_mount, until};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use net_bed::flood::flood;
@@ -418,4 +423,74 @@ fn a_member_gone_bad_harms_nobody() {
     for stage in [&town.desk, &town.laptop] {
         stage.open(&["check", "--read-data"]).gives(0);
     }
+}
+
+/// One history told twice, as by a vault that was copied file by file: what came first stays, of the other nothing is taken in, and
+/// the status says why. Nobody was told before.
+#[test]
+fn a_copied_vault_that_both_use_is_said_and_spoils_nothing() {
+    let Some(mut town) = Town::new() else { return };
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let entered = join(
+        &invite(&town.desk),
+        DeviceName::new("copied").unwrap(),
+        &quiet(&[]),
+        |_| Ok(()),
+        |_| Ok(()),
+    );
+    let entered = entered.unwrap();
+    let joined = Joined {
+        members: entered.joined.members,
+        device: entered.device,
+        transport: SigningKey::from_seed(entered.transport),
+        keys: entered.joined.keyring,
+    };
+    let password = Password::new(b"correct horse battery staple".to_vec());
+    let vault = Vault::join(&dirs[0].path().join("vault"), &password, KdfParams::FLOOR, joined).unwrap();
+    vault.close().unwrap();
+    drop(vault);
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-a")
+        .arg(dirs[0].path().join("vault"))
+        .arg(dirs[1].path());
+    assert!(copy.status().unwrap().success());
+    let mut settings = quiet(&[TCP]);
+    settings.peers.push(town.tcp.clone());
+    for (dir, name) in dirs.iter().zip(["first.md", "second.md"]) {
+        let sealed = Sealed::open(&dir.path().join("vault")).unwrap();
+        // As if nobody had copied it.
+        let vault = sealed.unlock(&password, Identity::Same).unwrap();
+        let now = Time::now();
+        let meta = Meta {
+            kind: Kind::File,
+            perm: 0o644,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            nlink: 1,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            xattrs: None,
+        };
+        let ino = vault.make(ROOT, name.as_bytes(), meta, b"").unwrap();
+        vault.open(ino, true, false, false).unwrap();
+        vault.write(ino, Some(0), name.as_bytes(), false).unwrap();
+        vault.release(ino, true);
+        vault.commit().unwrap();
+        let service = Service::start(VaultReplica::new(vault.clone()).unwrap(), &settings).unwrap();
+        let there = town.desk.mnt().join(name);
+        match name {
+            "first.md" => until("the first history", || there.exists()),
+            _ => town.says("that device's vault was copied"),
+        }
+        town.works();
+        service.stop();
+        vault.close().unwrap();
+    }
+    let first = fs::read(town.desk.mnt().join("first.md")).unwrap();
+    assert_eq!(first, b"first.md");
+    town.desk.run(&["lock"]).gives(0);
+    town.desk.open(&["check", "--read-data"]).gives(0);
 }

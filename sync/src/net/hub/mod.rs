@@ -54,6 +54,8 @@ const FADE: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_millis(1_500);
 /// How long the last words have to arrive.
 const LINGER: Duration = Duration::from_millis(150);
+/// What people read of a device that has another history of some device's changes than this one.
+const FORKED: &str = "it has other changes by one of the devices than those that are known here under the same numbers: that device's vault was copied, or put back from a backup, and both were used. Those that came later are not taken in; save them again on that device";
 /// A network with so many faults in it had better end, and say so.
 const FAULTS: u32 = 100;
 /// What is dealt with before the network is looked at again.
@@ -340,6 +342,9 @@ impl Hub {
     fn on_report(&mut self, report: Report) {
         if let Report::StoreFailed(why) | Report::Refused { why, .. } = &report {
             self.note(why.clone());
+        }
+        if let Report::Forked { peer, .. } = &report {
+            self.errors.insert(DeviceId(*peer), FORKED.into());
         }
         if let Report::Open { peer, .. } = &report {
             // All is well with it again.
