@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 
 use coffer_store::ids::{ChainId, EntityId, SpaceId};
 use coffer_store::keys::{ChunkId, Key, SigningKey};
-use coffer_store::members::{JoinRequest, Members, SpaceSecrets, StatementId};
+use coffer_store::members::{JoinRequest, Members, NotVerified, SpaceSecrets, StatementId};
 use coffer_store::vault::{
     Carried, ChunkError, Demanded, Keeping, Need, TakeStatementError, TakenStatement, Vault,
 };
@@ -129,6 +129,9 @@ impl VaultReplica {
                 StatementOutcome::Taken(heads.map(|id| id.0).collect())
             }
             Ok(TakenStatement::Known) => StatementOutcome::Known,
+            Err(TakeStatementError::NotVerified(e @ NotVerified::Newer(_))) => {
+                StatementOutcome::Newer(e.to_string())
+            }
             Err(TakeStatementError::NotVerified(e)) => StatementOutcome::Forged(e.to_string()),
             Err(TakeStatementError::Store(e)) => StatementOutcome::Failed(e.to_string()),
             // It is asked for again when it is named again.

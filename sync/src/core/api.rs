@@ -266,6 +266,8 @@ pub enum StatementOutcome {
     Known,
     /// It is none; a sentence.
     Forged(String),
+    /// A later program made it, in a form that cannot be read here; a sentence. What stands on it does not come in either.
+    Newer(String),
     /// The store could not (disk full, failing); a sentence.
     Failed(String),
 }
@@ -321,6 +323,13 @@ pub enum Report {
     Withheld {
         /// This one.
         peer: PeerId,
+    },
+    /// A peer has statements of membership in a form that this program cannot read: it is to be updated. Said once a session.
+    Newer {
+        /// This one.
+        peer: PeerId,
+        /// A sentence.
+        why: String,
     },
     /// No peer that is connected has a chunk that somebody waits for.
     Nowhere {

@@ -17,6 +17,8 @@ use coffer_sync::core::{
 
 use super::Dice;
 
+/// The first byte of a statement in a form that only later programs know.
+pub const LATER: u8 = 0xff;
 pub const SPACE: SpaceId = SpaceId([7; 16]);
 
 /// What a batch of the model says.
@@ -221,6 +223,9 @@ impl Store {
         let id = *blake3::hash(&bytes).as_bytes();
         if self.statements.contains_key(&id) {
             return StatementOutcome::Known;
+        }
+        if bytes[0] == LATER {
+            return StatementOutcome::Newer("a later program made it".into());
         }
         if !parents(&bytes)
             .iter()

@@ -64,16 +64,22 @@ fn at_most_256_are_members() {
     assert_eq!(standing(&all, MEMBERS_MAX), Standing::Waiting);
     let (waits, device) = (&devs[MEMBERS_MAX], devs[0].id());
     let head = all.iter().last().unwrap().clone();
-    let lapsed = forge(waits, &[&head], all.space(), Body::Lapsed { device });
-    hear(&mut all, vec![lapsed]);
-    assert!(!all.state().device(&device).unwrap().lapsed);
+    let name = DeviceName::new("by one that waits").unwrap();
+    let named = |all: &Members| all.state().device(&device).unwrap().name == name;
+    let renamed = Body::Renamed {
+        device,
+        name: name.clone(),
+    };
+    let renamed = forge(waits, &[&head], all.space(), renamed);
+    hear(&mut all, vec![renamed]);
+    assert!(!named(&all));
     let said = all
         .remove(&devs[0].key, devs[7].id(), Vec::new(), &secrets(9))
         .unwrap();
     hear(&mut all, said);
     assert_eq!(standing(&all, MEMBERS_MAX), Standing::Member);
     assert_eq!(standing(&all, MEMBERS_MAX + 1), Standing::Waiting);
-    assert!(all.state().device(&device).unwrap().lapsed);
+    assert!(named(&all));
     assert_eq!(all.state().members().count(), MEMBERS_MAX);
 }
 
@@ -115,10 +121,10 @@ fn made_up_heads_displace_nobody() {
     add_all(&mut all, &devs[0], &devs[1..4]);
     let space = all.space();
     let ground = all.iter().last().unwrap().clone();
-    let lapsed = |n: usize| Body::Lapsed { device: devs[n].id() };
+    let word = || super::chain(0xee);
     // The most junior's only word; and the author's own newest and the highest epoch, which only early ones of the made-up heads stand on.
-    let quiet = forge(&devs[3], &[&ground], space, lapsed(3));
-    let own = forge(&devs[2], &[&ground], space, lapsed(2));
+    let quiet = forge(&devs[3], &[&ground], space, word());
+    let own = forge(&devs[2], &[&ground], space, word());
     let epoch = all.renew(&devs[0].key, &secrets(4)).unwrap();
     hear(&mut all, vec![quiet.clone(), own.clone(), epoch.clone()]);
     let chain = |n: u16| Body::Chain {
@@ -135,7 +141,7 @@ fn made_up_heads_displace_nobody() {
         }
     }
     assert!(all.heads().len() > 200);
-    let said = all.tell(&devs[2].key, lapsed(1)).unwrap();
+    let said = all.tell(&devs[2].key, word()).unwrap();
     let parents = &said.statement().parents;
     assert_eq!(parents.len(), PARENTS_MAX);
     for stands_on in [&quiet, &own, &epoch] {

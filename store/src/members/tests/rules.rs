@@ -50,18 +50,12 @@ fn a_vaults_devices_come_and_go() {
         Some(phone.id())
     );
 
-    tell(&mut all, &desk, Body::Lapsed { device: phone.id() });
-    assert!(all.state().device(&phone.id()).unwrap().lapsed);
-    tell(&mut all, &phone, Body::Returned { device: phone.id() });
-    assert!(!all.state().device(&phone.id()).unwrap().lapsed);
-
     remove(&mut all, &desk, &phone);
     assert_eq!(members_of(&all), ["desk", "laptop"]);
     assert_eq!(all.state().speaks_for(next.verifying().as_bytes()), None);
     let again = phone.joining(all.space(), &desk);
     assert_eq!(all.add(&desk.key, again, &[]), Err(CannotSay::Before));
-    let body = Body::Lapsed { device: desk.id() };
-    assert_eq!(all.tell(&phone.key, body), Err(CannotSay::NoMember));
+    assert_eq!(all.tell(&phone.key, chain(1)), Err(CannotSay::NoMember));
 }
 
 /// Guards chains: whose they are, and how far those of a removed device count; the farthest that any member had.
@@ -217,7 +211,7 @@ fn who_was_added_unknown_to_the_remover_is_undone() {
     let mut beside = copy(&all);
     add(&mut beside, &laptop, &tablet);
     for _ in 0..3 {
-        tell(&mut all, &desk, Body::Lapsed { device: desk.id() });
+        tell(&mut all, &desk, chain(0xee));
     }
     add(&mut all, &desk, &phone);
     remove(&mut all, &phone, &laptop);
@@ -311,7 +305,7 @@ fn what_does_not_follow_stays_out() {
     let mut all = founded(&desk);
     add(&mut all, &desk, &laptop);
     let root = all.iter().next().unwrap().clone();
-    let lapsed = || Body::Lapsed { device: desk.id() };
+    let word = || chain(0xee);
     let space = all.space();
     let other = founded(&laptop);
     assert_eq!(
@@ -319,15 +313,15 @@ fn what_does_not_follow_stays_out() {
         Err(Refused::OtherSpace)
     );
     assert_eq!(
-        all.insert(forge(&stranger, &[&root], space, lapsed())),
+        all.insert(forge(&stranger, &[&root], space, word())),
         Err(Refused::Stranger)
     );
     // The laptop is a member, but not for who knows only the root.
     assert_eq!(
-        all.insert(forge(&laptop, &[&root], space, lapsed())),
+        all.insert(forge(&laptop, &[&root], space, word())),
         Err(Refused::Stranger)
     );
-    let mut late = forge(&desk, &[&root], space, lapsed()).statement().clone();
+    let mut late = forge(&desk, &[&root], space, word()).statement().clone();
     late.lamport = 3;
     assert_eq!(all.insert(late.signed(&desk.key)), Err(Refused::Time));
     let epoch = Body::Epoch {
@@ -349,7 +343,7 @@ fn ancestors_are_waited_for() {
     let mut all = founded(&desk);
     add(&mut all, &desk, &laptop);
     for _ in 0..5 {
-        tell(&mut all, &laptop, Body::Lapsed { device: desk.id() });
+        tell(&mut all, &laptop, chain(0xee));
     }
     let statements: Vec<Verified> = all.iter().cloned().collect();
     let mut late = Members::of(all.space());
@@ -370,7 +364,7 @@ fn ancestors_are_waited_for() {
     let mut flood = Members::of(all.space());
     let mut last = statements[6].clone();
     for n in 0..=WAITING_MAX {
-        last = forge(&laptop, &[&last], all.space(), Body::Lapsed { device: desk.id() });
+        last = forge(&laptop, &[&last], all.space(), chain(0xee));
         let full = n >= WAITING_MAX;
         assert_eq!(flood.insert(last.clone()).is_err(), full);
     }

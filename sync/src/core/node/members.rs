@@ -62,10 +62,13 @@ impl Node {
         // They came, and some are still missing that were missing before.
         if session.withheld == want {
             let peer = session.peer;
-            // Perhaps its store could not: it is asked once more in a while.
             session.withheld.clear();
-            session.look_at = Some(self.ground.now + times::NOWHERE);
-            self.report(Report::Withheld { peer });
+            // What a later program made comes as it is, and is looked at again when it names others.
+            if !session.is_newer {
+                // Perhaps its store could not: it is asked once more in a while.
+                session.look_at = Some(self.ground.now + times::NOWHERE);
+                self.report(Report::Withheld { peer });
+            }
             self.settled(id);
             return;
         }
@@ -146,6 +149,15 @@ impl Node {
                 self.report(Report::StoreFailed(why));
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.look_at = Some(self.ground.now + times::STORE);
+                }
+            }
+            // Nothing is wrong with the session, nor with the events that it brings.
+            StatementOutcome::Newer(why) => {
+                if let Some(session) = self.sessions.get_mut(&id)
+                    && !std::mem::replace(&mut session.is_newer, true)
+                {
+                    let peer = session.peer;
+                    self.report(Report::Newer { peer, why });
                 }
             }
             StatementOutcome::Forged(why) => return self.end(id, Ended::Forged(why)),

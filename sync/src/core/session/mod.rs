@@ -173,6 +173,8 @@ pub(crate) struct Session {
     pub(crate) heads: Vec<StatementId>,
     /// Those that it was asked for last.
     pub(crate) withheld: Vec<StatementId>,
+    /// It gave some that a later program made, and that cannot be read here.
+    pub(crate) is_newer: bool,
     /// When it is asked once more for what it did not give, or the store did not take.
     pub(crate) look_at: Option<Millis>,
     /// Chunks asked here.
@@ -248,6 +250,7 @@ impl Session {
             looking: None,
             heads: Vec::new(),
             withheld: Vec::new(),
+            is_newer: false,
             look_at: None,
             chunks: BTreeMap::new(),
             order: 0,

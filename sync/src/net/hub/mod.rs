@@ -341,6 +341,9 @@ impl Hub {
         if let Report::StoreFailed(why) | Report::Refused { why, .. } = &report {
             self.note(why.clone());
         }
+        if let Report::Newer { peer, why } = &report {
+            self.errors.insert(DeviceId(*peer), why.clone());
+        }
         if let Report::Open { peer, .. } = &report {
             // All is well with it again.
             self.errors.remove(&DeviceId(*peer));
