@@ -29,6 +29,7 @@ fn answer(request: Request) -> Answer {
             let outcome = StatementOutcome::Taken(vec![[bytes[0]; 32]]);
             Answer::StatementTaken { session, outcome }
         }
+        Request::ForgetWaiting { .. } => Answer::Forgot,
         Request::Chunk { session, id, .. } => {
             let bytes = (id[0] % 2 == 0).then(|| vec![1; 50_000].into());
             Answer::Chunk { session, id, bytes }

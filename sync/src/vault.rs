@@ -16,7 +16,7 @@ use coffer_store::vault::{
 use parking_lot::RwLock;
 
 use crate::core::{
-    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, StatementOutcome, Urgency,
+    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, SessionId, StatementOutcome, Urgency,
 };
 use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 
@@ -121,8 +121,8 @@ impl VaultReplica {
         }
     }
 
-    fn take_statement(&self, bytes: &[u8]) -> StatementOutcome {
-        match self.vault.take_statement(bytes) {
+    fn take_statement(&self, bytes: &[u8], from: SessionId) -> StatementOutcome {
+        match self.vault.take_statement_from(bytes, from.0) {
             Ok(TakenStatement::Taken) => {
                 wake(&self.wakes, Change::Members);
                 let heads = self.vault.statement_heads().into_iter();
@@ -260,8 +260,12 @@ impl Replica for VaultReplica {
             }
             Request::TakeStatement { session, bytes } => Answer::StatementTaken {
                 session,
-                outcome: self.take_statement(&bytes),
+                outcome: self.take_statement(&bytes, session),
             },
+            Request::ForgetWaiting { session } => {
+                self.vault.forget_waiting_of(session.0);
+                Answer::Forgot
+            }
             Request::Chunk { session, id, urgent } => Answer::Chunk {
                 session,
                 id,

@@ -542,6 +542,43 @@ fn a_statement_of_a_later_version_leaves_the_session_alone() {
     assert_eq!(lone.why(), None);
 }
 
+/// What a peer brought that stands on nothing goes with its session, and nobody else's does.
+#[test]
+fn statements_that_wait_go_with_who_brought_them() {
+    let mut lone = Lone::new(Policy::Everything);
+    let waits = |n: u8| [&[1][..], &[n; 32], &chain(4).0, &[4; 64]].concat();
+    let bring = |lone: &mut Lone, n: u8| {
+        lone.say(&Message::Hello(hello()));
+        lone.say(&Message::Heads(vec![*blake3::hash(&waits(n)).as_bytes()]));
+        let data = &waits(n)[..];
+        let total = data.len() as u32;
+        lone.say(&Message::Statement {
+            total,
+            offset: 0,
+            data,
+        });
+    };
+    let first = lone.session;
+    bring(&mut lone, 1);
+    let second = lone.connect([9; 32]);
+    bring(&mut lone, 2);
+    let waiting = |lone: &Lone| -> Vec<SessionId> { lone.store.waiting.iter().map(|(from, _)| *from).collect() };
+    assert_eq!(waiting(&lone), [first, second]);
+    lone.node.disconnected(lone.now, first);
+    lone.settle();
+    assert_eq!(waiting(&lone), [second]);
+    // One that broke the protocol, too.
+    lone.say_in(second, &Message::Hello(hello()));
+    assert!(matches!(lone.closed[&second], Ended::Order(_)));
+    assert!(waiting(&lone).is_empty());
+    // Of who brought none, nothing is asked of the store.
+    let third = lone.connect([8; 32]);
+    let before = lone.requests;
+    lone.node.disconnected(lone.now, third);
+    lone.settle();
+    assert_eq!(lone.requests, before);
+}
+
 /// Two histories of a chain: it stops there, is reported once, and the session goes on.
 #[test]
 fn a_fork_stops_that_chain_alone() {

@@ -131,7 +131,7 @@ impl State {
                 let outcome = match Verified::decode(&bytes) {
                     Err(why @ NotVerified::Newer(_)) => StatementOutcome::Newer(why.to_string()),
                     Err(why) => StatementOutcome::Forged(why.to_string()),
-                    Ok(said) => match self.members.insert(said) {
+                    Ok(said) => match self.members.insert_from(said, session.0) {
                         Ok(Inserted::Taken(_)) => StatementOutcome::Taken(self.heads()),
                         Ok(_) => StatementOutcome::Known,
                         Err(why) => StatementOutcome::Forged(why.to_string()),
@@ -139,6 +139,10 @@ impl State {
                 };
                 self.learn();
                 Answer::StatementTaken { session, outcome }
+            }
+            Request::ForgetWaiting { session } => {
+                self.members.forget_waiting(session.0);
+                Answer::Forgot
             }
             other => self.store.answer(&mut self.dice.clone(), other),
         }

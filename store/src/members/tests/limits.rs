@@ -219,3 +219,55 @@ fn bytes_are_bounded() {
     assert!(refused > 0 && kept * 50_000 < BYTES_MAX / 8);
     assert!(all.state().is_member(&desk.id()));
 }
+
+/// Guards what is told of many heads: a thief that has said thousands of things at once, and something on the epoch that ends its removal, hides neither:
+/// whoever is told of as many heads as are named comes to know both, though it asks for the first half of them alone.
+#[test]
+fn made_up_heads_hide_no_removal() {
+    const NAMED: usize = 64;
+    let devs = crowd(5);
+    let thief = &devs[4];
+    let mut all = founded(&devs[0]);
+    add_all(&mut all, &devs[0], &devs[1..]);
+    let ground = all.iter().last().unwrap().clone();
+    let mut away = copy(&all);
+    let made_up = |n: u16| {
+        let mut random = [0; 16];
+        random[..2].copy_from_slice(&n.to_le_bytes());
+        forge(thief, &[&ground], all.space(), Body::Chain { random })
+    };
+    let made_up: Vec<Verified> = (0..3 * NAMED as u16).map(made_up).collect();
+    hear(&mut all, made_up.clone());
+    // One who saw nothing of it speaks beside; and another one removes the thief.
+    let quiet = forge(&devs[3], &[&ground], all.space(), super::chain(1));
+    hear(&mut all, vec![quiet.clone()]);
+    let mut beside = copy(&away);
+    remove(&mut beside, &devs[1], thief);
+    let epoch = beside.iter().last().unwrap().clone();
+    take_all(&mut all, &beside);
+    assert_eq!(all.main_heads(usize::MAX), all.heads().collect::<Vec<_>>());
+    // Now the epoch and the quiet one's word are no heads any more, but what the thief says on them is.
+    let on_it = forge(thief, &[&epoch, &quiet], all.space(), super::chain(2));
+    hear(&mut all, vec![on_it.clone()]);
+    assert!(all.heads().all(|head| head == on_it.id() || made_up.iter().any(|said| said.id() == head)));
+
+    let named = all.main_heads(NAMED);
+    assert_eq!(named.len(), NAMED);
+    assert_eq!(named[0], epoch.id());
+    assert!(named[..NAMED / 2].contains(&quiet.id()));
+    // What a peer gives to whoever asks for these.
+    let asked = &named[..NAMED / 2];
+    for said in all.iter() {
+        if asked.iter().any(|id| *id == said.id() || all.is_before(&said.id(), id)) {
+            away.insert(said.clone()).unwrap();
+        }
+    }
+    assert!(!away.state().is_member(&thief.id()));
+    assert_eq!(away.state().epoch().unwrap().id, epoch.id());
+    // The same statements, in another order, are named alike.
+    let mut other = Members::of(all.space());
+    for said in all.iter().collect::<Vec<_>>().into_iter().rev() {
+        other.insert(said.clone()).unwrap();
+    }
+    assert_eq!(other.main_heads(NAMED), named);
+}

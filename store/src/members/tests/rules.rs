@@ -368,6 +368,51 @@ fn ancestors_are_waited_for() {
         let full = n >= WAITING_MAX;
         assert_eq!(flood.insert(last.clone()).is_err(), full);
     }
-    flood.forget_waiting();
+    flood.forget_waiting(0);
     assert!(flood.missing().is_empty());
+}
+
+/// Guards the room for what waits: who fills it with what stands on nothing keeps nobody else's out, and when it goes, what it brought goes.
+#[test]
+fn what_one_leaves_waiting_keeps_nothing_out() {
+    const LIAR: u64 = 1;
+    const HONEST: u64 = 2;
+    let [desk, laptop, _, stranger] = four();
+    let mut all = founded(&desk);
+    add(&mut all, &desk, &laptop);
+    for n in 0..3 {
+        tell(&mut all, &laptop, chain(n));
+    }
+    let statements: Vec<Verified> = all.iter().cloned().collect();
+    // By any key, on parents that are nowhere.
+    let made_up = |n: usize| {
+        let mut said = forge(&stranger, &[&statements[0]], all.space(), chain(9)).statement().clone();
+        said.parents = vec![StatementId(*blake3::hash(&n.to_le_bytes()).as_bytes())];
+        said.signed(&stranger.key)
+    };
+    let mut late = Members::of(all.space());
+    for n in 0..WAITING_MAX {
+        assert_eq!(late.insert_from(made_up(n), LIAR), Ok(Inserted::Waits));
+    }
+    assert_eq!(late.insert_from(made_up(WAITING_MAX), LIAR), Err(Refused::TooManyWaiting));
+    // In the worst order, all of it waits.
+    for said in statements[1..].iter().rev() {
+        assert_eq!(late.insert_from(said.clone(), HONEST), Ok(Inserted::Waits));
+    }
+    assert_eq!(late.waiting(), statements.len() - 1, "the liar's gave way");
+    // With room for both, each loses its own alone.
+    for n in 0..10 {
+        late.insert_from(made_up(n), LIAR).unwrap();
+    }
+    late.forget_waiting(LIAR);
+    assert_eq!(late.waiting(), statements.len() - 1);
+    late.insert_from(statements[0].clone(), HONEST).unwrap();
+    assert_eq!((late.len(), late.waiting()), (all.len(), 0));
+    assert_eq!(digest(late.state()), digest(all.state()));
+    // What still waits of who goes is forgotten, and can come again.
+    let lost = made_up(0);
+    assert_eq!(late.insert_from(lost.clone(), HONEST), Ok(Inserted::Waits));
+    late.forget_waiting(HONEST);
+    assert!(late.missing().is_empty());
+    assert_eq!(late.insert_from(lost, HONEST), Ok(Inserted::Waits));
 }

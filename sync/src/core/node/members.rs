@@ -124,6 +124,7 @@ impl Node {
             }
             *open = (open.0 + 1, open.1 + bytes.len() as u64);
             session.pending += bytes.len() as u64;
+            session.gave_statements = true;
             self.ask(Request::TakeStatement { session: id, bytes });
         }
         Ok(())

@@ -173,6 +173,8 @@ pub(crate) struct Session {
     pub(crate) heads: Vec<StatementId>,
     /// Those that it was asked for last.
     pub(crate) withheld: Vec<StatementId>,
+    /// The store was given some of it.
+    pub(crate) gave_statements: bool,
     /// It gave some that a later program made, and that cannot be read here.
     pub(crate) is_newer: bool,
     /// When it is asked once more for what it did not give, or the store did not take.
@@ -250,6 +252,7 @@ impl Session {
             looking: None,
             heads: Vec::new(),
             withheld: Vec::new(),
+            gave_statements: false,
             is_newer: false,
             look_at: None,
             chunks: BTreeMap::new(),
