@@ -16,7 +16,8 @@ use coffer_store::vault::{
 use parking_lot::RwLock;
 
 use crate::core::{
-    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, SessionId, StatementOutcome, Urgency,
+    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, SessionId, StatementOutcome,
+    Urgency,
 };
 use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 

@@ -108,8 +108,8 @@ impl KeyFile {
         if r.raw(8)? != KEY_FILE_MAGIC {
             return Err(Malformed("a key file of an unknown version"));
         }
-        let header =
-            Header::decode(r.bytes(HEADER_MAX)?).map_err(|_| Malformed("a key file whose header is damaged"))?;
+        let header = Header::decode(r.bytes(HEADER_MAX)?)
+            .map_err(|_| Malformed("a key file whose header is damaged"))?;
         let wrapped = r.bytes(WRAPPED)?.to_vec();
         let secrets = r.bytes(SECRETS_MAX)?.to_vec();
         r.end()?;

@@ -249,7 +249,10 @@ fn made_up_heads_hide_no_removal() {
     // Now the epoch and the quiet one's word are no heads any more, but what the thief says on them is.
     let on_it = forge(thief, &[&epoch, &quiet], all.space(), super::chain(2));
     hear(&mut all, vec![on_it.clone()]);
-    assert!(all.heads().all(|head| head == on_it.id() || made_up.iter().any(|said| said.id() == head)));
+    assert!(
+        all.heads()
+            .all(|head| head == on_it.id() || made_up.iter().any(|said| said.id() == head))
+    );
 
     let named = all.main_heads(NAMED);
     assert_eq!(named.len(), NAMED);
@@ -258,7 +261,10 @@ fn made_up_heads_hide_no_removal() {
     // What a peer gives to whoever asks for these.
     let asked = &named[..NAMED / 2];
     for said in all.iter() {
-        if asked.iter().any(|id| *id == said.id() || all.is_before(&said.id(), id)) {
+        if asked
+            .iter()
+            .any(|id| *id == said.id() || all.is_before(&said.id(), id))
+        {
             away.insert(said.clone()).unwrap();
         }
     }

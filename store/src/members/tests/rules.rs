@@ -386,7 +386,9 @@ fn what_one_leaves_waiting_keeps_nothing_out() {
     let statements: Vec<Verified> = all.iter().cloned().collect();
     // By any key, on parents that are nowhere.
     let made_up = |n: usize| {
-        let mut said = forge(&stranger, &[&statements[0]], all.space(), chain(9)).statement().clone();
+        let mut said = forge(&stranger, &[&statements[0]], all.space(), chain(9))
+            .statement()
+            .clone();
         said.parents = vec![StatementId(*blake3::hash(&n.to_le_bytes()).as_bytes())];
         said.signed(&stranger.key)
     };
@@ -394,7 +396,10 @@ fn what_one_leaves_waiting_keeps_nothing_out() {
     for n in 0..WAITING_MAX {
         assert_eq!(late.insert_from(made_up(n), LIAR), Ok(Inserted::Waits));
     }
-    assert_eq!(late.insert_from(made_up(WAITING_MAX), LIAR), Err(Refused::TooManyWaiting));
+    assert_eq!(
+        late.insert_from(made_up(WAITING_MAX), LIAR),
+        Err(Refused::TooManyWaiting)
+    );
     // In the worst order, all of it waits.
     for said in statements[1..].iter().rev() {
         assert_eq!(late.insert_from(said.clone(), HONEST), Ok(Inserted::Waits));
