@@ -23,6 +23,11 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
+        if let Some(removal) = session.removal() {
+            // What it has is of no interest any more.
+            session.knows_removal |= heads.contains(&removal);
+            return;
+        }
         session.heads = heads;
         match (&mut session.looking, session.members) {
             (Some(again), _) => *again = true,
@@ -210,13 +215,17 @@ impl Node {
     pub(super) fn statements_wanted(
         &mut self,
         id: SessionId,
-        want: Vec<StatementId>,
+        mut want: Vec<StatementId>,
         have: Vec<StatementId>,
     ) -> Result<(), Ended> {
         let now = self.ground.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
+        if let Some(removal) = session.removal() {
+            // What was said after it is not for a device that was removed.
+            want.retain(|id| *id == removal);
+        }
         let giving = &mut session.giving;
         if giving.asked.is_some() || giving.is_over || !giving.queue.is_empty() {
             return Err(Ended::Order(

@@ -282,8 +282,10 @@ impl Node {
                 .collect();
             let mut is_idle = true;
             for id in round {
+                self.dismiss(id);
                 self.serve(id);
                 let Some(session) = self.sessions.get_mut(&id) else {
+                    is_idle &= self.actions.is_empty();
                     continue;
                 };
                 if let Some(bytes) = session.next_bytes(&mut self.ground) {
