@@ -9,8 +9,8 @@ use std::sync::Arc;
 use coffer_store::db::{Batch, Db, Table};
 use coffer_store::keys::{KdfParams, SigningKey, labels};
 use coffer_store::members::{
-    Body, Card, DeviceId, DeviceName, JoinRequest, Members, NotVerified, Removal, Standing, Statement,
-    StatementId,
+    Body, Card, DeviceId, DeviceName, JoinRequest, Members, NAMED_MAX, NotVerified, Removal, Standing,
+    Statement, StatementId,
 };
 use coffer_store::vault::{Identity, Joined, TakeInError, TakeStatementError, TakenStatement, Vault};
 use tempfile::TempDir;
@@ -289,6 +289,10 @@ fn what_more_was_known_of_a_removed_device_comes_joined() {
 
 /// What a device whose program came after this one says: a member's word, on all that it knows.
 fn later(by: &SigningKey, on: &Vault, kind: u8) -> Vec<u8> {
+    later_of(by, on, kind, b"of a later program")
+}
+
+fn later_of(by: &SigningKey, on: &Vault, kind: u8, what: &[u8]) -> Vec<u8> {
     let mut statement = on.with_members(|members| {
         let heads: Vec<StatementId> = members.heads().collect();
         let times = heads.iter().filter_map(|id| members.get(id));
@@ -299,7 +303,7 @@ fn later(by: &SigningKey, on: &Vault, kind: u8) -> Vec<u8> {
             parents: heads,
             body: Body::Other {
                 kind,
-                bytes: b"of a later program".to_vec(),
+                bytes: what.to_vec(),
             },
             signature: [0; 64],
         }
@@ -357,6 +361,41 @@ fn what_a_later_program_says_is_kept_and_passed_on() {
     ));
     assert_eq!(desk.vault.statement_heads(), heads);
     desk.check();
+}
+
+/// Guards a removal against a flood: a thief that says more at once than is named hides neither its removal nor the epoch behind it from a device that
+/// asks for the first half of what is named.
+#[test]
+fn a_flood_of_heads_hides_no_removal() {
+    let desk = Bench::new();
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    let (_dir, thief) = joined(&desk.vault, "thief");
+    introduce(&laptop, &desk.vault);
+    introduce(&thief, &desk.vault);
+    introduce(&desk.vault, &laptop);
+    // Each beside the others, on what the thief knows.
+    for n in 0..NAMED_MAX + 100 {
+        let said = later_of(&thief.signing_key(), &thief, 12, &n.to_le_bytes());
+        assert_eq!(desk.vault.take_statement(&said).unwrap(), TakenStatement::Taken);
+    }
+    desk.vault.remove_device(thief.device_id()).unwrap();
+    let heads = desk.vault.statement_heads();
+    assert_eq!(heads.len(), NAMED_MAX);
+    let epoch = desk
+        .vault
+        .with_members(|members| members.state().epoch().unwrap().id);
+    assert_eq!(heads[0], epoch);
+    assert!(laptop.with_members(|members| members.state().is_member(&thief.device_id())));
+    let (want, have) = laptop.lacking_statements(&heads[..NAMED_MAX / 2]);
+    for bytes in desk.vault.statements(&want, &have, 0, usize::MAX).0 {
+        laptop.take_statement(&bytes).unwrap();
+    }
+    assert_eq!(
+        standing(&laptop, &thief),
+        Standing::Removed(removal(&desk.vault, &thief))
+    );
+    let there = laptop.with_members(|members| members.state().epoch().unwrap().id);
+    assert_eq!(there, epoch);
 }
 
 fn standing(at: &Vault, of: &Vault) -> Standing {

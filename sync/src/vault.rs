@@ -9,12 +9,14 @@ use std::sync::{Arc, Weak};
 
 use coffer_store::ids::{ChainId, EntityId, SpaceId};
 use coffer_store::keys::{ChunkId, Key, SigningKey};
-use coffer_store::members::{JoinRequest, Members, NotVerified, SpaceSecrets, StatementId};
+use coffer_store::members::{JoinRequest, Members, NAMED_MAX, NotVerified, SpaceSecrets, StatementId};
 use coffer_store::vault::{
     Carried, ChunkError, Demanded, Keeping, Need, TakeStatementError, TakenStatement, Vault,
 };
 use parking_lot::RwLock;
 
+use crate::carrier::limits::HEADS_MAX;
+use crate::core::limits::IDS_MAX;
 use crate::core::{
     Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, SessionId, StatementOutcome,
     Urgency,
@@ -23,6 +25,9 @@ use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
 const KEEP: u64 = 64 << 20;
+
+// What a vault names is what a message, and an index of a carried folder, hold.
+const _: () = assert!(IDS_MAX == NAMED_MAX && HEADS_MAX == NAMED_MAX);
 
 type Wake = Box<dyn Fn(Change) + Send + Sync>;
 

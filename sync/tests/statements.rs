@@ -3,6 +3,7 @@
 mod model;
 
 use coffer_store::ids::ChainId;
+use coffer_sync::core::limits::IDS_MAX;
 use coffer_sync::core::wire::{Message, Reach};
 use coffer_sync::core::{Ended, Policy, Report, SessionId};
 use model::Dice;
@@ -123,4 +124,31 @@ fn statements_that_wait_go_with_who_brought_them() {
     lone.node.disconnected(lone.now, third);
     lone.settle();
     assert_eq!(lone.requests, before);
+}
+
+/// Where there are more heads than a message holds, those are named that the store puts first; and of those that a peer names, the first are asked for.
+#[test]
+fn heads_are_named_and_asked_for_in_their_order() {
+    let mut lone = Lone::new(Policy::Everything);
+    // In no order of their names.
+    let ids = |salt: u8| -> Vec<[u8; 32]> {
+        let id = |n: u32| *blake3::hash(&[&[salt][..], &n.to_le_bytes()].concat()).as_bytes();
+        (0..1_500).map(id).collect()
+    };
+    let (ours, theirs) = (ids(1), ids(2));
+    lone.say(&Message::Hello(hello()));
+    lone.said.clear();
+    lone.node.members(lone.now, ours.clone(), &[]);
+    lone.settle();
+    let named = lone.take(|message| match message {
+        Message::Heads(heads) => Some(heads),
+        _ => None,
+    });
+    assert_eq!(named, [&ours[..IDS_MAX]]);
+    lone.say(&Message::Heads(theirs[..IDS_MAX].to_vec()));
+    let asked = lone.take(|message| match message {
+        Message::WantStatements { want, .. } => Some(want),
+        _ => None,
+    });
+    assert_eq!(asked, [&theirs[..IDS_MAX / 2]]);
 }
