@@ -44,6 +44,9 @@ pub(crate) struct Contents {
     /// Files that no other device is told of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<Local>,
+    /// Devices, by name, that use a newer Coffer and say what this one cannot read and should not go without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newer: Vec<String>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// What of files is kept on this device.

@@ -384,6 +384,51 @@ fn a_senior_that_its_junior_removed_objects() {
     }
 }
 
+/// Guards a device that was away while it was removed: when it comes it is told, and says by whom, in `sync` and in `status`; it gets nothing that was
+/// written since, and its own stays with it.
+#[test]
+fn who_was_away_says_that_it_was_removed() {
+    if cannot_mount() {
+        return;
+    }
+    let desk = desk();
+    fs::write(at(&desk, "Notes/Garden.md"), "garlic\n").unwrap();
+    let laptop = joined(&desk, "laptop");
+    let phone = joined(&desk, "phone");
+    shows(&laptop, "Notes/Garden.md", "garlic\n");
+    until("all know each other", || list(&laptop).len() == 3);
+    laptop.run(&["lock"]).gives(0);
+    desk.run(&["device", "remove", "laptop", "--yes"]).gives(0);
+    fs::write(at(&desk, "Notes/Garden.md"), "garlic\nroses\n").unwrap();
+    shows(&phone, "Notes/Garden.md", "garlic\nroses\n");
+    let by = list(&desk)
+        .iter()
+        .find(|device| device["this"] == true)
+        .and_then(|device| device["name"].as_str().map(str::to_owned))
+        .unwrap();
+
+    laptop.mount();
+    until("the laptop knows", || sync(&laptop)["state"] == "removed");
+    let wanted = format!("“{by}” removed this device from the vault");
+    for command in ["sync", "status"] {
+        let said = laptop.run(&[command]).gives(0).out;
+        assert!(
+            said.contains(&wanted) && said.contains("pair it again"),
+            "{command}: {said}"
+        );
+    }
+    fs::write(at(&laptop, "Notes/Mine.md"), "still here\n").unwrap();
+    assert_eq!(text(&laptop, "Notes/Garden.md"), "garlic\n");
+    assert!(!at(&desk, "Notes/Mine.md").exists());
+    let standing = list(&laptop);
+    let standing = standing.iter().find(|device| device["this"] == true).unwrap();
+    assert_eq!(standing["standing"], "removed");
+    for stage in [&desk, &laptop, &phone] {
+        stage.run(&["lock"]).gives(0);
+        stage.open(&["check", "--read-data"]).gives(0);
+    }
+}
+
 /// Guards open editors: whoever watches a folder hears of what another device saved, as of a local save.
 #[test]
 fn a_save_elsewhere_is_heard_by_who_watches_here() {

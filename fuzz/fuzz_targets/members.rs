@@ -47,7 +47,11 @@ fn body(kind: u8, of: &SigningKey, by: DeviceId, epoch: u32, members: &Members) 
             epoch: StatementId([kind; 32]),
             shares: Vec::new(),
         },
-        _ => Body::Lapsed { device },
+        // Of a later program, also one that asks for an update.
+        _ => Body::Other {
+            kind: 12 | kind,
+            bytes: vec![kind; usize::from(kind >> 4)],
+        },
     }
 }
 

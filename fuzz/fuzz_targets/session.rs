@@ -26,9 +26,13 @@ fn answer(request: Request) -> Answer {
             Answer::Statements { session, statements, more: false }
         }
         Request::TakeStatement { session, bytes } => {
-            let outcome = StatementOutcome::Taken(vec![[bytes[0]; 32]]);
+            let outcome = match bytes[0] {
+                0xff => StatementOutcome::Newer("a later program made it".into()),
+                first => StatementOutcome::Taken(vec![[first; 32]]),
+            };
             Answer::StatementTaken { session, outcome }
         }
+        Request::ForgetWaiting { .. } => Answer::Forgot,
         Request::Chunk { session, id, .. } => {
             let bytes = (id[0] % 2 == 0).then(|| vec![1; 50_000].into());
             Answer::Chunk { session, id, bytes }
@@ -56,7 +60,13 @@ coffer_fuzz::fuzz_target!(|bytes: &[u8]| {
         clock: vec![(ChainId([1; 16]), 5, [5; 32])],
         heads: vec![[4; 32]],
     });
-    let session = node.connect(0, [2; 32], CertifiedPeer::default(), Access::Full);
+    // A member, mostly; or one that was removed.
+    let access = match first % 16 {
+        1 => Access::Statements,
+        2 | 3 => Access::Farewell([6; 32]),
+        _ => Access::Full,
+    };
+    let session = node.connect(0, [2; 32], CertifiedPeer::default(), access);
     if first % 2 == 0 {
         let hello = Message::Hello(Hello {
             versions: (VERSION, VERSION),
@@ -67,7 +77,9 @@ coffer_fuzz::fuzz_target!(|bytes: &[u8]| {
             credit: 1 << 20,
         });
         let reach = vec![(THEIRS, Reach { last: 9, head: [9; 8] })];
-        for message in [hello, Message::Heads(vec![[4; 32]]), Message::Clock { whole: true, reach }] {
+        let said = [hello, Message::Heads(vec![[4; 32]]), Message::Clock { whole: true, reach }];
+        let may = if access == Access::Full { 3 } else { 2 };
+        for message in said.into_iter().take(may) {
             node.receive(0, session, &framed(&message.encode()));
         }
     }

@@ -7,9 +7,12 @@ mod texts_support;
 use std::sync::Arc;
 
 use coffer_store::db::{Batch, Db, Table};
-use coffer_store::keys::{KdfParams, SigningKey};
-use coffer_store::members::{Card, DeviceId, DeviceName, JoinRequest, Members};
-use coffer_store::vault::{Identity, Joined, TakeInError, Vault};
+use coffer_store::keys::{KdfParams, SigningKey, labels};
+use coffer_store::members::{
+    Body, Card, DeviceId, DeviceName, JoinRequest, Members, NAMED_MAX, NotVerified, Removal, Standing,
+    Statement, StatementId,
+};
+use coffer_store::vault::{Identity, Joined, TakeInError, TakeStatementError, TakenStatement, Vault};
 use tempfile::TempDir;
 use texts_support::{Bench, VIM, introduce, password};
 
@@ -282,4 +285,123 @@ fn what_more_was_known_of_a_removed_device_comes_joined() {
         on_disk(&laptop).text("Phone.md")
     );
     on_disk(&tablet).check();
+}
+
+/// What a device whose program came after this one says: a member's word, on all that it knows.
+fn later(by: &SigningKey, on: &Vault, kind: u8) -> Vec<u8> {
+    later_of(by, on, kind, b"of a later program")
+}
+
+fn later_of(by: &SigningKey, on: &Vault, kind: u8, what: &[u8]) -> Vec<u8> {
+    let mut statement = on.with_members(|members| {
+        let heads: Vec<StatementId> = members.heads().collect();
+        let times = heads.iter().filter_map(|id| members.get(id));
+        Statement {
+            space: members.space(),
+            author: DeviceId::of(by),
+            lamport: times.map(|said| said.statement().lamport).max().unwrap() + 1,
+            parents: heads,
+            body: Body::Other {
+                kind,
+                bytes: what.to_vec(),
+            },
+            signature: [0; 64],
+        }
+    });
+    let signed = statement.encode().len() - 64;
+    statement.signature = by.sign(labels::SIGN_MEMBER, &statement.encode()[..signed]);
+    statement.encode()
+}
+
+/// Guards a device that is not updated yet: what a later program says is stored, comes back after a restart, is given to others, and is stood
+/// upon; a removal and an epoch behind it are heard. Only where that program asks for it, the status says who is newer.
+#[test]
+fn what_a_later_program_says_is_kept_and_passed_on() {
+    let desk = Bench::new();
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    let (_dir, phone) = joined(&desk.vault, "phone");
+    introduce(&desk.vault, &laptop);
+    introduce(&laptop, &desk.vault);
+    for (kind, asks) in [(12, false), (0x80, true)] {
+        let said = later(&laptop.signing_key(), &laptop, kind);
+        assert_eq!(laptop.take_statement(&said).unwrap(), TakenStatement::Taken);
+        assert_eq!(desk.vault.take_statement(&said).unwrap(), TakenStatement::Taken);
+        assert_eq!(desk.vault.take_statement(&said).unwrap(), TakenStatement::Known);
+        let newer = desk.vault.status().unwrap().newer;
+        assert_eq!(newer, if asks { vec!["laptop".to_owned()] } else { vec![] });
+    }
+    let heads = desk.vault.statement_heads();
+    let desk = desk.crashed();
+    assert_eq!(desk.vault.statement_heads(), heads, "it is durable");
+    assert_eq!(desk.vault.status().unwrap().newer, ["laptop"]);
+    assert!(desk.vault.status().unwrap().damage.is_empty());
+    // The laptop removes the phone, on all of it; the desk has it from there.
+    laptop.remove_device(phone.device_id()).unwrap();
+    introduce(&laptop, &desk.vault);
+    assert_eq!(
+        standing(&desk.vault, &phone),
+        Standing::Removed(removal(&laptop, &phone))
+    );
+    // The phone has it from the desk alone.
+    introduce(&desk.vault, &phone);
+    assert_eq!(
+        standing(&phone, &phone),
+        Standing::Removed(removal(&laptop, &phone))
+    );
+    let all = laptop.statement_heads();
+    assert!(phone.with_members(|members| all.iter().all(|id| members.get(id).is_some())));
+    // One that cannot be read at all is said to be that, and changes nothing.
+    let heads = desk.vault.statement_heads();
+    let mut unreadable = later(&laptop.signing_key(), &laptop, 3);
+    unreadable[0] = 1;
+    let refused = desk.vault.take_statement(&unreadable);
+    assert!(matches!(
+        refused,
+        Err(TakeStatementError::NotVerified(NotVerified::Newer(1)))
+    ));
+    assert_eq!(desk.vault.statement_heads(), heads);
+    desk.check();
+}
+
+/// Guards a removal against a flood: a thief that says more at once than is named hides neither its removal nor the epoch behind it from a device that
+/// asks for the first half of what is named.
+#[test]
+fn a_flood_of_heads_hides_no_removal() {
+    let desk = Bench::new();
+    let (_dir, laptop) = joined(&desk.vault, "laptop");
+    let (_dir, thief) = joined(&desk.vault, "thief");
+    introduce(&laptop, &desk.vault);
+    introduce(&thief, &desk.vault);
+    introduce(&desk.vault, &laptop);
+    // Each beside the others, on what the thief knows.
+    for n in 0..NAMED_MAX + 100 {
+        let said = later_of(&thief.signing_key(), &thief, 12, &n.to_le_bytes());
+        assert_eq!(desk.vault.take_statement(&said).unwrap(), TakenStatement::Taken);
+    }
+    desk.vault.remove_device(thief.device_id()).unwrap();
+    let heads = desk.vault.statement_heads();
+    assert_eq!(heads.len(), NAMED_MAX);
+    let epoch = desk
+        .vault
+        .with_members(|members| members.state().epoch().unwrap().id);
+    assert_eq!(heads[0], epoch);
+    assert!(laptop.with_members(|members| members.state().is_member(&thief.device_id())));
+    let (want, have) = laptop.lacking_statements(&heads[..NAMED_MAX / 2]);
+    for bytes in desk.vault.statements(&want, &have, 0, usize::MAX).0 {
+        laptop.take_statement(&bytes).unwrap();
+    }
+    assert_eq!(
+        standing(&laptop, &thief),
+        Standing::Removed(removal(&desk.vault, &thief))
+    );
+    let there = laptop.with_members(|members| members.state().epoch().unwrap().id);
+    assert_eq!(there, epoch);
+}
+
+fn standing(at: &Vault, of: &Vault) -> Standing {
+    at.with_members(|members| members.state().device(&of.device_id()).unwrap().standing)
+}
+
+fn removal(at: &Vault, of: &Vault) -> Removal {
+    at.with_members(|members| members.state().removals(&of.device_id())[0])
 }

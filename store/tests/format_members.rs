@@ -76,8 +76,14 @@ fn plain() -> (Members, Vec<(&'static str, Verified)>) {
             "transport",
             Body::Transport(TransportProof::make(&signing(0x50), device)),
         ),
-        ("lapsed", Body::Lapsed { device }),
-        ("returned", Body::Returned { device }),
+        // As a later program would say it: all kinds have one form but for their bodies.
+        (
+            "later",
+            Body::Other {
+                kind: 0x8c,
+                bytes: b"a body of a later kind".to_vec(),
+            },
+        ),
     ];
     for (name, body) in tell {
         let said = members.tell(&laptop, body).unwrap();
@@ -188,10 +194,15 @@ fn what_is_not_frozen_is_refused() {
             continue;
         }
         let bytes = unhex(text);
+        // Where the body of a later kind ends, the signature alone says.
+        let is_read = |bytes: &[u8]| match name {
+            "statement/later" => Verified::decode(bytes).is_ok(),
+            _ => Statement::decode(bytes).is_ok(),
+        };
         for len in 0..bytes.len() {
-            assert!(Statement::decode(&bytes[..len]).is_err(), "{name}, {len} bytes");
+            assert!(!is_read(&bytes[..len]), "{name}, {len} bytes");
         }
-        assert!(Statement::decode(&[&bytes[..], &[0]].concat()).is_err(), "{name}");
+        assert!(!is_read(&[&bytes[..], &[0]].concat()), "{name}");
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] = bytes[at].wrapping_add(1);

@@ -143,6 +143,8 @@ pub struct Roster {
     pub me: DeviceId,
     /// Those who may come in.
     pub members: Vec<RosterMember>,
+    /// Those that were removed, and are let in to be told so.
+    pub removed: Vec<RosterMember>,
     /// All chains that any device has begun.
     pub chains: Arc<BTreeSet<ChainId>>,
 }
@@ -179,8 +181,22 @@ impl Roster {
                 },
             })
         };
+        // One that may still speak for somebody is no removed device's.
+        let removed = |device: &Device| match device.standing {
+            members::Standing::Removed(removal) if state.may_speak(&device.transport).is_none() => {
+                Some(RosterMember {
+                    device: device.id,
+                    transport: device.transport,
+                    name: device.name.to_string(),
+                    chains: state.chains_of(&device.id),
+                    access: Access::Farewell(removal.statement.0),
+                })
+            }
+            _ => None,
+        };
         Roster {
             me,
+            removed: state.devices().iter().filter_map(removed).collect(),
             members: state.devices().iter().filter_map(member).collect(),
             chains: Arc::new(
                 state

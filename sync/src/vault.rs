@@ -9,19 +9,25 @@ use std::sync::{Arc, Weak};
 
 use coffer_store::ids::{ChainId, EntityId, SpaceId};
 use coffer_store::keys::{ChunkId, Key, SigningKey};
-use coffer_store::members::{JoinRequest, Members, SpaceSecrets, StatementId};
+use coffer_store::members::{JoinRequest, Members, NAMED_MAX, NotVerified, SpaceSecrets, StatementId};
 use coffer_store::vault::{
     Carried, ChunkError, Demanded, Keeping, Need, TakeStatementError, TakenStatement, Vault,
 };
 use parking_lot::RwLock;
 
+use crate::carrier::limits::HEADS_MAX;
+use crate::core::limits::IDS_MAX;
 use crate::core::{
-    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, StatementOutcome, Urgency,
+    Answer, ChunkName, ChunkOutcome, Config, Outcome, Policy, Report, Request, SessionId, StatementOutcome,
+    Urgency,
 };
 use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 
 /// Bytes of chunks that come between two commits.
 const KEEP: u64 = 64 << 20;
+
+// What a vault names is what a message, and an index of a carried folder, hold.
+const _: () = assert!(IDS_MAX == NAMED_MAX && HEADS_MAX == NAMED_MAX);
 
 type Wake = Box<dyn Fn(Change) + Send + Sync>;
 
@@ -121,14 +127,17 @@ impl VaultReplica {
         }
     }
 
-    fn take_statement(&self, bytes: &[u8]) -> StatementOutcome {
-        match self.vault.take_statement(bytes) {
+    fn take_statement(&self, bytes: &[u8], from: SessionId) -> StatementOutcome {
+        match self.vault.take_statement_from(bytes, from.0) {
             Ok(TakenStatement::Taken) => {
                 wake(&self.wakes, Change::Members);
                 let heads = self.vault.statement_heads().into_iter();
                 StatementOutcome::Taken(heads.map(|id| id.0).collect())
             }
             Ok(TakenStatement::Known) => StatementOutcome::Known,
+            Err(TakeStatementError::NotVerified(e @ NotVerified::Newer(_))) => {
+                StatementOutcome::Newer(e.to_string())
+            }
             Err(TakeStatementError::NotVerified(e)) => StatementOutcome::Forged(e.to_string()),
             Err(TakeStatementError::Store(e)) => StatementOutcome::Failed(e.to_string()),
             // It is asked for again when it is named again.
@@ -257,8 +266,12 @@ impl Replica for VaultReplica {
             }
             Request::TakeStatement { session, bytes } => Answer::StatementTaken {
                 session,
-                outcome: self.take_statement(&bytes),
+                outcome: self.take_statement(&bytes, session),
             },
+            Request::ForgetWaiting { session } => {
+                self.vault.forget_waiting_of(session.0);
+                Answer::Forgot
+            }
             Request::Chunk { session, id, urgent } => Answer::Chunk {
                 session,
                 id,

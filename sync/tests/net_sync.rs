@@ -5,6 +5,7 @@ mod net_bed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use coffer_sync::core::Report;
 use coffer_sync::net::{Service, Settings, StartError};
 use net_bed::{Bed, PATIENCE, QUIC, TCP, address, linked, quiet, until, wait};
 
@@ -150,16 +151,54 @@ fn removed(listen: &str) {
     });
     let why = status.peers[0].last_error.clone().unwrap_or_default();
     assert!(why.contains("removed"), "{why}");
-    let before = services[0].status().refused;
-    wait(&services[0], "it to be refused at the door", |status| {
-        status.refused > before
-    });
+    // It calls again, and is let in to hear it; then there is nothing more for it.
+    until("it to hear of it", || !beds[1].is_member(&beds[1]));
+    drop(services[1].reports());
     beds[0].tell(10);
     let clock = beds[1].clock();
-    wait(&services[0], "it to be refused again", |status| {
-        status.refused > before + 1
+    let mut calls = 0;
+    until("it to call twice more", || {
+        let reports = services[1].reports().into_iter();
+        calls += reports
+            .filter(|report| matches!(report, Report::Open { .. }))
+            .count();
+        calls >= 2
+    });
+    wait(&services[1], "it to be sent away again", |status| {
+        status.peers[0].link.is_none()
     });
     assert_eq!(beds[1].clock(), clock, "nothing more is told to it");
+    assert!(services[0].status().peers.is_empty());
+}
+
+/// A device that was away while it was removed hears of that when it comes, and of nothing that was said or told since.
+#[test]
+fn who_was_away_hears_that_it_was_removed() {
+    for listen in [TCP, QUIC] {
+        let beds = Bed::several(&["desk", "laptop"]);
+        beds[0].tell(10);
+        beds[0].remove(&beds[1]);
+        let tablet = beds[0].with("tablet");
+        let desk = beds[0].start(&quiet(&[listen]));
+        let mut settings = quiet(&[]);
+        settings.peers.push(address(&desk));
+        let laptop = beds[1].start(&settings);
+        let status = wait(&laptop, "to be sent away", |status| {
+            let desk = status.peers.first();
+            desk.is_some_and(|desk| desk.link.is_none() && desk.last_error.is_some())
+        });
+        let why = status.peers[0].last_error.clone().unwrap_or_default();
+        assert!(why.contains("removed from the vault"), "{why}");
+        let state = beds[1].state.lock().unwrap();
+        let (state, clock) = (state.members.state(), state.store.clock());
+        let removal = state.removals(&beds[1].id())[0];
+        assert_eq!(removal.by, beds[0].id());
+        assert!(state.device(&tablet.id()).is_none(), "that came later");
+        assert!(clock.is_empty());
+        assert_eq!(state.epochs().len(), 1, "nor the epoch after it");
+        let names: Vec<String> = desk.status().peers.into_iter().map(|peer| peer.name).collect();
+        assert_eq!(names, ["tablet"]);
+    }
 }
 
 /// A device that was away is called again, without anybody's doing.

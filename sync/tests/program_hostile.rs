@@ -20,6 +20,7 @@ use coffer_store::record::{Meta, Time};
 use coffer_store::tree::Kind;
 use coffer_store::vault::{Identity, Joined, Sealed, Vault};
 use coffer_sync::net::{Service, join};
+use coffer_sync::core::wire::{Frames, Goodbye, Hello, Message, VERSION, Wanted, framed};
 use coffer_sync::pairing::Ticket;
 use coffer_sync::vault::VaultReplica;
 use common::{Stage, cannot_mount, until};
@@ -200,7 +201,7 @@ impl Town {
     }
 }
 
-/// Guards the door: somebody unknown, a device that was removed, and a ticket that was used get nowhere, by TCP and QUIC.
+/// Guards the door: somebody unknown and a ticket that was used get nowhere, by TCP and QUIC; a device that was removed is told so, and nothing else.
 #[test]
 fn who_is_none_of_the_vaults_devices_is_refused() {
     let Some(mut town) = Town::new() else { return };
@@ -236,16 +237,52 @@ fn who_is_none_of_the_vaults_devices_is_refused() {
             false => town.quic = at,
         }
     }
-    for (what, key) in [("a stranger", None), ("a removed device", Some(&thief.transport))] {
-        let before = town.refused();
+    let before = town.refused();
+    town.under("a stranger", |town| {
+        for at in [&town.tcp, &town.quic] {
+            let mut raw = Raw::new(None);
+            raw.dial(at);
+            raw.sent_away();
+        }
+    });
+    until("it is counted", || town.refused() >= before + 2);
+    let want = Message::WantStatements {
+        want: vec![[1; 32]],
+        have: vec![],
+    };
+    let events = Message::Want(vec![Wanted {
+        chain: thief.state.lock().unwrap().store.own,
+        after: 0,
+        resume: None,
+    }]);
+    for (what, rest, ends) in [
+        (
+            "a removed device that asks",
+            framed(&want.encode()),
+            Goodbye::Removed,
+        ),
+        (
+            "a removed device that wants events",
+            framed(&events.encode()),
+            Goodbye::Protocol,
+        ),
+        (
+            "a removed device that sends garbage",
+            vec![0xa5; 200_000],
+            Goodbye::Protocol,
+        ),
+    ] {
+        let bytes = [hello(&thief), rest].concat();
         town.under(what, |town| {
             for at in [&town.tcp, &town.quic] {
-                let mut raw = Raw::new(key);
-                raw.dial(at);
-                raw.sent_away();
+                let heard = say(at, &thief.transport, &bytes);
+                let kinds = kinds(&heard);
+                let may = [0x81, 0x82, 0x84, 0x89, 0x93];
+                assert!(kinds.iter().all(|kind| may.contains(kind)), "{what}: {kinds:x?}");
+                let last = framed(&Message::Goodbye(ends).encode());
+                assert!(heard.ends_with(&last), "{what}: {kinds:x?}");
             }
         });
-        until("it is counted", || town.refused() >= before + 2);
     }
     // Its ticket ended with the daemon that made it.
     town.under("a ticket of another day", |_| assert!(enter(&ticket).is_err()));
@@ -322,11 +359,11 @@ fn ten_thousand_who_knock_hold_nobody_up() {
 }
 
 /// Opens the sync protocol's stream, says these bytes, and listens to the end.
-fn say(at: &str, as_whom: &SigningKey, bytes: &[u8]) {
+fn say(at: &str, as_whom: &SigningKey, bytes: &[u8]) -> Vec<u8> {
     let mut raw = Raw::new(Some(as_whom));
     raw.connect(at);
     let Ok(mut stream) = raw.open(peer(at), SYNC) else {
-        return;
+        return Vec::new();
     };
     raw.runtime.block_on(async {
         let talk = async {
@@ -334,10 +371,32 @@ fn say(at: &str, as_whom: &SigningKey, bytes: &[u8]) {
             let _ = stream.flush().await;
             let mut heard = Vec::new();
             let _ = stream.read_to_end(&mut heard).await;
+            heard
         };
         let ended = tokio::time::timeout(Duration::from_secs(30), talk).await;
-        assert!(ended.is_ok(), "its session is not ended");
-    });
+        ended.expect("its session is not ended")
+    })
+}
+
+/// What a device of the tests says first.
+fn hello(bed: &Bed) -> Vec<u8> {
+    let state = bed.state.lock().unwrap();
+    let hello = Hello {
+        versions: (VERSION, VERSION),
+        space: state.members.space(),
+        own: state.store.own,
+        features: 0,
+        policy: coffer_sync::core::Policy::Everything,
+        credit: u64::MAX >> 8,
+    };
+    framed(&Message::Hello(hello).encode())
+}
+
+/// The kinds of the frames that came.
+fn kinds(mut heard: &[u8]) -> Vec<u8> {
+    let mut frames = Frames::default();
+    let each = || frames.next(&mut heard).unwrap().map(|frame| frame[0]);
+    std::iter::from_fn(each).collect()
 }
 
 /// Guards against a member gone bad: frames that are none, lengths that are not true, streams without end, events that are none, and
@@ -347,21 +406,11 @@ fn a_member_gone_bad_harms_nobody() {
     let Some(mut town) = Town::new() else { return };
     let thief = member(&town.desk, "thief");
     let key = &thief.transport;
-    town.under("garbage frames", |town| say(&town.tcp, key, &[0xa5; 200_000]));
+    town.under("garbage frames", |town| {
+        say(&town.tcp, key, &[0xa5; 200_000]);
+    });
     town.says("“thief”: ");
-    let hello = {
-        use coffer_sync::core::wire::{Hello, Message, VERSION, framed};
-        let state = thief.state.lock().unwrap();
-        let hello = Hello {
-            versions: (VERSION, VERSION),
-            space: state.members.space(),
-            own: state.store.own,
-            features: 0,
-            policy: coffer_sync::core::Policy::Everything,
-            credit: u64::MAX >> 8,
-        };
-        framed(&Message::Hello(hello).encode())
-    };
+    let hello = hello(&thief);
     for (what, tail) in [
         // A statement of 4 GiB, as its first piece claims; a list that is not there.
         (
@@ -372,7 +421,9 @@ fn a_member_gone_bad_harms_nobody() {
         ("a hello said twice", hello.clone()),
     ] {
         let bytes = [hello.clone(), tail].concat();
-        town.under(what, |town| say(&town.tcp, key, &bytes));
+        town.under(what, |town| {
+            say(&town.tcp, key, &bytes);
+        });
     }
     town.under("streams without end", |town| {
         let mut raws: Vec<Raw> = (0..4).map(|_| Raw::new(Some(key))).collect();

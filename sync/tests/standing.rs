@@ -207,3 +207,168 @@ fn access_changes_with_membership() {
     stand(&mut lone, Access::Full);
     assert_eq!(lone.why(), Some(&Ended::Asked));
 }
+
+/// A device that was removed while it was away: what it is let in for.
+struct Leaver {
+    lone: Lone,
+    session: SessionId,
+    removal: [u8; 32],
+    /// What was said since.
+    later: [u8; 32],
+}
+
+fn leaver() -> Leaver {
+    let mut lone = Lone::new(Policy::Everything);
+    let removal = lone.store.heads()[0];
+    lone.store.state(&mut Dice(9), chain(9));
+    let later = lone.store.heads()[0];
+    lone.node.members(lone.now, lone.store.heads(), &[]);
+    let batch = lone.store.tell(&mut Dice(5), 10, &[]);
+    lone.node.told(lone.now, batch);
+    let certified = certified(&lone.store, LIAR);
+    lone.session = lone
+        .node
+        .connect(lone.now, LIAR, certified, Access::Farewell(removal));
+    lone.told.clear();
+    lone.settle();
+    let session = lone.session;
+    Leaver {
+        lone,
+        session,
+        removal,
+        later,
+    }
+}
+
+/// A removed device is given the statement that removed it, with all that it stands on, and is sent away; nothing that was said since, no events,
+/// and nothing is taken from it.
+#[test]
+fn who_was_removed_is_told_so_and_nothing_more() {
+    let Leaver {
+        mut lone,
+        session,
+        removal,
+        later,
+    } = leaver();
+    let mut other = lone.store.clone();
+    other.state(&mut Dice(10), chain(10));
+    let features = lone.told(session, |message| match message {
+        Message::Hello(hello) => Some(hello.features),
+        _ => None,
+    });
+    assert_eq!(features, [LIMITED]);
+    lone.say(&Message::Hello(hello()));
+    lone.say(&Message::Heads(other.heads()));
+    let said = lone.told(session, |message| match message {
+        Message::Heads(heads) => Some(heads),
+        Message::WantStatements { want, .. } => panic!("it is asked for {want:?}"),
+        _ => None,
+    });
+    assert_eq!(said, [vec![removal]]);
+    assert_eq!(lone.why(), None);
+    lone.say(&Message::WantStatements {
+        want: vec![later, removal],
+        have: vec![],
+    });
+    let mut ends = Vec::new();
+    let given = lone.told(session, |message| match message {
+        Message::Statement { total, data, .. } => (total > 0).then(|| *blake3::hash(data).as_bytes()),
+        Message::Goodbye(why) => {
+            ends.push(why);
+            None
+        }
+        Message::Credit(_) => None,
+        other => panic!("it is told {other:?}"),
+    });
+    let all: Vec<[u8; 32]> = lone
+        .store
+        .order
+        .iter()
+        .copied()
+        .filter(|id| *id != later)
+        .collect();
+    assert_eq!((&given, given.last()), (&all, Some(&removal)));
+    assert_eq!(ends, [Goodbye::Removed]);
+    assert_eq!(lone.why(), Some(&Ended::Removed));
+}
+
+/// Who knows of its removal, or does not ask, is sent away, too; who says anything else broke the protocol; and what membership says of it meanwhile is heard.
+#[test]
+fn who_was_removed_does_not_stay() {
+    let mut knows = leaver();
+    knows.lone.say(&Message::Hello(hello()));
+    knows.lone.say(&Message::Heads(vec![knows.removal]));
+    assert_eq!(knows.lone.why(), Some(&Ended::Removed));
+    assert_eq!(knows.lone.goodbye(), Some(Goodbye::Removed));
+
+    let mut waits = leaver();
+    waits.lone.say(&Message::Hello(hello()));
+    waits.lone.say(&Message::Heads(vec![]));
+    waits.lone.pass(9_999);
+    assert_eq!(waits.lone.why(), None);
+    assert!(
+        waits.lone.node.wake().is_some_and(|at| at <= 10_000),
+        "{:?}",
+        waits.lone.node.wake()
+    );
+    waits.lone.pass(1);
+    assert_eq!(waits.lone.why(), Some(&Ended::Removed));
+
+    for message in [
+        Message::Statement {
+            total: 100,
+            offset: 0,
+            data: &[1; 100],
+        },
+        Message::Clock {
+            whole: true,
+            reach: vec![],
+        },
+        Message::Ask {
+            serial: 1,
+            ids: vec![[1; 32]],
+        },
+    ] {
+        let mut breaks = leaver();
+        breaks.lone.say(&Message::Hello(hello()));
+        breaks.lone.say(&message);
+        assert!(matches!(breaks.lone.why(), Some(Ended::Order(_))), "{message:?}");
+    }
+
+    for (access, ends) in [
+        (Access::Farewell([8; 32]), true),
+        (Access::Statements, true),
+        (Access::Full, true),
+    ] {
+        let mut stays = leaver();
+        let certified = certified(&stays.lone.store, LIAR);
+        let mut standing = Standing {
+            peer: LIAR,
+            certified,
+            access: Access::Farewell(stays.removal),
+        };
+        let heads = stays.lone.store.heads();
+        stays
+            .lone
+            .node
+            .members(stays.lone.now, heads.clone(), &[standing.clone()]);
+        stays.lone.settle();
+        assert_eq!(stays.lone.why(), None);
+        standing.access = access;
+        stays.lone.node.members(stays.lone.now, heads, &[standing]);
+        stays.lone.settle();
+        assert_eq!(stays.lone.why() == Some(&Ended::Asked), ends);
+    }
+    // A member that is connected when it is removed is ended, and may come to hear why.
+    let (mut lone, _) = limited(Access::Full);
+    lone.say(&Message::Hello(hello()));
+    let standing = Standing {
+        peer: LIAR,
+        certified: certified(&lone.store, LIAR),
+        access: Access::Farewell([8; 32]),
+    };
+    let heads = lone.store.heads();
+    lone.node.members(lone.now, heads, &[standing]);
+    lone.settle();
+    assert_eq!(lone.why(), Some(&Ended::Removed));
+}

@@ -55,6 +55,9 @@ pub(crate) struct Sync {
     /// Devices that removed this one, by name, if all of them are junior to it: removing one of them takes that back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_by: Vec<String>,
+    /// That this device was removed for good, and by whom: a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<String>,
     /// The other devices.
     pub devices: Vec<Device>,
     /// Events that others have and that are not here.

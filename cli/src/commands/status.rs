@@ -143,6 +143,10 @@ fn named(files: &[&Local]) -> String {
     }
 }
 
+fn newer(name: &str) -> String {
+    format!("“{name}” uses a newer Coffer and says what this one cannot read; update Coffer on this device")
+}
+
 fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     if !contents.device.is_empty() {
         row("Device", contents.device.clone());
@@ -248,6 +252,9 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     }
     if !contents.asides.is_empty() {
         row("", engine::ASIDE_ADVICE.into());
+    }
+    for name in &contents.newer {
+        row("Update", newer(name));
     }
     for damage in &contents.damage {
         row("Damaged", damage.clone());

@@ -287,7 +287,10 @@ fn state(sync: &Sync) -> String {
                 "“{by}” removed this device, which was there before it; if that is not as it should be, “coffer device remove {by}” takes it back and removes that one"
             )
         }
-        "removed" => "this device was removed from the vault, and no other one tells it anything; pair it again to have it back".into(),
+        "removed" => match &sync.removal {
+            Some(removal) => removal.clone(),
+            None => "this device was removed from the vault, and no other one tells it anything; pair it again to have it back".into(),
+        },
         "paused" => "paused; “coffer sync --resume” goes on".into(),
         _ => format!(
             "on, with {} of {}",

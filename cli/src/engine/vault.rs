@@ -383,6 +383,7 @@ impl Vault {
             pending_events: status.untold,
             events: status.events,
             keeping: super::keeping(self)?,
+            newer: status.newer,
             damage: status.damage.iter().map(|what| without_codes(what)).collect(),
             asides: asides(status.asides),
             let_go_early: status.early,

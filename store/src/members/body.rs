@@ -1,7 +1,8 @@
-//! What a statement says: its eleven kinds, and their bytes.
+//! What a statement says: the kinds that this program knows, and their bytes; of later kinds, the bytes alone.
 //!
 //! Guarantees: one encoding each; lists ascend and have no twins; no room is made by a length that was not compared
-//! with the bytes at hand.
+//! with the bytes at hand. A kind that is not known yet is no error, so that whoever stands on it is heard; it is never
+//! taken for one that is known.
 
 use super::card::{Card, DeviceName, JoinRequest, TransportProof, get_name, put_name};
 use super::sealing::SEALED;
@@ -12,6 +13,10 @@ use crate::ids::ChainId;
 
 /// Most chains that one statement vouches for; who has more says several.
 pub(super) const LIMITS_MAX: usize = 1000;
+/// The first kind that this program does not know.
+pub(super) const FIRST_OTHER: u8 = 12;
+/// The bit of those kinds that a program should not go without.
+const NEEDS_UPDATE: u8 = 0x80;
 
 /// How far the chain of a device that is no member counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +69,6 @@ pub enum Body {
     },
     /// From now on this transport key speaks for the author, and no other one.
     Transport(TransportProof),
-    /// A device has been silent for long: what it has not acknowledged waits for it no more.
-    Lapsed {
-        /// Which.
-        device: DeviceId,
-    },
-    /// A device that had lapsed is back.
-    Returned {
-        /// Which.
-        device: DeviceId,
-    },
     /// A new epoch begins, whose secrets the named members are given.
     Epoch {
         /// One more than the highest that the author knew.
@@ -97,9 +92,21 @@ pub enum Body {
         /// How far. Ascending by chain.
         limits: Vec<Limit>,
     },
+    /// What a later program says, and this one cannot read. It is kept, passed on and stood upon, and counts for nothing.
+    Other {
+        /// 12 at least.
+        kind: u8,
+        /// All of the body.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Body {
+    /// Whether a later program says here what this one must not go without: it is to be updated.
+    pub(super) fn needs_update(&self) -> bool {
+        matches!(self, Body::Other { kind, .. } if kind & NEEDS_UPDATE != 0)
+    }
+
     pub(super) fn kind(&self) -> u8 {
         match self {
             Body::Founded { .. } => 1,
@@ -108,11 +115,10 @@ impl Body {
             Body::Renamed { .. } => 4,
             Body::Chain { .. } => 5,
             Body::Transport(_) => 6,
-            Body::Lapsed { .. } => 7,
-            Body::Returned { .. } => 8,
             Body::Epoch { .. } => 9,
             Body::Shared { .. } => 10,
             Body::Vouched { .. } => 11,
+            Body::Other { kind, .. } => *kind,
         }
     }
 
@@ -137,7 +143,7 @@ impl Body {
                 w.raw(random);
             }
             Body::Transport(proof) => proof.put(w),
-            Body::Removed { device } | Body::Lapsed { device } | Body::Returned { device } => {
+            Body::Removed { device } => {
                 w.raw(&device.0);
             }
             Body::Epoch {
@@ -152,9 +158,13 @@ impl Body {
                 w.raw(&epoch.0);
                 put_shares(w, shares);
             }
+            Body::Other { bytes, .. } => {
+                w.raw(bytes);
+            }
         }
     }
 
+    /// `r` holds all of the body, and nothing behind it.
     pub(super) fn get(kind: u8, r: &mut Reader<'_>) -> Result<Body, Malformed> {
         Ok(match kind {
             1 => Body::Founded {
@@ -171,12 +181,7 @@ impl Body {
             },
             5 => Body::Chain { random: r.array()? },
             6 => Body::Transport(TransportProof::get(r)?),
-            7 => Body::Lapsed {
-                device: DeviceId(r.array()?),
-            },
-            8 => Body::Returned {
-                device: DeviceId(r.array()?),
-            },
+            7 | 8 => return Err(Malformed("a statement of a kind that is superseded")),
             9 => Body::Epoch {
                 number: r.u32()?,
                 commitment: r.array()?,
@@ -190,7 +195,13 @@ impl Body {
                 device: DeviceId(r.array()?),
                 limits: get_list(r, LIMITS_MAX, 56, get_limit, |limit: &Limit| limit.chain.0)?,
             },
-            _ => return Err(Malformed("a statement of an unknown kind")),
+            // A later program that knows the kind, and finds its body malformed or a proof in it wrong, takes it for one that it does
+            // not know: else what stands on it would be here, and not there.
+            FIRST_OTHER.. => Body::Other {
+                kind,
+                bytes: r.raw(r.remaining())?.to_vec(),
+            },
+            0 => return Err(Malformed("a statement of no kind")),
         })
     }
 }

@@ -2,7 +2,8 @@
 //! [`epochs`](super::epochs()).
 //!
 //! The chains of a device that is no member count as far as the farthest says that vouches for it: its word counts, and it is another
-//! device. Names, transport keys and lapses are those that were said last.
+//! device. Names and transport keys are those that were said last. What a later program
+//! says counts for nothing; only that it asks for a later one is told.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -46,8 +47,7 @@ pub(super) fn evaluate<'a>(nodes: impl Iterator<Item = &'a Node>) -> State {
             Body::Transport(proof) if counts => {
                 state.change(author, |device| device.transport = proof.key);
             }
-            Body::Lapsed { device } if counts => state.change(device, |device| device.lapsed = true),
-            Body::Returned { device } if counts => state.change(device, |device| device.lapsed = false),
+            body if counts && body.needs_update() => state.says_newer(author),
             _ => {}
         }
     }

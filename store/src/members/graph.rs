@@ -3,13 +3,16 @@
 //! Guarantees: what is in it has all its ancestors in it, and follows from them in time; memory is bounded. What was said by a
 //! device that none of the statement's ancestors adds never comes in. Whether a statement counts is decided elsewhere.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
 
 use super::body::Body;
 use super::statement::{DeviceId, StatementId, Verified};
 use super::{BYTES_MAX, EDGES_MAX, STATEMENTS_MAX, State, WAITING_MAX, evaluate};
 use crate::ids::SpaceId;
+
+/// How long all that wait are together, in bytes.
+const WAITING_BYTES: usize = BYTES_MAX / 8;
 
 /// What became of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,15 @@ pub enum Refused {
     TooManyWaiting,
 }
 
+/// A statement whose ancestors are not all here.
+struct Waiting {
+    verified: Verified,
+    /// Its bytes.
+    len: usize,
+    /// Who brought it.
+    from: u64,
+}
+
 /// A statement with what its place says.
 pub(super) struct Node {
     pub(super) verified: Verified,
@@ -63,8 +75,7 @@ pub struct Members {
     heads: BTreeSet<StatementId>,
     bytes: usize,
     edges: usize,
-    waiting: HashMap<StatementId, Verified>,
-    waiting_bytes: usize,
+    waiting: HashMap<StatementId, Waiting>,
     state: OnceLock<State>,
 }
 
@@ -79,7 +90,6 @@ impl Members {
             bytes: 0,
             edges: 0,
             waiting: HashMap::new(),
-            waiting_bytes: 0,
             state: OnceLock::new(),
         }
     }
@@ -94,6 +104,15 @@ impl Members {
     /// # Errors
     /// [`Refused`]; then nothing has changed.
     pub fn insert(&mut self, verified: Verified) -> Result<Inserted, Refused> {
+        self.insert_from(verified, 0)
+    }
+
+    /// The same, of somebody who may go without sending what it stands on ([`forget_waiting`](Members::forget_waiting)). Where there is no room for
+    /// what waits, that of who has brought the most of it gives way, if that is somebody else: so nobody takes all of it.
+    ///
+    /// # Errors
+    /// [`Refused`]; then nothing has changed.
+    pub fn insert_from(&mut self, verified: Verified, from: u64) -> Result<Inserted, Refused> {
         let id = verified.id();
         if self.places.contains_key(&id) || self.waiting.contains_key(&id) {
             return Ok(Inserted::Known);
@@ -103,11 +122,13 @@ impl Members {
         }
         if !self.ready(&verified) {
             let len = verified.statement().encode().len();
-            if self.waiting.len() >= WAITING_MAX || self.waiting_bytes + len > BYTES_MAX / 8 {
-                return Err(Refused::TooManyWaiting);
+            while self.waiting.len() >= WAITING_MAX || self.waiting_bytes() + len > WAITING_BYTES {
+                match self.has_most_waiting() {
+                    Some(most) if most != from => self.forget_waiting(most),
+                    _ => return Err(Refused::TooManyWaiting),
+                }
             }
-            self.waiting_bytes += len;
-            self.waiting.insert(id, verified);
+            self.waiting.insert(id, Waiting { verified, len, from });
             return Ok(Inserted::Waits);
         }
         self.take(verified)?;
@@ -118,14 +139,14 @@ impl Members {
             let children = self
                 .waiting
                 .values()
+                .map(|waiting| &waiting.verified)
                 .filter(|w| w.statement().parents.contains(&id) && self.ready(w));
             for id in children.map(Verified::id).collect::<BTreeSet<_>>() {
                 // What is refused now that it could be taken is gone: it would be refused by every device.
-                if let Some(waited) = self.waiting.remove(&id) {
-                    self.waiting_bytes -= waited.statement().encode().len();
-                    if self.take(waited).is_ok() {
-                        taken.push(id);
-                    }
+                if let Some(waited) = self.waiting.remove(&id)
+                    && self.take(waited.verified).is_ok()
+                {
+                    taken.push(id);
                 }
             }
         }
@@ -218,15 +239,33 @@ impl Members {
         let named = self
             .waiting
             .values()
-            .flat_map(|waiting| &waiting.statement().parents);
+            .flat_map(|waiting| &waiting.verified.statement().parents);
         let absent = named.filter(|id| !self.places.contains_key(id) && !self.waiting.contains_key(id));
         absent.copied().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Drops what waits: for when whoever sent it has gone without sending what it stands on.
-    pub fn forget_waiting(&mut self) {
-        self.waiting.clear();
-        self.waiting_bytes = 0;
+    /// Drops what waits of what one has brought: it has gone without sending what that stands on.
+    pub fn forget_waiting(&mut self, from: u64) {
+        self.waiting.retain(|_, waiting| waiting.from != from);
+    }
+
+    /// How many statements wait for what they stand on.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.values().map(|waiting| waiting.len).sum()
+    }
+
+    /// Who has brought the most of what waits, in bytes; each counts for a share of the room at least.
+    fn has_most_waiting(&self) -> Option<u64> {
+        let mut shares: BTreeMap<u64, usize> = BTreeMap::new();
+        for waiting in self.waiting.values() {
+            *shares.entry(waiting.from).or_default() += waiting.len.max(WAITING_BYTES / WAITING_MAX);
+        }
+        let most = shares.into_iter().max_by_key(|(_, share)| *share);
+        most.map(|(from, _)| from)
     }
 
     /// A statement that is in.

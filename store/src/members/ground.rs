@@ -3,7 +3,7 @@
 //! Guarantees: a statement stands on its author's newest and on the highest epoch that counts, however many heads somebody has made up; each
 //! of a step stands on the one before.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::body::Body;
 use super::graph::Members;
@@ -139,18 +139,49 @@ impl Members {
         if self.heads().len() <= PARENTS_MAX {
             return self.heads().collect();
         }
-        let state = self.state();
-        let time = |id: &StatementId| self.place(id).map_or(0, |node| node.verified.statement().lamport);
         let own = self.iter().filter(|said| said.statement().author == *author);
         let own = own.max_by_key(|said| (said.statement().lamport, said.id()));
-        let counting = state.epochs().iter().filter(|epoch| epoch.counts);
-        let epoch = counting.max_by_key(|epoch| (epoch.number, epoch.id));
-        let must = own
-            .map(Verified::id)
-            .into_iter()
-            .chain(epoch.map(|epoch| epoch.id));
+        let must = own.map(Verified::id).into_iter().chain(self.highest_epoch());
         let mut parents: BTreeSet<StatementId> = must.collect();
+        for id in self.ranked_heads() {
+            if parents.len() < PARENTS_MAX {
+                parents.insert(id);
+            }
+        }
+        parents
+    }
 
+    /// The heads, for whoever is told of at most so many. Where there are more, those that matter: the highest epoch that counts, the newest
+    /// statement of each member, the most senior first, **be they heads or not**, since somebody may have said something on them that is not named;
+    /// then heads, ranked as for what a new statement stands on. So nobody hides a removal, or the epoch at its end, behind heads that it makes up.
+    pub fn main_heads(&self, most: usize) -> Vec<StatementId> {
+        if self.heads().len() <= most {
+            return self.heads().collect();
+        }
+        let mut newest: HashMap<DeviceId, (u64, StatementId)> = HashMap::new();
+        for said in self.iter() {
+            let time = (said.statement().lamport, said.id());
+            let known = newest.entry(said.statement().author).or_insert(time);
+            *known = time.max(*known);
+        }
+        let members = self.state().members();
+        let members = members.filter_map(|member| newest.get(&member.id).map(|(_, id)| *id));
+        let main = self.highest_epoch().into_iter().chain(members);
+        let mut seen = HashSet::new();
+        let all = main.chain(self.ranked_heads()).filter(|id| seen.insert(*id));
+        all.take(most).collect()
+    }
+
+    fn highest_epoch(&self) -> Option<StatementId> {
+        let counting = self.state().epochs().iter().filter(|epoch| epoch.counts);
+        let highest = counting.max_by_key(|epoch| (epoch.number, epoch.id));
+        highest.map(|epoch| epoch.id)
+    }
+
+    /// All heads: the newest of each member, the most senior first, then the second newest of each, and so on; then those of others.
+    fn ranked_heads(&self) -> impl Iterator<Item = StatementId> {
+        let state = self.state();
+        let time = |id: &StatementId| self.place(id).map_or(0, |node| node.verified.statement().lamport);
         let mut heads: Vec<StatementId> = self.heads().collect();
         heads.sort_unstable_by_key(|id| std::cmp::Reverse((time(id), *id)));
         let mut before: HashMap<DeviceId, usize> = HashMap::new();
@@ -168,11 +199,6 @@ impl Members {
             *nth += 1;
         }
         ranked.sort_unstable();
-        for (.., id) in ranked {
-            if parents.len() < PARENTS_MAX {
-                parents.insert(id);
-            }
-        }
-        parents
+        ranked.into_iter().map(|(.., id)| id)
     }
 }

@@ -52,5 +52,7 @@ pub const DEVICES_MAX: usize = 1024;
 pub const BRANCH_MAX: usize = 64;
 /// How many members a space can have at one time: the secrets of an epoch, sealed to each, fit in one statement.
 pub const MEMBERS_MAX: usize = 256;
+/// How many statements are named at most to say how far somebody is.
+pub const NAMED_MAX: usize = 1024;
 /// How many statements wait for their ancestors at most.
 pub const WAITING_MAX: usize = 1024;

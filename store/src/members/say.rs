@@ -157,13 +157,13 @@ impl Members {
         Ok(step.said)
     }
 
-    /// Says anything that needs nothing made for it: a name, a chain, a transport key, who has lapsed or returned.
+    /// Says anything that needs nothing made for it: a name, a chain, a transport key.
     ///
     /// # Errors
     /// [`CannotSay::NoMember`]; [`CannotSay::NoDevice`] if it is about one that never was a member.
     pub fn tell(&self, by: &SigningKey, body: Body) -> Result<Verified, CannotSay> {
         match &body {
-            Body::Renamed { device, .. } | Body::Lapsed { device } | Body::Returned { device } => {
+            Body::Renamed { device, .. } => {
                 self.state().device(device).ok_or(CannotSay::NoDevice)?;
             }
             Body::Transport(proof) => proof.verify(DeviceId::of(by))?,

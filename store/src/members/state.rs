@@ -52,8 +52,8 @@ pub struct Device {
     pub added_by: Option<DeviceId>,
     /// Whether it is a member still.
     pub standing: Standing,
-    /// Whether it has been silent for long.
-    pub lapsed: bool,
+    /// Whether it has said what this program cannot read, and should not go without: this one is to be updated.
+    pub is_newer: bool,
 }
 
 impl Device {
@@ -73,7 +73,7 @@ impl Device {
             joined: joined.verified.id(),
             added_by,
             standing,
-            lapsed: false,
+            is_newer: false,
         })
     }
 
@@ -178,6 +178,11 @@ impl State {
         if let Some(seat) = self.seats.get(device) {
             change(&mut self.devices[*seat]);
         }
+    }
+
+    /// A device says what this program should not go without.
+    pub(super) fn says_newer(&mut self, device: &DeviceId) {
+        self.change(device, |device| device.is_newer = true);
     }
 
     /// Who removed the device of the next seat.

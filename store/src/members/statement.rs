@@ -6,6 +6,9 @@
 //! id = BLAKE3 of all before the signature
 //! ```
 //!
+//! So far all kinds are alike, those of later programs too ([`Body::Other`]). Another version byte may change everything behind it:
+//! that is said apart from what is malformed or forged.
+//!
 //! Guarantees: what is [`Verified`] was signed by its author, under a key that verifies everywhere alike, and so was every
 //! proof in it. It says nothing about whether the author was ever a member.
 
@@ -18,6 +21,7 @@ use crate::ids::SpaceId;
 use crate::keys::{SigningKey, VerifyingKey, labels};
 
 const VERSION: u8 = 0;
+const SIGNATURE: usize = 64;
 
 macro_rules! name32 {
     ($(#[$doc:meta])* $name:ident) => {
@@ -69,6 +73,11 @@ pub enum NotVerified {
     /// It has not the form of a statement.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// A later program wrote it. Nothing is known of it, not even whether it was altered.
+    #[error(
+        "another device says something about the vault's devices in a form (version {0}) that this version of Coffer does not know; update Coffer on this device"
+    )]
+    Newer(u8),
     /// A public key in it is none.
     #[error("a statement about the vault's devices names a key that is none")]
     Key,
@@ -99,7 +108,7 @@ pub struct Statement {
     /// What it says.
     pub body: Body,
     /// The author's, under [`labels::SIGN_MEMBER`].
-    pub signature: [u8; 64],
+    pub signature: [u8; SIGNATURE],
 }
 
 impl Statement {
@@ -135,21 +144,28 @@ impl Statement {
     /// The inverse.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but what [`encode`](Statement::encode) makes.
-    pub fn decode(bytes: &[u8]) -> Result<Unverified, Malformed> {
+    /// [`NotVerified::Newer`] if its version is another one, [`NotVerified::Malformed`] for anything else but what
+    /// [`encode`](Statement::encode) makes.
+    pub fn decode(bytes: &[u8]) -> Result<Unverified, NotVerified> {
+        match bytes.first() {
+            Some(&VERSION) | None => Ok(Statement::decode_ours(bytes)?),
+            Some(other) => Err(NotVerified::Newer(*other)),
+        }
+    }
+
+    fn decode_ours(bytes: &[u8]) -> Result<Unverified, Malformed> {
         if bytes.len() > STATEMENT_MAX {
             return Err(Malformed("a statement is too long"));
         }
-        let mut r = Reader::new(bytes);
-        if r.u8()? != VERSION {
-            return Err(Malformed("a statement of an unknown version"));
-        }
-        let kind = r.u8()?;
+        let signed = bytes.len().checked_sub(SIGNATURE);
+        let (signed, signature) = bytes.split_at(signed.ok_or(Malformed("it ends early"))?);
+        let signature = Reader::new(signature).array()?;
+        let mut r = Reader::new(signed);
+        let (_version, kind) = (r.u8()?, r.u8()?);
         let (space, author, lamport) = (SpaceId(r.array()?), DeviceId(r.array()?), r.u64()?);
         let parent = |r: &mut Reader<'_>| Ok(StatementId(r.array()?));
         let parents = get_list(&mut r, PARENTS_MAX, 32, parent, |id: &StatementId| *id)?;
         let body = Body::get(kind, &mut r)?;
-        let signature = r.array()?;
         r.end()?;
         let founds = matches!(body, Body::Founded { .. });
         if founds != parents.is_empty() || (founds && (lamport, space) != (1, SpaceId([0; 16]))) {

@@ -9,21 +9,24 @@ use std::sync::Arc;
 
 use super::Vault;
 use super::heads::local_aad;
-use super::secrets::Secrets;
+use super::secrets::{BYTES_MAX, Secrets};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::core::StoreError;
 use crate::db::DbError;
 use crate::io::Disk;
-use crate::keys::{Header, Key, MasterKey, WRAPPED, open, seal};
+use crate::keys::{Header, Key, MasterKey, SEAL_OVERHEAD, WRAPPED, open, seal};
 use crate::record::kind;
 
 /// Its name.
 pub(crate) const KEY_FILE: &str = "vault.key";
+/// The longest header, in bytes.
+const HEADER_MAX: usize = 1 << 16;
 const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK4";
 /// No key file is as long as this, in bytes.
 const KEY_FILE_MAX: u64 = 2 << 20;
 /// The longest sealed secrets, in bytes: as many epochs and chains as there may be.
-const SECRETS_MAX: usize = 3 << 19;
+const SECRETS_MAX: usize = BYTES_MAX + SEAL_OVERHEAD;
+const _: () = assert!(HEADER_MAX + SECRETS_MAX + 4096 < KEY_FILE_MAX as usize);
 
 impl Vault {
     /// Writes the copy of what leads to the keys.
@@ -105,8 +108,8 @@ impl KeyFile {
         if r.raw(8)? != KEY_FILE_MAGIC {
             return Err(Malformed("a key file of an unknown version"));
         }
-        let header =
-            Header::decode(r.bytes(1 << 16)?).map_err(|_| Malformed("a key file whose header is damaged"))?;
+        let header = Header::decode(r.bytes(HEADER_MAX)?)
+            .map_err(|_| Malformed("a key file whose header is damaged"))?;
         let wrapped = r.bytes(WRAPPED)?.to_vec();
         let secrets = r.bytes(SECRETS_MAX)?.to_vec();
         r.end()?;
@@ -124,5 +127,54 @@ impl KeyFile {
             .ok()?;
         let plain = zeroize::Zeroizing::new(open(&local, &local_aad(2), &self.secrets).ok()?);
         Some((local, Secrets::decode(&plain).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::secrets::{CHAINS_MAX, EPOCHS_MAX, OwnChain};
+    use super::*;
+    use crate::core::EpochKeys;
+    use crate::ids::{ChainId, SpaceId};
+    use crate::keys::{KdfParams, Password, SigningKey};
+    use crate::members::{SpaceSecrets, StatementId};
+
+    /// Guards the copy of the keys of a vault that has all that it may have: what is written is read; what no device can have is refused
+    /// before there is room for it.
+    #[test]
+    fn as_many_epochs_and_chains_as_there_may_be_fit() {
+        let epoch = |n: usize| {
+            let id = StatementId(*blake3::hash(&n.to_le_bytes()).as_bytes());
+            EpochKeys::new(id, n as u32, SpaceSecrets::random())
+        };
+        let epochs: Vec<EpochKeys> = (0..EPOCHS_MAX).map(epoch).collect();
+        let own = OwnChain {
+            id: ChainId([7; 16]),
+            random: [8; 16],
+        };
+        let secrets = Secrets {
+            space: SpaceId([1; 16]),
+            present: epochs[0].id,
+            epochs,
+            signing: SigningKey::generate(),
+            transport: SigningKey::generate().seed(),
+            chains: vec![own; CHAINS_MAX],
+        };
+        let (plain, local) = (secrets.encode(), Key::random());
+        assert_eq!(plain.len(), BYTES_MAX);
+        let password = Password::new(b"correct horse battery staple".to_vec());
+        let (header, master) = Header::create([3; 16], &password, KdfParams::FLOOR).unwrap();
+        let file = |secrets| KeyFile {
+            header: header.clone(),
+            wrapped: master.wrap(kind::WRAP_LOCAL, &[3; 16], &local).to_vec(),
+            secrets,
+        };
+        let sealed = seal(&local, &local_aad(2), &plain);
+        let bytes = file(sealed.clone()).encode();
+        assert!((bytes.len() as u64) < KEY_FILE_MAX);
+        let (_, read) = KeyFile::decode(&bytes).unwrap().open(&master).unwrap();
+        assert!(*read.encode() == *plain, "what is read is what was written");
+        let more = file([&sealed[..], &[0]].concat()).encode();
+        assert!(KeyFile::decode(&more).is_err());
     }
 }

@@ -27,6 +27,9 @@ pub(crate) const CHAINS_MAX: usize = 16_384;
 /// Most epochs: each is one removal of a device.
 pub(crate) const EPOCHS_MAX: usize = 8192;
 
+/// Most bytes of encoded secrets.
+pub(crate) const BYTES_MAX: usize = FIXED + EPOCH * EPOCHS_MAX + CHAIN * CHAINS_MAX;
+
 /// See the module. Keys are types that wipe themselves.
 pub(crate) struct Secrets {
     pub(crate) space: SpaceId,

@@ -44,6 +44,8 @@ pub struct Status {
     pub names_let_go: u64,
     /// Files that no other device is told of.
     pub local: Vec<Local>,
+    /// Devices, by name, that say what this program cannot read and should not go without: it is to be updated.
+    pub newer: Vec<String>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
@@ -86,6 +88,7 @@ impl Vault {
             names_let_go: self.names_let_go()?,
             relied_on: self.is_relied_on(),
             early: self.early.load(Ordering::Relaxed),
+            newer: self.newer_devices(),
             local,
             asides: self.asides(),
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),

@@ -19,7 +19,8 @@ use super::name::{Name, Names};
 use super::needs::{Author, Covered, Other, author, broken, floor, others};
 use super::publish::{Exchanging, Says};
 use super::report::{Exchange, Options, Seen, Tally, Waiting};
-use super::take::Taker;
+use super::take::{SESSION, Taker};
+use crate::core::Request;
 use crate::replica::Carries;
 
 /// How often new statements may call for another look: each may tell of a device whose index was passed over.
@@ -319,6 +320,8 @@ impl Exchanging<'_> {
         if !says.read_only && self.publish(&look, lists, (named, halted.is_none()), &mut says)? {
             self.tidy(&look, &says, &names);
         }
+        // What some of the statements stand on lies nowhere there: they come again with it.
+        self.replica.answer(Request::ForgetWaiting { session: SESSION });
         let (lacks, lacking) = self.lacking()?;
         (self.out.lacks, self.out.lacking) = (lacks.len() as u64, lacking);
         self.out.read_only = says.read_only;

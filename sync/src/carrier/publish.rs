@@ -83,9 +83,10 @@ impl Exchanging<'_> {
     }
 
     pub(super) fn heads(&self) -> Result<Vec<[u8; 32]>, CarrierError> {
+        // Those that matter come first.
         let mut heads = self.config()?.heads;
-        heads.sort_unstable();
         heads.truncate(HEADS_MAX);
+        heads.sort_unstable();
         Ok(heads)
     }
 

@@ -102,6 +102,8 @@ impl Taker<'_, '_> {
                             self.took.bytes += *len as u64;
                         }
                         StatementOutcome::Known => {}
+                        // Everything else in the bundle is as good as ever.
+                        StatementOutcome::Newer(why) => self.notes.say(why),
                         StatementOutcome::Forged(_) => {
                             let why = "holds a statement that nobody signed";
                             self.lists.break_off(bundle.name, why, self.notes);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use coffer_store::ids::ChainId;
 
-use super::PeerId;
+use super::{PeerId, StatementId};
 
 /// How far a device is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub enum Access {
     /// It was removed by devices that are junior to it alone, and may object: it brings and gets statements of
     /// membership, and nothing else.
     Statements,
+    /// It was removed by this statement, and may not have heard of it: it is given that, with all that it stands on, and sent away. Nothing is
+    /// taken from it.
+    Farewell(StatementId),
 }
 
 /// Whose chains are whose, for a device that the transport has proven.

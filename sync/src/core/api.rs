@@ -111,6 +111,11 @@ pub enum Request {
         /// The statement.
         bytes: Vec<u8>,
     },
+    /// A session is over that brought statements: those of it that wait for what they stand on are of no use.
+    ForgetWaiting {
+        /// This one.
+        session: SessionId,
+    },
     /// A chunk's sealed bytes.
     Chunk {
         /// For this one.
@@ -184,6 +189,8 @@ pub enum Answer {
         /// What came of it.
         outcome: StatementOutcome,
     },
+    /// To [`Request::ForgetWaiting`].
+    Forgot,
     /// To [`Request::Chunk`].
     Chunk {
         /// The request's.
@@ -260,12 +267,14 @@ impl From<Result<TakenIn, TakeInError>> for Outcome {
 /// What came of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatementOutcome {
-    /// It is here, durably; all the newest now.
+    /// It is here, durably; all the newest now, those that matter first.
     Taken(Vec<StatementId>),
     /// It was here, or waits for what it follows.
     Known,
     /// It is none; a sentence.
     Forged(String),
+    /// A later program made it, in a form that cannot be read here; a sentence. What stands on it does not come in either.
+    Newer(String),
     /// The store could not (disk full, failing); a sentence.
     Failed(String),
 }
@@ -321,6 +330,13 @@ pub enum Report {
     Withheld {
         /// This one.
         peer: PeerId,
+    },
+    /// A peer has statements of membership in a form that this program cannot read: it is to be updated. Said once a session.
+    Newer {
+        /// This one.
+        peer: PeerId,
+        /// A sentence.
+        why: String,
     },
     /// No peer that is connected has a chunk that somebody waits for.
     Nowhere {

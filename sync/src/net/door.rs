@@ -1,8 +1,8 @@
 //! Who may come in: the gate that every connection passes, before and right after its handshake.
 //!
-//! Guarantees: a connection with somebody who is no member, no relay of ours, and while no invitation is open, is refused
+//! Guarantees: a connection with somebody who is no member and never was one, no relay of ours, and while no invitation is open, is refused
 //! before anything is spoken on it, and nobody else is called; counts of connections are bounded before room is made for them. A guest may speak the
-//! pairing protocol and nothing else.
+//! pairing protocol and nothing else. A device that was removed is called by nobody; if it calls, it is told so, a few at a time, for a short while.
 //!
 //! It also opens, or accepts, the one stream of each connection ([`Handler`]).
 
@@ -30,6 +30,8 @@ pub(super) const PENDING_MAX: usize = 64;
 const PENDING_OF_ONE: usize = 16;
 /// Connections with guests.
 pub(super) const GUESTS_MAX: usize = 8;
+/// Connections with devices that were removed.
+pub(super) const REMOVED_MAX: usize = 8;
 /// Connections with one of them: whoever calls several addresses at once may have several for a moment, and drops all but one.
 const PER_GUEST_MAX: usize = 3;
 /// Connections with one member or relay: by TCP and by QUIC, direct and relayed.
@@ -40,6 +42,8 @@ pub(super) const PER_PEER_MAX: usize = 4;
 pub(super) enum Place {
     /// A device that may come in.
     Member(DeviceId),
+    /// A device that was removed. If it calls, it is told so.
+    Removed(DeviceId),
     /// A relay that we chose.
     Relay,
     /// Somebody who may have a ticket of ours.
@@ -51,6 +55,7 @@ pub(super) enum Place {
 #[derive(Default)]
 struct Book {
     members: HashMap<PeerId, DeviceId>,
+    removed: HashMap<PeerId, DeviceId>,
     relays: HashSet<PeerId>,
     /// An invitation is open.
     invites: bool,
@@ -77,6 +82,13 @@ impl Book {
             // A relay calls nobody.
             return we_call.then_some(Place::Relay);
         }
+        if let (Some(device), false) = (self.removed.get(peer), we_call) {
+            let others = self.places.values();
+            let others = others
+                .filter(|(_, place)| matches!(place, Place::Removed(_)))
+                .count();
+            return (others < REMOVED_MAX).then_some(Place::Removed(*device));
+        }
         if we_call {
             return (self.any_host || self.hosts.contains(peer)).then_some(Place::Host);
         }
@@ -91,7 +103,7 @@ impl Book {
     fn enter(&mut self, id: ConnectionId, peer: PeerId, we_call: bool) -> Result<Place, ConnectionDenied> {
         self.pending.remove(&id);
         let place = self.place(&peer, we_call).filter(|place| match place {
-            Place::Guest | Place::Host => self.of_peer(&peer) < PER_GUEST_MAX,
+            Place::Guest | Place::Host | Place::Removed(_) => self.of_peer(&peer) < PER_GUEST_MAX,
             _ => self.of_peer(&peer) < PER_PEER_MAX,
         });
         match place {
@@ -112,13 +124,24 @@ impl Book {
 pub(super) struct Door(Arc<Mutex<Book>>);
 
 impl Door {
-    /// Those who may come in from now on; returns connections of those who may not any more.
-    pub(super) fn admit(&self, members: HashMap<PeerId, DeviceId>) -> Vec<ConnectionId> {
+    /// Those who may come in from now on, and those who are told that they were removed; returns connections of those who are not what
+    /// they were.
+    pub(super) fn admit(
+        &self,
+        members: HashMap<PeerId, DeviceId>,
+        removed: HashMap<PeerId, DeviceId>,
+    ) -> Vec<ConnectionId> {
         let mut book = self.0.lock();
-        book.members = members;
-        let Book { members, places, .. } = &mut *book;
+        (book.members, book.removed) = (members, removed);
+        let Book {
+            members,
+            removed,
+            places,
+            ..
+        } = &mut *book;
         let gone = places.iter().filter(|(_, (peer, place))| match place {
             Place::Member(device) => members.get(peer) != Some(device),
+            Place::Removed(device) => removed.get(peer) != Some(device),
             _ => false,
         });
         gone.map(|(id, _)| *id).collect()

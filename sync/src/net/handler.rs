@@ -1,6 +1,6 @@
 //! The one stream of a connection: whoever dialled opens it, the other end accepts it, and no second one.
 //!
-//! Guarantees: between members it is the sync protocol's, with guests the pairing protocol's, with relays there is none.
+//! Guarantees: between members, and with who is told of its removal, it is the sync protocol's, with guests the pairing protocol's, with relays there is none.
 //! A connection with a member or a guest stays until it is closed by hand.
 
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ pub(super) enum Role {
 impl Role {
     pub(super) fn of(place: Place) -> Role {
         match place {
-            Place::Member(_) => Role::Sync,
+            Place::Member(_) | Place::Removed(_) => Role::Sync,
             Place::Relay => Role::Nothing,
             Place::Guest | Place::Host => Role::Pair,
         }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use coffer_store::ids::ChainId;
+use coffer_store::members::Members;
 use coffer_store::vault::Carried;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::core::limits::IDS_MAX;
 use crate::core::{Answer, Request, StatementId};
 use crate::replica::{Replica, Roster};
 
@@ -153,7 +155,8 @@ fn serve(replica: &dyn Replica, jobs: &Receiver<Job>, mut told: u64, done: &Unbo
             Job::News => tell(Done::News(replica.news(&mut told))),
             Job::Members => {
                 let mut heads = Vec::new();
-                replica.with_members(&mut |members| heads = members.heads().map(|id| id.0).collect());
+                let named = |members: &Members| members.main_heads(IDS_MAX).iter().map(|id| id.0).collect();
+                replica.with_members(&mut |members| heads = named(members));
                 tell(Done::Members(replica.roster(), heads));
             }
             Job::Own => {

@@ -11,12 +11,14 @@ use coffer_store::event::BatchRow;
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::vault::Carried;
 use coffer_sync::core::{
-    Answer, CertifiedPeer, ChunkName, ChunkOutcome, Config, Outcome, PeerId, Policy, Request, StatementId,
-    StatementOutcome, Urgency,
+    Answer, CertifiedPeer, ChunkName, ChunkOutcome, Config, Outcome, PeerId, Policy, Request, SessionId,
+    StatementId, StatementOutcome, Urgency,
 };
 
 use super::Dice;
 
+/// The first byte of a statement in a form that only later programs know.
+pub const LATER: u8 = 0xff;
 pub const SPACE: SpaceId = SpaceId([7; 16]);
 
 /// What a batch of the model says.
@@ -65,7 +67,7 @@ pub struct Store {
     /// In the order in which they came.
     pub order: Vec<StatementId>,
     /// Those that wait for what they follow.
-    pub waiting: Vec<Arc<[u8]>>,
+    pub waiting: Vec<(SessionId, Arc<[u8]>)>,
     /// Chains, and whose they are.
     pub members: BTreeMap<ChainId, PeerId>,
     pub me: PeerId,
@@ -200,7 +202,7 @@ impl Store {
             w.raw(head);
         });
         w.raw(&chain.0).raw(&owner).raw(&dice.blob(32));
-        self.take_statement(w.0.into());
+        self.take_statement(SessionId(0), w.0.into());
     }
 
     /// This device tells on another chain from now on.
@@ -217,16 +219,19 @@ impl Store {
         all.copied().collect()
     }
 
-    fn take_statement(&mut self, bytes: Arc<[u8]>) -> StatementOutcome {
+    fn take_statement(&mut self, from: SessionId, bytes: Arc<[u8]>) -> StatementOutcome {
         let id = *blake3::hash(&bytes).as_bytes();
         if self.statements.contains_key(&id) {
             return StatementOutcome::Known;
+        }
+        if bytes[0] == LATER {
+            return StatementOutcome::Newer("a later program made it".into());
         }
         if !parents(&bytes)
             .iter()
             .all(|parent| self.statements.contains_key(parent))
         {
-            self.waiting.push(bytes);
+            self.waiting.push((from, bytes));
             return StatementOutcome::Known;
         }
         let mut r = Reader::new(&bytes[1 + 32 * usize::from(bytes[0])..]);
@@ -234,8 +239,8 @@ impl Store {
         self.members.insert(chain, owner);
         self.statements.insert(id, bytes);
         self.order.push(id);
-        for waiting in std::mem::take(&mut self.waiting) {
-            self.take_statement(waiting);
+        for (from, waiting) in std::mem::take(&mut self.waiting) {
+            self.take_statement(from, waiting);
         }
         StatementOutcome::Taken(self.heads())
     }
@@ -344,6 +349,7 @@ impl Store {
                 chunks: Vec::new(),
                 beyond: 0,
             },
+            Request::ForgetWaiting { .. } => Answer::Forgot,
             Request::Lacking { .. } => return None,
         })
     }
@@ -401,8 +407,12 @@ impl Store {
                 }
             }
             Request::TakeStatement { session, bytes } => {
-                let outcome = self.take_statement(bytes.into());
+                let outcome = self.take_statement(session, bytes.into());
                 Answer::StatementTaken { session, outcome }
+            }
+            Request::ForgetWaiting { session } => {
+                self.waiting.retain(|(from, _)| *from != session);
+                Answer::Forgot
             }
             Request::Chunk { session, id, .. } => {
                 let bytes = self.chunks.get(&id).cloned();

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::keys::{Key, SigningKey, derive, labels};
 use coffer_store::members::{
-    Body, Card, DeviceId, DeviceName, Inserted, JoinRequest, Members, SpaceSecrets, StatementId, Verified,
-    chain_id,
+    Body, Card, DeviceId, DeviceName, Inserted, JoinRequest, Members, NotVerified, SpaceSecrets, StatementId,
+    Verified, chain_id,
 };
 use coffer_store::vault::Carried;
 use coffer_sync::core::{Answer, Config, Policy, Request, StatementOutcome};
@@ -129,8 +129,9 @@ impl State {
             }
             Request::TakeStatement { session, bytes } => {
                 let outcome = match Verified::decode(&bytes) {
+                    Err(why @ NotVerified::Newer(_)) => StatementOutcome::Newer(why.to_string()),
                     Err(why) => StatementOutcome::Forged(why.to_string()),
-                    Ok(said) => match self.members.insert(said) {
+                    Ok(said) => match self.members.insert_from(said, session.0) {
                         Ok(Inserted::Taken(_)) => StatementOutcome::Taken(self.heads()),
                         Ok(_) => StatementOutcome::Known,
                         Err(why) => StatementOutcome::Forged(why.to_string()),
@@ -138,6 +139,10 @@ impl State {
                 };
                 self.learn();
                 Answer::StatementTaken { session, outcome }
+            }
+            Request::ForgetWaiting { session } => {
+                self.members.forget_waiting(session.0);
+                Answer::Forgot
             }
             other => self.store.answer(&mut self.dice.clone(), other),
         }

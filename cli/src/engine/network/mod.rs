@@ -203,6 +203,28 @@ impl Network {
         })
     }
 
+    /// What there is to say if this device was removed for good, or left: a sentence.
+    fn removal(&self) -> Option<String> {
+        let me = self.vault.store().device_id();
+        self.vault.store().with_members(|members| {
+            let state = members.state();
+            let Standing::Removed(removal) = state.device(&me)?.standing else {
+                return None;
+            };
+            if state.may_object(&me) {
+                return None;
+            }
+            let by = state.device(&removal.by).map(|device| device.name.to_string());
+            let why = match by.filter(|_| removal.by != me) {
+                Some(by) => format!("“{by}” removed this device from the vault"),
+                None => "this device has left the vault".into(),
+            };
+            Some(format!(
+                "{why}; what is written here reaches no other device, and nothing comes; pair it again, into a new folder, to have it back"
+            ))
+        })
+    }
+
     fn others(&self) -> usize {
         self.vault
             .store()
@@ -497,14 +519,15 @@ impl Network {
 
     /// What went wrong with other devices, and who was refused, for a person.
     pub(crate) fn trouble(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.removal().into_iter().collect();
         let Some(status) = self.status() else {
-            return Vec::new();
+            return all;
         };
         let with = |peer: &net::PeerStatus| {
             let error = peer.last_error.as_ref()?;
             Some(format!("“{}”: {error}", peer.name))
         };
-        let mut all: Vec<String> = status.peers.iter().filter_map(with).collect();
+        all.extend(status.peers.iter().filter_map(with));
         if status.refused > 0 {
             all.push(format!(
                 "{} refused since the network began: with nobody of this vault, or too many at once",
@@ -524,6 +547,7 @@ impl Network {
             error: self.trouble.lock().clone(),
             folders: self.carriers.folders(),
             removed_by: self.removed_by(),
+            removal: self.removal(),
             keeping: keeping(&self.vault)?,
             metered: settings.is_metered(),
             ..Sync::default()

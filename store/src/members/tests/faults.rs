@@ -46,7 +46,7 @@ fn an_epoch_that_is_sealed_to_a_device_without_a_seat_is_not_clean() {
     add(&mut had_heard, &thief, &friend);
     // Later in the line, so that it would be the present one.
     for _ in 0..5 {
-        tell(&mut had_heard, &laptop, Body::Lapsed { device: desk.id() });
+        tell(&mut had_heard, &laptop, super::chain(0xee));
     }
     removed_with(&mut had_heard, &laptop, &thief, 5);
     assert!(had_heard.state().is_member(&friend.id()) && is_present(&had_heard, 5));
@@ -278,7 +278,7 @@ fn the_chains_of_an_undone_device_are_vouched_for() {
     let chain = chain_id(tablet.id(), &[1; 16]);
     tell(&mut beside, &tablet, Body::Chain { random: [1; 16] });
     for _ in 0..4 {
-        tell(&mut all, &desk, Body::Lapsed { device: desk.id() });
+        tell(&mut all, &desk, super::chain(0xee));
     }
     add(&mut all, &desk, &phone);
     remove(&mut all, &phone, &laptop);

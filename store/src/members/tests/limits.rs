@@ -64,16 +64,22 @@ fn at_most_256_are_members() {
     assert_eq!(standing(&all, MEMBERS_MAX), Standing::Waiting);
     let (waits, device) = (&devs[MEMBERS_MAX], devs[0].id());
     let head = all.iter().last().unwrap().clone();
-    let lapsed = forge(waits, &[&head], all.space(), Body::Lapsed { device });
-    hear(&mut all, vec![lapsed]);
-    assert!(!all.state().device(&device).unwrap().lapsed);
+    let name = DeviceName::new("by one that waits").unwrap();
+    let named = |all: &Members| all.state().device(&device).unwrap().name == name;
+    let renamed = Body::Renamed {
+        device,
+        name: name.clone(),
+    };
+    let renamed = forge(waits, &[&head], all.space(), renamed);
+    hear(&mut all, vec![renamed]);
+    assert!(!named(&all));
     let said = all
         .remove(&devs[0].key, devs[7].id(), Vec::new(), &secrets(9))
         .unwrap();
     hear(&mut all, said);
     assert_eq!(standing(&all, MEMBERS_MAX), Standing::Member);
     assert_eq!(standing(&all, MEMBERS_MAX + 1), Standing::Waiting);
-    assert!(all.state().device(&device).unwrap().lapsed);
+    assert!(named(&all));
     assert_eq!(all.state().members().count(), MEMBERS_MAX);
 }
 
@@ -115,10 +121,10 @@ fn made_up_heads_displace_nobody() {
     add_all(&mut all, &devs[0], &devs[1..4]);
     let space = all.space();
     let ground = all.iter().last().unwrap().clone();
-    let lapsed = |n: usize| Body::Lapsed { device: devs[n].id() };
+    let word = || super::chain(0xee);
     // The most junior's only word; and the author's own newest and the highest epoch, which only early ones of the made-up heads stand on.
-    let quiet = forge(&devs[3], &[&ground], space, lapsed(3));
-    let own = forge(&devs[2], &[&ground], space, lapsed(2));
+    let quiet = forge(&devs[3], &[&ground], space, word());
+    let own = forge(&devs[2], &[&ground], space, word());
     let epoch = all.renew(&devs[0].key, &secrets(4)).unwrap();
     hear(&mut all, vec![quiet.clone(), own.clone(), epoch.clone()]);
     let chain = |n: u16| Body::Chain {
@@ -135,7 +141,7 @@ fn made_up_heads_displace_nobody() {
         }
     }
     assert!(all.heads().len() > 200);
-    let said = all.tell(&devs[2].key, lapsed(1)).unwrap();
+    let said = all.tell(&devs[2].key, word()).unwrap();
     let parents = &said.statement().parents;
     assert_eq!(parents.len(), PARENTS_MAX);
     for stands_on in [&quiet, &own, &epoch] {
@@ -212,4 +218,62 @@ fn bytes_are_bounded() {
     }
     assert!(refused > 0 && kept * 50_000 < BYTES_MAX / 8);
     assert!(all.state().is_member(&desk.id()));
+}
+
+/// Guards what is told of many heads: a thief that has said thousands of things at once, and something on the epoch that ends its removal, hides neither:
+/// whoever is told of as many heads as are named comes to know both, though it asks for the first half of them alone.
+#[test]
+fn made_up_heads_hide_no_removal() {
+    const NAMED: usize = 64;
+    let devs = crowd(5);
+    let thief = &devs[4];
+    let mut all = founded(&devs[0]);
+    add_all(&mut all, &devs[0], &devs[1..]);
+    let ground = all.iter().last().unwrap().clone();
+    let mut away = copy(&all);
+    let made_up = |n: u16| {
+        let mut random = [0; 16];
+        random[..2].copy_from_slice(&n.to_le_bytes());
+        forge(thief, &[&ground], all.space(), Body::Chain { random })
+    };
+    let made_up: Vec<Verified> = (0..3 * NAMED as u16).map(made_up).collect();
+    hear(&mut all, made_up.clone());
+    // One who saw nothing of it speaks beside; and another one removes the thief.
+    let quiet = forge(&devs[3], &[&ground], all.space(), super::chain(1));
+    hear(&mut all, vec![quiet.clone()]);
+    let mut beside = copy(&away);
+    remove(&mut beside, &devs[1], thief);
+    let epoch = beside.iter().last().unwrap().clone();
+    take_all(&mut all, &beside);
+    assert_eq!(all.main_heads(usize::MAX), all.heads().collect::<Vec<_>>());
+    // Now the epoch and the quiet one's word are no heads any more, but what the thief says on them is.
+    let on_it = forge(thief, &[&epoch, &quiet], all.space(), super::chain(2));
+    hear(&mut all, vec![on_it.clone()]);
+    assert!(
+        all.heads()
+            .all(|head| head == on_it.id() || made_up.iter().any(|said| said.id() == head))
+    );
+
+    let named = all.main_heads(NAMED);
+    assert_eq!(named.len(), NAMED);
+    assert_eq!(named[0], epoch.id());
+    assert!(named[..NAMED / 2].contains(&quiet.id()));
+    // What a peer gives to whoever asks for these.
+    let asked = &named[..NAMED / 2];
+    for said in all.iter() {
+        if asked
+            .iter()
+            .any(|id| *id == said.id() || all.is_before(&said.id(), id))
+        {
+            away.insert(said.clone()).unwrap();
+        }
+    }
+    assert!(!away.state().is_member(&thief.id()));
+    assert_eq!(away.state().epoch().unwrap().id, epoch.id());
+    // The same statements, in another order, are named alike.
+    let mut other = Members::of(all.space());
+    for said in all.iter().collect::<Vec<_>>().into_iter().rev() {
+        other.insert(said.clone()).unwrap();
+    }
+    assert_eq!(other.main_heads(NAMED), named);
 }

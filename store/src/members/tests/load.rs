@@ -37,7 +37,7 @@ fn twenty_thousand_statements_take_less_than_a_second() {
                     epoch: ground.id(),
                     shares: Vec::new(),
                 },
-                _ => Body::Lapsed { device },
+                _ => later(12, &device.0),
             };
             hear(&mut all, vec![forge(by, &[&ground], space, body)]);
         }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod forms;
+mod later;
 mod limits;
 mod load;
 mod property;
@@ -107,6 +108,17 @@ fn members_of(members: &Members) -> Vec<String> {
         .members()
         .map(|device| device.name.to_string())
         .collect()
+}
+
+/// Something that says nothing about anybody else.
+fn chain(n: u8) -> Body {
+    Body::Chain { random: [n; 16] }
+}
+
+/// What a later program says.
+fn later(kind: u8, bytes: &[u8]) -> Body {
+    let bytes = bytes.to_vec();
+    Body::Other { kind, bytes }
 }
 
 /// Anything at all, on any ground: what a thief's program could sign.

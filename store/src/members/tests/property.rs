@@ -67,7 +67,7 @@ fn anything(rng: &mut StdRng, by: &Dev, devs: &[Dev], on: &[&Verified], members:
                 .id(),
             shares: shares(),
         },
-        _ => Body::Lapsed { device },
+        _ => later(rng.random_range(12..=255), &[7; 3]),
     };
     forge(by, on, space, body)
 }
@@ -172,7 +172,7 @@ fn a_removed_devices_word_is_nothing() {
         // Life goes on.
         for _ in 0..rng.random_range(0..4) {
             let who = honest.choose(&mut rng).unwrap();
-            tell(&mut all, who, Body::Lapsed { device: who.id() });
+            tell(&mut all, who, chain(0xee));
         }
         let expected = heard(all.state());
         let mut attacked = copy(&all);
@@ -191,13 +191,7 @@ fn a_removed_devices_word_is_nothing() {
         // And the honest go on, on top of all of it.
         let before = members_of(&attacked);
         let mut both = copy(&attacked);
-        tell(
-            &mut both,
-            &honest[1],
-            Body::Lapsed {
-                device: honest[2].id(),
-            },
-        );
+        tell(&mut both, &honest[1], chain(0xee));
         assert_eq!(members_of(&both), before, "seed {seed}");
         // Nor is anything brought back by the most senior, who removes the thief again.
         remove(&mut both, &honest[0], &thieves[0]);

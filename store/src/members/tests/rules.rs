@@ -50,18 +50,12 @@ fn a_vaults_devices_come_and_go() {
         Some(phone.id())
     );
 
-    tell(&mut all, &desk, Body::Lapsed { device: phone.id() });
-    assert!(all.state().device(&phone.id()).unwrap().lapsed);
-    tell(&mut all, &phone, Body::Returned { device: phone.id() });
-    assert!(!all.state().device(&phone.id()).unwrap().lapsed);
-
     remove(&mut all, &desk, &phone);
     assert_eq!(members_of(&all), ["desk", "laptop"]);
     assert_eq!(all.state().speaks_for(next.verifying().as_bytes()), None);
     let again = phone.joining(all.space(), &desk);
     assert_eq!(all.add(&desk.key, again, &[]), Err(CannotSay::Before));
-    let body = Body::Lapsed { device: desk.id() };
-    assert_eq!(all.tell(&phone.key, body), Err(CannotSay::NoMember));
+    assert_eq!(all.tell(&phone.key, chain(1)), Err(CannotSay::NoMember));
 }
 
 /// Guards chains: whose they are, and how far those of a removed device count; the farthest that any member had.
@@ -217,7 +211,7 @@ fn who_was_added_unknown_to_the_remover_is_undone() {
     let mut beside = copy(&all);
     add(&mut beside, &laptop, &tablet);
     for _ in 0..3 {
-        tell(&mut all, &desk, Body::Lapsed { device: desk.id() });
+        tell(&mut all, &desk, chain(0xee));
     }
     add(&mut all, &desk, &phone);
     remove(&mut all, &phone, &laptop);
@@ -311,7 +305,7 @@ fn what_does_not_follow_stays_out() {
     let mut all = founded(&desk);
     add(&mut all, &desk, &laptop);
     let root = all.iter().next().unwrap().clone();
-    let lapsed = || Body::Lapsed { device: desk.id() };
+    let word = || chain(0xee);
     let space = all.space();
     let other = founded(&laptop);
     assert_eq!(
@@ -319,15 +313,15 @@ fn what_does_not_follow_stays_out() {
         Err(Refused::OtherSpace)
     );
     assert_eq!(
-        all.insert(forge(&stranger, &[&root], space, lapsed())),
+        all.insert(forge(&stranger, &[&root], space, word())),
         Err(Refused::Stranger)
     );
     // The laptop is a member, but not for who knows only the root.
     assert_eq!(
-        all.insert(forge(&laptop, &[&root], space, lapsed())),
+        all.insert(forge(&laptop, &[&root], space, word())),
         Err(Refused::Stranger)
     );
-    let mut late = forge(&desk, &[&root], space, lapsed()).statement().clone();
+    let mut late = forge(&desk, &[&root], space, word()).statement().clone();
     late.lamport = 3;
     assert_eq!(all.insert(late.signed(&desk.key)), Err(Refused::Time));
     let epoch = Body::Epoch {
@@ -349,7 +343,7 @@ fn ancestors_are_waited_for() {
     let mut all = founded(&desk);
     add(&mut all, &desk, &laptop);
     for _ in 0..5 {
-        tell(&mut all, &laptop, Body::Lapsed { device: desk.id() });
+        tell(&mut all, &laptop, chain(0xee));
     }
     let statements: Vec<Verified> = all.iter().cloned().collect();
     let mut late = Members::of(all.space());
@@ -370,10 +364,60 @@ fn ancestors_are_waited_for() {
     let mut flood = Members::of(all.space());
     let mut last = statements[6].clone();
     for n in 0..=WAITING_MAX {
-        last = forge(&laptop, &[&last], all.space(), Body::Lapsed { device: desk.id() });
+        last = forge(&laptop, &[&last], all.space(), chain(0xee));
         let full = n >= WAITING_MAX;
         assert_eq!(flood.insert(last.clone()).is_err(), full);
     }
-    flood.forget_waiting();
+    flood.forget_waiting(0);
     assert!(flood.missing().is_empty());
+}
+
+/// Guards the room for what waits: who fills it with what stands on nothing keeps nobody else's out, and when it goes, what it brought goes.
+#[test]
+fn what_one_leaves_waiting_keeps_nothing_out() {
+    const LIAR: u64 = 1;
+    const HONEST: u64 = 2;
+    let [desk, laptop, _, stranger] = four();
+    let mut all = founded(&desk);
+    add(&mut all, &desk, &laptop);
+    for n in 0..3 {
+        tell(&mut all, &laptop, chain(n));
+    }
+    let statements: Vec<Verified> = all.iter().cloned().collect();
+    // By any key, on parents that are nowhere.
+    let made_up = |n: usize| {
+        let mut said = forge(&stranger, &[&statements[0]], all.space(), chain(9))
+            .statement()
+            .clone();
+        said.parents = vec![StatementId(*blake3::hash(&n.to_le_bytes()).as_bytes())];
+        said.signed(&stranger.key)
+    };
+    let mut late = Members::of(all.space());
+    for n in 0..WAITING_MAX {
+        assert_eq!(late.insert_from(made_up(n), LIAR), Ok(Inserted::Waits));
+    }
+    assert_eq!(
+        late.insert_from(made_up(WAITING_MAX), LIAR),
+        Err(Refused::TooManyWaiting)
+    );
+    // In the worst order, all of it waits.
+    for said in statements[1..].iter().rev() {
+        assert_eq!(late.insert_from(said.clone(), HONEST), Ok(Inserted::Waits));
+    }
+    assert_eq!(late.waiting(), statements.len() - 1, "the liar's gave way");
+    // With room for both, each loses its own alone.
+    for n in 0..10 {
+        late.insert_from(made_up(n), LIAR).unwrap();
+    }
+    late.forget_waiting(LIAR);
+    assert_eq!(late.waiting(), statements.len() - 1);
+    late.insert_from(statements[0].clone(), HONEST).unwrap();
+    assert_eq!((late.len(), late.waiting()), (all.len(), 0));
+    assert_eq!(digest(late.state()), digest(all.state()));
+    // What still waits of who goes is forgotten, and can come again.
+    let lost = made_up(0);
+    assert_eq!(late.insert_from(lost.clone(), HONEST), Ok(Inserted::Waits));
+    late.forget_waiting(HONEST);
+    assert!(late.missing().is_empty());
+    assert_eq!(late.insert_from(lost, HONEST), Ok(Inserted::Waits));
 }

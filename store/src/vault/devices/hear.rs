@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::core::StoreError;
-use crate::members::{Inserted, Members, NotVerified, Refused, StatementId, Verified};
+use crate::members::{Inserted, Members, NAMED_MAX, NotVerified, Refused, StatementId, Verified};
 use crate::vault::Vault;
 
 /// Most names of statements by which somebody says what is here.
@@ -38,12 +38,20 @@ impl Vault {
     /// # Errors
     /// As [`TakeStatementError`] says.
     pub fn take_statement(&self, bytes: &[u8]) -> Result<TakenStatement, TakeStatementError> {
+        self.take_statement_from(bytes, 0)
+    }
+
+    /// The same, of somebody who may go without sending what it stands on ([`forget_waiting_of`](Vault::forget_waiting_of)).
+    ///
+    /// # Errors
+    /// As [`TakeStatementError`] says.
+    pub fn take_statement_from(&self, bytes: &[u8], from: u64) -> Result<TakenStatement, TakeStatementError> {
         let said = Verified::decode(bytes)?;
         let learnt = {
             let _committer = self.committer.lock();
             let clock = self.clock()?;
             let mut devices = self.devices.write();
-            match devices.members.insert(said)? {
+            match devices.members.insert_from(said, from)? {
                 Inserted::Taken(_) => {}
                 Inserted::Known | Inserted::Waits => return Ok(TakenStatement::Known),
             }
@@ -55,16 +63,21 @@ impl Vault {
         Ok(TakenStatement::Taken)
     }
 
-    /// The newest statements, ascending.
+    /// Statements that somebody brought, and that wait in memory for what they stand on, are forgotten.
+    pub fn forget_waiting_of(&self, from: u64) {
+        self.devices.write().members.forget_waiting(from);
+    }
+
+    /// The newest statements, as far as they are named: [`NAMED_MAX`] at most, those that matter first if there are more.
     pub fn statement_heads(&self) -> Vec<StatementId> {
-        self.with_members(|members| members.heads().collect())
+        self.with_members(|members| members.main_heads(NAMED_MAX))
     }
 
     /// Which of these are not here; and what is: the newest, and some of what they follow, farther and farther back.
     pub fn lacking_statements(&self, heads: &[StatementId]) -> (Vec<StatementId>, Vec<StatementId>) {
         self.with_members(|members| {
             let want = heads.iter().filter(|id| members.get(id).is_none()).copied();
-            let mut have: Vec<StatementId> = members.heads().take(HAVE_MAX / 2).collect();
+            let mut have = members.main_heads(HAVE_MAX / 2);
             let all: Vec<StatementId> = members.iter().map(Verified::id).collect();
             let mut step = 1;
             while step <= all.len() && have.len() < HAVE_MAX {

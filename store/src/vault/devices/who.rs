@@ -85,6 +85,14 @@ impl Vault {
         })
     }
 
+    /// Members, by name, that say what this program cannot read, and should not go without.
+    pub fn newer_devices(&self) -> Vec<String> {
+        self.with_members(|members| {
+            let newer = members.state().members().filter(|device| device.is_newer);
+            newer.map(|device| device.name.to_string()).collect()
+        })
+    }
+
     /// This device's name.
     pub fn device_name(&self) -> String {
         let id = self.device_id();

@@ -46,10 +46,8 @@ impl Node {
             (Message::Hello(_), true) => return Err(Ended::Order("it said twice who it is")),
             _ => {}
         }
-        if session.access == Access::Statements && !message.is_of_members() {
-            return Err(Ended::Order(
-                "it was removed by some devices, and may bring statements of membership alone",
-            ));
+        if session.access != Access::Full && !message.is_of_members() {
+            return Err(Ended::Order("it was removed, and may speak of membership alone"));
         }
         if message.is_data() {
             session.received(frame.len())?;

@@ -23,6 +23,11 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
+        if let Some(removal) = session.removal() {
+            // What it has is of no interest any more.
+            session.knows_removal |= heads.contains(&removal);
+            return;
+        }
         session.heads = heads;
         match (&mut session.looking, session.members) {
             (Some(again), _) => *again = true,
@@ -62,10 +67,13 @@ impl Node {
         // They came, and some are still missing that were missing before.
         if session.withheld == want {
             let peer = session.peer;
-            // Perhaps its store could not: it is asked once more in a while.
             session.withheld.clear();
-            session.look_at = Some(self.ground.now + times::NOWHERE);
-            self.report(Report::Withheld { peer });
+            // What a later program made comes as it is, and is looked at again when it names others.
+            if !session.is_newer {
+                // Perhaps its store could not: it is asked once more in a while.
+                session.look_at = Some(self.ground.now + times::NOWHERE);
+                self.report(Report::Withheld { peer });
+            }
             self.settled(id);
             return;
         }
@@ -121,6 +129,7 @@ impl Node {
             }
             *open = (open.0 + 1, open.1 + bytes.len() as u64);
             session.pending += bytes.len() as u64;
+            session.gave_statements = true;
             self.ask(Request::TakeStatement { session: id, bytes });
         }
         Ok(())
@@ -146,6 +155,15 @@ impl Node {
                 self.report(Report::StoreFailed(why));
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.look_at = Some(self.ground.now + times::STORE);
+                }
+            }
+            // Nothing is wrong with the session, nor with the events that it brings.
+            StatementOutcome::Newer(why) => {
+                if let Some(session) = self.sessions.get_mut(&id)
+                    && !std::mem::replace(&mut session.is_newer, true)
+                {
+                    let peer = session.peer;
+                    self.report(Report::Newer { peer, why });
                 }
             }
             StatementOutcome::Forged(why) => return self.end(id, Ended::Forged(why)),
@@ -197,13 +215,17 @@ impl Node {
     pub(super) fn statements_wanted(
         &mut self,
         id: SessionId,
-        want: Vec<StatementId>,
+        mut want: Vec<StatementId>,
         have: Vec<StatementId>,
     ) -> Result<(), Ended> {
         let now = self.ground.now;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
         };
+        if let Some(removal) = session.removal() {
+            // What was said after it is not for a device that was removed.
+            want.retain(|id| *id == removal);
+        }
         let giving = &mut session.giving;
         if giving.asked.is_some() || giving.is_over || !giving.queue.is_empty() {
             return Err(Ended::Order(

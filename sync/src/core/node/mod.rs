@@ -52,7 +52,7 @@ pub struct Config {
     pub policy: Policy,
     /// How far each chain is here, durably: last event, and its hash.
     pub clock: Vec<(ChainId, u64, [u8; 32])>,
-    /// The newest statements of membership.
+    /// The newest statements of membership, those that matter first: no more than a message holds are named.
     pub heads: Vec<StatementId>,
 }
 
@@ -252,6 +252,7 @@ impl Node {
                 more,
             } => self.statements_read(session, statements, more),
             Answer::StatementTaken { session, outcome } => self.statement_taken(session, outcome),
+            Answer::Forgot => {}
             Answer::Chunk { session, id, bytes } => self.chunk_read(session, id, bytes),
             Answer::ChunkTaken { id, outcome } => self.chunk_taken(id, outcome),
             Answer::Held {
@@ -281,8 +282,10 @@ impl Node {
                 .collect();
             let mut is_idle = true;
             for id in round {
+                self.dismiss(id);
                 self.serve(id);
                 let Some(session) = self.sessions.get_mut(&id) else {
+                    is_idle &= self.actions.is_empty();
                     continue;
                 };
                 if let Some(bytes) = session.next_bytes(&mut self.ground) {
@@ -366,6 +369,9 @@ impl Node {
             self.actions.push_back(Action::Send { session: id, bytes });
         }
         self.actions.push_back(Action::Close { session: id, why });
+        if session.gave_statements {
+            self.ask(Request::ForgetWaiting { session: id });
+        }
         if let Some(part) = session.batch.take() {
             self.ground.keep(part.0);
         }

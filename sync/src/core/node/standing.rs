@@ -18,6 +18,18 @@ impl Node {
         }
     }
 
+    /// Sends a device away that came to be told of its removal, if that is done.
+    pub(super) fn dismiss(&mut self, id: SessionId) {
+        let now = self.ground.now;
+        if self
+            .sessions
+            .get(&id)
+            .is_some_and(|session| session.is_dismissed(now))
+        {
+            self.end(id, Ended::Removed);
+        }
+    }
+
     fn stands_in(&mut self, id: SessionId, standing: &Standing) -> Result<(), Ended> {
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
@@ -29,7 +41,10 @@ impl Node {
             return Err(Ended::Order("it says that it tells on another device's chain"));
         }
         match (access, standing.access) {
-            (Access::Full, Access::Statements) => return Err(Ended::Removed),
+            (Access::Full, Access::Statements | Access::Farewell(_))
+            | (Access::Statements, Access::Farewell(_)) => return Err(Ended::Removed),
+            // It was told of another removal, or of one that counts no more: that is for a new session.
+            (Access::Farewell(before), now) if now != Access::Farewell(before) => return Err(Ended::Asked),
             // Both said that there are statements alone, and neither can say that it is over: a new session can.
             (Access::Statements, Access::Full) if session.is_limited_there => return Err(Ended::Asked),
             _ => {}

@@ -99,7 +99,12 @@ impl Node {
             let look = look.map(|at| at.max(soon));
             // It may have to wait for other things, too.
             let rests = rests.map(|at| at.max(soon));
-            let some = [chunks, coming, crowded, slow, announce, waste, look, rests];
+            let dismissed = session
+                .removal()
+                .map(|_| (session.opened_at + times::HELLO).max(soon));
+            let some = [
+                dismissed, chunks, coming, crowded, slow, announce, waste, look, rests,
+            ];
             some.into_iter().flatten().min().map_or(alive, |at| at.min(alive))
         });
         let behind = (!self.behind.is_empty()).then_some(soon);

@@ -173,6 +173,12 @@ pub(crate) struct Session {
     pub(crate) heads: Vec<StatementId>,
     /// Those that it was asked for last.
     pub(crate) withheld: Vec<StatementId>,
+    /// It is to be told of its removal, and was told, or knows.
+    pub(crate) knows_removal: bool,
+    /// The store was given some of it.
+    pub(crate) gave_statements: bool,
+    /// It gave some that a later program made, and that cannot be read here.
+    pub(crate) is_newer: bool,
     /// When it is asked once more for what it did not give, or the store did not take.
     pub(crate) look_at: Option<Millis>,
     /// Chunks asked here.
@@ -248,6 +254,9 @@ impl Session {
             looking: None,
             heads: Vec::new(),
             withheld: Vec::new(),
+            knows_removal: false,
+            gave_statements: false,
+            is_newer: false,
             look_at: None,
             chunks: BTreeMap::new(),
             order: 0,
@@ -265,12 +274,28 @@ impl Session {
 
     /// Whether there are statements alone, for one side or the other.
     pub(crate) fn is_limited(&self) -> bool {
-        self.access == Access::Statements || self.is_limited_there
+        self.access != Access::Full || self.is_limited_there
     }
 
     /// Whether it may say in a moment what it has.
     pub(crate) fn is_coming(&self, now: Millis) -> bool {
         !self.is_ready() && !self.is_limited() && now.saturating_sub(self.opened_at) < times::HELLO
+    }
+
+    /// The statement that removed it, if it is here to be told so.
+    pub(crate) fn removal(&self) -> Option<StatementId> {
+        match self.access {
+            Access::Farewell(removal) => Some(removal),
+            Access::Full | Access::Statements => None,
+        }
+    }
+
+    /// Whether it is to be sent away: it was told what it came for, or has had the time to ask.
+    pub(crate) fn is_dismissed(&self, now: Millis) -> bool {
+        let giving = &self.giving;
+        let asks = giving.asked.is_some() || giving.is_over || !giving.queue.is_empty();
+        let in_vain = now.saturating_sub(self.opened_at) >= times::HELLO && !asks;
+        self.removal().is_some() && self.hello.is_some() && (self.knows_removal || in_vain)
     }
 
     /// The chain on which it tells, if membership says so.

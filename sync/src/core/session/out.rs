@@ -37,7 +37,7 @@ impl Session {
     fn next_message(&mut self, ground: &mut Ground) -> Option<Vec<u8>> {
         if !self.said_hello {
             self.said_hello = true;
-            self.said_limited = self.access == Access::Statements;
+            self.said_limited = self.access != Access::Full;
             return Some(self.hello_of(ground).encode());
         }
         // Nothing else is said to somebody of another space or version.
@@ -48,7 +48,10 @@ impl Session {
             return Some(message);
         }
         if std::mem::take(&mut self.heads_due) {
-            let heads = ground.heads.iter().copied().take(IDS_MAX).collect();
+            let heads = match self.removal() {
+                Some(removal) => vec![removal],
+                None => ground.heads.iter().copied().take(IDS_MAX).collect(),
+            };
             return Some(Message::Heads(heads).encode());
         }
         let message = match limited {
@@ -154,6 +157,7 @@ impl Session {
         let Some(one) = self.giving.queue.front() else {
             // All were read, and sent.
             return std::mem::take(&mut self.giving.is_over).then(|| {
+                self.knows_removal |= self.removal().is_some();
                 let (total, offset, data) = (0, 0, &[][..]);
                 Message::Statement { total, offset, data }.encode()
             });

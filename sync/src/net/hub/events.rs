@@ -94,7 +94,7 @@ impl Hub {
                 what,
             }) => match what {
                 Opened::Stream(stream, _) => match self.door.at(&connection) {
-                    Some(Place::Member(_)) => self.begin_session(connection, *stream),
+                    Some(Place::Member(_) | Place::Removed(_)) => self.begin_session(connection, *stream),
                     Some(Place::Guest) => self.hear_guest(connection, peer, *stream),
                     _ => {}
                 },

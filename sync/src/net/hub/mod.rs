@@ -98,6 +98,8 @@ pub(super) struct Hub {
     finding: Finding,
     roster: Roster,
     members: HashMap<PeerId, RosterMember>,
+    /// Those that are let in to be told that they were removed.
+    removed: HashMap<PeerId, RosterMember>,
     connections: HashMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, Session>,
     /// Calls under way.
@@ -145,9 +147,11 @@ impl Hub {
             roster: Roster {
                 me: roster.me,
                 members: Vec::new(),
+                removed: Vec::new(),
                 chains: Arc::default(),
             },
             members: HashMap::new(),
+            removed: HashMap::new(),
             connections: HashMap::new(),
             sessions: HashMap::new(),
             calls: HashMap::new(),
@@ -306,7 +310,8 @@ impl Hub {
             }
             Done::Members(roster, heads) => {
                 let standing = |member: &RosterMember| member.standing(&roster.chains);
-                let standings: Vec<_> = roster.members.iter().map(standing).collect();
+                let all = roster.members.iter().chain(&roster.removed);
+                let standings: Vec<_> = all.map(standing).collect();
                 self.node.members(now, heads, &standings);
                 self.take_roster(roster);
             }
@@ -345,6 +350,9 @@ impl Hub {
         }
         if let Report::Forked { peer, .. } = &report {
             self.errors.insert(DeviceId(*peer), FORKED.into());
+        }
+        if let Report::Newer { peer, why } = &report {
+            self.errors.insert(DeviceId(*peer), why.clone());
         }
         if let Report::Open { peer, .. } = &report {
             // All is well with it again.

@@ -23,7 +23,7 @@ use crate::replica::{Roster, RosterMember};
 
 /// Two connections that came within this time came at once: both ends called.
 const AT_ONCE: Millis = 10_000;
-/// How long a guest may stay.
+/// How long a guest may stay, or who is told that it was removed.
 const GUEST: Millis = 40_000;
 /// A connection that was over so soon was of no use.
 const SHORT: Millis = 1_000;
@@ -78,7 +78,7 @@ impl Hub {
             at: now,
             since: SystemTime::now(),
             session: None,
-            until: matches!(place, Place::Guest | Place::Host).then_some(now + GUEST),
+            until: matches!(place, Place::Guest | Place::Host | Place::Removed(_)).then_some(now + GUEST),
         };
         self.connections.insert(id, connection);
         if let Place::Member(_) = place {
@@ -160,14 +160,16 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let Place::Member(device) = connection.place else {
-            return;
+        let (device, known) = match connection.place {
+            Place::Member(device) if connection.until.is_none() => (device, &self.members),
+            Place::Removed(device) => (device, &self.removed),
+            _ => return,
         };
-        if connection.session.is_some() || connection.until.is_some() {
+        if connection.session.is_some() {
             return;
         }
-        // The one place where a session begins; `self.members` says the device's chains, and what it may do.
-        let Some(member) = self.members.get(&connection.peer) else {
+        // The one place where a session begins; the roster says the device's chains, and what it may do.
+        let Some(member) = known.get(&connection.peer) else {
             return;
         };
         let standing = member.standing(&self.roster.chains);
@@ -282,15 +284,18 @@ impl Hub {
         }
         let now = self.now();
         let me = *self.swarm.local_peer_id();
-        let members: HashMap<PeerId, RosterMember> = roster
-            .members
-            .iter()
-            .filter(|member| member.device != roster.me)
-            .filter_map(|member| Some((peer_of(&member.transport)?, member.clone())))
-            .filter(|(peer, _)| *peer != me)
-            .collect();
-        let gate = members.iter().map(|(peer, member)| (*peer, member.device));
-        let gone = self.door.admit(gate.collect());
+        let by_peer = |all: &[RosterMember]| -> HashMap<PeerId, RosterMember> {
+            all.iter()
+                .filter(|member| member.device != roster.me)
+                .filter_map(|member| Some((peer_of(&member.transport)?, member.clone())))
+                .filter(|(peer, _)| *peer != me)
+                .collect()
+        };
+        let (members, removed) = (by_peer(&roster.members), by_peer(&roster.removed));
+        let gate = |all: &HashMap<PeerId, RosterMember>| {
+            all.iter().map(|(peer, member)| (*peer, member.device)).collect()
+        };
+        let gone = self.door.admit(gate(&members), gate(&removed));
         let mut expelled: Vec<DeviceId> = Vec::new();
         for id in gone {
             let Some(connection) = self.connections.get_mut(&id) else {
@@ -316,7 +321,7 @@ impl Hub {
                 None => self.plan.remembered.push((device, address)),
             }
         }
-        (self.roster, self.members) = (roster, members);
+        (self.roster, self.members, self.removed) = (roster, members, removed);
         self.recall_seen();
         self.look_up_soon();
         self.is_dirty = true;
