@@ -73,7 +73,7 @@ pub const CARRIER_SLOT: &str = "coffer v0 carrier slot";
 pub const SIGN_CARRIER: &str = "coffer v0 signed carrier index";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 34] = [
+pub const ALL: [&str; 33] = [
     MASTER,
     CHECK,
     HEADER,
