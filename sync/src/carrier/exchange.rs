@@ -413,6 +413,7 @@ fn taker<'a, 'f>(
         notes,
         took,
         refused: Default::default(),
+        newer: Default::default(),
     }
 }
 
