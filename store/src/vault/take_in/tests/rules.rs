@@ -190,3 +190,55 @@ fn what_travels_has_a_format_of_its_own() {
         );
     }
 }
+
+/// A member made honest devices sign an event that nobody reads: a version of a former text, made from as many as an
+/// event can name, was carried over by one that named one more.
+#[test]
+fn nothing_is_carried_over_that_would_name_too_much() {
+    let mut bed = Bed::new();
+    let first = bed.at();
+    let mut document = Document::genesis(first, NOTE).unwrap();
+    let base = document.heads().unwrap();
+    let made = |document: &mut Document, base: &Heads, serial, new: &str, chain| {
+        document.edit(base, new, chain, serial).unwrap().unwrap()
+    };
+    // Something at the base: so each of these has an actor of its own.
+    let before = made(&mut document, &base, 1, "other\n", bed.chain);
+    let mut says = vec![(vec![first], 20, changed(&before, "other\n"))];
+    let (mut all, mut heads) = (vec![bed.next(1)], vec![before.hash()]);
+    for n in 1..1024 {
+        let new = format!("{NOTE}w{n}\n");
+        let change = made(&mut document, &base, 1 + n, &new, bed.chain);
+        says.push((vec![first], 20 + n, changed(&change, &new)));
+        heads.push(change.hash());
+        all.push(bed.next(1 + n));
+    }
+    let heads: Heads = heads.into_iter().collect();
+    let merged = document.text_at(&heads).unwrap() + "of all\n";
+    let of_all = made(&mut document, &heads, 5000, &merged, bed.chain);
+    let widest = bed.next(1025);
+    says.push((all, 5000, changed(&of_all, &merged)));
+    let anew = "begun anew\n";
+    says.push((vec![first], 5001, version(Body::Inline(anew.into()), 11).encode()));
+    let taken = bed.take(&says).unwrap();
+    assert_eq!((taken.set_aside, taken.waiting), (vec![], vec![]));
+    for _ in 0..100 {
+        if !bed.vault.show_safely() && !bed.vault.is_to_show() {
+            break;
+        }
+    }
+    bed.vault.commit().unwrap();
+    let own = bed.vault.told_after(0).unwrap();
+    let (mut carried, mut replaced) = (0, 0);
+    for told in &own {
+        let (row, bytes) = (&told.row, &told.bytes);
+        let verified = Unverified { row, bytes }.verify(&bed.vault.device());
+        for event in verified.unwrap() {
+            let replaces = &event.event().head.replaces;
+            carried += usize::from(replaces.len() > 1);
+            replaced += usize::from(replaces.contains(&widest));
+        }
+    }
+    assert_eq!((carried, replaced), (1024, 0));
+    assert!(bed.text().starts_with(anew.trim_end()), "{}", bed.text());
+}
