@@ -41,6 +41,12 @@ pub(crate) struct Contents {
     /// Other devices gave up bytes because this one has them: it lets go of nothing early, though its disk be full.
     #[serde(default)]
     pub relied_on: bool,
+    /// What other devices say that this program cannot read yet, since a newer one said it: so many events wait.
+    #[serde(default)]
+    pub waits_for_update: u64,
+    /// Events of other devices that say what cannot be, as far as this program knows.
+    #[serde(default)]
+    pub set_aside: u64,
     /// Files that no other device is told of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<Local>,

@@ -10,6 +10,27 @@
 #[error("malformed record: {0}")]
 pub struct Malformed(pub &'static str);
 
+/// Why something that came from another device is not read. What waits for a newer program is told from what
+/// no program reads, by its version, and by tags and flags that are not given yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// A program made it that knows more than this one.
+    #[error("a newer version of coffer made it: update coffer on this device to read it")]
+    Newer,
+    /// It has not the form that its version prescribes.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+impl From<Unread> for Malformed {
+    fn from(unread: Unread) -> Malformed {
+        match unread {
+            Unread::Newer => Malformed("made by a newer version of coffer"),
+            Unread::Malformed(why) => why,
+        }
+    }
+}
+
 /// Appends fields to a buffer.
 #[derive(Default)]
 pub struct Writer(pub Vec<u8>);

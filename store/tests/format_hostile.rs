@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use coffer_store::Malformed;
 use coffer_store::event::{
-    BatchHeader, BatchRow, BatchWriter, Body, Digest, EVENT_MAX, EventRef, Form, Hole, Unverified,
+    BatchHeader, BatchRow, BatchWriter, Body, Digest, EVENT_MAX, EventKind, EventRef, Form, Hole, Unverified,
     VerifyError, Version,
 };
 use coffer_store::ids::ChainId;
@@ -516,15 +516,30 @@ fn events_have_one_form() {
         ("a longer difference", longer(1, list + 2, 1, &[0x81, 0])),
         ("its own chain by name", longer(16, list + 1, 1, &own)),
         ("a chain that nobody named", longer(-16, list + 3, 17, &[2])),
-        ("an unknown kind", with(SECOND + 1, 1, &[0x19])),
         ("no kind", with(SECOND + 1, 1, &[0x10])),
-        ("an unknown flag", with(SECOND + 1, 1, &[0x52])),
+        ("no kind, and a flag", with(SECOND + 1, 1, &[0xd0])),
+        ("a key that a kind to come has not", with(SECOND + 1, 1, &[0x39])),
         ("a key that a version has not", with(SECOND + 1, 1, &[0x32])),
         ("a payload that is not there", with(SECOND + 1, 1, &[0x02])),
         ("a number that none has", with(33, 1, &[0])),
     ];
     for (what, bytes) in cases {
         assert!(!lawful(&bytes), "{what}");
+    }
+    // Kinds that are to come, and flags of the kind, have this form too, and are hashed with it.
+    let again = testing::format("events");
+    let hashes = |bytes: &[u8]| -> Vec<[u8; 32]> {
+        let (_, events) = testing::events(bytes).unwrap();
+        events.iter().map(|(event, _)| event.hash()).collect()
+    };
+    for byte in [0x19, 0x1d, 0x52, 0x92, 0xd2, 0x59, 0xd9] {
+        let bytes = with(SECOND + 1, 1, &[byte]);
+        assert!(lawful(&bytes), "kind {byte:02x}");
+        assert_eq!(again(&bytes), Some(bytes.clone()), "kind {byte:02x}");
+        assert_eq!(hashes(&bytes)[0], hashes(&whole)[0]);
+        assert_ne!(hashes(&bytes)[1], hashes(&whole)[1]);
+        let (_, events) = testing::events(&bytes).unwrap();
+        assert_eq!(events[1].0.head.kind, EventKind::Other(byte & !0x10));
     }
     // A version replaces something: this one alone is without.
     let mut version = events().swap_remove(1).1;

@@ -147,6 +147,29 @@ fn newer(name: &str) -> String {
     format!("“{name}” uses a newer Coffer and says what this one cannot read; update Coffer on this device")
 }
 
+/// What other devices say, and this program does not read.
+fn unread_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
+    let counted = |count| counted(count, "change", "changes");
+    if contents.waits_for_update > 0 {
+        row(
+            "Unread",
+            format!(
+                "{} of another device, which this program cannot read yet: update coffer on this device",
+                counted(contents.waits_for_update)
+            ),
+        );
+    }
+    if contents.set_aside > 0 {
+        row(
+            "Set aside",
+            format!(
+                "{} of another device, which this program can make nothing of; a newer one tries again: update coffer",
+                counted(contents.set_aside)
+            ),
+        );
+    }
+}
+
 fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     if !contents.device.is_empty() {
         row("Device", contents.device.clone());
@@ -235,6 +258,7 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
             format!("{count} before their time, because the disk was full"),
         );
     }
+    unread_rows(contents, row);
     for (name, text) in kept(&contents.keeping)
         .into_iter()
         .filter(|_| contents.keeping.kept.is_some())
@@ -261,5 +285,33 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     }
     if !contents.damage.is_empty() {
         row("", "“coffer check” tells more".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that what is not read is counted, in a sentence that says what to do; and that nothing is said where all is.
+    #[test]
+    fn what_is_not_read_is_counted() {
+        let shown = |waits_for_update, set_aside| {
+            let contents = Contents {
+                waits_for_update,
+                set_aside,
+                ..Contents::default()
+            };
+            let mut rows = Vec::new();
+            unread_rows(&contents, &mut |name, text| rows.push(format!("{name}: {text}")));
+            rows
+        };
+        assert!(shown(0, 0).is_empty());
+        assert_eq!(
+            shown(1, 2),
+            [
+                "Unread: 1 change of another device, which this program cannot read yet: update coffer on this device",
+                "Set aside: 2 changes of another device, which this program can make nothing of; a newer one tries again: update coffer",
+            ]
+        );
     }
 }

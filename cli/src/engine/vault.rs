@@ -388,6 +388,8 @@ impl Vault {
             asides: asides(status.asides),
             let_go_early: status.early,
             relied_on: status.relied_on,
+            waits_for_update: status.unreadable.newer,
+            set_aside: status.unreadable.aside,
             local: status.local.into_iter().map(local).collect(),
         })
     }

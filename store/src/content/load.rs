@@ -175,7 +175,7 @@ pub(crate) fn read_version(
     })?;
     let opened = owner.core.keyring().open_content(key, &aad, &sealed);
     let payload = zeroize::Zeroizing::new(opened.map_err(|_| StoreError::tampered(what)(Tampered))?);
-    event::Version::decode(&payload).map_err(StoreError::malformed(what))
+    event::Version::decode(&payload).map_err(|e| StoreError::malformed(what)(e.into()))
 }
 
 fn log_rows(owner: Owner<'_>, first: u64, next: u64) -> Result<Option<Vec<LogRecord>>, StoreError> {

@@ -18,7 +18,7 @@ use crate::event::{BatchRow, Event, EventKind, Found, Walk};
 use crate::ids::{ChainId, EventRef};
 
 const WHAT: &str = "a batch of events";
-/// Of so many events, in the batches that were asked for last, it is remembered where in them they lie: 24 bytes each.
+/// Of so many events, in the batches that were asked for last, it is remembered where in them they lie: 40 bytes each.
 const REMEMBERED: usize = 1 << 16;
 
 /// A chain, as far as it is here.
@@ -66,6 +66,8 @@ struct Mark {
     lamport: u64,
     /// It is a version, and what it said was let go of.
     hole: bool,
+    /// The entity that it may be a version of; zeros if it is of none.
+    entity: [u8; 16],
 }
 
 /// Of a batch's events what is asked for often; none of one that is damaged.
@@ -214,6 +216,11 @@ impl Core {
         Ok(self.mark(at)?.is_some_and(|mark| mark.hole))
     }
 
+    /// Whether an event that is here is a version of another entity than this one, or none at all.
+    pub(crate) fn is_of_another(&self, at: EventRef, entity: &[u8; 16]) -> Result<bool, StoreError> {
+        Ok(self.mark(at)?.is_some_and(|mark| mark.entity != *entity))
+    }
+
     /// The events of the batch that this one lies in, with its number, as far as they are whole.
     pub(crate) fn events_beside(&self, at: EventRef) -> Result<Option<(u64, Vec<Event>)>, StoreError> {
         let no = self.batch_of(at)?;
@@ -262,6 +269,7 @@ impl Core {
                         offset: sealed_at,
                         lamport: event.head.lamport,
                         hole: event.head.kind == EventKind::Version && event.sealed.is_none(),
+                        entity: event.head.entity().unwrap_or_default(),
                     })
                 })
                 .collect(),

@@ -137,6 +137,9 @@ pub enum VerifyError {
     /// It has not the form of a batch.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// Its version is one that this program does not know.
+    #[error("a newer version of coffer made them: update coffer on this device to take them")]
+    Newer,
     /// It says that it stands elsewhere than its row does.
     #[error("the events are of another place in their chain than the record of them says")]
     Elsewhere,
@@ -187,13 +190,23 @@ impl Unverified<'_> {
         let row = self.row;
         // Whoever made the row may not have decoded it.
         let last = row.last()?;
+        if self.bytes.first().is_some_and(|version| *version != VERSION) {
+            return Err(VerifyError::Newer);
+        }
         let mut walk = Walk::new(self.bytes)?;
         if (walk.header().chain, walk.header().first) != (row.chain, row.first) {
             return Err(VerifyError::Elsewhere);
         }
         let mut events = Vec::new();
+        let mut before = None;
         for _ in row.first..=last {
-            events.push(walk.next().ok_or(Malformed("it ends early"))??);
+            let found = walk.next().ok_or(Malformed("it ends early"))??;
+            let now = found.event.head.lamport;
+            if before.is_some_and(|before| now <= before) {
+                return Err(Malformed("its times go back").into());
+            }
+            before = Some(now);
+            events.push(found);
         }
         if walk.next().is_some() {
             return Err(Malformed("bytes are left over at its end").into());

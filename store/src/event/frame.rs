@@ -1,12 +1,14 @@
 //! One event in a batch, without what its place there says: space, chain, number, the hash of the
 //! event before, and the hash of what is there to be hashed.
 //!
+//! All kinds have this form, those too that are yet to come: what nobody here can read is hashed, kept and given on.
+//!
 //! Guarantees: an event has one form; the head that comes out is the head that went in, if it stands in
 //! the same place. Of the events before it in the batch, nothing but their number and the hash that it
 //! follows counts: what is damaged in one alters no other's time and no other's parents. Nothing is made
 //! room for by a length that was not compared with the bytes at hand.
 
-use super::{Digest, EVENT_MAX, Event, EventKind, Head, REPLACES_MAX, hash};
+use super::{Digest, EVENT_MAX, Event, EventKind, Head, KIND, REPLACES_MAX, hash};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::{EventRef, SpaceId};
 use crate::keys::{SEAL_OVERHEAD, WRAPPED};
@@ -14,8 +16,7 @@ use crate::record::{get_list, put_list};
 
 /// What stands in the place of what was let go of: its BLAKE3.
 pub(super) const HASH: usize = 32;
-/// In the byte of flags: the kind, and what of the event is there.
-const KIND: u8 = 0x0f;
+/// In the byte of the kind, where that leaves room: what of the event is there.
 const SEALED: u8 = 0x10;
 const WRAPPED_KEY: u8 = 0x20;
 
@@ -52,7 +53,7 @@ pub(super) fn put(w: &mut Writer, place: &Place, event: &Event) -> usize {
     let (head, start) = (&event.head, w.0.len());
     let there = |yes: bool, bit: u8| if yes { bit } else { 0 };
     let mut fields = Writer::new();
-    fields.u8(head.kind as u8
+    fields.u8(head.kind.byte()
         | there(event.sealed.is_some(), SEALED)
         | there(event.wrapped.is_some(), WRAPPED_KEY));
     fields
@@ -87,13 +88,9 @@ pub(super) fn get(r: &mut Reader<'_>, place: &Place) -> Result<Framed, Malformed
     }
     let (made, frame) = (made as usize, r.remaining());
     let flags = r.u8()?;
-    let kind = EventKind::from_byte(flags & KIND)?;
-    let known = match kind {
-        EventKind::Create => KIND | SEALED | WRAPPED_KEY,
-        _ => KIND | SEALED,
-    };
-    if flags & !known != 0 {
-        return Err(Malformed("an event has something of an unknown kind"));
+    let kind = EventKind::from_byte(flags & !(SEALED | WRAPPED_KEY))?;
+    if flags & WRAPPED_KEY != 0 && !kind.has_key() {
+        return Err(Malformed("an event has a key that its kind has not"));
     }
     let ahead = place.ahead.wrapping_add_signed(r.zigzag()?);
     let lamport = place.at.seq.wrapping_add(ahead);
@@ -104,13 +101,13 @@ pub(super) fn get(r: &mut Reader<'_>, place: &Place) -> Result<Framed, Malformed
         return Err(Malformed("a version that replaces nothing"));
     }
     let (before, fields) = (start - r.remaining(), frame - r.remaining());
-    let (wrapped, wrapped_hash): (Option<[u8; WRAPPED]>, _) = match kind {
-        EventKind::Create if flags & WRAPPED_KEY != 0 => {
+    let (wrapped, wrapped_hash): (Option<[u8; WRAPPED]>, _) = match kind.has_key() {
+        true if flags & WRAPPED_KEY != 0 => {
             let wrapped = r.array()?;
             (Some(wrapped), Some(hash(&wrapped)))
         }
-        EventKind::Create => (None, Some(r.array()?)),
-        _ => (None, None),
+        true => (None, Some(r.array()?)),
+        false => (None, None),
     };
     let len = made.checked_sub(fields + wrapped_hash.map_or(0, |_| WRAPPED));
     let len = len.filter(|len| *len >= SEAL_OVERHEAD);
@@ -153,9 +150,11 @@ pub(super) fn pass(r: &mut Reader<'_>) {
     let whole = |r: &mut Reader<'_>| -> Option<()> {
         let made = r.varint().ok().filter(|made| *made <= EVENT_MAX as u64)?;
         let flags = r.clone().u8().ok()?;
-        let has_key = flags & KIND != EventKind::Create as u8 || flags & WRAPPED_KEY != 0;
+        // Where its kind cannot be read, its length can: it is taken to have no key.
+        let kind = EventKind::from_byte(flags & KIND).ok();
+        let lacks_key = kind.is_some_and(EventKind::has_key) && flags & WRAPPED_KEY == 0;
         r.raw(made as usize).ok()?;
-        (flags & SEALED != 0 && has_key).then_some(())
+        (flags & SEALED != 0 && !lacks_key).then_some(())
     };
     if whole(r).is_none() {
         r.rest();

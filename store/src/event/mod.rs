@@ -42,29 +42,71 @@ pub const EVENT_MAX: usize = 2 << 20;
 
 /// What an event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum EventKind {
     /// An entity is there, with its key and its first version.
-    Create = 1,
+    Create,
     /// An entity has a new version.
-    Version = 2,
+    Version,
     /// A node is there, or has moved.
-    Node = 3,
+    Node,
     /// A node is gone.
-    NodeGone = 4,
+    NodeGone,
     /// A setting of the vault has a new value.
-    Setting = 5,
+    Setting,
     /// How far its device durably has other chains.
-    Acknowledge = 6,
+    Acknowledge,
     /// A chain is silent.
-    Lapse = 7,
+    Lapse,
     /// A chain that was silent, or is new, counts.
-    Admit = 8,
+    Admit,
+    /// What only a newer program can read: a kind from 9 to 15, or one of the others in a later form. Its
+    /// byte in the head; never one of the bytes of the kinds above.
+    Other(u8),
 }
 
+/// In a head's byte of the kind: which, and how a program that does not know it is to take it.
+const KIND: u8 = 0x0f;
+/// It says nothing of names, nor of chains: who cannot read it goes on folding.
+const NO_NAMES: u8 = 0x40;
+/// A kind that is known, in a form that came later.
+const LATER: u8 = 0x80;
+
 impl EventKind {
+    /// Its byte in a head.
+    pub fn byte(self) -> u8 {
+        match self {
+            EventKind::Create => 1,
+            EventKind::Version => 2,
+            EventKind::Node => 3,
+            EventKind::NodeGone => 4,
+            EventKind::Setting => 5,
+            EventKind::Acknowledge => 6,
+            EventKind::Lapse => 7,
+            EventKind::Admit => 8,
+            EventKind::Other(byte) => byte & (KIND | NO_NAMES | LATER),
+        }
+    }
+
+    /// Whether events of its kind bring an entity's key: Create, and of those to come 14 and 15.
+    pub fn has_key(self) -> bool {
+        matches!(self.byte() & KIND, 1 | 14 | 15)
+    }
+
+    /// Whether it says something of names or chains, or may: until it is read nobody knows where names lie.
+    pub fn concerns_names(self) -> bool {
+        match self {
+            EventKind::Create | EventKind::Version | EventKind::Setting => false,
+            EventKind::Other(byte) => byte & NO_NAMES == 0,
+            _ => true,
+        }
+    }
+
+    /// The inverse of [`byte`](EventKind::byte).
     fn from_byte(byte: u8) -> Result<EventKind, Malformed> {
         Ok(match byte {
+            byte if byte & KIND == 0 || byte & !(KIND | NO_NAMES | LATER) != 0 => {
+                return Err(Malformed("an event of no kind"));
+            }
             1 => EventKind::Create,
             2 => EventKind::Version,
             3 => EventKind::Node,
@@ -73,7 +115,7 @@ impl EventKind {
             6 => EventKind::Acknowledge,
             7 => EventKind::Lapse,
             8 => EventKind::Admit,
-            _ => return Err(Malformed("an event of an unknown kind")),
+            byte => EventKind::Other(byte),
         })
     }
 }
@@ -119,7 +161,7 @@ pub struct Head {
     pub replaces: Vec<EventRef>,
     /// The sealed payload.
     pub sealed: Digest,
-    /// BLAKE3 of the entity's wrapped key; for [`EventKind::Create`] only.
+    /// BLAKE3 of the entity's wrapped key; for kinds that [bring one](EventKind::has_key) only.
     pub wrapped: Option<[u8; 32]>,
 }
 
@@ -135,7 +177,7 @@ pub struct Event {
 }
 
 /// Most versions that one event can replace.
-const REPLACES_MAX: usize = 1024;
+pub(crate) const REPLACES_MAX: usize = 1024;
 
 impl Head {
     /// By how much its Lamport time is ahead of its sequence number, modulo 2⁶⁴.
@@ -143,12 +185,21 @@ impl Head {
         self.lamport.wrapping_sub(self.at.seq)
     }
 
+    /// The entity that it is a version of, or may be.
+    pub(crate) fn entity(&self) -> Option<[u8; 16]> {
+        let may = matches!(
+            self.kind,
+            EventKind::Create | EventKind::Version | EventKind::Other(_)
+        );
+        may.then_some(self.subject)
+    }
+
     /// The bytes that are hashed. They are stored nowhere: what a batch says of its events, and
     /// where they stand in it, makes them anew.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.u8(VERSION)
-            .u8(self.kind as u8)
+            .u8(self.kind.byte())
             .raw(&self.space.0)
             .raw(&self.at.chain.0)
             .u64(self.at.seq);

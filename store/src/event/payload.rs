@@ -1,7 +1,7 @@
 //! What events say once opened: a version of an entity, the state of a node.
 
 use super::VERSION;
-use crate::codec::{Malformed, Reader, Writer};
+use crate::codec::{Malformed, Reader, Unread, Writer};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId};
 use crate::record::{
     Kind, ManifestRef, NAME_MAX, Time, Xattrs, get_manifest, get_near, get_short, get_xattrs, put_manifest,
@@ -10,6 +10,8 @@ use crate::record::{
 
 /// What a version's byte of flags holds: which body, and three that say yes.
 const BODY: u8 = 7;
+/// The last body that there is.
+const BODY_LAST: u8 = 5;
 const TEXT: u8 = 1 << 3;
 const SYMLINK: u8 = 1 << 4;
 const XATTRS: u8 = 1 << 5;
@@ -138,15 +140,16 @@ impl Version {
     /// The inverse.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but a payload of this version.
-    pub fn decode(bytes: &[u8]) -> Result<Version, Malformed> {
+    /// [`Unread::Newer`] for a version, a flag or a body that this program does not know; malformed for anything
+    /// else but a payload of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Version, Unread> {
         let mut r = Reader::new(bytes);
         if r.u8()? != VERSION {
-            return Err(Malformed("a version of an unknown version"));
+            return Err(Unread::Newer);
         }
         let flags = r.u8()?;
-        if flags & !(BODY | TEXT | SYMLINK | XATTRS) != 0 {
-            return Err(Malformed("a version of an unknown kind"));
+        if flags & !(BODY | TEXT | SYMLINK | XATTRS) != 0 || flags & BODY > BODY_LAST {
+            return Err(Unread::Newer);
         }
         let kind = match flags & SYMLINK {
             0 => Kind::File,
@@ -177,7 +180,7 @@ impl Version {
                 },
                 bytes: r.rest().to_vec(),
             },
-            _ => return Err(Malformed("a body of an unknown kind")),
+            _ => return Err(Unread::Newer),
         };
         r.end()?;
         let fits = match &body {
@@ -185,7 +188,7 @@ impl Version {
             _ => size <= i64::MAX as u64,
         };
         if !fits {
-            return Err(Malformed("a body of another size than its version says"));
+            return Err(Malformed("a body of another size than its version says").into());
         }
         let is_text = form == Form::Text && kind == Kind::File;
         let lawful = match &body {
@@ -196,7 +199,7 @@ impl Version {
             Body::Same | Body::Carried { .. } => is_text,
         };
         if !lawful {
-            return Err(Malformed("a version of a form that its body cannot have"));
+            return Err(Malformed("a version of a form that its body cannot have").into());
         }
         Ok(Version {
             kind,
@@ -247,17 +250,18 @@ impl NodeState {
     /// The inverse.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but a payload of this version.
-    pub fn decode(bytes: &[u8]) -> Result<NodeState, Malformed> {
+    /// [`Unread::Newer`] for a version or a target that this program does not know; malformed for anything else
+    /// but a payload of this version.
+    pub fn decode(bytes: &[u8]) -> Result<NodeState, Unread> {
         let mut r = Reader::new(bytes);
         if r.u8()? != VERSION {
-            return Err(Malformed("a node of an unknown version"));
+            return Err(Unread::Newer);
         }
         let parent = NodeId(r.array()?);
         let entity = match r.u8()? {
             0 => None,
             1 => Some(EntityId(r.array()?)),
-            _ => return Err(Malformed("a node that names something unknown")),
+            _ => return Err(Unread::Newer),
         };
         let perm = r.u16()?;
         let xattrs = get_xattrs(&mut r)?;
@@ -265,7 +269,7 @@ impl NodeState {
         let name = r.bytes(NAME_MAX)?.to_vec();
         r.end()?;
         if !valid_name(&name) {
-            return Err(Malformed("a name that no file can have"));
+            return Err(Malformed("a name that no file can have").into());
         }
         Ok(NodeState {
             parent,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec::{Malformed, Reader, Writer};
+use crate::codec::{Malformed, Reader, Unread, Writer};
 use crate::ids::ChainId;
 
 const VERSION: u8 = 0;
@@ -46,19 +46,20 @@ impl Say {
     /// An Acknowledge, of its payload.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but what [`encode`](Say::encode) makes of one.
-    pub fn acknowledge(bytes: &[u8]) -> Result<Say, Malformed> {
+    /// [`Unread::Newer`] for a version that this program does not know; malformed for anything else but what
+    /// [`encode`](Say::encode) makes of one.
+    pub fn acknowledge(bytes: &[u8]) -> Result<Say, Unread> {
         let mut r = reader(bytes)?;
         let mut chains = BTreeMap::new();
         let count = r.varint()?;
         if count == 0 || count > ACKS_MAX as u64 {
-            return Err(Malformed("too few or too many chains are acknowledged"));
+            return Err(Malformed("too few or too many chains are acknowledged").into());
         }
         for _ in 0..count {
             let (chain, last) = (ChainId(r.array()?), r.varint()?);
             let follows = chains.last_key_value().is_none_or(|(before, _)| *before < chain);
             if !follows || last == 0 {
-                return Err(Malformed("chains are acknowledged out of order"));
+                return Err(Malformed("chains are acknowledged out of order").into());
             }
             chains.insert(chain, last);
         }
@@ -69,8 +70,8 @@ impl Say {
     /// The event of a Lapse or an Admit, of its payload.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but what [`encode`](Say::encode) makes of one.
-    pub fn last(bytes: &[u8]) -> Result<u64, Malformed> {
+    /// As [`acknowledge`](Say::acknowledge).
+    pub fn last(bytes: &[u8]) -> Result<u64, Unread> {
         let mut r = reader(bytes)?;
         let last = r.varint()?;
         r.end()?;
@@ -78,11 +79,11 @@ impl Say {
     }
 }
 
-fn reader(bytes: &[u8]) -> Result<Reader<'_>, Malformed> {
+fn reader(bytes: &[u8]) -> Result<Reader<'_>, Unread> {
     let mut r = Reader::new(bytes);
     match r.u8()? {
         VERSION => Ok(r),
-        _ => Err(Malformed("what is said of chains is of an unknown version")),
+        _ => Err(Unread::Newer),
     }
 }
 

@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! id      = BLAKE3 keyed by derive(id secret, CHUNK_ID), over the plaintext
-//! key     = derive(seal secret, CHUNK_SEAL, id ‖ FORMAT ‖ kind ‖ SEGMENT (4 LE))
+//! key     = derive(seal secret, CHUNK_SEAL, id ‖ TRAVELS ‖ kind ‖ SEGMENT (4 LE))
 //! segment = ChaCha20-Poly1305 of up to SEGMENT bytes, then the tag (16)
 //! nonce   = index (8 LE) ‖ 0 0 0 ‖ last
-//! associated data (43) = FORMAT (1) ‖ kind (1) ‖ id (32) ‖ index (8 LE) ‖ last (1)
+//! associated data (43) = TRAVELS (1) ‖ kind (1) ‖ id (32) ‖ index (8 LE) ‖ last (1)
 //! ```
 //!
 //! All segments are full but the last, which is flagged; an empty chunk is one empty
@@ -25,7 +25,7 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use super::aead::{self, Cipher};
-use super::{FORMAT, Key, Tampered, derive, labels};
+use super::{Key, TRAVELS, Tampered, derive, labels};
 
 /// Plaintext bytes in a full segment.
 pub const SEGMENT: usize = 8192;
@@ -71,7 +71,7 @@ impl Pair {
     fn cipher(&self, kind: u8, id: &ChunkId) -> Cipher {
         let mut context = [0; 32 + 1 + 1 + 4];
         context[..32].copy_from_slice(&id.0);
-        context[32] = FORMAT;
+        context[32] = TRAVELS;
         context[33] = kind;
         context[34..].copy_from_slice(&(SEGMENT as u32).to_le_bytes());
         Cipher::new(derive(&self.seal, labels::CHUNK_SEAL, &context).expose())
@@ -292,7 +292,7 @@ fn nonce(index: usize, last: bool) -> [u8; 12] {
 
 fn associated(kind: u8, id: &ChunkId, index: usize, last: bool) -> [u8; 43] {
     let mut bytes = [0; 43];
-    bytes[0] = FORMAT;
+    bytes[0] = TRAVELS;
     bytes[1] = kind;
     bytes[2..34].copy_from_slice(&id.0);
     bytes[34..42].copy_from_slice(&(index as u64).to_le_bytes());

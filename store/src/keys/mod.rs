@@ -41,5 +41,7 @@ pub use kdf::{KdfError, KdfParams};
 pub use master::{MasterKey, WRAPPED};
 pub use process::{Exposed, harden_process};
 pub use recovery::{PhraseError, RecoveryPhrase, Words};
-pub use seal::{Aad, FORMAT, SEAL_OVERHEAD, Tampered, open, open_into, seal, seal_into};
+#[cfg(test)]
+pub(crate) use seal::travels;
+pub use seal::{Aad, FORMAT, SEAL_OVERHEAD, TRAVELS, Tampered, open, open_into, seal, seal_into};
 pub use secret::{Key, Password, random_bytes};

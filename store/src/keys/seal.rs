@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! sealed = nonce (24) ‖ ciphertext (as long as the plaintext) ‖ tag (16)
-//! associated data (46) = FORMAT (1) ‖ kind (1) ‖ id (16) ‖ chain (16) ‖ version (8 LE) ‖ generation (4 LE)
+//! associated data (46) = format (1) ‖ kind (1) ‖ id (16) ‖ chain (16) ‖ version (8 LE) ‖ generation (4 LE)
 //! ```
 //!
 //! Guarantees: what opens was sealed under this key, for this very [`Aad`]; nothing of a
@@ -17,8 +17,18 @@ use thiserror::Error;
 use super::aead::{Cipher, TAG};
 use super::{Key, nonce};
 
-/// The version of every sealed format here. Version 0 may still change.
+/// The version of what is sealed for this store alone. Version 0 may still change.
 pub const FORMAT: u8 = 0;
+/// The version of what is sealed for other devices, too: counted by itself, so that a new form of this store's own
+/// records leaves every other device able to read what this one tells.
+pub const TRAVELS: u8 = 0;
+/// The kinds of records (`record::kind`) that travel.
+const TRAVELLING: [u8; 9] = [7, 8, 11, 15, 18, 22, 24, 25, 26];
+
+/// Whether a record of this kind travels.
+pub(crate) fn travels(kind: u8) -> bool {
+    TRAVELLING.contains(&kind)
+}
 
 /// How many bytes a sealed record is longer than its plaintext.
 pub const SEAL_OVERHEAD: usize = NONCE + TAG;
@@ -48,7 +58,10 @@ impl Aad {
     /// The bytes that the cipher is given.
     pub fn encode(&self) -> [u8; Aad::LEN] {
         let mut bytes = [0; Aad::LEN];
-        bytes[0] = FORMAT;
+        bytes[0] = match travels(self.kind) {
+            true => TRAVELS,
+            false => FORMAT,
+        };
         bytes[1] = self.kind;
         bytes[2..18].copy_from_slice(&self.id);
         bytes[18..34].copy_from_slice(&self.chain);

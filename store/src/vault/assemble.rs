@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -17,7 +17,7 @@ use super::publish::Untold;
 use super::saves::LeftNames;
 use super::secrets::{Counters, Secrets};
 use super::shared::is_begun;
-use super::take_in::is_waiting;
+use super::take_in::PROGRAM_LEVEL;
 use super::{Problem, Vault};
 use crate::chunk::Packs;
 use crate::core::{Core, StoreError};
@@ -115,7 +115,6 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         let untold = vault.untold.lock();
         untold.behind.iter().for_each(|ino| vault.texts.may_show(*ino));
     }
-    let waits = is_waiting(&vault.core.db)?;
-    vault.texts.to_retry.store(waits, Ordering::Relaxed);
+    vault.begin_trying(PROGRAM_LEVEL)?;
     Ok(Arc::new(vault))
 }

@@ -95,7 +95,7 @@ pub use shared::NamesKept;
 pub use shared::Renamed;
 pub(crate) use shared::ground_again;
 pub use status::Status;
-pub use take_in::{Carried, TakeInError, TakenIn};
+pub use take_in::{Carried, TakeInError, TakenIn, Unreadable};
 
 use crate::core::{Core, StoreError};
 use crate::db::Table;

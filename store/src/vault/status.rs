@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Aside, Local, Vault};
+use super::{Aside, Local, Unreadable, Vault};
 use crate::core::StoreError;
 use crate::db::Table;
 
@@ -42,6 +42,8 @@ pub struct Status {
     pub relied_on: bool,
     /// Names of which nothing is known but that whoever sent them had let go of them.
     pub names_let_go: u64,
+    /// What other devices tell that this program does not read.
+    pub unreadable: Unreadable,
     /// Files that no other device is told of.
     pub local: Vec<Local>,
     /// Devices, by name, that say what this program cannot read and should not go without: it is to be updated.
@@ -86,6 +88,7 @@ impl Vault {
             untold: self.untold.lock().len() as u64,
             events: counters.seq,
             names_let_go: self.names_let_go()?,
+            unreadable: self.unreadable()?,
             relied_on: self.is_relied_on(),
             early: self.early.load(Ordering::Relaxed),
             newer: self.newer_devices(),

@@ -4,7 +4,8 @@
 //! Guarantees: only what follows what is here of its chain, and of all that it builds on, and is
 //! signed by its device, is taken; a batch is taken as a whole, in one transaction, together with
 //! what it says of versions. An event that says what cannot be is set aside, with all that builds on
-//! it, and one that needs what is not here, or cannot be read here, waits, and is tried again; a row
+//! it, and one that needs what is not here, or cannot be read here, waits, and is tried again; one that only a newer
+//! program can read waits for that, and what was set aside is tried once by each program that reads more. A row
 //! says so of each, and nothing else suffers. A file with local writes that are not yet a version
 //! goes on showing those; a text shows the merge after (`texts/show`). It makes no event: the merge
 //! is named by the newest versions of both. What a peer sends never panics here.
@@ -12,11 +13,13 @@
 //! What is said of names goes to the tree of all devices (`shared`), in the same transaction; the tree of
 //! this one follows at once, and looks once more after a crash.
 //!
-//! Parts, each importing only those above it: `waiting` (notes of what is tried again), `settings`, `holes` (what came without
-//! what it said),
-//! `sort` (what becomes of each event), `write` (the transaction).
+//! Parts, each importing only those above it: `notes` (what is said of events that are not taken), `settings`, `holes` (what
+//! came without what it said), `rules` (what a head may say), `sort` (what becomes of each event), `write` (the
+//! transaction), `waiting` (what is tried again).
 
 mod holes;
+mod notes;
+mod rules;
 mod settings;
 mod sort;
 mod waiting;
@@ -32,12 +35,13 @@ use crate::db::Table;
 use crate::event::{self, BatchRow, EventKind, EventRef, Head, Unverified, VerifyError, Walk};
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
+pub use notes::Unreadable;
+pub(super) use notes::{PROGRAM_LEVEL, do_names_wait};
 use sort::Coming;
-pub(super) use waiting::{do_names_wait, is_waiting};
 
-/// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and
-/// far from where numbers end.
-const LAMPORT_JUMP: u64 = 1 << 40;
+/// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and so little that
+/// nobody comes to where numbers end.
+const LAMPORT_JUMP: u64 = 1 << 32;
 
 /// Events of one commit of another device, as they travel.
 #[derive(Clone, Debug)]
@@ -92,6 +96,11 @@ pub enum TakeInError {
         "these events are not taken: their times are far ahead of all that is known here, or before what they build on"
     )]
     Clock,
+    /// Its times go back behind those that its device told before.
+    #[error(
+        "these events are not taken: their device says that they are older than what it told before them"
+    )]
+    Back,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -110,6 +119,8 @@ pub struct TakenIn {
     /// Versions that are kept, and need what is not here or cannot be read: they are tried again. All
     /// that waits now, whenever it came.
     pub waiting: Vec<EventRef>,
+    /// Events that are kept for a newer program to read, with what builds on them; those that came, or were tried.
+    pub newer: Vec<EventRef>,
     /// Settings that have another value.
     pub settings: Vec<[u8; 16]>,
 }
@@ -119,6 +130,7 @@ impl TakenIn {
         self.entities.extend(other.entities);
         self.set_aside.extend(other.set_aside);
         self.waiting.extend(other.waiting);
+        self.newer.extend(other.newer);
         self.settings.extend(other.settings);
     }
 
@@ -128,6 +140,8 @@ impl TakenIn {
         self.set_aside.sort_unstable();
         self.waiting.sort_unstable();
         self.waiting.dedup();
+        self.newer.sort_unstable();
+        self.newer.dedup();
         self.settings.sort_unstable();
         self.settings.dedup();
     }
@@ -228,11 +242,20 @@ impl Vault {
         let known = self.committer.lock().counters.lamport;
         let mut lamport = known;
         let (mut found, mut times) = (Vec::new(), HashMap::new());
+        // On this stands where a chain's device folds: what it says comes after what it has acknowledged.
+        let before = self.core.lamport(EventRef {
+            chain: row.chain,
+            seq: last,
+        })?;
         for next in Walk::new(bytes).map_err(VerifyError::Malformed)? {
             let next = next.map_err(VerifyError::Malformed)?;
             let head = &next.event.head;
             if head.lamport == 0 || head.lamport > known.saturating_add(LAMPORT_JUMP) {
                 return Err(TakeInError::Clock);
+            }
+            // Within a batch they ascend: that was verified.
+            if before.is_some_and(|before| head.lamport <= before) {
+                return Err(TakeInError::Back);
             }
             lamport = lamport.max(head.lamport);
             let is_here = |at: &EventRef| clock.get(&at.chain).is_some_and(|(last, _)| at.seq <= *last);
@@ -244,13 +267,14 @@ impl Vault {
             clock.insert(head.at.chain, (head.at.seq, [0; 32]));
             found.push(Coming {
                 batch: None,
+                anew: false,
                 found: next,
             });
         }
         // What waits may be what this goes on from.
         let mut taken = self.try_waiting()?;
         let sorted = self.sort(found)?;
-        let waits = !sorted.waiting.is_empty();
+        let waits = sorted.waiting.len() > sorted.newer.len();
         // An edit, too, concerns names: what was removed here may come back for it.
         self.begin_shared()?;
         self.take(Some((row, bytes)), lamport, sorted, &mut taken)?;

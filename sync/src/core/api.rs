@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use coffer_store::event::VerifyError;
 use coffer_store::ids::ChainId;
 use coffer_store::vault::{Carried, TakeInError, TakenIn};
 
@@ -263,12 +264,14 @@ impl From<Result<TakenIn, TakeInError>> for Outcome {
         };
         let sentence = error.to_string();
         match error {
+            // Its device signed it, in a form that is not read here: whoever gives it on is honest.
+            TakeInError::Verify(VerifyError::Newer | VerifyError::Malformed(_)) => Outcome::Refused(sentence),
             TakeInError::Verify(_) => Outcome::Forged(sentence),
             // Counted far ahead of all that is known here: perhaps what it is counted by has not come yet.
             TakeInError::TooEarly | TakeInError::Clock => Outcome::TooEarly,
             TakeInError::Own => Outcome::Own,
             TakeInError::Fork => Outcome::Fork,
-            TakeInError::Foreign | TakeInError::Removed => Outcome::Refused(sentence),
+            TakeInError::Foreign | TakeInError::Removed | TakeInError::Back => Outcome::Refused(sentence),
             TakeInError::Store(_) | TakeInError::Op(_) => Outcome::Failed(sentence),
         }
     }
@@ -379,4 +382,35 @@ pub struct Progress {
     pub rate: (u64, u64),
     /// Seconds to go, if something comes.
     pub seconds: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_store::codec::Malformed;
+
+    use super::*;
+
+    /// Who gave on honestly what a newer program had signed was taken for a forger, and its session ended, again and again.
+    #[test]
+    fn what_is_signed_and_not_read_is_refused_and_what_is_not_signed_is_forged() {
+        let of = |why: TakeInError| Outcome::from(Err(why));
+        let signed = [
+            TakeInError::Verify(VerifyError::Newer),
+            TakeInError::Verify(VerifyError::Malformed(Malformed("of no kind"))),
+            TakeInError::Back,
+        ];
+        for why in signed {
+            let sentence = why.to_string();
+            assert_eq!(of(why), Outcome::Refused(sentence));
+        }
+        let newer = of(TakeInError::Verify(VerifyError::Newer));
+        assert!(matches!(newer, Outcome::Refused(why) if why.contains("update coffer on this device")));
+        for why in [
+            VerifyError::BadSignature,
+            VerifyError::Altered,
+            VerifyError::Elsewhere,
+        ] {
+            assert!(matches!(of(TakeInError::Verify(why)), Outcome::Forged(_)));
+        }
+    }
 }

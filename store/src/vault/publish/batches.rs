@@ -1,10 +1,17 @@
 //! Batches of events: chained as they come, signed at the end, and stored.
+//!
+//! Guarantees: what is signed was read once more before, as others will read it.
 
 use super::{Publishing, ToldNow};
+use crate::chunk::Place;
+use crate::codec::Malformed;
 use crate::content::delete_log;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
-use crate::event::{BatchHeader, BatchRow, BatchWriter, Digest, Event, EventKind, EventRef, Head, hash};
+use crate::event::{
+    BatchHeader, BatchRow, BatchWriter, Digest, Event, EventKind, EventRef, Head, Unverified, VerifyError,
+    hash,
+};
 use crate::keys::labels;
 use crate::record::kind;
 use crate::vault::secrets::{Counters, Secrets};
@@ -38,6 +45,15 @@ pub(super) struct Draft {
     pub(super) replaces: Vec<EventRef>,
     pub(super) wrapped: Option<[u8; crate::keys::WRAPPED]>,
     pub(super) sealed: Vec<u8>,
+}
+
+/// What this device made cannot be read by others, nor by itself.
+fn unreadable(why: VerifyError) -> StoreError {
+    let why = match why {
+        VerifyError::Malformed(why) => why,
+        _ => Malformed("it is not what was to be told"),
+    };
+    StoreError::malformed("what this device was about to tell others")(why)
 }
 
 impl Publishing<'_> {
@@ -116,18 +132,26 @@ impl Publishing<'_> {
         for Growing { no, batch: grown } in self.batches.iter().filter(|b| b.batch.count() > 0) {
             let (header, head) = (grown.header(), grown.head());
             let packs = &self.vault.core.packs;
-            let place = packs.append(kind::BATCH, &head, grown.bytes())?;
-            let last = header.first + u64::from(grown.count()) - 1;
-            let signed = BatchRow::signed(header.chain, last, &head);
-            let row = BatchRow {
-                place,
+            let mut row = BatchRow {
+                place: Place {
+                    pack: 1,
+                    offset: 0,
+                    len: 0,
+                },
                 chain: header.chain,
                 first: header.first,
                 count: grown.count(),
                 head,
-                signature: secrets.signing.sign(labels::SIGN_HEAD, &signed),
+                signature: [0; 64],
                 holes: Vec::new(),
             };
+            // What nobody can read would end this device's chain for all others: it is never signed.
+            let (own, bytes) = (&row, grown.bytes());
+            Unverified { row: own, bytes }.chained().map_err(unreadable)?;
+            row.place = packs.append(kind::BATCH, &head, grown.bytes())?;
+            let last = header.first + u64::from(grown.count()) - 1;
+            let signed = BatchRow::signed(header.chain, last, &head);
+            row.signature = secrets.signing.sign(labels::SIGN_HEAD, &signed);
             batch.put(Table::Batches, no.to_be_bytes(), row.encode());
             counters.next_batch = no + 1;
         }

@@ -6,7 +6,7 @@ use super::Publishing;
 use super::batches::Draft;
 use super::told::{ToldEntity, ToldVersion, replaced, version_of};
 use crate::content::Durable;
-use crate::event::{Body, EVENT_MAX, EventKind, EventRef, Form, Version, content_aad};
+use crate::event::{Body, EVENT_MAX, EventKind, EventRef, Form, REPLACES_MAX, Version, content_aad};
 use crate::ids::EntityId;
 use crate::keys::{Key, seal};
 use crate::record::{BaseRef, Meta, Time, xattrs_len};
@@ -85,7 +85,9 @@ impl Publishing<'_> {
         (meta, size): (&Meta, u64),
     ) -> bool {
         // What replaces nothing would be another file's beginning.
-        let names = self.versions_of(ready.names()).filter(|names| !names.is_empty());
+        let names = self
+            .versions_of(ready.names())
+            .filter(|names| (1..=REPLACES_MAX).contains(&names.len()));
         let Some(names) = names else {
             return false;
         };

@@ -32,6 +32,8 @@ const KEY: u8 = 2;
 // 3 to 5 are what chains say of chains.
 const GROUND: u8 = 6;
 const GAP: u8 = 7;
+/// Permission bits that there are.
+const PERM_MAX: u16 = 0o7777;
 /// Most versions that a removal can have seen: as many as an event can name.
 const SAW_MAX: u16 = 1024;
 
@@ -449,7 +451,7 @@ impl Vault {
             return Err(Verdict::Refused);
         }
         let plain = match (found.event.sealed.as_deref(), head.kind) {
-            (Some(sealed), _) => keyring.open_tree(&aad, sealed)?,
+            (Some(sealed), _) => self.as_read(keyring.open_tree(&aad, sealed)?),
             // All that it says stands in its head.
             (None, EventKind::NodeGone) => vec![0],
             // Whoever sent it knows that something later says where it lies, or that it is gone.
@@ -460,9 +462,13 @@ impl Vault {
         };
         let step = match head.kind {
             EventKind::Node => {
-                let state = NodeState::decode(&plain).map_err(|_| Verdict::Refused)?;
+                let state = NodeState::decode(&plain)?;
+                if state.perm > PERM_MAX {
+                    return Err(Verdict::Refused);
+                }
                 Step::Place(place_of(state))
             }
+            _ if plain.first().is_some_and(|version| *version != 0) => return Err(Verdict::Newer),
             _ if plain != [0] => return Err(Verdict::Refused),
             _ => Step::Gone(head.replaces.clone().into_boxed_slice()),
         };

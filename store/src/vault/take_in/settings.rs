@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use super::notes::TURN;
 use super::sort::Verdict;
-use super::waiting::TURN;
 use crate::codec::{Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};

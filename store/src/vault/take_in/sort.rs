@@ -3,17 +3,15 @@
 //! A file that is new comes with its key, which is kept whatever becomes of its first version: so those
 //! that follow can be read.
 //!
-//! Guarantees: an event is set aside for good only for what it says itself, or because it builds on
-//! such a one; never for want of a key, a row or a chunk on this device.
+//! Guarantees: an event is set aside only for what it says itself, or because it builds on
+//! such a one; never for want of a key, a row or a chunk on this device, nor for what only a newer program knows.
 
 use std::collections::{HashMap, HashSet};
 
 use super::TakeInError;
 use super::holes::{Holes, KeyCame};
 use super::settings::SettingCame;
-use super::waiting::{aside_note, waiting_note};
 use crate::core::{Keyring, StoreError, Unopened};
-use crate::db::Table;
 use crate::event::{EventKind, EventRef, Found, Head, Version, chain_aad, content_aad, key_aad};
 use crate::horizon::Say;
 use crate::ids::{ChainId, EntityId, NodeId};
@@ -27,6 +25,8 @@ pub(super) use crate::vault::texts::Verdict;
 /// An event, and the batch that it lies in if that is stored.
 pub(super) struct Coming {
     pub(super) batch: Option<u64>,
+    /// It is set aside, or waits for a newer program, which this one may be.
+    pub(super) anew: bool,
     pub(super) found: Found,
 }
 
@@ -54,6 +54,10 @@ pub(super) struct Sorted {
     pub(super) heard: Heard,
     /// Of those that wait, those about names and chains.
     pub(super) of_names: HashSet<EventRef>,
+    /// Of those that wait, those for a newer program.
+    pub(super) newer: HashSet<EventRef>,
+    /// Of those that came, those of which what was noted is said anew.
+    pub(super) anew: HashSet<EventRef>,
     /// Files that are new, by their keys.
     pub(super) new: Vec<EntityId>,
     /// Versions of which what they said was let go of.
@@ -112,7 +116,7 @@ fn word_of(keyring: &Keyring, found: &Found) -> Result<WordOf, Verdict> {
     };
     // Nobody speaks for a chain that is its own.
     let is_own = chain == head.at.chain;
-    let say = say.ok().filter(|_| !is_own).ok_or(Verdict::Refused)?;
+    let say = Some(say?).filter(|_| !is_own).ok_or(Verdict::Refused)?;
     Ok(WordOf {
         at: head.at,
         lamport: head.lamport,
@@ -121,15 +125,21 @@ fn word_of(keyring: &Keyring, found: &Found) -> Result<WordOf, Verdict> {
 }
 
 impl Sorted {
-    fn put_name(&mut self, at: EventRef, batch: Option<u64>, verdict: Verdict) {
-        self.of_names.insert(at);
-        self.put(at, batch, verdict);
-    }
-
-    fn put(&mut self, at: EventRef, batch: Option<u64>, verdict: Verdict) {
+    fn put(&mut self, head: &Head, batch: Option<u64>, verdict: Verdict) {
+        let at = head.at;
         match verdict {
             Verdict::Good => {}
-            Verdict::Waits => self.waiting.push((at, batch)),
+            Verdict::Waits | Verdict::Newer => {
+                self.waiting.push((at, batch));
+                if head.kind.concerns_names() {
+                    self.of_names.insert(at);
+                }
+                if verdict == Verdict::Newer {
+                    self.newer.insert(at);
+                    // It may have waited for something else until now.
+                    self.anew.extend(batch.map(|_| at));
+                }
+            }
             Verdict::Refused => self.bad.push(at),
         }
     }
@@ -143,18 +153,32 @@ impl Vault {
         let mut whose = self.whose_are(&coming)?;
         let mut takings: Vec<Taking> = Vec::new();
         let mut verdicts: HashMap<EventRef, Verdict> = HashMap::new();
-        let now: HashSet<EventRef> = coming.iter().map(|coming| coming.found.event.head.at).collect();
+        let heads = coming.iter().map(|coming| &coming.found.event.head);
+        let now: HashMap<EventRef, Option<[u8; 16]>> = heads.map(|head| (head.at, head.entity())).collect();
         let keyring = self.core.keyring();
-        for Coming { batch, found } in coming {
+        for Coming { batch, anew, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
             if batch.is_none() {
                 sorted.heard.hears(head.kind);
             }
+            if anew {
+                sorted.anew.insert(head.at);
+            }
+            let is_newer = matches!(head.kind, EventKind::Other(_));
+            if is_newer || !self.keeps_rules(head, &now)? {
+                let verdict = match is_newer {
+                    true => Verdict::Newer,
+                    false => Verdict::Refused,
+                };
+                verdicts.insert(head.at, verdict);
+                sorted.put(head, batch, verdict);
+                continue;
+            }
             if head.kind == EventKind::Setting {
                 match self.setting_of(batch, &found) {
                     Ok(setting) => sorted.settings.push(setting),
-                    Err(verdict) => sorted.put(head.at, batch, verdict),
+                    Err(verdict) => sorted.put(head, batch, verdict),
                 }
                 continue;
             }
@@ -171,7 +195,7 @@ impl Vault {
                             None => {}
                         }
                     }
-                    Err(verdict) => sorted.put_name(head.at, batch, verdict),
+                    Err(verdict) => sorted.put(head, batch, verdict),
                 }
                 continue;
             }
@@ -181,7 +205,7 @@ impl Vault {
                         sorted.read.extend(batch.map(|_| head.at));
                         sorted.words.push(word);
                     }
-                    Err(verdict) => sorted.put_name(head.at, batch, verdict),
+                    Err(verdict) => sorted.put(head, batch, verdict),
                 }
                 continue;
             }
@@ -205,12 +229,12 @@ impl Vault {
                     (Ok(_), Whose::Unreadable) => {}
                     (Ok(_), Whose::Known(_)) => {
                         verdicts.insert(head.at, Verdict::Refused);
-                        sorted.put(head.at, batch, Verdict::Refused);
+                        sorted.put(head, batch, Verdict::Refused);
                         continue;
                     }
                     (Err(verdict), _) => {
                         verdicts.insert(head.at, verdict);
-                        sorted.put(head.at, batch, verdict);
+                        sorted.put(head, batch, verdict);
                         continue;
                     }
                 }
@@ -247,7 +271,7 @@ impl Vault {
                 }),
                 Err(verdict) => {
                     verdicts.insert(head.at, verdict);
-                    sorted.put(head.at, batch, verdict);
+                    sorted.put(head, batch, verdict);
                 }
             }
         }
@@ -270,7 +294,7 @@ impl Vault {
         key: &Key,
         found: &Found,
         verdicts: &HashMap<EventRef, Verdict>,
-        now: &HashSet<EventRef>,
+        now: &HashMap<EventRef, Option<[u8; 16]>>,
     ) -> Result<Result<Version, Verdict>, StoreError> {
         let head = &found.event.head;
         let version = match self.what_version(key, found) {
@@ -292,18 +316,18 @@ impl Vault {
         &self,
         needed: &[EventRef],
         verdicts: &HashMap<EventRef, Verdict>,
-        now: &HashSet<EventRef>,
+        now: &HashMap<EventRef, Option<[u8; 16]>>,
     ) -> Result<Verdict, StoreError> {
         let mut worst = Verdict::Good;
         for at in needed {
             let known = verdicts.get(at).copied().unwrap_or(Verdict::Good);
             worst = worst.max(known);
-            if self.core.db.get(Table::Pending, &aside_note(at))?.is_some() {
-                worst = Verdict::Refused;
-            } else if !now.contains(at) && self.core.db.get(Table::Pending, &waiting_note(at))?.is_some() {
-                // One that waited and is looked at once more may be taken.
-                worst = worst.max(Verdict::Waits);
-            } else if !now.contains(at) && self.core.is_hole(*at)? {
+            // One that is looked at once more may be taken, whatever is noted of it.
+            if now.contains_key(at) {
+                continue;
+            }
+            worst = worst.max(self.noted(at)?);
+            if self.core.is_hole(*at)? {
                 worst = worst.max(Verdict::Waits);
             }
         }
@@ -321,7 +345,7 @@ impl Vault {
         let sealed = found.event.sealed.as_deref().ok_or(Verdict::Waits)?;
         let aad = content_aad(&EntityId(head.subject), head.at, head.generation);
         let plain = self.core.keyring().open_content(key, &aad, sealed)?;
-        Version::decode(&zeroize::Zeroizing::new(plain)).map_err(|_| Verdict::Refused)
+        Ok(Version::decode(&zeroize::Zeroizing::new(self.as_read(plain)))?)
     }
 
     /// Asks the texts about those of each entity.
@@ -347,7 +371,7 @@ impl Vault {
             }
         }
         for (taking, verdict) in takings.into_iter().zip(verdicts) {
-            sorted.put(taking.head.at, taking.batch, verdict);
+            sorted.put(&taking.head, taking.batch, verdict);
             if verdict == Verdict::Good {
                 sorted.taking.push(taking);
             }

@@ -1,85 +1,44 @@
-//! Versions that wait: they were taken in, and need what is not here, or cannot be read here.
+//! Trying once more what waits: it was taken in, and needs what is not here, or cannot be read here; and, once after this
+//! program became one that reads more, what was set aside, and what waited for that.
 //!
-//! Each has a row that says in which batch it lies, until it is taken, or set aside for what it says.
+//! Guarantees: an event is tried after all that it goes on from; what still waits is noted as before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
 
+use super::notes::{Note, TURN};
 use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
-use crate::db::{Batch, Db, DbError, Table};
+use crate::db::{Batch, Table};
 use crate::event::{EventRef, Found, Unverified};
-use crate::ids::{ChainId, EntityId};
+use crate::ids::EntityId;
 use crate::vault::commit::Scope;
 use crate::vault::exchange::damaged;
 use crate::vault::{Problem, Vault};
 
-const ASIDE: u8 = 7;
-const WAITING: u8 = 8;
-/// The row that says that files are to become texts, or none, as the setting is that came.
-pub(super) const TURN: u8 = 9;
-
-/// In the row of an event that waits: until it is read nobody knows where names lie.
-pub(super) const OF_NAMES: u8 = 1;
-
-fn note(tag: u8, at: &EventRef) -> Vec<u8> {
-    [&[tag][..], &at.chain.0, &at.seq.to_be_bytes()].concat()
-}
-
-/// The row of an event that is set aside.
-pub(super) fn aside_note(at: &EventRef) -> Vec<u8> {
-    note(ASIDE, at)
-}
-
-/// The row of an event that waits.
-pub(super) fn waiting_note(at: &EventRef) -> Vec<u8> {
-    note(WAITING, at)
-}
-
-/// What such a row says: batch and event.
-fn split(key: &[u8], value: &[u8]) -> Option<(u64, EventRef)> {
-    let (chain, seq) = key.strip_prefix(&[WAITING])?.split_first_chunk::<16>()?;
-    let at = EventRef {
-        chain: ChainId(*chain),
-        seq: u64::from_be_bytes(seq.try_into().ok()?),
-    };
-    let (batch, _) = value.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*batch), at))
-}
+/// An event, by the batch in which it lies.
+type Row = (u64, EventRef);
 
 /// The same rows, those of one batch beside each other.
-fn by_batch(rows: &[(u64, EventRef)]) -> Vec<(u64, EventRef)> {
+fn by_batch(rows: &[Row]) -> Vec<Row> {
     let mut rows = rows.to_vec();
-    rows.sort_by_key(|(batch, _)| *batch);
+    rows.sort_unstable();
     rows
-}
-
-/// Whether anything waits.
-pub(in crate::vault) fn is_waiting(db: &Db) -> Result<bool, DbError> {
-    let mut waits = false;
-    db.scan(Table::Pending, &[WAITING], &mut |_, _| {
-        waits = true;
-        false
-    })?;
-    Ok(waits || db.get(Table::Pending, &[TURN])?.is_some())
-}
-
-/// Whether anything waits that was said of names or chains.
-pub(in crate::vault) fn do_names_wait(db: &Db) -> Result<bool, DbError> {
-    let mut waits = false;
-    db.scan(Table::Pending, &[WAITING], &mut |_, value| {
-        waits = value.get(8) == Some(&OF_NAMES);
-        !waits
-    })?;
-    Ok(waits)
 }
 
 impl Vault {
     /// Tries what waits once more; says what still does.
     pub(super) fn try_waiting(&self) -> Result<TakenIn, TakeInError> {
         let mut taken = TakenIn::default();
-        let rows = self.waiting_rows()?;
+        let is_first = self.texts.try_aside.load(Relaxed);
+        let (waiting, aside) = self.due(is_first)?;
+        // What waited for a newer program is noted anew, too, by one that is newer.
+        let again = waiting.iter().filter(|note| note.newer).chain(&aside);
+        let anew: HashSet<EventRef> = again.map(|note| note.at).collect();
+        let rows = self.lying(waiting.iter().chain(&aside))?;
         if rows.is_empty() {
+            self.texts.try_aside.fetch_and(!is_first, Relaxed);
             return Ok(taken);
         }
         let mut coming = Vec::new();
@@ -91,8 +50,15 @@ impl Vault {
                 Err(e) => return Err(e.into()),
             }
         }
-        let order: HashMap<EventRef, usize> = rows.iter().map(|(_, at)| *at).zip(0..).collect();
-        coming.sort_by_key(|coming: &Coming| order.get(&coming.found.event.head.at).copied());
+        taken.waiting.retain(|at| !anew.contains(at));
+        coming
+            .iter_mut()
+            .for_each(|coming| coming.anew = anew.contains(&coming.found.event.head.at));
+        // Each comes after all that it goes on from: so it was taken in.
+        coming.sort_by_key(|coming: &Coming| {
+            let head = &coming.found.event.head;
+            (head.lamport, head.at)
+        });
         let sorted = self.sort(coming)?;
         let is_news = !(sorted.taking.is_empty()
             && sorted.settings.is_empty()
@@ -101,26 +67,28 @@ impl Vault {
             && sorted.new.is_empty()
             && sorted.gone.is_empty()
             && sorted.bad.is_empty()
+            && sorted.anew.is_empty()
             && sorted.unknown.is_empty());
         if is_news {
             self.take(None, 0, sorted, &mut taken)?;
         } else {
             taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
         }
+        self.texts.try_aside.fetch_and(!is_first, Relaxed);
         Ok(taken)
     }
 
-    /// What waits, in the order in which it came: each stands after what it goes on from.
-    fn waiting_rows(&self) -> Result<Vec<(u64, EventRef)>, StoreError> {
-        let mut rows: Vec<(u64, EventRef)> = Vec::new();
-        self.core.db.scan(Table::Pending, &[WAITING], &mut |key, value| {
-            rows.extend(split(key, value));
-            true
-        })?;
-        rows.sort_unstable_by_key(|(batch, at)| (*batch, at.seq));
-        // By the batches in which they lie by now: one that was joined is read once, and not once for each that came.
-        rows.iter_mut()
-            .for_each(|(batch, at)| *batch = self.core.batch_by_now(*batch, *at));
+    /// Where the events of notes lie by now: those of a batch that was joined are read at once, and not once for each
+    /// that came.
+    fn lying<'a>(&self, notes: impl Iterator<Item = &'a Note>) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for note in notes {
+            let batch = match note.batch {
+                Some(batch) => Some(self.core.batch_by_now(batch, note.at)),
+                None => self.core.batch_of(note.at)?,
+            };
+            rows.extend(batch.map(|batch| (batch, note.at)));
+        }
         Ok(rows)
     }
 
@@ -129,7 +97,7 @@ impl Vault {
         &self,
         each: &mut dyn FnMut(EntityId, &Found) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for same in by_batch(&self.waiting_rows()?).chunk_by(|a, b| a.0 == b.0) {
+        for same in by_batch(&self.lying(self.waiting()?.iter())?).chunk_by(|a, b| a.0 == b.0) {
             match self.events_of(same[0].0, same) {
                 Ok(coming) => {
                     let mut all = coming.iter().map(|coming| &coming.found);
@@ -143,7 +111,7 @@ impl Vault {
     }
 
     /// Those events of a batch that is stored: by the number that it had when they came.
-    fn events_of(&self, batch: u64, which: &[(u64, EventRef)]) -> Result<Vec<Coming>, StoreError> {
+    fn events_of(&self, batch: u64, which: &[Row]) -> Result<Vec<Coming>, StoreError> {
         let Some((_, at)) = which.first() else {
             return Ok(Vec::new());
         };
@@ -158,7 +126,13 @@ impl Vault {
         let is_one = |found: &Found| which.contains(&found.event.head.at);
         let batch = Some(batch);
         let coming = all.into_iter().filter(is_one);
-        Ok(coming.map(|found| Coming { batch, found }).collect())
+        Ok(coming
+            .map(|found| Coming {
+                batch,
+                anew: false,
+                found,
+            })
+            .collect())
     }
 
     /// Whether a setting of text names has come whose effect on files may not have been stored: once more,
@@ -180,7 +154,6 @@ impl Vault {
 
     /// Whether something waits since the vault was opened, and was not tried yet; once.
     pub(in crate::vault) fn retry_once(&self) {
-        use std::sync::atomic::Ordering::Relaxed;
         if !self.texts.to_retry.swap(false, Relaxed) || self.read_only.load(Relaxed) {
             return;
         }

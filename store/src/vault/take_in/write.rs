@@ -1,9 +1,10 @@
 //! The transaction that takes versions in.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::notes::{Note, aside_note, waiting_note};
 use super::sort::{Sorted, Taking};
-use super::waiting::{OF_NAMES, aside_note, waiting_note};
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -48,7 +49,10 @@ impl Vault {
         taken.settings.extend(settings);
         taken.set_aside.extend(sorted.bad);
         taken.set_aside.extend(sorted.unknown);
-        taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
+        let waiting = sorted.waiting.into_iter().map(|(at, _)| at);
+        let (newer, waiting): (Vec<_>, Vec<_>) = waiting.partition(|at| sorted.newer.contains(at));
+        taken.newer.extend(newer);
+        taken.waiting.extend(waiting);
         Ok(())
     }
 
@@ -124,16 +128,28 @@ impl Vault {
         for came in sorted.settings.iter().filter(|came| came.batch.is_some()) {
             batch.delete(Table::Pending, waiting_note(&came.at));
         }
+        let level = self.level();
+        let note = |at: &EventRef, no: Option<u64>| Note {
+            at: *at,
+            batch: no,
+            of_names: sorted.of_names.contains(at),
+            newer: sorted.newer.contains(at),
+            level,
+        };
         for at in &sorted.bad {
             batch.delete(Table::Pending, waiting_note(at));
-            batch.put(Table::Pending, aside_note(at), Vec::new());
+            batch.put(Table::Pending, aside_note(at), note(at, None).encode());
         }
         for (at, stored) in &sorted.waiting {
-            if stored.is_none() {
-                let mut value = number.to_be_bytes().to_vec();
-                value.extend(sorted.of_names.contains(at).then_some(OF_NAMES));
+            if stored.is_none() || sorted.anew.contains(at) {
+                let value = note(at, Some(stored.unwrap_or(number))).encode();
                 batch.put(Table::Pending, waiting_note(at), value);
             }
+        }
+        // What was set aside is taken, or waits.
+        let bad: HashSet<&EventRef> = sorted.bad.iter().collect();
+        for at in sorted.anew.iter().filter(|at| !bad.contains(at)) {
+            batch.delete(Table::Pending, aside_note(at));
         }
         // What of those that waited nobody knows what to do with any more: their file was purged.
         for at in &sorted.unknown {

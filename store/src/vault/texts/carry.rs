@@ -17,7 +17,7 @@ use super::hot::Hot;
 use super::lines::shown_line;
 use super::shelf::DocumentError;
 use crate::core::StoreError;
-use crate::event::{Body, EventRef, Form, Version};
+use crate::event::{Body, EventRef, Form, REPLACES_MAX, Version};
 use crate::ids::{ChainId, EntityId, Ino};
 use crate::keys::Key;
 use crate::record::{Kept, VersionRecord};
@@ -134,6 +134,10 @@ impl Vault {
             let Some(on) = names.of(&other.parents) else {
                 continue;
             };
+            // With the one that it carries, more than an event can name: that stays a version of its own.
+            if on.len() >= REPLACES_MAX {
+                continue;
+            }
             let version = match self.carried((entity, key), &names, (&on, &other), &made, ino) {
                 Ok(Some(version)) => version,
                 Ok(None) => continue,

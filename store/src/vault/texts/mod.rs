@@ -40,7 +40,7 @@ mod tell;
 mod weave;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -75,6 +75,10 @@ pub(super) struct Texts {
     pub(super) taking: Mutex<()>,
     /// Versions wait since the vault was opened.
     pub(super) to_retry: AtomicBool,
+    /// How much the program reads of what others tell; tests say that it reads more.
+    pub(super) level: AtomicU8,
+    /// What an older program has set aside was not tried since the vault was opened.
+    pub(super) try_aside: AtomicBool,
     /// Files that are behind, and at rest since somebody looked.
     to_show: Mutex<HashSet<Ino>>,
     /// Orders what was shown and what was saved.

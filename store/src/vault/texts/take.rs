@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::hot::Hot;
 use super::shelf::DocumentError;
+use crate::codec::Unread;
 use crate::core::StoreError;
 use crate::event::{Body, EventRef, Form, Head, Version};
 use crate::ids::EntityId;
@@ -32,8 +33,19 @@ pub(in crate::vault) enum Verdict {
     Good,
     /// Something of what it takes is not here, or cannot be read.
     Waits,
+    /// It, or what it goes on from, takes a newer program.
+    Newer,
     /// It says what cannot be.
     Refused,
+}
+
+impl From<Unread> for Verdict {
+    fn from(unread: Unread) -> Verdict {
+        match unread {
+            Unread::Newer => Verdict::Newer,
+            Unread::Malformed(_) => Verdict::Refused,
+        }
+    }
 }
 
 /// What trying a version on a document came to.

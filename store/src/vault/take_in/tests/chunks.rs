@@ -95,7 +95,7 @@ fn what_a_waiting_version_names_is_not_freed() {
         .unwrap();
     batch.put(
         Table::Pending,
-        super::super::waiting::waiting_note(&waits),
+        super::super::notes::waiting_note(&waits),
         number.to_be_bytes().to_vec(),
     );
     // The file goes on showing what it did.

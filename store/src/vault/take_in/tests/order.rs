@@ -97,7 +97,7 @@ fn a_version_with_its_bytes_needs_no_other() {
     let taken = bed
         .take(&[
             (vec![first], 5, changed(&change, "one two three four\n")),
-            (vec![first], 6, b"no version".to_vec()),
+            (vec![first], 6, NO_VERSION.to_vec()),
             (vec![waits], 7, whole("after what waits\n")),
             (vec![bad], 8, whole("after what is none\n")),
         ])
