@@ -442,3 +442,74 @@ fn nothing_secret_lies_anywhere() {
         }
     }
 }
+
+/// A ticket that is good for so many seconds.
+fn invite_for(by: &Stage, span: &str) -> Value {
+    let said = by.run(&["--json", "device", "invite", "--for", span]).gives(0);
+    said.json()
+}
+
+/// Guards a ticket's end, and its one use, while the same daemon hears guests by other tickets: who comes with an expired or a used one is told no, by its line and by its words, makes
+/// nothing, and is no device; and the tickets that are open stay so.
+#[test]
+fn an_expired_and_a_used_ticket_are_refused_while_others_are_open() {
+    if cannot_mount() {
+        return;
+    }
+    let desk = desk();
+    for wrong in ["0s", "16m", "1h", "never", "soon"] {
+        desk.run(&["device", "invite", "--no-wait", "--for", wrong])
+            .gives(2);
+    }
+    let short = invite_for(&desk, "2s");
+    let until: jiff::Timestamp = short["expires"].as_str().unwrap().parse().unwrap();
+    let left = until.duration_since(jiff::Timestamp::now()).as_millis();
+    assert!((0..=2_000).contains(&left), "{left} ms are left");
+    // By the first device the desk comes to listen, and by another ticket it goes on hearing guests.
+    let used = invite(&desk);
+    join(&Stage::new(), &used, "laptop").gives(0);
+    let open = invite(&desk);
+    common::until("the ticket is over", || jiff::Timestamp::now() > until);
+    let thief = Stage::new();
+    for ticket in [short["ticket"].as_str().unwrap(), &used] {
+        let said = join(&thief, ticket, "thief").gives(1);
+        println!("{}", said.err);
+        assert!(
+            said.err.contains("does not take this ticket") && said.err.contains("used up, or has expired"),
+            "{}",
+            said.err
+        );
+        assert!(
+            !thief.vault().exists() || fs::read_dir(thief.vault()).unwrap().next().is_none(),
+            "nothing was made"
+        );
+    }
+    let sync = sync(&desk);
+    assert_eq!(sync["error"], "a device tried to pair without a good ticket");
+    assert_eq!(list(&desk).len(), 2);
+    join(&thief, &open, "phone").gives(0);
+    assert_eq!(list(&desk).len(), 3);
+}
+
+/// Guards the door: with nothing open but a ticket that ended, nobody is heard.
+#[test]
+fn when_the_last_ticket_ends_nobody_is_heard() {
+    if cannot_mount() {
+        return;
+    }
+    let desk = desk();
+    let ticket = invite_for(&desk, "1s");
+    let until: jiff::Timestamp = ticket["expires"].as_str().unwrap().parse().unwrap();
+    common::until("the ticket is over", || {
+        jiff::Timestamp::now() > until + jiff::SignedDuration::from_secs(2)
+    });
+    let thief = Stage::new();
+    let said = join(&thief, ticket["ticket"].as_str().unwrap(), "thief").gives(1);
+    println!("{}", said.err);
+    assert!(
+        !said.err.contains("does not take this ticket"),
+        "it was heard: {}",
+        said.err
+    );
+    assert_eq!(list(&desk).len(), 1);
+}

@@ -3,6 +3,7 @@
 use super::{KdfArgs, PasswordArgs};
 use crate::units;
 use clap::{Args, Subcommand};
+use coffer_sync::pairing::TICKET_SECONDS;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -42,6 +43,17 @@ pub(crate) struct Invite {
     /// Show the ticket and end, instead of waiting until the device has joined
     #[arg(long)]
     pub no_wait: bool,
+    /// How long the ticket is good, 15 minutes at most
+    #[arg(long = "for", value_name = "TIME", value_parser = ticket_span)]
+    pub seconds: Option<u64>,
+}
+
+/// How long a ticket may be good, in seconds.
+fn ticket_span(text: &str) -> Result<u64, String> {
+    match units::parse_span(text)?.map(|span| span.as_secs()) {
+        Some(seconds @ 1..=TICKET_SECONDS) => Ok(seconds),
+        _ => Err("a ticket is good for a second at least, and for 15 minutes at most".into()),
+    }
 }
 
 #[derive(Args)]

@@ -10,7 +10,11 @@ pub(crate) enum Devices {
     /// All of them.
     List,
     /// Opens an invitation. Its secret comes back: words, line and code.
-    Invite,
+    Invite {
+        /// How long it is good at most; as long as can be if absent.
+        #[serde(default)]
+        seconds: Option<u64>,
+    },
     /// Another name for one.
     Rename {
         /// Which: its name, or the first digits of its id.

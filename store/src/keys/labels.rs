@@ -47,8 +47,6 @@ pub const DEVICE_CHAIN: &str = "coffer v0 device chain";
 pub const MEMBER_SEAL: &str = "coffer v0 member seal";
 /// A space's secrets of one epoch → the value that says which they are.
 pub const EPOCH_COMMITMENT: &str = "coffer v0 epoch commitment";
-/// A ticket's secret → the tag by which the inviter finds the ticket.
-pub const PAIR_TAG: &str = "coffer v0 pairing tag";
 /// A ticket's secret → the topic under which inviter and joiner find each other.
 pub const PAIR_TOPIC: &str = "coffer v0 pairing topic";
 /// Both transport keys and both first messages → the transcript. Nothing of it is secret.
@@ -75,7 +73,7 @@ pub const CARRIER_SLOT: &str = "coffer v0 carrier slot";
 pub const SIGN_CARRIER: &str = "coffer v0 signed carrier index";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 34] = [
+pub const ALL: [&str; 33] = [
     MASTER,
     CHECK,
     HEADER,
@@ -97,7 +95,6 @@ pub const ALL: [&str; 34] = [
     DEVICE_CHAIN,
     MEMBER_SEAL,
     EPOCH_COMMITMENT,
-    PAIR_TAG,
     PAIR_TOPIC,
     PAIR_TRANSCRIPT,
     PAIR_SESSION,

@@ -10,14 +10,14 @@ use std::task::{Context, Poll};
 
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::swarm::handler::{ConnectionEvent, FullyNegotiatedInbound, FullyNegotiatedOutbound};
-use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol};
+use libp2p::swarm::{ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol};
 use libp2p::{Stream, StreamProtocol};
 
 use super::door::Place;
 
 /// The protocol between members.
 pub(super) const SYNC: StreamProtocol = StreamProtocol::new("/coffer/sync/0");
-/// The protocol with who wants to become one.
+/// The protocol with who wants to become one. Its name is the same in all versions: its first message says which.
 pub(super) const PAIR: StreamProtocol = StreamProtocol::new("/coffer/pair/0");
 
 /// What is spoken on a connection.
@@ -50,15 +50,15 @@ impl Role {
 pub(super) enum Opened {
     /// It is there; whether this end opened it.
     Stream(Box<Stream>, bool),
-    /// The other end does not take it.
-    Refused,
+    /// The other end does not take it; whether it said so, rather than not answering.
+    Refused(bool),
 }
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Opened::Stream(..) => "Stream",
-            Opened::Refused => "Refused",
+            Opened::Refused(_) => "Refused",
         })
     }
 }
@@ -165,7 +165,10 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, .. }) => {
                 self.event = Some(Opened::Stream(Box::new(protocol), true));
             }
-            ConnectionEvent::DialUpgradeError(_) => self.event = Some(Opened::Refused),
+            ConnectionEvent::DialUpgradeError(failed) => {
+                let said_so = matches!(failed.error, StreamUpgradeError::NegotiationFailed);
+                self.event = Some(Opened::Refused(said_so));
+            }
             _ => {}
         }
     }

@@ -1,66 +1,51 @@
 //! The inviter's end of a pairing, over a stream with a guest.
 //!
-//! Guarantees: a guest holds this task and its stream for 40 seconds at most, and one piece of bytes at a time; the vault is asked on its
+//! Guarantees: a guest without a ticket holds this task and its stream for 40 seconds at most, one with a ticket as long as something moves ([`Patience`]); both one piece of bytes at a time; the vault is asked on its
 //! own thread, and the one place where a device is added is here.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Stream;
 use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::clock::seconds;
+use super::patience::Patience;
 use super::store::Desk;
 use crate::pairing::{InviterStep, Inviting, PairError, Seeds, Tickets};
 
 /// How often whoever waits for a turn asks again.
-const TURN: std::time::Duration = std::time::Duration::from_millis(250);
+const TURN: Duration = Duration::from_millis(250);
 /// The longest piece that is read at a time.
 const PIECE: usize = 4 << 10;
-/// How long all of it may take.
-const MOST: Duration = Duration::from_secs(38);
-
 /// How long the last word has to arrive.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Seconds since 1970.
-pub(super) fn seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
+/// What a person should know of a guest that was added and has not said that it has all.
+const LEFT: &str =
+    "a device was added, and left before it had said that it has its keys; if it is never seen, remove it";
 
 /// Speaks with a guest until the device has joined, or the conversation ended.
 ///
 /// # Errors
 /// A sentence, where a person should know.
 pub(super) async fn converse(
-    stream: Stream,
-    ours: [u8; 32],
-    theirs: [u8; 32],
-    tickets: Arc<Mutex<Tickets>>,
-    desk: Desk,
-) -> Result<(), String> {
-    let talk = talk(stream, ours, theirs, tickets, desk);
-    match tokio::time::timeout(MOST, talk).await {
-        Ok(ended) => ended,
-        Err(_) => Err(PairError::TooLate.to_string()),
-    }
-}
-
-async fn talk(
     mut stream: Stream,
     ours: [u8; 32],
     theirs: [u8; 32],
     tickets: Arc<Mutex<Tickets>>,
     desk: Desk,
 ) -> Result<(), String> {
+    let mut patience = Patience::new(Instant::now());
     // Whoever comes while others talk waits, as long as a guest may stay.
     let turn = loop {
         let turn = tickets.lock().turn(seconds());
         match turn {
             Ok(turn) => break turn,
+            Err(_) if Instant::now() >= patience.until() => return Err(PairError::TooLate.to_string()),
             Err(_) => tokio::time::sleep(TURN).await,
         }
     };
@@ -80,12 +65,17 @@ async fn talk(
             match step {
                 InviterStep::Send(bytes) => {
                     let bytes = Zeroizing::new(bytes);
-                    let wrote = async {
-                        stream.write_all(&bytes).await?;
-                        stream.flush().await
-                    };
-                    if wrote.await.is_err() {
-                        return Ok(());
+                    for part in bytes.chunks(PIECE) {
+                        match timeout_at(patience.until(), stream.write_all(part)).await {
+                            Ok(Ok(())) => patience.wrote(Instant::now(), part.len()),
+                            Ok(Err(_)) => return left(&inviting),
+                            Err(_) => return slow(&inviting),
+                        }
+                    }
+                    match timeout_at(patience.until(), stream.flush()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return left(&inviting),
+                        Err(_) => return slow(&inviting),
                     }
                 }
                 InviterStep::Admit(request) => {
@@ -108,6 +98,7 @@ async fn talk(
                     };
                     inviting = back;
                     told.map_err(|why| format!("a device could not be added: {why}"))?;
+                    patience.wrote(Instant::now(), 0);
                 }
                 InviterStep::Confirmed(_) => {
                     let _ = stream.close().await;
@@ -122,17 +113,31 @@ async fn talk(
             let _ = tokio::time::timeout(LAST, gone).await;
             return Err(why.to_string());
         }
-        let n = match stream.read(&mut piece).await {
-            Ok(n @ 1..) => n,
-            _ if inviting.admitted_device().is_some() => {
-                return Err(
-                    "a device was added, and left before it had said that it has its keys; it gets the rest when it is next there"
-                        .into(),
-                );
-            }
-            _ => return Ok(()),
+        let n = match timeout_at(patience.until(), stream.read(&mut piece)).await {
+            Ok(Ok(n @ 1..)) => n,
+            Ok(_) => return left(&inviting),
+            Err(_) => return slow(&inviting),
         };
-        let mut tickets = tickets.lock();
-        ended = inviting.receive(seconds(), &piece[..n], &mut tickets).err();
+        let was_proved = inviting.is_proved();
+        ended = inviting
+            .receive(seconds(), &piece[..n], &mut tickets.lock())
+            .err();
+        match !was_proved && inviting.is_proved() {
+            true => patience.proved(Instant::now()),
+            false => patience.heard(Instant::now()),
+        }
     }
+}
+
+/// The guest has gone before the end.
+fn left(inviting: &Inviting) -> Result<(), String> {
+    match inviting.admitted_device() {
+        Some(_) => Err(LEFT.into()),
+        None => Ok(()),
+    }
+}
+
+/// Nothing moves any more.
+fn slow(inviting: &Inviting) -> Result<(), String> {
+    left(inviting).and(Err(PairError::TooLate.to_string()))
 }

@@ -16,14 +16,15 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, Swarm, mdns};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::clock::seconds;
 use super::door::{Came, Door};
 use super::error::JoinError;
 use super::handler::Opened;
-use super::inviting::seconds;
 use super::parts::{Parts, PartsEvent, swarm};
+use super::patience::Patience;
 use super::peers::{bare, is_relayed, is_sound, key_of, keypair, relay_in, target};
 use super::record::Spot;
 use super::service::runtime;
@@ -34,8 +35,6 @@ use crate::pairing::{Joined, JoinerStep, Joining, PairError, Seeds, Ticket};
 const LOOK: Duration = Duration::from_secs(60);
 /// How long one candidate has to answer.
 const ANSWER: Duration = Duration::from_secs(15);
-/// How long the conversation may take.
-const TALK: Duration = Duration::from_secs(38);
 /// How often the relays are asked.
 const ASK: Duration = Duration::from_secs(5);
 /// How long the last message has to arrive.
@@ -118,6 +117,7 @@ struct Search {
     calling: Option<(ConnectionId, Instant)>,
     addresses: Vec<String>,
     last: Option<String>,
+    newer: Option<JoinError>,
     spot: Spot,
     words: bool,
 }
@@ -141,6 +141,7 @@ impl Search {
             calling: None,
             addresses: Vec::new(),
             last: None,
+            newer: None,
             spot: Spot::of_ticket(ticket.topic()),
             words: ticket.addresses().is_empty(),
         };
@@ -226,20 +227,22 @@ impl Search {
                         Joining::begin(seconds(), ticket, device, transport, name.clone(), theirs, Seeds::random());
                     let talk = Talk { stream, device, transport, inviter: None };
                     let talk = talk.run(joining, &mut keep, &mut store);
-                    let came = tokio::time::timeout(TALK, with(&mut self.swarm, talk)).await;
-                    let why = match came {
-                        Ok(Ok((joined, inviter))) => {
+                    let why = match with(&mut self.swarm, talk).await {
+                        Ok((joined, inviter)) => {
                             self.linger(peer).await;
                             let found = self.addresses.iter();
                             let found = found.map(|a| format!("{a}/p2p/{peer}")).collect();
                             return Ok((joined, inviter, found));
                         }
-                        Ok(Err(why)) => why,
-                        Err(_) => JoinError::TooLate,
+                        Err(why) => why,
                     };
                     // Once somebody has proved the ticket there is nobody else to ask.
                     if keep.is_none() || !self.words {
                         return Err(why);
+                    }
+                    // Of many who may have made it, one that cannot say so is remembered.
+                    if matches!(why, JoinError::Pairing(PairError::Newer)) {
+                        self.newer = Some(why);
                     }
                     let _ = self.swarm.disconnect_peer_id(peer);
                     self.calling = None;
@@ -248,7 +251,8 @@ impl Search {
                 () = tokio::time::sleep_until(end) => {
                     if Instant::now() >= until {
                         let why = self.last.take();
-                        return Err(why.map_or(JoinError::NotFound, JoinError::NotReached));
+                        let why = why.map_or(JoinError::NotFound, JoinError::NotReached);
+                        return Err(self.newer.take().unwrap_or(why));
                     }
                     self.calling = None;
                 }
@@ -286,8 +290,14 @@ impl Search {
                 let is_called = self.calling.is_some_and(|(id, _)| id == connection);
                 match what {
                     Opened::Stream(stream, true) if is_called => return Some((peer, *stream)),
-                    Opened::Refused if is_called => {
-                        self.last = Some("it has no open invitation".into());
+                    Opened::Refused(said_so) if is_called => {
+                        self.last = Some(
+                            match said_so {
+                                true => "it does not speak this version of pairing; update coffer on both devices, then try again",
+                                false => "it did not answer; try again",
+                            }
+                            .into(),
+                        );
                         self.calling = None;
                         self.swarm.close_connection(connection);
                     }
@@ -365,6 +375,7 @@ impl Talk<'_> {
         S: FnOnce(&Joined) -> Result<(), String>,
     {
         let mut joined = None;
+        let mut patience = Patience::new(Instant::now());
         let mut piece = Zeroizing::new(vec![0; 16 << 10]);
         loop {
             while let Some(step) = joining.poll() {
@@ -375,7 +386,14 @@ impl Talk<'_> {
                             self.stream.write_all(&bytes).await?;
                             self.stream.flush().await
                         };
-                        wrote.await.map_err(|_| JoinError::Lost)?;
+                        let wrote = timeout_at(patience.until(), wrote).await;
+                        match wrote {
+                            // What is stored makes it a member, whether or not the last word arrives.
+                            _ if joined.is_some() => {}
+                            Ok(wrote) => wrote.map_err(|_| JoinError::Lost)?,
+                            Err(_) => return Err(JoinError::TooLate),
+                        }
+                        patience.wrote(Instant::now(), bytes.len());
                     }
                     JoinerStep::Prepare { space, inviter } => {
                         self.inviter = Some(inviter);
@@ -388,11 +406,13 @@ impl Talk<'_> {
                         let keep = keep.take().ok_or(PairError::Ended)?;
                         keep(&prepared).map_err(JoinError::Keep)?;
                         joining.prepared()?;
+                        patience.proved(Instant::now());
                     }
                     JoinerStep::Store(given) => {
                         let store = store.take().ok_or(PairError::Ended)?;
                         store(&given).map_err(JoinError::Keep)?;
                         joining.stored()?;
+                        patience.wrote(Instant::now(), 0);
                         joined = Some(given);
                     }
                     JoinerStep::Done => {
@@ -402,9 +422,13 @@ impl Talk<'_> {
                     }
                 }
             }
-            match self.stream.read(&mut piece).await {
-                Ok(n @ 1..) => joining.receive(seconds(), &piece[..n])?,
-                _ => return Err(JoinError::Lost),
+            match timeout_at(patience.until(), self.stream.read(&mut piece)).await {
+                Ok(Ok(n @ 1..)) => {
+                    patience.heard(Instant::now());
+                    joining.receive(seconds(), &piece[..n])?;
+                }
+                Ok(_) => return Err(JoinError::Lost),
+                Err(_) => return Err(JoinError::TooLate),
             }
         }
     }

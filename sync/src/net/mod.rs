@@ -9,8 +9,10 @@
 //!
 //! Modules, each importing only from groups above its own:
 
+mod clock; // seconds that never go back
 mod error; // sentences
 mod muxer; // streams within bounds
+mod patience; // how long a pairing may take
 mod peers; // names and addresses
 
 mod book; // where others may be, and when they are called

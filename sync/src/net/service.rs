@@ -21,7 +21,7 @@ use super::store::Stores;
 use parking_lot::Mutex;
 
 use crate::core::{ChunkName, Report, Urgency};
-use crate::pairing::Ticket;
+use crate::pairing::{TICKET_SECONDS, Ticket};
 use crate::replica::{Change, Replica};
 
 /// Threads that serve the network.
@@ -145,8 +145,16 @@ impl Service {
     /// # Errors
     /// [`InviteError`].
     pub fn invite(&self) -> Result<Ticket, InviteError> {
+        self.invite_for(TICKET_SECONDS)
+    }
+
+    /// The same, good for so many seconds, [`TICKET_SECONDS`] at most.
+    ///
+    /// # Errors
+    /// [`InviteError`].
+    pub fn invite_for(&self, seconds: u64) -> Result<Ticket, InviteError> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Command::Invite(answer));
+        self.ask(Command::Invite(seconds, answer));
         answered.blocking_recv().unwrap_or(Err(InviteError::Ended))
     }
 

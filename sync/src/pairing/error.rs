@@ -20,9 +20,16 @@ pub enum PairError {
     /// What came was altered on its way, or is no message of this conversation.
     #[error("what the other device sent is not what a pairing takes: {0}")]
     Malformed(#[from] Malformed),
-    /// The other side speaks another version.
-    #[error("the other device speaks another version of pairing; bring both programs to the same version")]
-    Version,
+    /// The other side speaks a later version than this program knows. The ticket is not used up.
+    #[error(
+        "the other device runs a newer version of coffer: update coffer on this device, then try again; the ticket is as good as before"
+    )]
+    Newer,
+    /// Another device has said what this program cannot read.
+    #[error(
+        "this vault holds what only a newer version of coffer reads: update coffer on this device, then join by a new ticket; the other device lists this one already, and can remove it"
+    )]
+    NewerVault,
     /// It took too long.
     #[error("the other device has not answered in time; try again with a new ticket")]
     TooLate,

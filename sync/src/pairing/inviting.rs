@@ -131,6 +131,11 @@ impl Inviting {
         Some(InviterStep::Send(bytes))
     }
 
+    /// Whether whoever it is has proved a ticket.
+    pub fn is_proved(&self) -> bool {
+        !matches!(self.state, State::Called | State::Claimed(..) | State::Ended)
+    }
+
     /// The device that was added, also if it has not confirmed when the conversation ended: it may have nothing yet. It is a member, and gets the
     /// statements as any other, and with them its keys.
     pub fn admitted_device(&self) -> Option<DeviceId> {
@@ -154,6 +159,12 @@ impl Inviting {
         }
         self.give(members, added);
         Ok(())
+    }
+
+    /// Gives these parts before all others, as a newer program may.
+    #[cfg(test)]
+    pub(super) fn say_first(&mut self, parts: Vec<Vec<u8>>) {
+        self.parts.extend(parts.into_iter().map(Zeroizing::new));
     }
 
     pub(super) fn give(&mut self, members: &Members, added: StatementId) {
@@ -197,9 +208,14 @@ impl Inviting {
         let (_, body) = body(bytes);
         match self.leave() {
             State::Called => {
-                let (theirs, seeds) = (called(body)?, self.seeds.take().ok_or(PairError::Ended)?);
+                let seeds = self.seeds.take().ok_or(PairError::Ended)?;
+                let theirs = called(body);
                 self.said.add(bytes);
-                self.send(call(kind::ANSWER, &seeds.nonce, &seeds.public()));
+                // Also to a newer program: it reads there which version this one speaks.
+                if !matches!(theirs, Err(PairError::Malformed(_))) {
+                    self.send(call(kind::ANSWER, &seeds.nonce, &seeds.public()));
+                }
+                let theirs = theirs?;
                 self.state = State::Claimed(seeds, theirs);
             }
             State::Claimed(seeds, theirs) => {
@@ -288,9 +304,11 @@ impl Inviting {
         std::mem::replace(&mut self.state, State::Ended)
     }
 
-    /// Ends. Whoever it is hears the same, whatever is wrong.
+    /// Ends. Whoever it is hears the same, whatever is wrong; but a newer program, which has heard this one's version.
     fn end(&mut self, why: PairError) -> PairError {
-        self.steps.push_back(InviterStep::Send(frame(kind::NO, &[])));
+        if why != PairError::Newer {
+            self.steps.push_back(InviterStep::Send(frame(kind::NO, &[])));
+        }
         self.parts.clear();
         self.turn = None;
         self.state = State::Ended;

@@ -256,8 +256,13 @@ impl Joining {
         let members = self.members.as_mut().ok_or(PairError::Ended)?;
         match r.u8()? {
             part::STATEMENT => {
+                let bytes = r.rest();
+                // Its first byte is its version: there is none before 0.
+                if bytes.first().is_some_and(|version| *version != 0) {
+                    return Err(PairError::NewerVault);
+                }
                 // They come in an order in which none has to wait.
-                let statement = Verified::decode(r.rest())?;
+                let statement = Verified::decode(bytes)?;
                 match members.insert(statement) {
                     Ok(Inserted::Taken(_)) => Ok(false),
                     _ => Err(Malformed("statements out of order, or of another vault").into()),
@@ -276,7 +281,8 @@ impl Joining {
                 self.steps.push_back(JoinerStep::Store(Box::new(joined)));
                 Ok(true)
             }
-            _ => Err(Malformed("a part of an unknown kind").into()),
+            kind if kind & part::CRITICAL != 0 => Err(PairError::NewerVault),
+            _ => Ok(false),
         }
     }
 

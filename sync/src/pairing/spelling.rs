@@ -6,6 +6,9 @@
 //! ‖ addresses: how many (varint), each length (varint), bytes ‖ first 4 bytes of BLAKE3 of all before
 //! ```
 //!
+//! In all versions a line is version ‖ anything ‖ these 4 bytes, at most 4,096 together: so a newer program's is told from a mistyped one. In version 0
+//! further fields may follow the addresses; they are passed over.
+//!
 //! Reading forgives what people do to such things: case, spaces, line ends, hyphens, numbers between words, words cut to four letters,
 //! which still tell them apart. Both forms have a checksum. No error says what was typed.
 
@@ -20,8 +23,10 @@ const WORDS: usize = 12;
 const SCHEME: &str = "coffer:";
 const CHECK: usize = 4;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// The longest line, in bytes of what it encodes.
-const LINE_MAX: usize = 1 + SECRET + 8 + 1 + PEER_MAX + 1 + ADDRESSES_MAX * (2 + ADDRESS_MAX) + CHECK;
+/// The longest line that is made, in bytes of what it encodes.
+const MADE_MAX: usize = 1 + SECRET + 8 + 1 + PEER_MAX + 1 + ADDRESSES_MAX * (2 + ADDRESS_MAX) + CHECK;
+/// The longest line of any version.
+const LINE_MAX: usize = 4096;
 
 /// Why a text is no ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -39,7 +44,7 @@ pub enum TicketError {
     #[error("this ticket was cut or mistyped; copy all of it, from “coffer:” to the end")]
     Line,
     /// A line is of another version.
-    #[error("this ticket was made by a newer Coffer; update this one")]
+    #[error("this ticket was made by a newer version of coffer: update coffer on this device")]
     Version,
 }
 
@@ -68,7 +73,7 @@ impl Ticket {
 
     /// Everything in one line, in lower case. In upper case it is the same ticket, and a smaller QR code.
     pub fn line(&self) -> Zeroizing<String> {
-        let mut w = Writer(Vec::with_capacity(LINE_MAX));
+        let mut w = Writer(Vec::with_capacity(MADE_MAX));
         w.u8(0)
             .raw(&self.secret.expose()[..SECRET])
             .u64(self.expires.unwrap_or(0));
@@ -80,7 +85,7 @@ impl Ticket {
         let check = blake3::hash(&w.0);
         w.raw(&check.as_bytes()[..CHECK]);
         let bytes = Zeroizing::new(w.0);
-        let mut text = Zeroizing::new(String::with_capacity(SCHEME.len() + LINE_MAX * 8 / 5 + 1));
+        let mut text = Zeroizing::new(String::with_capacity(SCHEME.len() + MADE_MAX * 8 / 5 + 1));
         text.push_str(SCHEME);
         encode32(&bytes, &mut text);
         text
@@ -168,7 +173,6 @@ fn parse_line(text: &str) -> Result<Ticket, TicketError> {
         let address = std::str::from_utf8(bounded(&mut r, ADDRESS_MAX)?).map_err(|_| TicketError::Line)?;
         addresses.push(address.to_owned());
     }
-    r.end()?;
     ticket.hinting(peer, addresses).map_err(|_| TicketError::Line)
 }
 

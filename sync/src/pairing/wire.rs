@@ -8,8 +8,11 @@ use coffer_store::members::STATEMENT_MAX;
 
 use super::error::PairError;
 
-/// The version of this conversation.
+/// The version of this conversation: the lowest that there is, so any other is a newer program's.
 pub(super) const VERSION: u8 = 0;
+/// Shortest and longest first message of either side, in all versions. What stands behind the 65 bytes that this one knows is a
+/// newer program's, and is passed over; the transcript holds it, so nobody alters it unseen.
+const CALL: (usize, usize) = (65, 4096);
 const HEADER: usize = 5;
 /// Bytes by which sealing makes longer.
 pub(super) const TAG: usize = 16;
@@ -40,13 +43,15 @@ pub(super) mod part {
     pub(in super::super) const STATEMENT: u8 = 1;
     /// That was all: how many statements, and the one that adds the joiner.
     pub(in super::super) const END: u8 = 2;
+    /// Of a part of another kind: it must be understood. Without this it is passed over.
+    pub(in super::super) const CRITICAL: u8 = 0x80;
 }
 
 /// Shortest and longest body of a kind; none for an unknown one.
 fn bounds(kind: u8) -> Option<(usize, usize)> {
     Some(match kind {
         kind::NO => (0, 0),
-        kind::CALL | kind::ANSWER => (65, 65),
+        kind::CALL | kind::ANSWER => CALL,
         kind::CLAIM => (32, 32),
         kind::HOST => (32 + 112 + TAG, 32 + 112 + TAG),
         kind::JOIN => (TAG, 1024),
@@ -119,16 +124,14 @@ pub(super) fn call(kind: u8, nonce: &[u8; 32], ephemeral: &[u8; 32]) -> Vec<u8> 
     frame(kind, &w.0)
 }
 
-/// The ephemeral key in it.
+/// The ephemeral key in it. Of another version nothing but this is read.
 pub(super) fn called(body: &[u8]) -> Result<[u8; 32], PairError> {
     let mut r = Reader::new(body);
     if r.u8()? != VERSION {
-        return Err(PairError::Version);
+        return Err(PairError::Newer);
     }
     r.raw(32)?;
-    let ephemeral = r.array()?;
-    r.end()?;
-    Ok(ephemeral)
+    Ok(r.array()?)
 }
 
 /// What each side's device signs: its side, and all that was said.

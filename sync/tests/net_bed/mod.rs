@@ -262,6 +262,17 @@ impl Bed {
         self.changed(Change::Told);
     }
 
+    /// Has another name.
+    pub fn rename(&self, called: &str) {
+        let mut state = self.state.lock().unwrap();
+        let body = Body::Renamed {
+            device: self.id(),
+            name: name(called),
+        };
+        let said = state.members.tell(&self.device, body).unwrap();
+        state.insert(said);
+    }
+
     pub fn remove(&self, other: &Bed) {
         let mut state = self.state.lock().unwrap();
         let id = DeviceId::of(&other.device);

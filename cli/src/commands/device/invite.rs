@@ -1,7 +1,7 @@
 //! `coffer device invite`.
 
-use super::{devices, understood};
-use crate::answers::devices::Invited;
+use super::{ask, devices, understood};
+use crate::answers::devices::{Invited, Sync};
 use crate::args::device::Invite;
 use crate::client::Found;
 use crate::failure::Failure;
@@ -13,6 +13,27 @@ use std::time::Duration;
 
 /// How often it is looked whether the device has come.
 const LOOK: Duration = Duration::from_millis(300);
+/// And how many times between two looks at what went wrong.
+const LOOKS: u32 = 3;
+
+/// The last thing that went wrong while syncing, or pairing.
+fn trouble(found: &Found) -> Result<Option<String>, Failure> {
+    let sync: Sync = ask(found, Devices::Sync)?;
+    Ok(sync.error)
+}
+
+/// A remark of it: a whole sentence.
+fn sentence(error: &str) -> String {
+    let mut letters = error.chars();
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().collect::<String>());
+    format!(
+        "{}{}.",
+        first.unwrap_or_default(),
+        letters.as_str().trim_end_matches('.')
+    )
+}
 
 /// Shows a ticket, and waits until a device has joined by it.
 ///
@@ -20,7 +41,10 @@ const LOOK: Duration = Duration::from_millis(300);
 /// The daemon's; `Failed` if nobody has come in time.
 pub(super) fn invite(ui: &Ui, found: &Found, args: &Invite) -> Result<(), Failure> {
     let before = devices(found)?;
-    let (answer, mut secrets) = found.ask(Op::Devices(Devices::Invite), &[], &mut |_| {})?;
+    let asked = Devices::Invite {
+        seconds: args.seconds,
+    };
+    let (answer, mut secrets) = found.ask(Op::Devices(asked), &[], &mut |_| {})?;
     let invited: Invited = understood(answer)?;
     let ticket = secrets.pop().map(|secret| secret.to_text());
     let ticket = ticket.ok_or_else(|| Failure::failed("The vault's daemon gave no ticket; try again."))?;
@@ -49,8 +73,20 @@ pub(super) fn invite(ui: &Ui, found: &Found, args: &Invite) -> Result<(), Failur
         return Ok(());
     }
     remark("Waiting for the device; Ctrl-C leaves the invitation open.");
-    while Timestamp::now() < invited.expires {
+    let mut said = trouble(found)?;
+    for look in 1u32.. {
+        if Timestamp::now() >= invited.expires {
+            break;
+        }
         std::thread::sleep(LOOK);
+        // Why a device that tried has not joined.
+        if look.is_multiple_of(LOOKS) {
+            let now = trouble(found)?;
+            if let Some(error) = now.as_ref().filter(|_| now != said) {
+                remark(&sentence(error));
+            }
+            said = now;
+        }
         let new = devices(found)?
             .into_iter()
             .find(|device| before.iter().all(|known| known.id != device.id));

@@ -28,6 +28,7 @@ use carry::Carriers;
 use coffer_store::members::{DeviceId, DeviceName, Standing};
 use coffer_sync::carrier::Place;
 use coffer_sync::net::{self, Service, Status};
+use coffer_sync::pairing::TICKET_SECONDS;
 use coffer_sync::vault::VaultReplica;
 use jiff::Timestamp;
 use met::AllMet;
@@ -342,7 +343,7 @@ impl Network {
     ) -> Result<(Plain, Option<Secret>), Failure> {
         match asked {
             Devices::List => plain(&self.devices()),
-            Devices::Invite => self.invite(&syncing(settings()?)?),
+            Devices::Invite { seconds } => self.invite(*seconds, &syncing(settings()?)?),
             Devices::Rename { device, name } => {
                 let id = self.find(device)?;
                 let name = DeviceName::new(name).map_err(|error| Failure::usage(sentence(error).message))?;
@@ -392,7 +393,7 @@ impl Network {
         }
     }
 
-    fn invite(&self, settings: &Settings) -> Result<(Plain, Option<Secret>), Failure> {
+    fn invite(&self, seconds: Option<u64>, settings: &Settings) -> Result<(Plain, Option<Secret>), Failure> {
         *self.invited.lock() = Some(Instant::now() + INVITATION);
         let service = self.up(settings)?;
         // Where it listens is known a moment after it began; a ticket without an address is found in this network alone.
@@ -403,7 +404,9 @@ impl Network {
                 .wait_status_change(status.version, Duration::from_millis(100))
                 .unwrap_or(status);
         }
-        let ticket = service.invite().map_err(sentence)?;
+        let ticket = service
+            .invite_for(seconds.unwrap_or(TICKET_SECONDS))
+            .map_err(sentence)?;
         let expires = ticket
             .expires()
             .and_then(|at| Timestamp::from_second(at as i64).ok());

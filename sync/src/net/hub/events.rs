@@ -98,7 +98,7 @@ impl Hub {
                     Some(Place::Guest) => self.hear_guest(connection, peer, *stream),
                     _ => {}
                 },
-                Opened::Refused => {
+                Opened::Refused(_) => {
                     if let Some(member) = self.members.get(&peer) {
                         let why =
                             "it does not take this device for one of the vault's, or runs another version";

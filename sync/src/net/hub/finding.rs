@@ -14,7 +14,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::{Hub, Inside};
 use crate::core::Millis;
 use crate::net::book::{Call, Source, Target};
-use crate::net::inviting::seconds;
+use crate::net::clock::wall;
 use crate::net::peers::{bare, is_link_local, is_relayed, relay_in, target};
 use crate::net::record::{self, Record, Spot};
 
@@ -222,7 +222,7 @@ impl Hub {
             self.finding.look_at = self.finding.look_at.map(|at| if looks { now + LOOK } else { at });
             let (desk, inside) = (self.stores.desk(), self.inside.0.clone());
             tokio::spawn(async move {
-                let today = record::period(seconds());
+                let today = record::period(wall());
                 let periods = [today.saturating_sub(1), today, today + 1];
                 let keys = desk
                     .call(move |replica| periods.map(|period| (period, replica.rendezvous(period))).into())
@@ -297,7 +297,7 @@ impl Hub {
     /// Leaves a record of where this device is with each relay.
     fn put(&mut self, spot: &Spot) {
         let record = Record {
-            said_at: seconds(),
+            said_at: wall(),
             peer: *self.swarm.local_peer_id(),
             // Circuits are made of the reader's own relays.
             addresses: self

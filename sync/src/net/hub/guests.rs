@@ -5,8 +5,9 @@ use libp2p::{PeerId, Stream};
 use tokio::sync::oneshot;
 
 use super::{Hub, Inside};
+use crate::net::clock::{seconds, wall};
 use crate::net::error::InviteError;
-use crate::net::inviting::{self, seconds};
+use crate::net::inviting;
 use crate::net::peers::{is_relayed, key_of};
 use crate::pairing::{Inviting, PairError, TICKET_SECONDS, Ticket};
 
@@ -14,9 +15,11 @@ use crate::pairing::{Inviting, PairError, TICKET_SECONDS, Ticket};
 const HINTS: (usize, usize) = (6, 8);
 
 impl Hub {
-    /// Opens an invitation.
-    pub(super) fn invite(&mut self, answer: oneshot::Sender<Result<Ticket, InviteError>>) {
-        let ticket = Ticket::new(seconds());
+    /// Opens an invitation, for so many seconds at most.
+    pub(super) fn invite(&mut self, most: u64, answer: oneshot::Sender<Result<Ticket, InviteError>>) {
+        let life = most.min(TICKET_SECONDS);
+        let now = wall();
+        let ticket = Ticket::new(now).ending(now.saturating_add(life));
         let (circuits, direct): (Vec<_>, Vec<_>) = self.own_addresses().into_iter().partition(is_relayed);
         let hints = direct.into_iter().take(HINTS.0).chain(circuits);
         let hints = hints
@@ -28,11 +31,11 @@ impl Hub {
             Ok(ticket) => ticket,
             Err(why) => return drop(answer.send(Err(why.into()))),
         };
-        if let Err(why) = self.tickets.lock().open(seconds(), &ticket) {
+        if let Err(why) = self.tickets.lock().open_for(seconds(), &ticket, life) {
             return drop(answer.send(Err(why.into())));
         }
         self.door.invite(true);
-        let end = self.now() + TICKET_SECONDS * 1_000 + 1_000;
+        let end = self.now() + life * 1_000 + 1_000;
         self.finding.topics.push((ticket.topic(), end));
         self.put_soon();
         let (desk, tickets, inside) = (self.stores.desk(), self.tickets.clone(), self.inside.0.clone());

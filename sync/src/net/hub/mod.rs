@@ -64,7 +64,7 @@ pub(super) enum Command {
     Changed(Change),
     Pause(bool),
     Limit(Option<u64>, Option<u64>),
-    Invite(oneshot::Sender<Result<Ticket, InviteError>>),
+    Invite(u64, oneshot::Sender<Result<Ticket, InviteError>>),
     AddPeer(Multiaddr),
     Want(ChunkName, Urgency, u32),
     Unwant(ChunkName),
@@ -255,7 +255,7 @@ impl Hub {
                 self.is_dirty = true;
             }
             Command::Limit(out, incoming) => self.node.limit(now, out, incoming),
-            Command::Invite(answer) => self.invite(answer),
+            Command::Invite(most, answer) => self.invite(most, answer),
             Command::AddPeer(address) => self.add_by_hand(address),
             Command::Want(id, urgency, len) => self.node.want(now, id, urgency, len),
             Command::Unwant(id) => self.node.unwant(now, id),

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod life;
+mod newer;
 mod tickets;
 mod vectors;
 

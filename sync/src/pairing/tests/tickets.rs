@@ -158,6 +158,24 @@ fn the_book_is_bounded() {
     assert_eq!(tickets.len(), TICKETS_MAX - 4);
 }
 
+/// Guards an invitation's end: it is so many seconds from now, by the book's clock, whatever end the ticket shows by another one.
+#[test]
+fn an_invitation_ends_by_the_books_clock() {
+    let shown = |end| Ticket::of(&[1; 16]).ending(end);
+    for end in [0, 1, NOW + 1_000_000, u64::MAX] {
+        let mut tickets = Tickets::new();
+        tickets.open_for(NOW, &shown(end), 60).unwrap();
+        tickets.expire(NOW + 59);
+        assert_eq!(tickets.len(), 1);
+        let mut prove = |now| {
+            tickets.prove(now, |secret| {
+                (secret.expose() == shown(0).secret.expose()).then_some(())
+            })
+        };
+        assert!(prove(NOW + 60).is_none() && prove(NOW).is_none());
+    }
+}
+
 /// Guards a ticket that is opened twice: it is one, with the end that it had, and is used up at once.
 #[test]
 fn a_ticket_that_is_opened_twice_is_one() {
