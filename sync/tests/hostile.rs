@@ -76,6 +76,29 @@ fn unknown_kinds_are_passed_over_unless_they_are_critical() {
     assert_eq!(lone.goodbye(), Some(Goodbye::Protocol));
 }
 
+/// Messages of unknown kinds are under no credit: so there are a megabyte of them, and a kilobyte a second, then the session ends. Within that, they do
+/// nothing, also before the first message.
+#[test]
+fn unknown_kinds_are_bounded() {
+    let strange = framed(&[0x01; 60_000]);
+    let mut lone = Lone::new(Policy::Everything);
+    lone.receive(&framed(&[0x7f]));
+    lone.open(&[]);
+    // A newer program's, two hours long.
+    for _ in 0..3_600 {
+        lone.receive(&framed(&[0x0d; 2_000]));
+        lone.pass(2_000);
+        lone.say(&Message::Ping);
+    }
+    let held = lone.node.held_bytes();
+    for n in 0..18 {
+        assert_eq!(lone.why(), None, "{n}");
+        lone.receive(&strange);
+    }
+    assert!(matches!(lone.why(), Some(Ended::TooMany(_))), "{:?}", lone.why());
+    assert!(lone.node.held_bytes() <= held);
+}
+
 /// Random bytes never panic, and end a session with little held.
 #[test]
 fn garbage_ends_the_session() {

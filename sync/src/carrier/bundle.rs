@@ -6,6 +6,7 @@
 //!        1 ‖ statement's name (32) ‖ length (varint)
 //!        2 ‖ chain (16) ‖ first event (varint) ‖ how many (varint) ‖ Lamport time of the first (varint) ‖ length of the parcel (varint)
 //!        3 ‖ chunk's name (32) ‖ length, sealed (varint)
+//!        80 to ff ‖ name (32) ‖ length (varint): a later version's; passed over
 //! ```
 //!
 //! Parcels are those of docs/protocol.md. Guarantees: nothing of a list is believed: what it names is bounded here, and verified by
@@ -44,7 +45,17 @@ pub enum Entry {
     },
     /// A chunk.
     Chunk(ChunkName),
+    /// What a later version puts there: nothing of it is read here.
+    Other(
+        /// Its kind, from [`OTHERS`] on.
+        u8,
+        /// What it is called there.
+        [u8; 32],
+    ),
 }
+
+/// The first kind of things that only a later version knows.
+const OTHERS: u8 = 0x80;
 
 /// A bundle's list: what, where it begins, how long it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +79,7 @@ impl Toc {
                     w.varint(last - first + 1).varint(*lamport)
                 }
                 Entry::Chunk(id) => w.u8(3).raw(id),
+                Entry::Other(kind, name) => w.u8(*kind).raw(name),
             };
             w.varint(*len as u64);
         }
@@ -105,6 +117,7 @@ impl Toc {
                     (batch, 1, BATCH_MAX)
                 }
                 3 => (Entry::Chunk(r.array()?), 1, CHUNK_MAX),
+                kind @ OTHERS.. => (Entry::Other(kind, r.array()?), 0, BUNDLE_MAX as usize),
                 _ => return Err(Malformed("a thing of an unknown kind")),
             };
             let len = r.varint()?;
@@ -195,7 +208,7 @@ impl Bundler {
         stream::Writer::resume(&mut *self.sink, &self.key, Kind::Bundle, &mut self.pending).write(bytes)?;
         self.toc.0.push((entry, at, bytes.len()));
         self.toc_len += match entry {
-            Entry::Statement(_) | Entry::Chunk(_) => 33 + 10,
+            Entry::Statement(_) | Entry::Chunk(_) | Entry::Other(..) => 33 + 10,
             Entry::Batch { .. } => 17 + 40,
         };
         Ok(())

@@ -410,6 +410,7 @@ fn taker<'a, 'f>(
         notes,
         took,
         refused: Default::default(),
+        newer: Default::default(),
     }
 }
 

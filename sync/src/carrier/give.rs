@@ -185,6 +185,8 @@ impl<'a, 'f> Giver<'a, 'f> {
             match entry {
                 Entry::Statement(_) => self.gave.statements += 1,
                 Entry::Chunk(_) => self.gave.chunks += 1,
+                // Nobody gives what it does not know.
+                Entry::Other(..) => {}
                 Entry::Batch { first, last, .. } => {
                     self.gave.batches += 1;
                     self.gave.events += last - first + 1;

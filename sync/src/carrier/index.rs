@@ -197,11 +197,7 @@ impl Index {
             .verify_strict(labels::SIGN_CARRIER, &signed(space, body), signature)
             .map_err(|_| Malformed("an index that its author did not sign"))?;
         let serial = r.u64()?;
-        let policy = match r.u8()? {
-            1 => Policy::Everything,
-            2 => Policy::NamesAndTexts,
-            _ => return Err(Malformed("an unknown policy")),
-        };
+        let policy = Policy::of_peer(r.u8()?);
         let whole = match r.u8()? {
             0 => false,
             1 => true,
@@ -226,7 +222,7 @@ impl Index {
         let bundles = (0..all).map(|_| bundle(&mut r)).collect::<Result<Vec<_>, _>>()?;
         ascending(&bundles.iter().map(|bundle| bundle.name).collect::<Vec<_>>())?;
         let (done, broken) = (names(&mut r, DONE_MAX)?, names(&mut r, BROKEN_MAX)?);
-        r.end()?;
+        // What a later program says further on is signed with the rest, and passed over.
         Ok(Index {
             author,
             serial,
@@ -297,6 +293,9 @@ impl Index {
             return Err("is too long".into());
         }
         let bytes = part(4, length)?;
+        if bytes.first().is_some_and(|version| *version != VERSION) {
+            return Err("was made by a newer version of coffer: update coffer on this device; it".into());
+        }
         Index::decode(space, &bytes).map(Some).map_err(|e| e.to_string())
     }
 }

@@ -124,6 +124,7 @@ impl Covered {
         match *entry {
             Entry::Statement(id) => drop(self.statements.insert(id)),
             Entry::Chunk(id) => drop(self.chunks.insert(half(&id))),
+            Entry::Other(..) => {}
             Entry::Batch {
                 chain, first, last, ..
             } => {

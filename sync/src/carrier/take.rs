@@ -1,7 +1,8 @@
 //! Taking what others have put there: statements first, then batches, each after what it builds on, then chunks.
 //!
 //! Guarantees: nothing is believed here: the vault verifies each thing, as one of a peer. What does not hold breaks the bundle that it
-//! stood in, and nothing else. A vault that cannot take (its disk is full) ends the taking; what was taken stays.
+//! stood in, and nothing else. What a newer program has made is passed over, said in a sentence, and neither broken nor done with: its bundle stays for when this
+//! device is updated. A vault that cannot take (its disk is full) ends the taking; what was taken stays.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,6 +18,9 @@ use crate::core::wire::unpack;
 use crate::core::{Answer, ChunkName, ChunkOutcome, Outcome, Request, SessionId, StatementOutcome};
 use crate::replica::Carries;
 
+/// What is said of what only a newer program reads.
+const NEWER: &str =
+    "something there was made by a newer version of coffer and is passed over; update coffer on this device";
 /// The session that nobody has: a folder is none.
 pub(super) const SESSION: SessionId = SessionId(0);
 /// Batches that are looked at together.
@@ -34,6 +38,13 @@ pub(super) struct Taker<'a, 'f> {
     pub(super) took: &'a mut Tally,
     /// Chains of which nothing more is taken: they are other ones here.
     pub(super) refused: HashSet<ChainId>,
+    /// Chains that go on with what only a newer program reads: nothing more of them is taken until this one is updated.
+    pub(super) newer: HashSet<ChainId>,
+}
+
+/// A statement's first byte, as a batch's, is its version: there is none before 0.
+fn is_newer(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|version| *version != 0)
 }
 
 /// A batch in a bundle.
@@ -91,6 +102,17 @@ impl Taker<'_, '_> {
                 let Some(bytes) = self.lists.thing(&*source, bundle, (*at, *len), self.notes) else {
                     break;
                 };
+                if is_newer(&bytes) {
+                    // In all versions its name is the hash of all but its signature: so nothing else can lie there in its place.
+                    let said = bytes.split_last_chunk::<64>().map(|(said, _)| blake3::hash(said));
+                    if !matches!((said, entry), (Some(said), Entry::Statement(id)) if said == *id) {
+                        let why = "holds a statement that nobody signed";
+                        self.lists.break_off(bundle.name, why, self.notes);
+                        break;
+                    }
+                    self.notes.say(NEWER);
+                    continue;
+                }
                 let asked = Request::TakeStatement {
                     session: SESSION,
                     bytes,
@@ -131,7 +153,7 @@ impl Taker<'_, '_> {
                 let mut left = Vec::new();
                 for one in lies {
                     let here = clock.get(&one.chain).copied().unwrap_or(0);
-                    if one.last <= here || self.refused.contains(&one.chain) {
+                    if one.last <= here || self.passes_over(&one.chain) {
                         continue;
                     }
                     let broken = self.lists.broken.contains(&live[one.bundle].name);
@@ -153,6 +175,10 @@ impl Taker<'_, '_> {
         }
     }
 
+    fn passes_over(&self, chain: &ChainId) -> bool {
+        self.refused.contains(chain) || self.newer.contains(chain)
+    }
+
     fn lying(&mut self, live: &[BundleRef], clock: &HashMap<ChainId, u64>) -> Vec<Lies> {
         let mut all = Vec::new();
         for (bundle, reference) in live.iter().enumerate() {
@@ -167,7 +193,7 @@ impl Taker<'_, '_> {
                     lamport,
                 } = *entry
                     && last > clock.get(&chain).copied().unwrap_or(0)
-                    && !self.refused.contains(&chain)
+                    && !self.passes_over(&chain)
                     && all.len() < BATCHES_MAX
                 {
                     all.push(Lies {
@@ -204,6 +230,11 @@ impl Taker<'_, '_> {
             self.lists.break_off(bundle.name, why, self.notes);
             return Ok(false);
         };
+        if is_newer(&carried.bytes) {
+            self.notes.say(NEWER);
+            self.newer.insert(lies.chain);
+            return Ok(false);
+        }
         let carried = std::sync::Arc::new(carried);
         for _ in 0..2 {
             let Answer::TakenIn(outcome) = self.replica.answer(Request::TakeIn(carried.clone())) else {
@@ -346,6 +377,8 @@ impl Taker<'_, '_> {
                         chunks.push(*id);
                         !wanted.contains(id)
                     }
+                    // It is nothing to this program.
+                    Entry::Other(..) => true,
                 });
                 if is_over && (knows_all || self.hold(&chunks)) && self.unknown_of(&list.0).is_empty() {
                     done.insert(name);

@@ -30,6 +30,16 @@ pub enum Policy {
     NamesAndTexts = 2,
 }
 
+impl Policy {
+    /// What another device says that it keeps. One that only a later version has counts as the least.
+    pub(crate) fn of_peer(byte: u8) -> Policy {
+        match byte {
+            1 => Policy::Everything,
+            _ => Policy::NamesAndTexts,
+        }
+    }
+}
+
 /// How much a chunk is waited for; the first goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {

@@ -54,6 +54,8 @@ pub(crate) const QUESTION: u64 = 4 << 10;
 pub(crate) const PARTIALS_MAX: usize = 20 << 20;
 /// Bytes that nobody asked for: they may have been under way when something was called off.
 pub(crate) const UNASKED_MAX: u64 = 16 << 20;
+/// Bytes of messages of kinds that this version does not know; and so many more for each second of a session.
+pub(crate) const STRANGE_MAX: (u64, u64) = (1 << 20, 1_000);
 /// Questions whether chunks are held that one peer may have open.
 pub(crate) const QUESTIONS_MAX: usize = 16;
 /// Sessions with one peer; the oldest gives way.

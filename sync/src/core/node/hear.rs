@@ -33,12 +33,14 @@ impl Node {
     }
 
     fn hear(&mut self, id: SessionId, frame: &[u8]) -> Result<(), Ended> {
-        let message = match Message::decode(frame)? {
-            Heard::Message(message) => message,
-            Heard::Unknown => return Ok(()),
-        };
+        let now = self.ground.now;
+        let heard = Message::decode(frame)?;
         let Some(session) = self.sessions.get_mut(&id) else {
             return Ok(());
+        };
+        let message = match heard {
+            Heard::Message(message) => message,
+            Heard::Unknown => return session.passed_over(frame.len(), now),
         };
         match (&message, session.hello.is_some()) {
             (Message::Hello(_) | Message::Goodbye(_), false) => {}

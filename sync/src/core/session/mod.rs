@@ -10,6 +10,7 @@ mod ground;
 mod out;
 mod parts;
 
+use crate::core::limits::STRANGE_MAX;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -151,6 +152,8 @@ pub(crate) struct Session {
     /// Bytes of whole objects that the store has not answered for.
     pub(crate) pending: u64,
     pub(crate) unasked: u64,
+    /// Bytes of messages of unknown kinds, in all.
+    strange: u64,
     /// Bytes of objects that were asked for, in all.
     pub(crate) useful: u64,
     pub(crate) known: BTreeMap<ChainId, Reach>,
@@ -234,6 +237,7 @@ impl Session {
             received: 0,
             pending: 0,
             unasked: 0,
+            strange: 0,
             useful: 0,
             known: BTreeMap::new(),
             known_whole: false,
@@ -322,6 +326,19 @@ impl Session {
         self.received += bytes as u64;
         match self.received > self.granted {
             true => Err(Ended::Overrun),
+            false => Ok(()),
+        }
+    }
+
+    /// A message of an unknown kind, which is passed over. It is under no credit, and so no object.
+    pub(crate) fn passed_over(&mut self, bytes: usize, now: Millis) -> Result<(), Ended> {
+        let (least, each) = STRANGE_MAX;
+        let seconds = now.saturating_sub(self.opened_at) / 1_000;
+        self.strange = self.strange.saturating_add(bytes as u64);
+        match self.strange > least.saturating_add(each.saturating_mul(seconds)) {
+            true => Err(Ended::TooMany(
+                "it says more that this version of coffer does not know than it may",
+            )),
             false => Ok(()),
         }
     }

@@ -99,14 +99,14 @@ impl Message<'_> {
             0x91 => Message::Ping,
             0x92 => Message::Pong,
             0x93 => Message::Goodbye(match r.u8()? {
-                0 => Goodbye::Done,
                 1 => Goodbye::Protocol,
                 2 => Goodbye::Version,
                 3 => Goodbye::Space,
                 4 => Goodbye::Removed,
                 5 => Goodbye::Replaced,
                 6 => Goodbye::Forged,
-                _ => return Err(Malformed("a goodbye for an unknown reason")),
+                // Also for a reason that a later program has: it has gone.
+                _ => Goodbye::Done,
             }),
             _ if kind & CRITICAL == 0 => return Ok(Heard::Unknown),
             _ => return Err(Malformed("a message of an unknown kind")),
@@ -122,11 +122,7 @@ fn hello(r: &mut Reader<'_>) -> Result<Hello, Malformed> {
         space: SpaceId(r.array()?),
         own: ChainId(r.array()?),
         features: r.varint()?,
-        policy: match r.u8()? {
-            1 => Policy::Everything,
-            2 => Policy::NamesAndTexts,
-            _ => return Err(Malformed("a policy of an unknown kind")),
-        },
+        policy: Policy::of_peer(r.u8()?),
         credit: r.varint()?,
     };
     match hello.versions.0 <= hello.versions.1 {
