@@ -234,6 +234,31 @@ fn keys_that_cannot_be_kept_make_no_member() {
     assert_eq!(bed.state.lock().unwrap().members.len(), 2);
 }
 
+/// What was given and cannot be stored: the device was added by then, and that is said on both sides, with what to do.
+#[test]
+fn a_device_that_was_added_and_could_not_join_is_said_to_be_listed() {
+    let bed = Bed::founded("desk");
+    let service = bed.start(&quiet(&[TCP]));
+    wait(&service, "an address", |status| !status.listening.is_empty());
+    let ticket = carried(&service.invite().unwrap());
+    let came = join(
+        &ticket,
+        name("laptop"),
+        &quiet(&[]),
+        |_| Ok(()),
+        |_| Err("the disk is full".into()),
+    );
+    let why = came.err().unwrap().to_string();
+    assert!(
+        why.contains("the disk is full") && why.contains("may list this one already"),
+        "{why}"
+    );
+    assert_eq!(bed.state.lock().unwrap().members.state().members().count(), 2);
+    let status = wait(&service, "a sentence", |status| status.last_error.is_some());
+    let said = status.last_error.unwrap();
+    assert!(said.contains("if it is never seen, remove it"), "{said}");
+}
+
 /// Nobody there: a sentence, soon.
 #[test]
 fn nobody_there_is_a_sentence() {

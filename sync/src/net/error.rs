@@ -72,4 +72,9 @@ pub enum JoinError {
     /// It took too long.
     #[error("joining took too long; try again with a new ticket")]
     TooLate,
+    /// It went wrong after this device had asked to be added.
+    #[error(
+        "{0}; the other device may list this one already: if “coffer device list” there shows it as never seen, remove it"
+    )]
+    Half(Box<JoinError>),
 }

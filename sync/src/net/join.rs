@@ -4,6 +4,7 @@
 //! whoever does not prove the ticket. It calls nobody but who the ticket names, or, where it is words alone, the devices of the local
 //! network one by one, and who left a record under the ticket's topic.
 
+use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
@@ -225,7 +226,8 @@ impl Search {
                     let Some(theirs) = key_of(&peer) else { continue };
                     let joining =
                         Joining::begin(seconds(), ticket, device, transport, name.clone(), theirs, Seeds::random());
-                    let talk = Talk { stream, device, transport, inviter: None };
+                    let asked = Cell::new(false);
+                    let talk = Talk { stream, device, transport, inviter: None, asked: &asked };
                     let talk = talk.run(joining, &mut keep, &mut store);
                     let why = match with(&mut self.swarm, talk).await {
                         Ok((joined, inviter)) => {
@@ -234,6 +236,7 @@ impl Search {
                             let found = found.map(|a| format!("{a}/p2p/{peer}")).collect();
                             return Ok((joined, inviter, found));
                         }
+                        Err(why) if asked.get() => return Err(JoinError::Half(Box::new(why))),
                         Err(why) => why,
                     };
                     // Once somebody has proved the ticket there is nobody else to ask.
@@ -361,6 +364,8 @@ struct Talk<'a> {
     device: &'a SigningKey,
     transport: &'a SigningKey,
     inviter: Option<DeviceId>,
+    /// Whether it was asked to add this device.
+    asked: &'a Cell<bool>,
 }
 
 impl Talk<'_> {
@@ -406,6 +411,7 @@ impl Talk<'_> {
                         let keep = keep.take().ok_or(PairError::Ended)?;
                         keep(&prepared).map_err(JoinError::Keep)?;
                         joining.prepared()?;
+                        self.asked.set(true);
                         patience.proved(Instant::now());
                     }
                     JoinerStep::Store(given) => {

@@ -27,7 +27,7 @@ pub enum PairError {
     Newer,
     /// Another device has said what this program cannot read.
     #[error(
-        "this vault holds what only a newer version of coffer reads: update coffer on this device, then join by a new ticket; the other device lists this one already, and can remove it"
+        "this vault holds what only a newer version of coffer reads: update coffer on this device, then join by a new ticket"
     )]
     NewerVault,
     /// It took too long.
