@@ -270,7 +270,13 @@ impl Incoming<'_> {
         }
         self.placed = true;
         if self.kind != Kind::Folder {
-            vault.settle_in(&mut tree, &self.inode, at.folder, at.name, 0);
+            vault.settle_in(
+                &mut tree,
+                &self.inode,
+                (at.folder, at.name),
+                (at.folder, at.name),
+                0,
+            );
         }
         vault.mark_dirty(ino);
         if !at.keep_times {

@@ -154,12 +154,12 @@ impl State {
         self.writers as usize <= self.closing.len()
     }
 
-    /// Whether it is at rest, and no part of a save: the other devices may be told of it.
-    pub(crate) fn may_be_told(&self) -> bool {
+    /// Whether it is at rest, and no part of a save: the other devices may be told of it. `all`: of what may pass, too.
+    pub(crate) fn may_be_told(&self, all: bool) -> bool {
         self.writers == 0
             && !self.meta.kind.is_local()
             && !self.is_scratch()
-            && !self.is_passing()
+            && (all || !self.is_passing())
             && !self.is_begun()
     }
 

@@ -366,7 +366,7 @@ impl Vault {
             let inode = self.inodes.lock().get(ino);
             inode.is_some_and(|inode| {
                 let state = inode.state.read();
-                let may = state.may_be_told() && !state.starved;
+                let may = state.may_be_told(false) && !state.starved;
                 may && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
         })

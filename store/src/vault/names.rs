@@ -77,7 +77,7 @@ impl Vault {
         tree.insert(parent, name, ino, kind, id)?;
         self.inodes.lock().put(inode.clone(), entity);
         if kind != Kind::Folder {
-            self.settle_in(&mut tree, &inode, parent, name, who);
+            self.settle_in(&mut tree, &inode, (parent, name), (parent, name), who);
         }
         self.mark_dirty(ino);
         self.touch_folder(&folder, now);
@@ -175,7 +175,7 @@ impl Vault {
                     }
                     if was.kind != Kind::Folder {
                         self.leave(&was, node, from, to.0, &moved, who);
-                        self.settle_in(&mut tree, &moved, to.0, to.1, who);
+                        self.settle_in(&mut tree, &moved, to, from, who);
                     }
                 }
             }
@@ -282,7 +282,7 @@ impl Vault {
         drop(state);
         if was_single {
             // Some save by giving the new file the name that they have just taken away.
-            self.settle_in(&mut tree, &inode, parent, name, who);
+            self.settle_in(&mut tree, &inode, (parent, name), (parent, name), who);
         } else {
             self.mark_text(&tree, &inode, parent, name);
             self.left.lock().take(parent, name);
@@ -318,7 +318,7 @@ impl Vault {
 
     /// Notes that a node, in the folder `at`, is gone, and what brings it back; `last`: its file
     /// has no other name. The tree is locked.
-    fn note_gone(
+    pub(super) fn note_gone(
         &self,
         tree: &Tree,
         state: &State,
@@ -348,7 +348,7 @@ impl Vault {
 
     /// The versions that whoever removes a file's name has seen: what it shows, and where it shows the newest that
     /// there is, what that was chosen before, too; else that would bring back whatever is removed.
-    pub(super) fn seen_of(&self, state: &State, inode: &Inode) -> Vec<EventRef> {
+    fn seen_of(&self, state: &State, inode: &Inode) -> Vec<EventRef> {
         let mut saw = state.named_by();
         if self.is_shared() && state.behind == 0 && !saw.is_empty() {
             let key = state.binding.key(inode.key());

@@ -218,7 +218,7 @@ impl Network {
             return;
         };
         // Looking round reads the vault's versions: where nothing can go, it is done less and less often.
-        if Instant::now() < rest.until {
+        if Instant::now() < rest.until && !store.is_full() {
             return;
         }
         rest.last = match self.give_up(&service) {
@@ -234,21 +234,22 @@ impl Network {
         let Some(plan) = store.plan_eviction()? else {
             return Ok(false);
         };
-        let mut asked = 0;
+        let mut asked = Vec::new();
         for some in plan.pieces.chunks(ASK).take(QUESTIONS) {
             let names: Vec<ChunkName> = some.iter().map(|id| id.0).collect();
             if service.confirm_after(&names, &plan.clock) {
-                asked += some.len();
+                asked.extend_from_slice(some);
             }
         }
         let until = Instant::now() + ANSWER;
         let mut gone = 0;
-        while asked > 0 && gone == 0 && Instant::now() < until && !self.ended.load(Ordering::Acquire) {
+        while !asked.is_empty() && gone == 0 && Instant::now() < until && !self.ended.load(Ordering::Acquire)
+        {
             std::thread::sleep(LOOK / 2);
             gone = store.evict(&plan)?;
         }
         if gone == 0 {
-            store.unconfirmed(&plan.pieces[..asked]);
+            store.unconfirmed(&asked);
         }
         Ok(gone > 0)
     }

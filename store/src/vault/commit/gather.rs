@@ -136,7 +136,9 @@ impl Vault {
         // What is to be chunked first is not what a sync should wait for.
         let is_small = state.content.as_ref().is_none_or(|c| c.size() <= INLINE_MAX);
         let quick = is_small || !work.is_sync();
-        let telling = match work.tells && quick && state.untold && state.may_be_told() {
+        // Whoever locks the vault, or carries it elsewhere, means all that is there.
+        let all = matches!(work.scope, Scope::All);
+        let telling = match work.tells && quick && state.untold && state.may_be_told(all) {
             true => self.telling(state.binding.key(inode.key()), state),
             false => Ok(Telling::Later),
         };

@@ -22,8 +22,22 @@ use crate::vault::history::note_pack;
 
 /// How long a confirmation counts.
 const CONFIRMED: Duration = Duration::from_secs(60);
-/// How long history waits for that on a full disk.
+/// How long history waits for that on a full disk, after something went or it was first looked.
 const YIELDS: Duration = Duration::from_secs(10);
+/// How long it waits for the first look.
+const LOOKS: Duration = Duration::from_secs(30);
+/// Of what is here, no more goes for one full disk than a quarter, or so many bytes.
+const YIELD_LEAST: u64 = 256 << 20;
+
+/// While writes are refused: since when pieces are to go that others hold, when it was last looked for some or some went,
+/// how many bytes are to go in all, and how many went.
+#[derive(Default)]
+pub(super) struct Yielding {
+    since: Option<Instant>,
+    last: Option<Instant>,
+    want: u64,
+    gone: u64,
+}
 /// Confirmations that are kept in mind.
 const CONFIRMED_MAX: usize = 65_536;
 /// Pieces of one plan.
@@ -52,13 +66,18 @@ impl Vault {
             return Ok(None);
         }
         let (missing, here) = (self.room_refused(), self.bytes_here()?);
-        if missing == 0 {
-            *self.demand.yielding.lock() = None;
-        }
-        let limit = match missing {
-            0 => self.keeping_limit(),
-            _ => self.keeping_limit().min(here.saturating_sub(missing)),
+        let more = {
+            let mut yielding = self.demand.yielding.lock();
+            if missing == 0 {
+                *yielding = Yielding::default();
+            } else if yielding.last.is_none() {
+                yielding.want = missing.min((here / 4).max(YIELD_LEAST));
+                yielding.last = Some(Instant::now());
+            }
+            // What went is room only once packs are written anew.
+            yielding.want.saturating_sub(yielding.gone).min(missing)
         };
+        let limit = self.keeping_limit().min(here.saturating_sub(more));
         // Most of the time it is seen without opening anything.
         if here <= limit {
             return Ok(None);
@@ -114,8 +133,17 @@ impl Vault {
         if self.keeping() != Keeping::Texts || !self.demand.waits.is_anybody() {
             return false;
         }
-        let mut since = self.demand.yielding.lock();
-        since.get_or_insert_with(Instant::now).elapsed() < YIELDS
+        let mut yielding = self.demand.yielding.lock();
+        let since = *yielding.since.get_or_insert_with(Instant::now);
+        match yielding.last {
+            Some(last) => last.elapsed() < YIELDS,
+            None => since.elapsed() < LOOKS,
+        }
+    }
+
+    /// Whether something was refused lately for want of room, and there is none: then it is looked at once for what may go.
+    pub fn is_full(&self) -> bool {
+        self.room_refused() > 0
     }
 
     /// A member that keeps everything, and has all that the plan's clock says, holds these durably.
@@ -126,6 +154,10 @@ impl Vault {
         let now = Instant::now();
         let mut confirmed = self.demand.confirmed.lock();
         confirmed.retain(|_, at| at.elapsed() < CONFIRMED);
+        let mut unconfirmed = self.demand.unconfirmed.lock();
+        for id in ids {
+            unconfirmed.remove(id);
+        }
         let room = CONFIRMED_MAX.saturating_sub(confirmed.len());
         confirmed.extend(ids.iter().take(room).map(|id| (*id, now)));
     }
@@ -164,9 +196,12 @@ impl Vault {
         *self.core.asked.lock() = None;
         let gone = gone?;
         self.core.dropped.fetch_add(gone, Ordering::Relaxed);
-        if gone > 0 && self.room_refused() > 0 {
-            *self.demand.yielding.lock() = Some(Instant::now());
+        let mut yielding = self.demand.yielding.lock();
+        if gone > 0 && yielding.last.is_some() {
+            yielding.gone += gone;
+            yielding.last = Some(Instant::now());
         }
+        drop(yielding);
         self.demand.stale.store(true, Ordering::Relaxed);
         Ok(gone)
     }

@@ -73,8 +73,8 @@ pub(super) struct Demand {
     pub(super) stale: AtomicBool,
     /// Somebody relies on what is here; see `relied`.
     relied: AtomicBool,
-    /// Since when, on a full disk, pieces go that others hold, or the last of them went.
-    yielding: Mutex<Option<Instant>>,
+    /// On a full disk: what is to go of what others hold.
+    yielding: Mutex<evict::Yielding>,
     /// History was let go of early, and its bytes may still be here.
     let_go: AtomicBool,
     /// What somebody brought, and is about to name.

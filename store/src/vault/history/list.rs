@@ -55,7 +55,7 @@ impl Vault {
     /// # Errors
     /// As [`OpError`] says; ENOENT if it is not known.
     pub fn versions(&self, of: Subject) -> Result<Vec<VersionInfo>, OpError> {
-        self.versions_of(&self.whose(of)?)
+        self.versions_of(&self.whose_seen(of)?)
     }
 
     /// Of a file's versions those that nothing replaces and that it does not show: what somebody wrote
@@ -65,7 +65,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::versions`].
     pub fn versions_beside(&self, of: Subject) -> Result<Vec<VersionInfo>, OpError> {
-        let whose = self.whose(of)?;
+        let whose = self.whose_seen(of)?;
         let shown = match of {
             Subject::Removed(node) => self
                 .gone_row(node)?
@@ -136,7 +136,22 @@ impl Vault {
 
     /// Whose history that is, once all that was saved is in it.
     pub(super) fn whose(&self, of: Subject) -> Result<Whose, OpError> {
-        let told = match of {
+        if !self.is_told(of)? {
+            self.tell_saved()?;
+        }
+        self.whose_recorded(of)
+    }
+
+    /// The same for who only looks.
+    fn whose_seen(&self, of: Subject) -> Result<Whose, OpError> {
+        if !self.is_told(of)? {
+            self.tell_if_room()?;
+        }
+        self.whose_recorded(of)
+    }
+
+    fn is_told(&self, of: Subject) -> Result<bool, OpError> {
+        Ok(match of {
             Subject::File(_) | Subject::Entity { .. } => {
                 let inode = self.showing(of)?;
                 let_release(&inode);
@@ -146,11 +161,7 @@ impl Vault {
                 !state.untold || !waits || state.meta.kind.is_local()
             }
             Subject::Removed(node) => self.gone_row(node)?.is_some(),
-        };
-        if !told {
-            self.tell_if_room()?;
-        }
-        self.whose_recorded(of)
+        })
     }
 
     /// Whose history that is, as far as it is recorded.
@@ -229,7 +240,7 @@ impl Vault {
     /// could go must see it.
     pub(in crate::vault) fn tell_if_room(&self) -> Result<(), StoreError> {
         match self.tell_saved() {
-            Err(full) if full.errno() == libc::ENOSPC => Ok(()),
+            Err(full) if matches!(full.errno(), libc::ENOSPC | libc::EDQUOT) => Ok(()),
             told => told,
         }
     }

@@ -21,6 +21,8 @@ use crate::vault::inode::State;
 const REST: i64 = 600;
 /// How long one that may pass is left alone before it is told.
 const PASSING: Duration = Duration::from_secs(2);
+/// One that nobody leaves alone is told so long after it was made.
+const PASSING_MAX: Duration = Duration::from_secs(60);
 /// How long a process that opened a file is taken to edit something.
 const EDITING: Duration = Duration::from_secs(600);
 /// So many processes are remembered.
@@ -182,7 +184,8 @@ impl State {
         let nanos = |time: Time| i128::from(time.sec) * 1_000_000_000 + i128::from(time.nsec);
         // A clock that was set back makes nothing local for longer.
         let rested = || nanos(Time::now()).abs_diff(nanos(self.meta.ctime)) >= PASSING.as_nanos();
-        self.passing && self.published.is_none() && !rested()
+        let is_new = self.made.is_some_and(|(at, _)| at.elapsed() < PASSING_MAX);
+        self.passing && self.published.is_none() && is_new && !rested()
     }
 
     /// Whether it stays on this device for now.

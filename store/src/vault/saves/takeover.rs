@@ -15,10 +15,11 @@ use super::{Process, same_process};
 use crate::event::EventRef;
 use crate::ids::{EntityId, Ino, NodeId, NodeNo};
 use crate::keys::Key;
-use crate::tree::{Entry, Kind, Known, Told, Tree};
+use crate::record::Time;
+use crate::tree::{Entry, Kind, Known, Replaced, Told, Tree};
 use crate::vault::Vault;
 use crate::vault::inode::{Inode, State};
-use crate::vault::publish::{GoneNode, ToldEntity};
+use crate::vault::publish::ToldEntity;
 
 /// How long a file that a process made or emptied is that process's new one.
 const MOMENTS: Duration = Duration::from_secs(60);
@@ -75,7 +76,8 @@ impl State {
         let by_it = |when: Option<(Instant, Process)>| {
             when.is_some_and(|(at, by)| at.elapsed() < MOMENTS && same_process(by, who))
         };
-        let written = || by_it(self.made) || (self.passing && by_it(self.emptied));
+        let emptied = || self.passing && self.meta.nlink == 1 && by_it(self.emptied);
+        let written = || by_it(self.made) || emptied();
         self.meta.kind == Kind::File && self.meta.nlink <= 2 && (self.published.is_none() || written())
     }
 
@@ -316,14 +318,14 @@ impl Vault {
             .put(from.0, from.1, Left::new(node, known, Some(who), how));
     }
 
-    /// A file has got a name: if a known one has just left it, this is a save of that, perhaps. The
-    /// tree is locked, and shows the file there.
+    /// A file has got a name: if a known one has just left it, this is a save of that, perhaps. `from`: the name that it had
+    /// until now, if it was moved. The tree is locked, and shows the file there.
     pub(in crate::vault) fn settle_in(
         &self,
         tree: &mut Tree,
         inode: &Arc<Inode>,
-        folder: Ino,
-        name: &[u8],
+        (folder, name): (Ino, &[u8]),
+        from: (Ino, &[u8]),
         who: Process,
     ) {
         // By the name that it had until now.
@@ -353,7 +355,7 @@ impl Vault {
                     return;
                 }
                 let was = tree.come_back((folder, node), (at, left.node), left.known, NodeId::random());
-                self.was_known(tree, was, inode);
+                self.was_known(tree, was, inode, from);
                 // First: once it has an entity of its own, a commit may look at it.
                 old.state.write().marks.scratch = backup;
                 self.take_over(inode, &old, true);
@@ -372,7 +374,7 @@ impl Vault {
                 untold.revived.insert(left.known.id);
                 drop(untold);
                 let was = tree.come_back_removed((folder, node), left.node, left.known);
-                self.was_known(tree, was, inode);
+                self.was_known(tree, was, inode, from);
                 let past = Past {
                     published: named_by.first().copied(),
                     beside: named_by.get(1..).unwrap_or_default().to_vec(),
@@ -385,16 +387,21 @@ impl Vault {
         }
     }
 
-    /// An entry is another node from now on. The one that it was is gone, should they know of it, with what its
-    /// file, which stands for its own entity still, has shown.
-    fn was_known(&self, tree: &mut Tree, was: Option<Known>, inode: &Inode) {
+    /// An entry is another node from now on. The one that it was, `at` a place, is gone, should they know of it, with what its
+    /// file, which stands for its own entity still, has shown; and can be brought back.
+    fn was_known(&self, tree: &mut Tree, was: Option<Known>, inode: &Inode, at: (Ino, &[u8])) {
         if let Some(was) = was.filter(|was| was.told != Told::Never) {
-            let gone = GoneNode {
+            let gone = Replaced {
+                node: tree.spare(),
+                ino: inode.ino,
+                kind: Kind::File,
                 id: was.id,
-                saw: self.seen_of(&inode.state.read(), inode),
-                of: None,
+                told: was.told,
+                name: at.1.into(),
             };
-            self.untold.lock().gone.insert(tree.spare(), gone);
+            let state = inode.state.read();
+            let is_last = state.meta.nlink < 2;
+            self.note_gone(tree, &state, inode, &gone, (at.0, is_last), Time::now());
         }
     }
 }
