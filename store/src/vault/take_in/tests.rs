@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::event::{
-    BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad,
+    BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad, gone_aad,
 };
-use crate::ids::ChainId;
 use crate::ids::ROOT;
+use crate::ids::{ChainId, NodeId};
 use crate::io::sim::SimDisk;
 use crate::keys::{Key, SigningKey, labels, seal};
 use crate::record::{Kind, Time};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 mod chunks;
 mod order;
+mod recorded;
 
 const NOTE: &str = "one two three\n";
 
@@ -70,6 +71,12 @@ impl Bed {
 
     /// A batch of its chain, which says this of the note.
     fn batch(&self, says: &[Says]) -> Carried {
+        let of_note = |says: &Says| (EventKind::Version, self.entity.0, says.clone());
+        self.batch_of(&says.iter().map(of_note).collect::<Vec<_>>())
+    }
+
+    /// A batch of its chain, which says this of the note, and of names.
+    fn batch_of(&self, says: &[(EventKind, [u8; 16], Says)]) -> Carried {
         let (secrets, keyring) = (self.vault.secrets(), self.vault.core.keyring());
         let (epoch, key) = (keyring.present().tag(), keyring.present().content(&self.key));
         let mut batch = BatchWriter::new(BatchHeader {
@@ -77,18 +84,24 @@ impl Bed {
             chain: self.chain,
             first: self.last.0 + 1,
             prev: self.last.1,
-            ahead: says[0].1.wrapping_sub(self.last.0 + 1),
+            ahead: says[0].2.1.wrapping_sub(self.last.0 + 1),
         });
-        for (n, (replaces, lamport, plain)) in says.iter().enumerate() {
+        for (n, (kind, subject, (replaces, lamport, plain))) in says.iter().enumerate() {
             let at = self.next(1 + n as u64);
-            let sealed = seal(&key, &content_aad(&self.entity, at, epoch), plain);
+            let sealed = match kind {
+                EventKind::NodeGone => {
+                    let aad = gone_aad(&NodeId(*subject), at, epoch);
+                    seal(keyring.present().tree(), &aad, plain)
+                }
+                _ => seal(&key, &content_aad(&self.entity, at, epoch), plain),
+            };
             let head = Head {
-                kind: EventKind::Version,
+                kind: *kind,
                 space: secrets.space,
                 at,
                 lamport: *lamport,
                 prev: batch.head(),
-                subject: self.entity.0,
+                subject: *subject,
                 generation: epoch,
                 replaces: replaces.clone(),
                 sealed: Digest::of(&sealed),
@@ -120,9 +133,12 @@ impl Bed {
     }
 
     fn take(&mut self, says: &[Says]) -> Result<TakenIn, TakeInError> {
-        let carried = self.batch(says);
+        self.take_carried(self.batch(says))
+    }
+
+    fn take_carried(&mut self, carried: Carried) -> Result<TakenIn, TakeInError> {
         let taken = self.vault.take_in(&self.signing.verifying(), &carried)?;
-        self.last = (self.last.0 + says.len() as u64, carried.row.head);
+        self.last = (self.last.0 + u64::from(carried.row.count), carried.row.head);
         Ok(taken)
     }
 
@@ -155,6 +171,7 @@ fn version(body: Body, size: u64) -> Version {
         form: Form::Text,
         perm: 0o640,
         mtime: Time { sec: 77, nsec: 0 },
+        recorded: Time { sec: 88, nsec: 0 },
         btime: Time { sec: 66, nsec: 0 },
         size,
         xattrs: None,

@@ -93,7 +93,6 @@ impl Vault {
                 generation: head.generation,
                 lamport: head.lamport,
                 parents: self.without_holes(&mut sorted.holes, head.replaces)?,
-                recorded: Some(version.mtime),
                 program: None,
                 same: match &version.body {
                     Body::Same => true,
