@@ -219,7 +219,7 @@ pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static 
         ("node", node_aad(no)),
         ("log", log_aad(no, version)),
         ("extent", extent_aad(no, version)),
-        ("gone", gone_aad(no)),
+        ("gone", gone_aad(no, 1)),
         ("counters", local_aad(1)),
         ("secrets", local_aad(2)),
         ("version-event", event::content_aad(&entity, at, generation)),

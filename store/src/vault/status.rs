@@ -44,7 +44,7 @@ pub struct Status {
     pub names_let_go: u64,
     /// Files that no other device is told of.
     pub local: Vec<Local>,
-    /// Damage that was met on opening.
+    /// Damage that was met on opening; and first of all, that this program is to be updated, if the vault asks for that.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
     pub asides: Vec<Aside>,
@@ -88,7 +88,10 @@ impl Vault {
             early: self.early.load(Ordering::Relaxed),
             local,
             asides: self.asides(),
-            damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
+            damage: {
+                let met: Vec<String> = self.met.lock().iter().map(|p| p.to_string()).collect();
+                self.wants_newer().into_iter().chain(met).collect()
+            },
         })
     }
 }

@@ -24,6 +24,10 @@ pub(in crate::vault) type Setting = ([u8; 16], Vec<u8>);
 const RETENTION: [u8; 16] = *b"coffer:retention";
 const UNKNOWN_RETENTION: &str = "how long history is to be kept is set in a way that this program cannot read, so nothing of it is \
      let go of: update coffer, or set it anew (coffer settings retention-all)";
+/// The least program that the vault's devices are to have. Reserved: no program sets it yet.
+const LEAST_PROGRAM: [u8; 16] = *b"coffer:leastprog";
+/// Which program this is. It grows with what vaults are told that earlier ones cannot read.
+const PROGRAM: u32 = 1;
 /// What the names of their rows begin with.
 const ROW: &[u8] = b"setting ";
 /// No retention is longer, in days: what is added to times must not overflow.
@@ -129,6 +133,22 @@ impl Vault {
             self.note_problem(Problem::new(None, UNKNOWN_RETENTION));
         }
         value
+    }
+
+    /// That this vault asks for a newer program than this, for a person; none if it does not. All else goes on.
+    pub(in crate::vault) fn wants_newer(&self) -> Option<String> {
+        let value = self.setting(&LEAST_PROGRAM)?;
+        let mut r = Reader::new(&value);
+        // What follows, or is of another version, only a newer one can have said.
+        let least = match r.u8() {
+            Ok(0) => r.u32().unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        (least > PROGRAM).then(|| {
+            "this vault is used with a newer coffer, which says things that this one cannot read: update coffer on \
+             this device"
+                .into()
+        })
     }
 
     /// Sets it, for all devices.
@@ -303,6 +323,29 @@ mod tests {
             // Set anew, it counts.
             vault.set_retention(SHORT).unwrap();
             assert!(vault.thin(in_years).unwrap().removed > 0);
+        }
+    }
+
+    /// Guards what a later program may say: an earlier one goes on, and says that it is to be updated.
+    #[test]
+    fn a_vault_that_wants_a_newer_program_says_so() {
+        let vault = vault(&SimDisk::new());
+        let says = |value: Option<&[u8]>| {
+            if let Some(value) = value {
+                vault.set_setting(LEAST_PROGRAM, value.to_vec()).unwrap();
+            }
+            let damage = vault.status().unwrap().damage;
+            damage.iter().any(|line| line.contains("update coffer"))
+        };
+        assert!(!says(None));
+        for (value, newer) in [
+            (&[0, 1, 0, 0, 0][..], false),
+            (&[0, 2, 0, 0, 0], true),
+            (&[0, 0, 0, 0, 0], false),
+            (&[0, 0xff, 0xff, 0xff, 0xff, 7], true),
+            (&[1], true),
+        ] {
+            assert_eq!(says(Some(value)), newer, "{value:?}");
         }
     }
 

@@ -61,7 +61,10 @@ fn gap_row(node: &NodeId) -> Vec<u8> {
 
 /// Up to which Lamport time a gap's row says that something is lacking.
 fn gap_time(row: &[u8]) -> u64 {
-    <[u8; 8]>::try_from(row).map_or(0, u64::from_be_bytes)
+    let time = row
+        .strip_prefix(&[0])
+        .and_then(|time| <[u8; 8]>::try_from(time).ok());
+    time.map_or(0, u64::from_be_bytes)
 }
 
 fn ground_aad(node: &NodeId) -> Aad {
@@ -365,7 +368,11 @@ impl Vault {
             if is_said != Some(true) {
                 let known = self.core.db.get(Table::Moves, &gap_row(node))?;
                 let last = known.map_or(0, |gap| gap_time(&gap)).max(*lamport);
-                batch.put(Table::Moves, gap_row(node), last.to_be_bytes().to_vec());
+                batch.put(
+                    Table::Moves,
+                    gap_row(node),
+                    [&[0][..], &last.to_be_bytes()].concat(),
+                );
             }
         }
         Ok(())
@@ -394,7 +401,9 @@ impl Vault {
 
     /// Keeps the key of an entity that has no name here yet.
     pub(in crate::vault) fn put_awaited(&self, batch: &mut Batch, entity: &EntityId, key: &Key) {
-        let sealed = seal(&self.local, &key_aad(entity), key.expose());
+        let mut plain = zeroize::Zeroizing::new([0; 33]);
+        plain[1..].copy_from_slice(key.expose());
+        let sealed = seal(&self.local, &key_aad(entity), &*plain);
         batch.put(Table::Moves, key_row(entity), sealed);
     }
 
@@ -415,8 +424,11 @@ impl Vault {
         let what = "the key of a file that another device made";
         let plain = open(&self.local, &key_aad(entity), sealed).map_err(StoreError::tampered(what))?;
         let plain = zeroize::Zeroizing::new(plain);
-        let mut bytes = <[u8; 32]>::try_from(plain.as_slice())
-            .map_err(|_| StoreError::malformed(what)(Malformed("a key of another length")))?;
+        let key = plain
+            .strip_prefix(&[0])
+            .and_then(|key| <[u8; 32]>::try_from(key).ok());
+        let mut bytes =
+            key.ok_or_else(|| StoreError::malformed(what)(Malformed("a key of another length or version")))?;
         Ok(Key::take(&mut bytes))
     }
 

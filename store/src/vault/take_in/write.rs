@@ -199,7 +199,7 @@ impl Vault {
             };
             // Until the file shows it: a crash must not leave it at what it was.
             let note = inode.state.read().pending | pending::BEHIND;
-            batch.put(Table::Pending, pending_inode(inode.ino), vec![note]);
+            batch.put(Table::Pending, pending_inode(inode.ino), pending::note(note));
             behind.push((*entity, inode));
         }
         counters.lamport = counters.lamport.max(lamport);
