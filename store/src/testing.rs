@@ -12,7 +12,8 @@ use crate::content::pieces::{
 use crate::core::{EpochKeys, extent_aad};
 use crate::db::{ChangeOf, Table};
 use crate::event::{
-    self, BatchHeader, BatchRow, BatchWriter, Event, EventKind, Found, Hole, NodeState, Version, Walk,
+    self, BatchHeader, BatchRow, BatchWriter, Event, EventKind, Found, Hole, NodeGone, NodeState, Version,
+    Walk,
 };
 use crate::horizon::{Said, Say};
 use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
@@ -32,7 +33,7 @@ use crate::vault::{gone_aad, inode_aad, node_aad, removed_aad, version_aad};
 pub type Again = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Every format of stored bytes that is decoded whole, by name.
-pub const FORMATS: [(&str, Again); 24] = [
+pub const FORMATS: [(&str, Again); 25] = [
     ("inode", |b| Some(InodeRecord::decode(b).ok()?.encode())),
     ("node", |b| Some(NodeRecord::decode(b).ok()?.encode())),
     ("log", |b| Some(LogRecord::decode(b).ok()?.encode())),
@@ -45,6 +46,7 @@ pub const FORMATS: [(&str, Again); 24] = [
     ("events", events_again),
     ("version", |b| Some(Version::decode(b).ok()?.encode())),
     ("state", |b| Some(NodeState::decode(b).ok()?.encode())),
+    ("removal", |b| Some(NodeGone::decode(b).ok()?.encode())),
     ("manifest", manifest_again),
     ("counters", |b| Some(Counters::decode(b).ok()?.encode())),
     ("secrets", |b| Some(Secrets::decode(b).ok()?.encode().to_vec())),
@@ -217,7 +219,7 @@ pub fn aads(id: [u8; 16], no: u64, at: EventRef, generation: u32) -> [(&'static 
         ("node", node_aad(no)),
         ("log", log_aad(no, version)),
         ("extent", extent_aad(no, version)),
-        ("gone", gone_aad(no)),
+        ("gone", gone_aad(no, 1)),
         ("counters", local_aad(1)),
         ("secrets", local_aad(2)),
         ("version-event", event::content_aad(&entity, at, generation)),

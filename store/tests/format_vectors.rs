@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coffer_store::chunk::Place;
 use coffer_store::chunk::pack::{Packs, ScanItem, pack_name};
 use coffer_store::db::{Batch, Db, Table};
-use coffer_store::event::{BatchRow, NodeState, Unverified, Version};
+use coffer_store::event::{BatchRow, NodeGone, NodeState, Unverified, Version};
 use coffer_store::io::Disk;
 use coffer_store::io::sim::SimDisk;
 use coffer_store::record::{ChunkRow, GoneRecord, InodeRecord, LogRecord, NodeRecord, VersionRecord};
@@ -69,6 +69,7 @@ fn what_was_frozen_is_read() {
     for (name, value) in states() {
         assert_eq!(NodeState::decode(&frozen(&format!("state/{name}"))), Ok(value));
     }
+    assert_eq!(NodeGone::decode(&frozen("removal/when")), Ok(removal()));
     let (begins, found) = testing::events(&frozen("events/whole")).unwrap();
     assert_eq!(begins, header());
     let events = events().into_iter().map(|(_, event)| event);

@@ -193,6 +193,31 @@ fn parameters_out_of_bounds_are_refused_on_reading() {
     assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(5)));
     newer[9] = 0xff;
     assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(0xff05)));
+    // What a newer program may have put before the MAC.
+    let mac = bytes.len() - 35;
+    let with = |field: &[u8]| [&bytes[..mac], field, &bytes[mac..]].concat();
+    for needs in [1, 1 << 63, u64::MAX] {
+        let field = [&[7, 8, 0][..], &u64::to_le_bytes(needs)].concat();
+        let asked = Err(HeaderError::Needs { tag: 7, needs });
+        assert_eq!(Header::decode(&with(&field)), asked);
+    }
+    for tag in [8, 9, 255] {
+        let asked = Err(HeaderError::Needs { tag, needs: 0 });
+        assert_eq!(Header::decode(&with(&[tag, 2, 0, 1, 2])), asked);
+        assert_eq!(Header::decode(&with(&[tag, 0, 0])), asked);
+    }
+    // One that asks for nothing, is of another length or longer than there is, is damage.
+    for field in [
+        &[7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
+        &[7, 1, 0, 1],
+        &[8, 255, 255, 1],
+    ] {
+        let decoded = Header::decode(&with(field));
+        assert!(
+            matches!(decoded, Err(HeaderError::BadField { .. })),
+            "{decoded:?}"
+        );
+    }
     let mut earlier = bytes.clone();
     earlier[8] -= 1;
     assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(3)));

@@ -4,7 +4,8 @@
 
 mod texts_support;
 
-use coffer_store::vault::{Identity, Subject};
+use coffer_store::record::Time;
+use coffer_store::vault::{Identity, Retention, Subject};
 use texts_support::*;
 
 const NOTE: &str = "# Garden\n\nPlant the garlic in October.\n\nBuy bread and milk.\n";
@@ -299,6 +300,114 @@ fn two_that_begin_anew_at_once_come_together() {
         let case = format!("order {order:?}");
         let text = mesh.agree(&case);
         for word in ["late", "butter", "My", "ours", "garlic", "milk"] {
+            assert_eq!(text.matches(word).count(), 1, "{case}, {word}: {text}");
+        }
+    }
+}
+
+/// How many events a device has told.
+fn told(bench: &Bench) -> u64 {
+    bench.vault.commit().unwrap();
+    let last = bench.vault.told_after(0).unwrap().pop().unwrap();
+    last.row.last().unwrap()
+}
+
+/// Two programs that divide texts otherwise made two changes by one actor of one version that both carried over: each
+/// device had its own, and refused the other's with all that was written since.
+#[test]
+fn two_who_carry_a_version_over_otherwise_stay_together() {
+    for order in orders() {
+        let mut mesh = Mesh::new(3);
+        mesh.all[2].vault.carry_otherwise();
+        let bench = &mesh.all[0];
+        bench.vault.limit_texts(NONE, 1, NONE, NONE);
+        bench.save(VIM, "note.md", garlic(NOTE));
+        bench.vault.commit().unwrap();
+        bench.vault.limit_texts(NONE, NONE, NONE, NONE);
+        mesh.all[1].save(VIM, "note.md", butter(NOTE));
+        mesh.carry(1, 2);
+        for n in [1, 2] {
+            let before = told(&mesh.all[n]);
+            mesh.carry(0, n);
+            assert_eq!(told(&mesh.all[n]), before + 1, "it carries butter over");
+            // And goes on from there.
+            let loaded = mesh.all[n].read(VIM, "note.md");
+            let more = format!("{loaded}\nwritten by {n}\n");
+            mesh.all[n].save(VIM, "note.md", more);
+        }
+        mesh.settle(&order);
+        let case = format!("order {order:?}");
+        let text = mesh.agree(&case);
+        for word in ["late", "written by 1", "written by 2"] {
+            assert_eq!(text.matches(word).count(), 1, "{case}, {word}: {text}");
+        }
+        assert!(text.contains("butter"), "{case}: {text}");
+        // Who comes to it new is told the same.
+        let new = Bench::on(mesh.all[1].disk.crash_all_kept(), Identity::NewDevice);
+        assert_eq!(new.text("note.md"), text, "{case}");
+    }
+}
+
+/// What a version was made from was not there on one of two who carried it over: that one took what this was made from
+/// for it, and made another change by the same actor.
+#[test]
+fn a_carrier_that_has_let_go_of_an_ancestor_stays_with_the_others() {
+    for order in orders() {
+        let one = Bench::new();
+        one.save(VIM, "note.md", NOTE);
+        one.vault.commit().unwrap();
+        let had = told(&one);
+        // Has the note's first version alone.
+        let early = Bench::on(one.disk.crash_all_kept(), Identity::NewDevice);
+        let anew = |bench: &Bench, text: String| {
+            bench.vault.limit_texts(NONE, 1, NONE, NONE);
+            bench.read(VIM, "note.md");
+            bench.save(VIM, "note.md", text);
+            bench.vault.commit().unwrap();
+            bench.vault.limit_texts(NONE, NONE, NONE, NONE);
+        };
+        anew(&one, title(NOTE));
+        let between = told(&one);
+        let full = Bench::on(one.disk.crash_all_kept(), Identity::NewDevice);
+        // Both begin the text anew, apart; the first has then let go of what both began from.
+        anew(&full, butter(&title(NOTE)));
+        anew(&one, garlic(&title(NOTE)));
+        let none = Retention {
+            all_days: 0,
+            daily_days: 0,
+            removed_days: 0,
+        };
+        one.vault.set_retention(none).unwrap();
+        one.vault.commit().unwrap();
+        let mut later = Time::now();
+        later.sec += 400 * 86_400;
+        assert!(one.vault.thin(later).unwrap().versions > 0);
+        one.vault.collect().unwrap();
+        let had = vec![vec![0, 0, had], vec![between, 0, 0], vec![had, 0, 0]];
+        let mut mesh = Mesh {
+            all: vec![one, full, early],
+            had,
+        };
+        // Each comes to know both, and carries over what it can, before it hears of what the others do.
+        let given = mesh.all[1].vault.told_after(0).unwrap();
+        for carried in mesh.all[0].vault.told_after(mesh.had[2][0]).unwrap() {
+            let taken = mesh.all[2]
+                .vault
+                .take_in(&mesh.all[0].vault.device(), &carried)
+                .unwrap();
+            assert!(taken.set_aside.is_empty(), "{taken:?}");
+        }
+        for carried in &given {
+            let taken = mesh.all[2].vault.take_in(&mesh.all[1].vault.device(), carried);
+            let taken = taken.unwrap();
+            assert!(taken.set_aside.is_empty(), "{taken:?}");
+        }
+        mesh.had[0][2] = 0;
+        mesh.all[2].vault.commit().unwrap();
+        mesh.settle(&order);
+        let case = format!("order {order:?}");
+        let text = mesh.agree(&case);
+        for word in ["late", "butter", "The garden"] {
             assert_eq!(text.matches(word).count(), 1, "{case}, {word}: {text}");
         }
     }

@@ -608,7 +608,7 @@ fn a_file_never_shows_an_older_version_for_a_damaged_row() {
         // As after a crash before a merge was shown.
         let mut noted = vec![2];
         noted.extend(ino.to_be_bytes());
-        batch.put(Table::Pending, noted, vec![2]);
+        batch.put(Table::Pending, noted, vec![0, 2]);
         db.apply(&batch).unwrap();
         db.close();
     }

@@ -25,7 +25,7 @@ mod writer;
 
 pub use batch::{BatchRow, Unverified, Verified, VerifyError};
 pub(crate) use join::{Batched, after, join};
-pub use payload::{Body, Form, NodeState, Version};
+pub use payload::{Body, Form, NodeGone, NodeState, Version};
 pub(crate) use place::{chain_aad, content_aad, gone_aad, key_aad, node_aad, setting_aad};
 pub use walk::Hole;
 pub(crate) use walk::{Found, Left, Let, Walk, let_go};

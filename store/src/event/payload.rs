@@ -65,6 +65,9 @@ pub struct Version {
     pub perm: u16,
     /// Modification time.
     pub mtime: Time,
+    /// When its device recorded it, by the clock of that: shown, and what the retention goes by. It decides
+    /// nothing else.
+    pub recorded: Time,
     /// Creation time.
     pub btime: Time,
     /// Size in bytes.
@@ -113,6 +116,7 @@ impl Version {
         let mut w = Writer::new();
         w.u8(VERSION).u8(flags).u16(self.perm);
         put_short(&mut w, self.mtime);
+        put_near(&mut w, self.recorded, self.mtime);
         put_near(&mut w, self.btime, self.mtime);
         w.varint(self.size);
         if xattrs.is_some() {
@@ -160,6 +164,7 @@ impl Version {
             _ => Form::Text,
         };
         let (perm, mtime) = (r.u16()?, get_short(&mut r)?);
+        let recorded = get_near(&mut r, mtime)?;
         let (btime, size) = (get_near(&mut r, mtime)?, r.varint()?);
         let xattrs = match flags & XATTRS {
             0 => None,
@@ -206,11 +211,44 @@ impl Version {
             form,
             perm,
             mtime,
+            recorded,
             btime,
             size,
             xattrs,
             body,
         })
+    }
+}
+
+/// The payload of a NodeGone event: what it says besides its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeGone {
+    /// When its device said so, by the clock of that: shown, and what the retention goes by. It decides
+    /// nothing else.
+    pub when: Time,
+}
+
+impl NodeGone {
+    /// The payload's bytes, to be sealed.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u8(VERSION);
+        put_short(&mut w, self.when);
+        w.0
+    }
+
+    /// The inverse.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but a removal of this version.
+    pub fn decode(bytes: &[u8]) -> Result<NodeGone, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.u8()? != VERSION {
+            return Err(Malformed("a removal of an unknown version"));
+        }
+        let when = get_short(&mut r)?;
+        r.end()?;
+        Ok(NodeGone { when })
     }
 }
 

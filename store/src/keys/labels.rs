@@ -1,9 +1,9 @@
-//! Every label that a key is derived under or a signature is made for, in the whole
+//! Every label that a key or a text's actor is derived under, or a signature is made for, in the whole
 //! project. A label is what keeps one use of a secret apart from every other, so:
 //! none is ever reused, changed or removed, all differ, and a vector pins the list.
 //!
 //! Labels go to BLAKE3's `derive_key` as its context string, and stand before every
-//! signed message.
+//! signed message; those of actors stand, with a NUL, before what is hashed.
 
 /// Argon2id's output → the master key.
 pub const MASTER: &str = "coffer v0 master key";
@@ -71,9 +71,18 @@ pub const CARRIER_NAME: &str = "coffer v0 carrier file name";
 pub const CARRIER_SLOT: &str = "coffer v0 carrier slot";
 /// Signature of a device over what it says in an index there.
 pub const SIGN_CARRIER: &str = "coffer v0 signed carrier index";
+/// The event of a text's first version → the actor of the change that is derived of it. Nothing of it is secret, as of
+/// the following.
+pub const TEXT_GENESIS: &str = "coffer v0 text genesis";
+/// A chain → the actor of its changes of texts.
+pub const TEXT_CHAIN: &str = "coffer v0 text chain";
+/// A chain and a random number → the actor of one change at older heads.
+pub const TEXT_EDIT: &str = "coffer v0 text edit";
+/// A version of a former text and the change that carries it over → the actor of that.
+pub const TEXT_CARRIED: &str = "coffer v0 text carried";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 33] = [
+pub const ALL: [&str; 37] = [
     MASTER,
     CHECK,
     HEADER,
@@ -107,4 +116,8 @@ pub const ALL: [&str; 33] = [
     CARRIER_NAME,
     CARRIER_SLOT,
     SIGN_CARRIER,
+    TEXT_GENESIS,
+    TEXT_CHAIN,
+    TEXT_EDIT,
+    TEXT_CARRIED,
 ];

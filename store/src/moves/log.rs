@@ -22,8 +22,8 @@ const DEPTH_MAX: usize = 4096;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) place: Option<(Stamp, Place)>,
-    /// Removed since it was placed, and what was seen of it then.
-    pub(super) gone: Option<(Stamp, Box<[EventRef]>)>,
+    /// Removed since it was placed, what was seen of it then, and when that was said.
+    pub(super) gone: Option<(Stamp, Box<[EventRef]>, Option<i64>)>,
     /// Since it was placed it lay elsewhere: whoever says that it lies where it did puts it there.
     pub(super) moved: bool,
 }
@@ -49,8 +49,9 @@ impl Node {
 pub struct Ground {
     /// Where it lies, and what put it there.
     pub place: (Stamp, Place),
-    /// What removed it, and what was seen of it by all who did.
-    pub gone: Option<(Stamp, Box<[EventRef]>)>,
+    /// What removed it, what was seen of it by all who did, and when the last of these said so, in seconds since
+    /// 1970, if that is known.
+    pub gone: Option<(Stamp, Box<[EventRef]>, Option<i64>)>,
     /// Whether it lay elsewhere since, which nobody says any more.
     pub moved: bool,
 }
@@ -119,8 +120,13 @@ impl Moves {
 
     /// When a node was removed, and the versions that whoever did saw; none for one that is not removed.
     pub fn removal(&self, node: &NodeId) -> Option<(Stamp, &[EventRef])> {
-        let (stamp, saw) = self.nodes.get(node)?.gone.as_ref()?;
+        let (stamp, saw, _) = self.nodes.get(node)?.gone.as_ref()?;
         Some((*stamp, saw))
+    }
+
+    /// When whoever removed a node says that it was, in seconds since 1970; none if that is not known.
+    pub fn removed_when(&self, node: &NodeId) -> Option<i64> {
+        self.nodes.get(node)?.gone.as_ref()?.2
     }
 
     /// The nodes that name an entity, removed or not.
@@ -390,7 +396,7 @@ impl Moves {
             let place = known.place.as_ref().map(|(stamp, _)| stamp);
             place
                 .into_iter()
-                .chain(known.gone.as_ref().map(|(stamp, _)| stamp))
+                .chain(known.gone.as_ref().map(|(stamp, ..)| stamp))
         });
         stamps.into_iter().any(|stamp| stamp.lamport > lamport)
     }
@@ -419,14 +425,14 @@ impl Moves {
             return None;
         }
         match &op.step {
-            Step::Gone(saw) => {
+            Step::Gone(saw, when) => {
                 was.place.as_ref()?;
                 // Whoever removed it before had seen something, too.
-                let before = was.gone.iter().flat_map(|(_, saw)| saw);
+                let before = was.gone.iter().flat_map(|(_, saw, _)| saw);
                 let mut saw: Vec<EventRef> = before.chain(saw).copied().collect();
                 saw.sort_unstable();
                 saw.dedup();
-                let gone = Some((op.stamp, saw.into_boxed_slice()));
+                let gone = Some((op.stamp, saw.into_boxed_slice(), *when));
                 Some(Node { gone, ..was.clone() })
             }
             Step::Unsaid => {

@@ -61,8 +61,9 @@ impl Place {
 pub enum Step {
     /// It lies here: it is made, moved, renamed, or brought back.
     Place(Place),
-    /// It is removed, by someone who saw these versions of what it names.
-    Gone(Box<[EventRef]>),
+    /// It is removed, by someone who saw these versions of what it names; and when that was said, in seconds since
+    /// 1970, if that is still known: shown, and decides nothing.
+    Gone(Box<[EventRef]>, Option<i64>),
     /// It lay somewhere, until something later was said of it: where, nobody says any more.
     Unsaid,
 }

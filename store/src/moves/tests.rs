@@ -83,7 +83,7 @@ impl Device {
     fn acts(&mut self, rng: &mut StdRng) -> Op {
         let subject = node(rng.random_range(1..=24));
         if rng.random_ratio(1, 5) {
-            return self.says(subject, Step::Gone(Box::new([])));
+            return self.says(subject, Step::Gone(Box::new([]), None));
         }
         // Even ones are folders, mostly.
         let is_folder = subject.0[0].is_multiple_of(2) ^ rng.random_ratio(1, 40);
@@ -346,7 +346,7 @@ fn folders_of_one_name_are_seen_as_one() {
     assert_eq!(a.sees[&node(3)], at(b"n.md"));
     assert_eq!(a.sees[&node(5)], at(b"n (2).md"), "it says whose it is");
     assert_eq!(a.sees[&node(7)], at(b"m.md"));
-    let gone = a.says(node(3), Step::Gone(Box::new([])));
+    let gone = a.says(node(3), Step::Gone(Box::new([]), None));
     a.hears(vec![gone]);
     assert_eq!(
         a.sees[&node(5)],
@@ -365,7 +365,7 @@ fn a_removed_folder_stays_for_what_was_put_into_it() {
     let made = a.says(node(2), lies(ROOT_NODE, b"Trip", Target::Folder));
     a.hears(vec![made.clone()]);
     b.hears(vec![made]);
-    let gone = a.says(node(2), Step::Gone(Box::new([])));
+    let gone = a.says(node(2), Step::Gone(Box::new([]), None));
     a.hears(vec![gone.clone()]);
     assert!(a.sees.is_empty());
     let put = b.says(node(3), lies(node(2), b"n.md", Target::Entity(EntityId([3; 16]))));
@@ -373,7 +373,7 @@ fn a_removed_folder_stays_for_what_was_put_into_it() {
     a.hears(vec![put]);
     assert_eq!(a.sees, b.sees);
     assert_eq!(a.sees[&node(2)], Sight::At(ROOT_NODE, b"Trip"[..].into()));
-    let gone = b.says(node(3), Step::Gone(Box::new([])));
+    let gone = b.says(node(3), Step::Gone(Box::new([]), None));
     b.hears(vec![gone]);
     assert!(b.sees.is_empty(), "and goes with it");
 }
@@ -448,7 +448,7 @@ fn what_was_let_go_of_parts_nobody() {
         for lamport in 1..=rng.random_range(3..16u64) {
             let n = rng.random_range(2..4);
             let step = match rng.random_range(0..6) {
-                0 => Step::Gone(Box::new([])),
+                0 => Step::Gone(Box::new([]), None),
                 _ => lies(ROOT_NODE, &[b'a' + rng.random_range(0..2u8)], file(n)),
             };
             let at = EventRef {

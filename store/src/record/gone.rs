@@ -22,8 +22,10 @@ pub struct GoneRecord {
     pub key: Option<[u8; 32]>,
     /// The newest versions that whoever removed it saw: what it showed.
     pub saw: Vec<EventRef>,
-    /// When.
+    /// When, by the clock of the device on which that was.
     pub when: Time,
+    /// When that came to be known here, by this device's clock, in seconds since 1970.
+    pub came: i64,
     /// Bytes.
     pub size: u64,
     /// Permission bits.
@@ -67,6 +69,7 @@ impl GoneRecord {
             w.raw(&at.chain.0).u64(at.seq);
         }
         put_time(&mut w, self.when);
+        w.zigzag(self.came.wrapping_sub(self.when.sec));
         w.u64(self.size).u16(self.perm).bytes(&self.name);
         w.0
     }
@@ -104,6 +107,7 @@ impl GoneRecord {
         });
         let saw = saw.collect::<Result<_, Malformed>>()?;
         let when = get_time(&mut r)?;
+        let came = when.sec.wrapping_add(r.zigzag()?);
         let (size, perm) = (r.u64()?, r.u16()?);
         let name = r.bytes(NAME_MAX)?.to_vec();
         r.end()?;
@@ -120,6 +124,7 @@ impl GoneRecord {
             key,
             saw,
             when,
+            came,
             size,
             perm,
             name,

@@ -70,6 +70,11 @@ pub struct Time {
 }
 
 impl Time {
+    /// The beginning of a second since 1970.
+    pub(crate) fn of(sec: i64) -> Time {
+        Time { sec, nsec: 0 }
+    }
+
     /// The clock's time.
     pub fn now() -> Time {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);

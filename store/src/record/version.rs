@@ -70,8 +70,10 @@ pub struct VersionRecord {
     pub foreign: bool,
     /// The versions that it was made from.
     pub parents: Vec<EventRef>,
-    /// When its device recorded it.
+    /// When its device recorded it, by the clock of that.
     pub recorded: Time,
+    /// When it came to be here, by this device's clock, in seconds since 1970; of its own ones the same.
+    pub came: i64,
     /// The file's modification time.
     pub modified: Time,
     /// Bytes.
@@ -130,6 +132,7 @@ impl VersionRecord {
         put_list(&mut w, self.at, &self.parents);
         put_short(&mut w, self.recorded);
         put_near(&mut w, self.modified, self.recorded);
+        w.zigzag(self.came.wrapping_sub(self.recorded.sec));
         w.varint(self.size).u16(self.perm);
         let program = self.program.as_deref().unwrap_or_default();
         w.u8(program.len() as u8).raw(program.as_bytes());
@@ -175,6 +178,7 @@ impl VersionRecord {
         let parents = get_list(&mut r, at, PARENTS_MAX)?;
         let recorded = get_short(&mut r)?;
         let modified = get_near(&mut r, recorded)?;
+        let came = recorded.sec.wrapping_add(r.zigzag()?);
         let (size, perm) = (r.varint()?, r.u16()?);
         let program = match r.u8()? {
             0 => None,
@@ -209,6 +213,7 @@ impl VersionRecord {
             foreign,
             parents,
             recorded,
+            came,
             modified,
             size,
             form,

@@ -2,18 +2,14 @@
 //! that carries the change.
 //!
 //! Guarantees: every device derives the same actor from the same event, so a change under
-//! another actor is refused; no two changes that could be concurrent share one. An actor says
+//! another actor is refused; no two changes that could be concurrent share one, nor do two that carry the same
+//! version over and are not the same, as programs may make that split a text at other places. An actor says
 //! nothing that the event does not say, and is random only where the event carries what was drawn.
 
 use std::fmt;
 
 use crate::ids::{ChainId, EventRef};
-
-/// What stands before the hashed bytes, one for each use. Not keys: nothing here is secret.
-const GENESIS: &[u8] = b"coffer v0 text genesis\0";
-const CHAIN: &[u8] = b"coffer v0 text chain\0";
-const EDIT: &[u8] = b"coffer v0 text edit\0";
-const CARRIED: &[u8] = b"coffer v0 text carried\0";
+use crate::keys::labels;
 
 /// Who made a change, as the event says that carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +19,8 @@ pub struct Maker {
     /// If the change is at older heads: a random number that the event carries. So a change can be
     /// made before its event has a number.
     pub serial: Option<u64>,
-    /// It carries over, from a text that was begun anew, the version with this chain and number: whoever
-    /// does that makes the same change.
+    /// It carries over, from a text that was begun anew, the version with this chain and number. Its actor follows from
+    /// that and from the change itself: whoever makes the same change makes it by the same actor.
     pub carries: bool,
 }
 
@@ -47,31 +43,37 @@ impl Actor {
     /// The actor of a text's first change, which is derived and never sent: of the event that
     /// holds the first version's plain bytes.
     pub fn of_genesis(event: EventRef) -> Actor {
-        derive(GENESIS, event.chain, &event.seq.to_le_bytes())
+        derive(labels::TEXT_GENESIS, event.chain, &[&event.seq.to_le_bytes()])
     }
 
     /// The actor of the changes that a chain makes at everything it knows.
     pub fn of_chain(chain: ChainId) -> Actor {
-        derive(CHAIN, chain, &[])
+        derive(labels::TEXT_CHAIN, chain, &[])
     }
 
     /// The actor of one change at older heads: such a change does not follow the chain's last one,
     /// and two changes of one actor must follow each other.
     pub fn of_edit(chain: ChainId, serial: u64) -> Actor {
-        derive(EDIT, chain, &serial.to_le_bytes())
+        derive(labels::TEXT_EDIT, chain, &[&serial.to_le_bytes()])
     }
 
-    /// The actor of the change that carries a version over into a text that was begun anew.
-    pub fn of_carried(version: EventRef) -> Actor {
-        derive(CARRIED, version.chain, &version.seq.to_le_bytes())
+    /// The actor of this change, packed, that carries a version over into a text that was begun anew. What is
+    /// packed holds no actor of its own, so this runs in no circle.
+    pub fn of_carried(version: EventRef, packed: &[u8]) -> Actor {
+        let change = *blake3::hash(packed).as_bytes();
+        derive(
+            labels::TEXT_CARRIED,
+            version.chain,
+            &[&version.seq.to_le_bytes(), &change],
+        )
     }
 
-    /// The actor of whoever made a change.
-    pub fn of(maker: Maker) -> Actor {
+    /// The actor of whoever made this change, packed.
+    pub fn of(maker: Maker, packed: &[u8]) -> Actor {
         let chain = maker.chain;
         match maker.serial {
             None => Actor::of_chain(chain),
-            Some(seq) if maker.carries => Actor::of_carried(EventRef { chain, seq }),
+            Some(seq) if maker.carries => Actor::of_carried(EventRef { chain, seq }, packed),
             Some(serial) => Actor::of_edit(chain, serial),
         }
     }
@@ -86,10 +88,13 @@ impl Actor {
     }
 }
 
-/// The first 16 bytes of BLAKE3(use ‖ chain ‖ rest).
-fn derive(purpose: &[u8], chain: ChainId, rest: &[u8]) -> Actor {
+/// The first 16 bytes of BLAKE3(label ‖ NUL ‖ chain ‖ rest).
+fn derive(label: &str, chain: ChainId, rest: &[&[u8]]) -> Actor {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(purpose).update(&chain.0).update(rest);
+    hasher.update(label.as_bytes()).update(&[0]).update(&chain.0);
+    for part in rest {
+        hasher.update(part);
+    }
     let mut actor = [0; 16];
     actor.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     Actor(actor)

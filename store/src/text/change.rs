@@ -17,7 +17,7 @@ pub struct ChangeHash(pub [u8; 32]);
 impl ChangeHash {
     /// Of a change as an event of this maker carries it; none if it is in no form of one.
     pub fn of_packed(packed: &[u8], maker: Maker) -> Option<ChangeHash> {
-        let bytes = guard::unpack(packed, Actor::of(maker)).ok()?;
+        let bytes = guard::unpack(packed, Actor::of(maker, packed)).ok()?;
         Some(ChangeHash::of(&bytes))
     }
 
@@ -80,7 +80,7 @@ impl Change {
         if packed.len() > guard::CHANGE_MAX {
             return Err(Refused("it is longer than any edit of a text"));
         }
-        Change::check(guard::unpack(packed, Actor::of(maker))?, maker, genesis)
+        Change::check(guard::unpack(packed, Actor::of(maker, packed))?, maker, genesis)
     }
 
     /// Reads the bytes of a change of this maker, of the text that began with the event `genesis`.

@@ -30,6 +30,19 @@ pub(crate) mod pending {
     pub(crate) const FRESH: u8 = 4;
     /// All of it.
     pub(crate) const ALL: u8 = 7;
+
+    /// The row that says this: version 0, and it.
+    pub(crate) fn note(note: u8) -> Vec<u8> {
+        vec![0, note]
+    }
+
+    /// What a row says; 0, which none does, of one that cannot be read.
+    pub(crate) fn read(row: &[u8]) -> u8 {
+        match row {
+            [0, note] => *note,
+            _ => 0,
+        }
+    }
 }
 
 /// The same, and what else is known of a file that was read.

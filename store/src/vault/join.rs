@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Vault;
-use super::history::{Debts, UNKNOWN, note_pack, payload_note};
+use super::history::{Debts, UNKNOWN, note_pack, note_payload, payload_note};
 use crate::chunk::pack::HEADER;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -336,13 +336,11 @@ impl Vault {
             for found in found(row, bytes)? {
                 let moved = now.get(&found.event.head.at.seq).copied();
                 if let (Some((what, surely)), Some(moved)) = (owed.get(&found.sealed_at), moved) {
-                    let value = vec![*what as u8, u8::from(*surely)];
-                    batch.put(Table::Pending, payload_note((no, moved)), value);
+                    note_payload(batch, (no, moved), *what, *surely);
                 }
             }
             if let Some((what, surely)) = owed.get(&UNKNOWN) {
-                let value = vec![*what as u8, u8::from(*surely)];
-                batch.put(Table::Pending, payload_note((no, UNKNOWN)), value);
+                note_payload(batch, (no, UNKNOWN), *what, *surely);
             }
             for offset in owed.keys() {
                 batch.delete(Table::Pending, payload_note((*other, *offset)));

@@ -411,7 +411,7 @@ impl Vault {
             true => self.core.db.get(Table::Pending, &pending_inode(ino))?,
             false => None,
         };
-        let row = row.and_then(|row| row.first().copied()).unwrap_or(0);
+        let row = row.map_or(0, |row| pending::read(&row));
         let note = Note {
             row,
             untold,
@@ -523,12 +523,18 @@ pub(crate) fn node_aad(no: NodeNo) -> Aad {
     }
 }
 
-pub(crate) fn gone_aad(no: NodeNo) -> Aad {
+/// The tag of a note of a removal that is not told yet.
+pub(crate) const GONE: u8 = 1;
+/// The tag of a note of a name that was left.
+pub(crate) const LEFT: u8 = 6;
+
+/// Associated data of a note about a name, by the tag of its row's key: what is noted of a removal is no name that was left.
+pub(crate) fn gone_aad(no: NodeNo, tag: u8) -> Aad {
     Aad {
         kind: kind::PENDING,
         id: number(no),
         chain: [0; 16],
-        version: 0,
+        version: tag.into(),
         generation: 0,
     }
 }

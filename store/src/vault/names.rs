@@ -339,7 +339,7 @@ impl Vault {
         }
         let key = state.binding.key(inode.key());
         if let Some(parent) = tree.node_of(at)
-            && let Some(record) = self.gone_record(state, key, gone, (parent, last), now)
+            && let Some(record) = self.gone_record(state, key, gone, (parent, last), (now, now))
         {
             untold.revived.remove(&gone.id);
             untold.removed.insert(gone.id, record);

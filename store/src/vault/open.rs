@@ -217,7 +217,9 @@ impl Sealed {
             .get(Table::Meta, HEADER)?
             .ok_or_else(|| OpenError::BadHeader("it is missing".into()))?;
         let header = Header::decode(&bytes).map_err(|e| match e {
-            HeaderError::UnknownVersion(_) | HeaderError::UnknownKdf(_) => OpenError::TooNew,
+            HeaderError::UnknownVersion(_) | HeaderError::UnknownKdf(_) | HeaderError::Needs { .. } => {
+                OpenError::TooNew
+            }
             HeaderError::Earlier(_) => OpenError::Trial,
             e => OpenError::BadHeader(e.to_string()),
         })?;

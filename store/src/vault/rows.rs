@@ -8,7 +8,7 @@ use super::inode::pending;
 use super::publish::{GoneNode, Untold};
 use super::saves::LeftNames;
 use super::saves::left::{How, Left, LeftRow};
-use super::{Problem, gone_aad, node_aad};
+use super::{GONE, LEFT, Problem, gone_aad, node_aad};
 use crate::db::{Db, DbError, Table};
 use crate::ids::{Ino, NodeId, NodeNo};
 use crate::keys::{Key, open};
@@ -54,8 +54,8 @@ pub(super) fn read_untold(
             .map(u64::from_be_bytes);
         match (key.first(), number) {
             (Some(2), Some(ino)) => {
-                let note = value.first().copied().unwrap_or(0);
-                if value.len() != 1 || note == 0 || note > pending::ALL {
+                let note = pending::read(value);
+                if value.len() != 2 || note == 0 || note > pending::ALL {
                     met.push(Problem::new(None, "a note of what is to be told is damaged"));
                 }
                 // What cannot be read says all: it does no harm.
@@ -146,9 +146,9 @@ pub(super) fn read_left(
 }
 
 fn read_row(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<LeftRow> {
-    LeftRow::decode(&open(local, &gone_aad(no), sealed).ok()?).ok()
+    LeftRow::decode(&open(local, &gone_aad(no, LEFT), sealed).ok()?).ok()
 }
 
 fn read_gone(local: &Key, no: NodeNo, sealed: &[u8]) -> Option<GoneNode> {
-    GoneNode::decode(&open(local, &gone_aad(no), sealed).ok()?).ok()
+    GoneNode::decode(&open(local, &gone_aad(no, GONE), sealed).ok()?).ok()
 }

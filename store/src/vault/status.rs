@@ -48,7 +48,7 @@ pub struct Status {
     pub local: Vec<Local>,
     /// Devices, by name, that say what this program cannot read and should not go without: it is to be updated.
     pub newer: Vec<String>,
-    /// Damage that was met on opening.
+    /// Damage that was met on opening; and first of all, that this program is to be updated, if the vault asks for that.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
     pub asides: Vec<Aside>,
@@ -94,7 +94,10 @@ impl Vault {
             newer: self.newer_devices(),
             local,
             asides: self.asides(),
-            damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
+            damage: {
+                let met: Vec<String> = self.met.lock().iter().map(|p| p.to_string()).collect();
+                self.wants_newer().into_iter().chain(met).collect()
+            },
         })
     }
 }

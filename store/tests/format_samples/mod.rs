@@ -10,7 +10,7 @@ use coffer_store::chunk::pack::Header as PackHeader;
 use coffer_store::db::{ChangeOf, Table};
 use coffer_store::event::{
     BatchHeader, BatchRow, BatchWriter, Body, Digest, Event, EventKind, EventRef, Form, Head as EventHead,
-    Hole, NodeState, Version, hash,
+    Hole, NodeGone, NodeState, Version, hash,
 };
 use coffer_store::horizon::{Said, Say};
 use coffer_store::ids::{ChainId, EntityId, NodeId, SpaceId};
@@ -200,6 +200,13 @@ pub fn logs() -> Vec<(&'static str, LogRecord)> {
     ]
 }
 
+/// What a removal says.
+pub fn removal() -> NodeGone {
+    NodeGone {
+        when: time(1_700_000_000, 5),
+    }
+}
+
 pub fn chunk() -> ChunkRow {
     ChunkRow {
         place: place(),
@@ -215,6 +222,7 @@ pub fn versions() -> Vec<(&'static str, Version)> {
         form: Form::Text,
         perm: 0o644,
         mtime: time(-5, 500_000_000),
+        recorded: time(70, 1),
         btime: time(5, 0),
         size: 6,
         xattrs: xattrs(),
@@ -426,6 +434,7 @@ pub fn version_rows() -> Vec<(&'static str, VersionRecord)> {
             sec: 1_700_000_000,
             nsec: 5,
         },
+        came: 1_700_000_009,
         modified: Time {
             sec: -1,
             nsec: 999_999_999,
@@ -480,6 +489,7 @@ pub fn removals() -> Vec<(&'static str, GoneRecord)> {
             sec: 1_700_000_000,
             nsec: 5,
         },
+        came: 1_700_000_070,
         size: 0x4142,
         perm: 0o644,
         name: b"a note.md".to_vec(),
@@ -524,6 +534,7 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
     states()
         .iter()
         .for_each(|(name, x)| add("state", name, x.encode()));
+    add("removal", "when", removal().encode());
     events()
         .iter()
         .for_each(|(name, x)| add("head", name, x.head.encode()));
@@ -635,6 +646,8 @@ pub fn made() -> Vec<(String, Vec<u8>)> {
         &[1, 0, 0, 0],
         &up::<16>(0xd0),
         &[3, 0, 0, 0, 0, 0, 0, 0],
+        &[1],
+        &1_700_000_000_i64.to_le_bytes(),
     ]
     .concat();
     add("ground", "gone", [&[0][..], &event(7), &gone, &lies].concat());

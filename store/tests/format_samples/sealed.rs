@@ -4,7 +4,7 @@
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 
-use super::{states, up, versions};
+use super::{removal, states, up, versions};
 
 /// The sequence number and generation that the samples' places have; the id counts up from
 /// `e0`, the chain is that of [`super::at`].
@@ -79,7 +79,7 @@ pub fn samples() -> Vec<(&'static str, Place, Vec<u8>)> {
     vec![
         ("version-event", place(7), versions()[1].1.encode()),
         ("node-event", place(8), states()[0].1.encode()),
-        ("gone-event", place(15), vec![0]),
+        ("gone-event", place(15), removal().encode()),
         ("key-event", place(11), up::<32>(0x20).to_vec()),
     ]
 }

@@ -8,11 +8,12 @@
 //!   3 salt       16
 //!   4 check      32
 //!   5 recovery  136   absent when there is no phrase
+//!   7 needs       8   absent: nothing that a program of this version does not know. Read here to be refused
 //!   6 mac        32   the last
 //! ```
 //!
 //! Guarantees: one header has one encoding; the decoder takes that and nothing else, and
-//! allocates nothing. Never trusts a length: each must be the one its tag has.
+//! allocates nothing. A field that a newer program may have put there is told from damage. Never trusts a length: each must be the one its tag has.
 
 use thiserror::Error;
 
@@ -32,6 +33,7 @@ const SALT: u8 = 3;
 const CHECK: u8 = 4;
 const RECOVERY: u8 = 5;
 const MAC: u8 = 6;
+const NEEDS: u8 = 7;
 
 const KDF_LEN: usize = 13;
 
@@ -54,6 +56,14 @@ pub enum HeaderError {
         "this vault's password goes through key derivation number {0}, which this program does not know; use a newer program"
     )]
     UnknownKdf(u8),
+    /// They ask for what is not known here: bits of field 7, or a field of a higher number.
+    #[error("this vault's header says that it needs a newer program (field {tag}, {needs:#x}); use one")]
+    Needs {
+        /// The field's number.
+        tag: u8,
+        /// What field 7 asks for; 0 for another.
+        needs: u64,
+    },
     /// The KDF's parameters are out of bounds.
     #[error("the vault's header was damaged or altered: {0}")]
     Kdf(#[from] KdfError),
@@ -116,6 +126,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(&RECOVERY) => Some(Part::decode(fields.take::<PART>(RECOVERY)?)),
         _ => None,
     };
+    if fields.0.first() == Some(&NEEDS) {
+        match u64::from_le_bytes(*fields.take(NEEDS)?) {
+            // Nothing is said by leaving it out.
+            0 => return Err(HeaderError::BadField { tag: NEEDS }),
+            needs => return Err(HeaderError::Needs { tag: NEEDS, needs }),
+        }
+    }
     let mac = *fields.take(MAC)?;
     match fields.0.len() {
         0 => Ok(Header {
@@ -147,7 +164,11 @@ impl<'a> Fields<'a> {
         let Some((&[found, low, high], rest)) = self.0.split_first_chunk() else {
             return Err(bad);
         };
-        if found != tag || usize::from(u16::from_le_bytes([low, high])) != N {
+        let len = usize::from(u16::from_le_bytes([low, high]));
+        if found > NEEDS && rest.len() >= len {
+            return Err(HeaderError::Needs { tag: found, needs: 0 });
+        }
+        if found != tag || len != N {
             return Err(bad);
         }
         let (value, rest) = rest.split_first_chunk().ok_or(bad)?;

@@ -54,3 +54,13 @@ fn between(text: &str, at: usize) -> bool {
     let mut cursor = GraphemeCursor::new(at - start, around.len(), true);
     cursor.is_boundary(around, 0).unwrap_or(true)
 }
+
+#[cfg(test)]
+mod tests {
+    /// Guards what docs/text.md says: changes that are carried over depend on these tables, and other programs are to
+    /// make the same.
+    #[test]
+    fn the_tables_are_those_of_the_format() {
+        assert_eq!(unicode_segmentation::UNICODE_VERSION, (17, 0, 0));
+    }
+}

@@ -56,8 +56,17 @@ impl Hunk {
 /// The steps from one text to another, in ascending order, none touching the next; their
 /// places are of the old text.
 pub fn splices<'a>(old: &str, new: &'a str) -> Vec<Splice<'a>> {
+    steps(hunks(old, new), old, new)
+}
+
+/// The same as one step, from the first line that differs to the last: as a program might that divides texts
+/// otherwise. For tests.
+pub(crate) fn one_step<'a>(old: &str, new: &'a str) -> Vec<Splice<'a>> {
+    steps(middle(old, new).into_iter().collect(), old, new)
+}
+
+fn steps<'a>(hunks: Vec<Hunk>, old: &str, new: &'a str) -> Vec<Splice<'a>> {
     let (mut at, mut seen) = (0, 0);
-    let hunks = hunks(old, new);
     let splices = hunks.into_iter().map(|hunk| {
         at += old[seen..hunk.old.start].chars().count();
         let delete = old[hunk.old.clone()].chars().count();

@@ -18,11 +18,14 @@ use super::actor::{Actor, Maker};
 use super::change::{Change, ChangeHash, Heads};
 use super::diff;
 use super::error::TextError;
-use super::guard::{COUNTER_MAX, OPS_MAX};
+use super::guard::{self, COUNTER_MAX, OPS_MAX};
 use super::names::TEXT_MAX;
 use crate::ids::{ChainId, EventRef};
 use graph::Graph;
 use library::Library;
+
+/// The steps from an old text to a new one.
+pub(crate) type Split = for<'a> fn(&str, &'a str) -> Vec<diff::Splice<'a>>;
 
 /// A text, with its past.
 pub struct Document {
@@ -195,16 +198,28 @@ impl Document {
 
     /// Makes the change that carries a version over, of a text that was begun anew as this one: `new` is
     /// what this text's version `base` comes to with it. It follows from these alone, so that whoever
-    /// carries it over makes the same. None if there is no difference.
+    /// carries it over makes the same, by the same actor; a program that makes another does so by another actor, and
+    /// both are taken. None if there is no difference.
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
     pub fn carry(&mut self, base: &Heads, new: &str, of: EventRef) -> Result<Option<Change>, TextError> {
+        self.carry_as(base, new, of, diff::splices)
+    }
+
+    /// The same, by other steps from the one text to the other.
+    pub(crate) fn carry_as(
+        &mut self,
+        base: &Heads,
+        new: &str,
+        of: EventRef,
+        split: Split,
+    ) -> Result<Option<Change>, TextError> {
         if new.len() > TEXT_MAX {
             return Err(TextError::NotText("it is too large"));
         }
         let began = self.event;
-        self.change(|state| state.carry(base, new, of, began))
+        self.change(|state| state.carry(base, new, (of, began), split))
     }
 
     /// Takes in changes of other devices, in whatever order; those that are here already are
@@ -284,7 +299,7 @@ impl State {
         if *base == newest {
             let old = self.library.text()?;
             let splices = diff::splices(&old, new);
-            let change = checked(self.library.edit(&splices, Actor::of(maker))?)?;
+            let change = checked(self.library.edit(&splices, Actor::of(maker, &[]))?)?;
             if let Some(change) = &change {
                 self.agreed(change)?;
                 self.side = None;
@@ -297,7 +312,7 @@ impl State {
         };
         let old = side.text()?;
         let splices = diff::splices(&old, new);
-        let change = checked(side.edit(&splices, Actor::of(maker))?)?;
+        let change = checked(side.edit(&splices, Actor::of(maker, &[]))?)?;
         if let Some(change) = &change {
             self.agreed(change)?;
             self.library.apply(std::iter::once(change.bytes()))?;
@@ -310,8 +325,8 @@ impl State {
         &mut self,
         base: &Heads,
         new: &str,
-        of: EventRef,
-        began: EventRef,
+        (of, began): (EventRef, EventRef),
+        split: Split,
     ) -> Result<Option<Change>, TextError> {
         self.graph.version(base.as_slice())?;
         if self.graph.max_op(base.as_slice()) + OPS_MAX > COUNTER_MAX {
@@ -321,10 +336,12 @@ impl State {
         // Whatever else this document has.
         let mut side = self.library.fork(base.as_slice())?;
         let old = side.text()?;
-        let Some(bytes) = side.edit(&diff::splices(&old, new), Actor::of(maker))? else {
+        // By nobody, until it is known what it is: its actor follows from that.
+        let Some(bytes) = side.edit(&split(&old, new), Actor::of(maker, &[]))? else {
             return Ok(None);
         };
-        let change = Change::check(bytes, maker, began).map_err(|_| TextError::Discarded)?;
+        let packed = guard::pack(&bytes).map_err(|_| TextError::Discarded)?;
+        let change = Change::open(&packed, maker, began).map_err(|_| TextError::Discarded)?;
         if !self.graph.has(&change.hash()) {
             self.agreed(&change)?;
             self.library.apply(std::iter::once(change.bytes()))?;

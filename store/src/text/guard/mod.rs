@@ -71,7 +71,12 @@ impl Facts {
 /// Reads the change that an event of this maker carries, in the text whose genesis has this actor.
 pub(super) fn read(bytes: &[u8], maker: Maker, genesis: Actor) -> Result<Facts, Refused> {
     let chunk = chunk::read(bytes)?;
-    if chunk.actor != Actor::of(maker) {
+    // Of the others the actor follows from the event alone.
+    let packed = match maker.carries {
+        true => pack(bytes)?,
+        false => Vec::new(),
+    };
+    if chunk.actor != Actor::of(maker, &packed) {
         return Err(Refused("it is not by the chain that carries it"));
     }
     if maker.serial.is_some() && chunk.seq != 1 {

@@ -165,7 +165,7 @@ mod tests {
             for place in 0..packed.len() {
                 let mut wrong = packed.clone();
                 wrong[place] ^= 1;
-                if let Ok(full) = unpack(&wrong, Actor::of(maker)) {
+                if let Ok(full) = unpack(&wrong, Actor::of(maker, &wrong)) {
                     assert_eq!(pack(&full).as_deref(), Ok(&wrong[..]), "one form, {place}");
                 }
             }

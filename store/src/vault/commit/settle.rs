@@ -211,13 +211,15 @@ impl Vault {
         let state = item.inode.state.read();
         let nameless = state.meta.nlink == 0 || state.binding.entity() != entity;
         let key = seen.binding.key(item.inode.key());
+        let now = Time::now();
         let gone = GoneRecord {
             parent,
             kind: record.kind,
             entity: (!folder).then_some(entity),
             key: (nameless && !folder).then(|| *key.expose()),
             saw,
-            when: Time::now(),
+            when: now,
+            came: now.sec,
             size: seen.durable.size,
             perm: seen.meta.perm,
             name: record.name.clone(),

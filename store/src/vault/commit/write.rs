@@ -11,9 +11,9 @@ use crate::keys::{ChunkId, seal};
 use crate::record::{ChunkRow, kind};
 use crate::tree::DirtyNode;
 use crate::vault::heads::{COUNTERS, seal_counters};
-use crate::vault::inode::record;
+use crate::vault::inode::{pending, record};
 use crate::vault::publish::{Publishing, ToldNow};
-use crate::vault::{Vault, inode_aad, node_aad};
+use crate::vault::{GONE, LEFT, Vault, inode_aad, node_aad};
 
 impl Vault {
     pub(super) fn write_out(&self, committer: &mut Committer, work: &mut Work) -> Result<(), StoreError> {
@@ -149,25 +149,25 @@ impl Vault {
         if note != seen.pending {
             match note {
                 0 => batch.delete(Table::Pending, pending_inode(ino)),
-                _ => batch.put(Table::Pending, pending_inode(ino), vec![note]),
+                _ => batch.put(Table::Pending, pending_inode(ino), pending::note(note)),
             }
         }
     }
 }
 
 pub(crate) fn pending_inode(ino: Ino) -> [u8; 9] {
-    pending(2, ino)
+    pending_key(2, ino)
 }
 
 pub(crate) fn pending_gone(no: NodeNo) -> [u8; 9] {
-    pending(1, no)
+    pending_key(GONE, no)
 }
 
 pub(crate) fn pending_left(no: NodeNo) -> [u8; 9] {
-    pending(6, no)
+    pending_key(LEFT, no)
 }
 
-fn pending(tag: u8, n: u64) -> [u8; 9] {
+fn pending_key(tag: u8, n: u64) -> [u8; 9] {
     let mut key = [tag; 9];
     key[1..].copy_from_slice(&n.to_be_bytes());
     key

@@ -31,7 +31,8 @@ impl Vault {
     pub(super) fn load_pins(&self) {
         // One that cannot be read pins nothing; `check` names the row.
         let note = self.note(NOTE).ok().flatten().unwrap_or_default();
-        let pins = note.as_chunks::<16>().0.iter().map(|id| EntityId(*id)).collect();
+        let pins = note.strip_prefix(&[0]).unwrap_or_default();
+        let pins = pins.as_chunks::<16>().0.iter().map(|id| EntityId(*id)).collect();
         *self.demand.pins.lock() = pins;
     }
 
@@ -77,7 +78,9 @@ impl Vault {
             if new.len() > PINS_MAX {
                 return Err(OpError::Errno(libc::E2BIG));
             }
-            self.set_note(NOTE, &new.iter().flat_map(|id| id.0).collect::<Vec<u8>>())?;
+            let mut note = vec![0];
+            note.extend(new.iter().flat_map(|id| id.0));
+            self.set_note(NOTE, &note)?;
             *pins = new;
         }
         self.refresh_pins()?;

@@ -36,6 +36,7 @@ impl Vault {
             let at = entry[8..].try_into().map(u32::from_le_bytes).ok()?;
             Some((ino, at))
         };
+        let note = note.strip_prefix(&[0]).unwrap_or_default();
         self.demand.used.lock().files = note.as_chunks::<12>().0.iter().filter_map(entry).collect();
     }
 
@@ -70,7 +71,9 @@ impl Vault {
                 used.files = files.iter().map(|(at, ino)| (*ino, *at)).collect();
             }
             let entry = |(at, ino): &(u32, Ino)| [&ino.to_le_bytes()[..], &at.to_le_bytes()].concat();
-            files.iter().flat_map(entry).collect::<Vec<u8>>()
+            let mut note = vec![0];
+            note.extend(files.iter().flat_map(entry));
+            note
         };
         // Where it cannot be written, files seem older after the next opening.
         let _ = self.set_note(NOTE, &note);

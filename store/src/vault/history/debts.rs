@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::codec::{Reader, Writer};
+use crate::codec::{Malformed, Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::Let;
@@ -35,8 +35,11 @@ pub(in crate::vault) struct Debts {
 
 /// Notes a payload.
 pub(in crate::vault) fn note_payload(batch: &mut Batch, at: (u64, u32), what: Let, surely: bool) {
-    let value = vec![what as u8, u8::from(surely)];
-    batch.put(Table::Pending, payload_note(at), value);
+    batch.put(
+        Table::Pending,
+        payload_note(at),
+        vec![0, what as u8, u8::from(surely)],
+    );
 }
 
 /// The name of its note.
@@ -56,12 +59,13 @@ pub(in crate::vault) fn pack_note(pack: u32) -> [u8; 5] {
 
 /// Notes a pack.
 pub(in crate::vault) fn note_pack(batch: &mut Batch, pack: u32, surely: bool) {
-    batch.put(Table::Pending, pack_note(pack), vec![u8::from(surely)]);
+    batch.put(Table::Pending, pack_note(pack), vec![0, u8::from(surely)]);
 }
 
 /// Notes a file's chunks.
 pub(super) fn note_manifest(batch: &mut Batch, root: &ManifestRef) {
     let mut w = Writer::new();
+    w.u8(0);
     put_manifest(&mut w, root);
     batch.put(Table::Pending, manifest_note(&root.id), w.0);
 }
@@ -106,8 +110,12 @@ impl Vault {
         self.core.db.scan(Table::Pending, b"", &mut |key, value| {
             let mut k = Reader::new(key);
             let mut v = Reader::new(value);
-            let read = || -> Result<(), crate::codec::Malformed> {
-                match k.u8()? {
+            let read = || -> Result<(), Malformed> {
+                let tag = k.u8()?;
+                if matches!(tag, PAYLOAD | PACK | MANIFEST) && v.u8()? != 0 {
+                    return Err(Malformed("a note of an unknown version"));
+                }
+                match tag {
                     PAYLOAD => {
                         let at = (u64::from_be_bytes(k.array()?), u32::from_be_bytes(k.array()?));
                         let note = (Let::from_byte(v.u8()?)?, v.u8()? != 0);

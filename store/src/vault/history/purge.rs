@@ -259,7 +259,7 @@ impl Vault {
             ..record
         };
         if left == Kept::Key {
-            (row.recorded, row.modified) = (Time::default(), Time::default());
+            (row.recorded, row.modified, row.came) = (Time::default(), Time::default(), 0);
             (row.size, row.perm, row.program) = (0, 0, None);
         }
         let sealed = seal_row(key, entity, number, &row);

@@ -46,7 +46,7 @@ impl Vault {
         key: &Key,
         gone: &Replaced,
         (parent, last): (NodeId, bool),
-        when: Time,
+        (when, came): (Time, Time),
     ) -> Option<GoneRecord> {
         let folder = gone.kind == Kind::Folder;
         let told = state.published.is_some() || (folder && gone.told != crate::tree::Told::Never);
@@ -57,6 +57,7 @@ impl Vault {
             key: (last && !folder).then(|| *key.expose()),
             saw: state.named_by(),
             when,
+            came: came.sec,
             size: state.size(),
             perm: state.meta.perm,
             name: gone.name.to_vec(),

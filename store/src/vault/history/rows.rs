@@ -100,8 +100,6 @@ pub(in crate::vault) struct ToldAt {
     pub(in crate::vault) lamport: u64,
     /// What it replaces; nothing: it is the entity's first, and brings its key.
     pub(in crate::vault) parents: Vec<EventRef>,
-    /// When it was recorded, if not now.
-    pub(in crate::vault) recorded: Option<Time>,
     pub(in crate::vault) program: Option<Arc<str>>,
     /// Only attributes changed.
     pub(in crate::vault) same: bool,
@@ -115,7 +113,7 @@ pub(in crate::vault) struct NewVersions {
     /// The last serial and number that this commit has given, of each entity.
     last: HashMap<EntityId, (u64, u64)>,
     rows: Vec<([u8; 24], Vec<u8>)>,
-    recorded: Option<Time>,
+    now: Option<Time>,
     failed: Option<StoreError>,
 }
 
@@ -142,6 +140,11 @@ pub(in crate::vault) fn change_name(version: &Version, chain: ChainId) -> Option
 }
 
 impl NewVersions {
+    /// The clock's time, one for all of a commit.
+    pub(in crate::vault) fn now(&mut self) -> Time {
+        *self.now.get_or_insert_with(Time::now)
+    }
+
     /// Notes a version, under the next serial, which it returns.
     pub(in crate::vault) fn note(
         &mut self,
@@ -177,9 +180,11 @@ impl NewVersions {
             creates,
             foreign: told.foreign,
             parents: told.parents,
-            recorded: told
-                .recorded
-                .unwrap_or_else(|| *self.recorded.get_or_insert_with(Time::now)),
+            recorded: version.recorded,
+            came: match told.foreign {
+                true => self.now().sec,
+                false => version.recorded.sec,
+            },
             modified: version.mtime,
             size: version.size,
             form: version.form as u8,
@@ -236,6 +241,7 @@ impl NewVersions {
             foreign: true,
             parents: Vec::new(),
             recorded: Time::default(),
+            came: 0,
             modified: Time::default(),
             size: 0,
             // What it was nobody knows: for a blob, what goes on from it would be refused.

@@ -2,7 +2,8 @@
 //! format fixes, kept in a row of its own and told as an event.
 //!
 //! Guarantees: a setting that was set is told and kept in one transaction. One that this program
-//! does not know, or cannot read, is kept as it is, and its default counts.
+//! does not know, or cannot read, is kept as it is, and its default counts; but by a retention that cannot
+//! be read nothing is let go of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,12 @@ pub(in crate::vault) type Setting = ([u8; 16], Vec<u8>);
 
 /// How long versions are kept.
 const RETENTION: [u8; 16] = *b"coffer:retention";
+const UNKNOWN_RETENTION: &str = "how long history is to be kept is set in a way that this program cannot read, so nothing of it is \
+     let go of: update coffer, or set it anew (coffer settings retention-all)";
+/// The least program that the vault's devices are to have. Reserved: no program sets it yet.
+const LEAST_PROGRAM: [u8; 16] = *b"coffer:leastprog";
+/// Which program this is. It grows with what vaults are told that earlier ones cannot read.
+const PROGRAM: u32 = 1;
 /// What the names of their rows begin with.
 const ROW: &[u8] = b"setting ";
 /// No retention is longer, in days: what is added to times must not overflow.
@@ -30,6 +37,8 @@ const DAYS_MAX: u32 = 1_000_000;
 #[derive(Default)]
 pub(in crate::vault) struct Settings {
     values: BTreeMap<[u8; 16], Vec<u8>>,
+    /// Their rows were altered or damaged.
+    unreadable: BTreeSet<[u8; 16]>,
     untold: BTreeSet<[u8; 16]>,
 }
 
@@ -88,7 +97,7 @@ impl Retention {
             daily_days: r.u32()?,
             removed_days: r.u32()?,
         };
-        r.end()?;
+        // What follows is of a later program, and says more.
         match retention.is_possible() {
             true => Ok(retention),
             false => Err(Malformed("a retention of more days than there are")),
@@ -109,6 +118,37 @@ impl Vault {
         value
             .and_then(|value| Retention::decode(&value).ok())
             .unwrap_or_default()
+    }
+
+    /// The same, if it can be read: else nobody knows what is to be kept, and all is.
+    pub(super) fn retention_here(&self) -> Option<Retention> {
+        let value = {
+            let settings = self.settings.lock();
+            match settings.values.get(&RETENTION) {
+                Some(value) => Retention::decode(value).ok(),
+                None => Some(Retention::default()).filter(|_| !settings.unreadable.contains(&RETENTION)),
+            }
+        };
+        if value.is_none() {
+            self.note_problem(Problem::new(None, UNKNOWN_RETENTION));
+        }
+        value
+    }
+
+    /// That this vault asks for a newer program than this, for a person; none if it does not. All else goes on.
+    pub(in crate::vault) fn wants_newer(&self) -> Option<String> {
+        let value = self.setting(&LEAST_PROGRAM)?;
+        let mut r = Reader::new(&value);
+        // What follows, or is of another version, only a newer one can have said.
+        let least = match r.u8() {
+            Ok(0) => r.u32().unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        (least > PROGRAM).then(|| {
+            "this vault is used with a newer coffer, which says things that this one cannot read: update coffer on \
+             this device"
+                .into()
+        })
     }
 
     /// Sets it, for all devices.
@@ -191,13 +231,16 @@ impl Vault {
     }
 
     pub(super) fn load_settings(&self) -> Result<(), StoreError> {
-        let mut values = BTreeMap::new();
+        let (mut values, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
         let mut bad = false;
         self.core.db.scan(Table::Meta, ROW, &mut |key, sealed| {
             let id = key.strip_prefix(ROW).and_then(|id| <[u8; 16]>::try_from(id).ok());
             match id.and_then(|id| Some((id, open(&self.local, &row_aad(&id), sealed).ok()?))) {
                 Some((id, value)) => drop(values.insert(id, value)),
-                None => bad = true,
+                None => {
+                    unreadable.extend(id);
+                    bad = true;
+                }
             }
             true
         })?;
@@ -207,8 +250,119 @@ impl Vault {
                 "a setting of the vault was altered or damaged",
             ));
         }
-        self.settings.lock().values = values;
+        {
+            let mut settings = self.settings.lock();
+            (settings.values, settings.unreadable) = (values, unreadable);
+        }
         self.load_text_names();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ROOT;
+    use crate::io::sim::SimDisk;
+    use crate::record::Time;
+    use crate::vault::tests::{file_meta, vault};
+
+    const SHORT: Retention = Retention {
+        all_days: 0,
+        daily_days: 0,
+        removed_days: 0,
+    };
+
+    fn further(retention: Retention) -> Vec<u8> {
+        [&retention.encode()[..], b"of a later program"].concat()
+    }
+
+    /// Guards room for what later programs add: an earlier one goes by what it knows.
+    #[test]
+    fn a_retention_that_says_more_is_read() {
+        assert_eq!(Retention::decode(&further(SHORT)), Ok(SHORT));
+        for len in 0..SHORT.encode().len() {
+            assert!(Retention::decode(&SHORT.encode()[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    /// A retention that this program could not read counted as the default, and history went by that.
+    #[test]
+    fn a_retention_that_cannot_be_read_lets_nothing_go() {
+        let mut later = SHORT.encode();
+        later[0] = 1;
+        let longest = Retention {
+            all_days: DAYS_MAX + 1,
+            ..SHORT
+        };
+        for unreadable in [later, longest.encode(), Vec::new()] {
+            let vault = vault(&SimDisk::new());
+            let ino = vault.make(ROOT, b"note", file_meta(), b"").unwrap();
+            for text in [b"one", b"two"] {
+                vault.open(ino, true, true, false).unwrap();
+                vault.write(ino, Some(0), text, false).unwrap();
+                vault.release(ino, true);
+                vault.commit().unwrap();
+            }
+            let gone = vault.make(ROOT, b"gone", file_meta(), b"").unwrap();
+            vault.release(gone, true);
+            vault.commit().unwrap();
+            vault.remove(ROOT, b"gone", false).unwrap();
+            vault.commit().unwrap();
+            vault.put_setting(RETENTION, unreadable);
+            let now = Time::now();
+            let in_years = Time {
+                sec: now.sec + 20 * 365 * 86_400,
+                ..now
+            };
+            assert_eq!(vault.thin(in_years).unwrap(), Default::default());
+            assert!(!vault.thin_sooner(u64::MAX).unwrap());
+            assert_eq!(vault.removed().unwrap().len(), 1);
+            let said = |problem: &Problem| problem.to_string().contains("update coffer");
+            assert!(vault.met.lock().iter().any(said));
+            // Set anew, it counts.
+            vault.set_retention(SHORT).unwrap();
+            assert!(vault.thin(in_years).unwrap().removed > 0);
+        }
+    }
+
+    /// Guards what a later program may say: an earlier one goes on, and says that it is to be updated.
+    #[test]
+    fn a_vault_that_wants_a_newer_program_says_so() {
+        let vault = vault(&SimDisk::new());
+        let says = |value: Option<&[u8]>| {
+            if let Some(value) = value {
+                vault.set_setting(LEAST_PROGRAM, value.to_vec()).unwrap();
+            }
+            let damage = vault.status().unwrap().damage;
+            damage.iter().any(|line| line.contains("update coffer"))
+        };
+        assert!(!says(None));
+        for (value, newer) in [
+            (&[0, 1, 0, 0, 0][..], false),
+            (&[0, 2, 0, 0, 0], true),
+            (&[0, 0, 0, 0, 0], false),
+            (&[0, 0xff, 0xff, 0xff, 0xff, 7], true),
+            (&[1], true),
+        ] {
+            assert_eq!(says(Some(value)), newer, "{value:?}");
+        }
+    }
+
+    /// The same of one whose row was altered on the disk.
+    #[test]
+    fn a_retention_that_was_altered_lets_nothing_go() {
+        let disk = SimDisk::new();
+        let held = vault(&disk);
+        held.set_retention(SHORT).unwrap();
+        held.commit().unwrap();
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, [ROW, &RETENTION].concat(), vec![0; 53]);
+        held.core.db.apply(&batch).unwrap();
+        held.load_settings().unwrap();
+        assert_eq!(held.retention(), Retention::default());
+        assert_eq!(held.retention_here(), None);
+        held.set_retention(SHORT).unwrap();
+        assert_eq!(held.retention_here(), Some(SHORT));
     }
 }

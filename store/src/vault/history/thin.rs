@@ -1,11 +1,13 @@
 //! Retention: which versions are let go of as they grow old.
 //!
 //! Guarantees: what a file shows is never thinned, nor what the retention keeps; times that a
-//! clock got wrong make versions be kept for longer or shorter, never the present one go.
+//! clock got wrong make versions be kept for longer or shorter, as `age` says, never the present one go.
+//! Where the retention cannot be read, nothing is thinned.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
+use super::age::{DAY, Dated};
 use super::removed::{GoneRow, RemovedNames};
 use super::rows::{row_key, seal_row};
 use super::stand::Stand;
@@ -19,7 +21,6 @@ use crate::record::{Kept, Time, VersionRecord, get_time, put_time};
 use crate::vault::Vault;
 use crate::vault::heads::local_aad;
 
-const DAY: i64 = 86_400;
 /// For so many seconds a name that was removed may be taken again by a save, at most.
 const SAVING: i64 = 120;
 /// How many days the daily thinning goes on at a time, at most.
@@ -35,11 +36,14 @@ enum Stretch {
 }
 
 /// Which stretch a version falls into; none: it is kept for itself.
-fn stretch(retention: &Retention, recorded: Time, now: Time) -> Option<Stretch> {
-    let age = now.sec.saturating_sub(recorded.sec).div_euclid(DAY);
-    let day = recorded.sec.div_euclid(DAY);
+fn stretch(retention: &Retention, record: &VersionRecord, (now, clock): (Time, Time)) -> Option<Stretch> {
+    let dated = Dated {
+        told: record.recorded,
+        came: record.came,
+    };
+    let (age, day) = (dated.age(now).div_euclid(DAY), dated.counts(now).div_euclid(DAY));
     let (all, daily) = (i64::from(retention.all_days), i64::from(retention.daily_days));
-    if age < all {
+    if age < all || dated.is_new_here(clock, retention.all_days) {
         None
     } else if age < all + daily {
         Some(Stretch::Day(day))
@@ -57,6 +61,13 @@ fn month(day: i64) -> i64 {
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     (era * 400 + year) * 12 + (5 * of_year + 2) / 153
+}
+
+fn dated(row: &GoneRow) -> Dated {
+    Dated {
+        told: row.record.when,
+        came: row.record.came,
+    }
 }
 
 /// Versions, with what those of them replaced that are gone in their place.
@@ -88,7 +99,9 @@ impl Vault {
         if self.read_only.load(Ordering::Relaxed) {
             return Ok(Thinned::default());
         }
-        let retention = self.retention();
+        let Some(retention) = self.retention_here() else {
+            return Ok(Thinned::default());
+        };
         let _history = self.history.lock();
         let _committer = self.committer.lock();
         // Looked at first: what a save takes over after this, `stand` sees.
@@ -96,13 +109,17 @@ impl Vault {
         let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
         let mut batch = Batch::new();
         let mut thinned = Thinned::default();
-        let removed = self.thin_removed(&mut batch, &retention, now, (&standing, &held), &mut thinned)?;
+        let removed = self.thin_removed(
+            &mut batch,
+            (&retention, (now, clock)),
+            (&standing, &held),
+            &mut thinned,
+        )?;
         for (entity, key) in &standing.keys {
             if !removed.contains(entity) {
                 self.thin_entity(
                     &mut batch,
-                    &retention,
-                    now,
+                    (&retention, (now, clock)),
                     &standing,
                     (entity, key),
                     &mut thinned,
@@ -110,6 +127,7 @@ impl Vault {
             }
         }
         let mut w = Writer::new();
+        w.u8(0);
         put_time(&mut w, now);
         put_time(&mut w, clock);
         batch.put(Table::Meta, THINNED, seal(&self.local, &local_aad(3), &w.0));
@@ -128,9 +146,11 @@ impl Vault {
         let last = last.and_then(|sealed| {
             let plain = open(&self.local, &local_aad(3), &sealed).ok()?;
             let mut r = Reader::new(&plain);
-            let as_of = get_time(&mut r).ok()?;
-            // Of a vault that an earlier program has thinned: the same.
-            Some((as_of, get_time(&mut r).unwrap_or(as_of)))
+            if r.u8().ok()? != 0 {
+                return None;
+            }
+            let times = (get_time(&mut r).ok()?, get_time(&mut r).ok()?);
+            r.end().ok().map(|()| times)
         });
         let mut now = clock;
         if let Some((as_of, at)) = last {
@@ -161,6 +181,9 @@ impl Vault {
         if self.is_relied_on() {
             return Ok(false);
         }
+        let Some(kept) = self.retention_here() else {
+            return Ok(false);
+        };
         let _history = self.history.lock();
         let _committer = self.committer.lock();
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
@@ -175,7 +198,7 @@ impl Vault {
         self.lets_go()?;
         let names = self.removed_names()?;
         let mut rows = self.gone_rows()?.0;
-        rows.sort_by_key(|row| row.record.when);
+        rows.sort_by_key(|row| (dated(row).counts(now), row.record.when));
         for row in rows {
             more = gone() >= want;
             if more {
@@ -191,14 +214,15 @@ impl Vault {
             let retention = Retention {
                 all_days,
                 daily_days,
-                ..self.retention()
+                ..kept
             };
             for (entity, key) in stand
                 .keys
                 .iter()
                 .filter(|(entity, _)| stand.named.contains(*entity))
             {
-                self.thin_entity(&mut batch, &retention, now, &stand, (entity, key), &mut thinned)?;
+                let by = (&retention, (now, now));
+                self.thin_entity(&mut batch, by, &stand, (entity, key), &mut thinned)?;
             }
             // The next rule looks at what this one left.
             self.core.db.apply(&std::mem::take(&mut batch))?;
@@ -212,8 +236,7 @@ impl Vault {
     fn thin_entity(
         &self,
         batch: &mut Batch,
-        retention: &Retention,
-        now: Time,
+        (retention, now): (&Retention, (Time, Time)),
         standing: &Stand,
         (entity, key): (&EntityId, &Key),
         thinned: &mut Thinned,
@@ -225,13 +248,13 @@ impl Vault {
         let mut kept: HashMap<Stretch, u64> = HashMap::new();
         let held = || rows.iter().filter(|(_, record)| record.kept == Kept::All);
         for (number, record) in held() {
-            if let Some(stretch) = stretch(retention, record.recorded, now) {
+            if let Some(stretch) = stretch(retention, record, now) {
                 kept.insert(stretch, *number); // numbers ascend
             }
         }
         let newest = Stand::newest(&rows);
         let go = standing.to_let_go(&rows, |number, record| {
-            let stretch = stretch(retention, record.recorded, now);
+            let stretch = stretch(retention, record, now);
             let is_kept = stretch.is_none_or(|stretch| kept.get(&stretch) == Some(&number));
             is_kept || newest.contains(&record.at)
         });
@@ -276,8 +299,7 @@ impl Vault {
     fn thin_removed(
         &self,
         batch: &mut Batch,
-        retention: &Retention,
-        now: Time,
+        (retention, (now, clock)): (&Retention, (Time, Time)),
         (standing, held): (&Stand, &HashSet<NodeId>),
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
@@ -285,8 +307,11 @@ impl Vault {
         let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
-            let age = now.sec.saturating_sub(row.record.when.sec);
-            if age < limit || (age < SAVING && held.contains(&row.node)) {
+            let (age, is_new) = (
+                dated(&row).age(now),
+                dated(&row).is_new_here(clock, retention.removed_days),
+            );
+            if age < limit || is_new || (age < SAVING && held.contains(&row.node)) {
                 continue;
             }
             destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);

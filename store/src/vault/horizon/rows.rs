@@ -34,6 +34,16 @@ fn aad(chain: &ChainId, number: u64) -> Aad {
     }
 }
 
+/// Version 0 (1) ‖ Lamport time (8).
+fn line_of(plain: &[u8]) -> Result<u64, Malformed> {
+    let mut r = Reader::new(plain);
+    if r.u8()? != 0 {
+        return Err(Malformed("a line of an unknown version"));
+    }
+    let line = r.u64()?;
+    r.end().map(|()| line)
+}
+
 /// No chain: of the rows that there is one of.
 const NONE: ChainId = ChainId([0; 16]);
 
@@ -113,7 +123,7 @@ impl Vault {
         if let Some(sealed) = self.core.db.get(Table::Moves, &[LINE])? {
             let what = "the record of what all devices have agreed on";
             let plain = open(&self.local, &aad(&NONE, 1), &sealed).map_err(StoreError::tampered(what))?;
-            horizon.line = Reader::new(&plain).u64().map_err(StoreError::malformed(what))?;
+            horizon.line = line_of(&plain).map_err(StoreError::malformed(what))?;
         }
         if let Some(sealed) = self.core.db.get(Table::Moves, &[NOTE])? {
             let plain = open(&self.local, &aad(&NONE, 2), &sealed);
@@ -169,7 +179,7 @@ impl Vault {
     /// Notes up to where all is settled.
     pub(in crate::vault) fn put_line(&self, batch: &mut Batch, line: u64) {
         let mut w = Writer::new();
-        w.u64(line);
+        w.u8(0).u64(line);
         batch.put(Table::Moves, [LINE], seal(&self.local, &aad(&NONE, 1), &w.0));
     }
 

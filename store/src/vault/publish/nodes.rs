@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use super::Publishing;
 use super::batches::Draft;
 use super::untold::{GoneNode, SAW_MAX};
-use crate::codec::Writer;
-use crate::event::{self, EventKind, EventRef, NodeState};
+use crate::event::{self, EventKind, EventRef, NodeGone, NodeState};
 use crate::horizon::Say;
 use crate::ids::{EntityId, NodeId, NodeNo, ROOT, ROOT_NODE};
 use crate::keys::{Key, seal};
@@ -53,18 +52,18 @@ impl Publishing<'_> {
             let Some(saw) = self.saw(work, gone) else {
                 continue;
             };
-            let mut w = Writer::new();
-            w.u8(0);
+            let said = NodeGone { when: Time::now() };
+            let plain = said.encode();
             for id in self.all_of(gone.id) {
                 let aad = event::gone_aad(&id, self.next(), self.generation());
-                let sealed = seal(self.keyring.present().tree(), &aad, &w.0);
+                let sealed = seal(self.keyring.present().tree(), &aad, &plain);
                 let draft = Draft {
                     replaces: saw.clone(),
                     wrapped: None,
                     sealed,
                 };
                 self.push(EventKind::NodeGone, id.0, draft);
-                self.note_op(id, || Step::Gone(saw.clone().into()));
+                self.note_op(id, || Step::Gone(saw.clone().into(), Some(said.when.sec)));
             }
             self.told.gone.insert(*no);
         }

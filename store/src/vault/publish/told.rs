@@ -6,7 +6,7 @@ use crate::content::Durable;
 use crate::event::{Body, EventRef, Form, Version};
 use crate::ids::{Ino, NodeNo};
 use crate::moves::Op;
-use crate::record::{Meta, NodeRecord};
+use crate::record::{Meta, NodeRecord, Time};
 use crate::vault::commit::Seen;
 use crate::vault::texts::{Ready, ToldText};
 
@@ -63,13 +63,14 @@ pub(super) struct ToldVersion {
     pub(super) number: u64,
 }
 
-/// A version with these attributes; form and body are to be filled in.
+/// A version with these attributes; form, body and when it was recorded are to be filled in.
 pub(super) fn version_of(meta: &Meta, size: u64) -> Version {
     Version {
         kind: meta.kind,
         form: Form::Blob,
         perm: meta.perm,
         mtime: meta.mtime,
+        recorded: Time::default(),
         btime: meta.btime,
         size,
         xattrs: meta.xattrs.clone(),

@@ -9,7 +9,7 @@ use crate::ids::{ChainId, EntityId, Ino, NodeId, NodeNo};
 use crate::keys::{Key, seal};
 use crate::record::GoneRecord;
 use crate::vault::commit::{Work, pending_gone, pending_left};
-use crate::vault::{Vault, gone_aad};
+use crate::vault::{GONE, LEFT, Vault, gone_aad};
 
 /// Most versions that a file can show the merge of.
 pub(super) const SAW_MAX: u16 = 1024;
@@ -99,7 +99,7 @@ impl Vault {
             let noted = rows.contains(no) && !work.undone.contains(no);
             match (told.contains(no), noted) {
                 (false, false) => {
-                    let sealed = seal(&self.local, &gone_aad(*no), &gone.encode());
+                    let sealed = seal(&self.local, &gone_aad(*no, GONE), &gone.encode());
                     work.batch.put(Table::Pending, pending_gone(*no), sealed);
                     work.noted.push(*no);
                 }
@@ -109,7 +109,7 @@ impl Vault {
         }
         let (new, old) = &work.left;
         for (no, plain) in new {
-            let sealed = seal(&self.local, &gone_aad(*no), plain);
+            let sealed = seal(&self.local, &gone_aad(*no, LEFT), plain);
             work.batch.put(Table::Pending, pending_left(*no), sealed);
         }
         for no in old {

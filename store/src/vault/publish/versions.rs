@@ -329,6 +329,8 @@ impl Publishing<'_> {
         version: Version,
         (recorded, program, same): (Option<Time>, Option<Arc<str>>, bool),
     ) -> ToldVersion {
+        let recorded = recorded.unwrap_or_else(|| self.versions.now());
+        let version = Version { recorded, ..version };
         let (at, generation) = (self.next(), self.generation());
         let mut plain = version.encode();
         let sealed = seal(
@@ -356,7 +358,6 @@ impl Publishing<'_> {
             generation,
             lamport: self.lamport,
             parents,
-            recorded,
             program,
             same,
             foreign: false,

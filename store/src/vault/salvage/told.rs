@@ -21,8 +21,8 @@ use crate::chunk::{Packs, Place};
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
 use crate::core::Keyring;
 use crate::event::{
-    Body, Event, EventKind, EventRef, Found, NodeState, Version, Walk, chain_aad, content_aad, gone_aad,
-    key_aad, node_aad, setting_aad,
+    Body, Event, EventKind, EventRef, Found, NodeGone, NodeState, Version, Walk, chain_aad, content_aad,
+    gone_aad, key_aad, node_aad, setting_aad,
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
 use crate::io::Disk;
@@ -313,9 +313,9 @@ impl Told {
                 let Ok(plain) = self.keyring.open_tree(&aad, &sealed.unwrap_or_default()) else {
                     return false;
                 };
-                // The payload of a removal is its version alone.
+                // A removal has no other name's state.
                 let state = match (event.kind, NodeState::decode(&plain)) {
-                    (EventKind::NodeGone, _) if plain == [0] => None,
+                    (EventKind::NodeGone, _) if NodeGone::decode(&plain).is_ok() => None,
                     (_, Ok(state)) => Some(state),
                     _ => return false,
                 };

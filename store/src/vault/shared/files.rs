@@ -104,13 +104,15 @@ impl Vault {
                 Err(e) => return Err(e),
             };
             let Some(last) = rows.last() else { continue };
+            let now = Time::now();
             let record = GoneRecord {
                 parent: place.parent,
                 kind: last.kind,
                 entity: Some(entity),
                 key: Some(*key.expose()),
                 saw: saw.to_vec(),
-                when: Time::now(),
+                when: moves.removed_when(node).map_or(now, Time::of),
+                came: now.sec,
                 size: last.size,
                 perm: last.perm,
                 name: place.name.to_vec(),

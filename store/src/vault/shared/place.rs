@@ -446,6 +446,7 @@ impl Placing<'_> {
         let moves = self.shared.shown.moves();
         let above = moves.place(&node).map_or(ROOT_NODE, |place| place.parent);
         let is_gone = moves.removal(&node).is_some();
+        let when = moves.removed_when(&node).map_or(self.now, Time::of);
         let dead = {
             let mut state = inode.state.write();
             state.meta.nlink = state.meta.nlink.saturating_sub(1);
@@ -459,7 +460,8 @@ impl Placing<'_> {
             }
             if is_gone {
                 let key = state.binding.key(inode.key());
-                let record = vault.gone_record(&state, key, &gone, (above, is_last), self.now);
+                let times = (when, self.now);
+                let record = vault.gone_record(&state, key, &gone, (above, is_last), times);
                 if let Some(record) = record {
                     let mut untold = vault.untold.lock();
                     untold.revived.remove(&node);

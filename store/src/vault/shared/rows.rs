@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::core::{Keyring, StoreError};
 use crate::db::{Batch, Table};
-use crate::event::{EventKind, EventRef, Found, NodeState, gone_aad, node_aad};
+use crate::event::{EventKind, EventRef, Found, NodeGone, NodeState, gone_aad, node_aad};
 use crate::ids::{ChainId, EntityId, NodeId, ROOT_NODE};
 use crate::keys::{Aad, Key, open, seal};
 use crate::moves::{Ground, Op, Place, Stamp, Step, Target};
@@ -63,7 +63,10 @@ fn gap_row(node: &NodeId) -> Vec<u8> {
 
 /// Up to which Lamport time a gap's row says that something is lacking.
 fn gap_time(row: &[u8]) -> u64 {
-    <[u8; 8]>::try_from(row).map_or(0, u64::from_be_bytes)
+    let time = row
+        .strip_prefix(&[0])
+        .and_then(|time| <[u8; 8]>::try_from(time).ok());
+    time.map_or(0, u64::from_be_bytes)
 }
 
 fn ground_aad(node: &NodeId) -> Aad {
@@ -126,15 +129,16 @@ fn state_of(place: &Place) -> NodeState {
     }
 }
 
-/// Version 0 (1) ‖ Lamport time (8) ‖ node (16) ‖ 0, versions that were seen (2 + 24 each) or 1, its place as an
-/// event has it; or 2, for what was let go of.
+/// Version 0 (1) ‖ Lamport time (8) ‖ node (16) ‖ 0, versions that were seen (2 + 24 each) and when that was said; or 1, its
+/// place as an event has it; or 2, for what was let go of.
 fn encode(op: &Op) -> Vec<u8> {
     let mut w = Writer::new();
     w.u8(0).u64(op.stamp.lamport).raw(&op.node.0);
     match &op.step {
-        Step::Gone(saw) => {
+        Step::Gone(saw, when) => {
             w.u8(0);
             put_saw(&mut w, saw);
+            put_when(&mut w, *when);
         }
         Step::Place(place) => {
             w.u8(1).raw(&state_of(place).encode());
@@ -158,6 +162,22 @@ fn get_saw(r: &mut Reader<'_>) -> Result<Box<[EventRef]>, Malformed> {
     saw.collect()
 }
 
+/// When a removal was said: 0, or 1 ‖ seconds since 1970 (8).
+fn put_when(w: &mut Writer, when: Option<i64>) {
+    match when {
+        Some(when) => w.u8(1).i64(when),
+        None => w.u8(0),
+    };
+}
+
+fn get_when(r: &mut Reader<'_>) -> Result<Option<i64>, Malformed> {
+    match r.u8()? {
+        0 => Ok(None),
+        1 => Ok(Some(r.i64()?)),
+        _ => Err(Malformed("a removal at no time")),
+    }
+}
+
 fn put_saw(w: &mut Writer, saw: &[EventRef]) {
     w.u16(saw.len() as u16);
     for saw in saw {
@@ -165,7 +185,8 @@ fn put_saw(w: &mut Writer, saw: &[EventRef]) {
     }
 }
 
-/// Version 0 (1) ‖ what put it there (32) ‖ 0; or 1 ‖ what removed it (32) ‖ versions that were seen (4 + 24 each) ‖ its place as an event has it.
+/// Version 0 (1) ‖ what put it there (32) ‖ 0; or 1 ‖ what removed it (32) ‖ versions that were seen (4 + 24 each) ‖ when that
+/// was said; ‖ its place as an event has it.
 /// In place of 0 and 1 stand 2 and 3 where it lay elsewhere since.
 fn encode_ground(ground: &Ground) -> Vec<u8> {
     let stamp = |w: &mut Writer, stamp: &Stamp| {
@@ -178,13 +199,14 @@ fn encode_ground(ground: &Ground) -> Vec<u8> {
     stamp(&mut w, put);
     match &ground.gone {
         None => drop(w.u8(moved)),
-        Some((gone, saw)) => {
+        Some((gone, saw, when)) => {
             w.u8(1 | moved);
             stamp(&mut w, gone);
             w.u32(saw.len() as u32);
             for saw in saw {
                 w.raw(&saw.chain.0).u64(saw.seq);
             }
+            put_when(&mut w, *when);
         }
     }
     w.raw(&state_of(place).encode());
@@ -214,7 +236,8 @@ fn decode_ground(bytes: &[u8]) -> Result<Ground, Malformed> {
         1 | 3 => {
             let (gone, count) = (stamp(&mut r)?, r.u32()?);
             let saw = (0..count).map(|_| event(&mut r));
-            Some((gone, saw.collect::<Result<Box<[_]>, _>>()?))
+            let saw = saw.collect::<Result<Box<[_]>, _>>()?;
+            Some((gone, saw, get_when(&mut r)?))
         }
         _ => return Err(Malformed("a settled name of an unknown kind")),
     };
@@ -247,9 +270,9 @@ fn decode(at: EventRef, bytes: &[u8]) -> Result<Op, Malformed> {
     let node = NodeId(r.array()?);
     let step = match r.u8()? {
         0 => {
-            let saw = get_saw(&mut r)?;
+            let (saw, when) = (get_saw(&mut r)?, get_when(&mut r)?);
             r.end()?;
-            Step::Gone(saw)
+            Step::Gone(saw, when)
         }
         1 => Step::Place(place_of(NodeState::decode(r.rest())?)),
         2 => {
@@ -347,7 +370,11 @@ impl Vault {
             if is_said != Some(true) {
                 let known = self.core.db.get(Table::Moves, &gap_row(node))?;
                 let last = known.map_or(0, |gap| gap_time(&gap)).max(*lamport);
-                batch.put(Table::Moves, gap_row(node), last.to_be_bytes().to_vec());
+                batch.put(
+                    Table::Moves,
+                    gap_row(node),
+                    [&[0][..], &last.to_be_bytes()].concat(),
+                );
             }
         }
         Ok(())
@@ -376,7 +403,9 @@ impl Vault {
 
     /// Keeps the key of an entity that has no name here yet.
     pub(in crate::vault) fn put_awaited(&self, batch: &mut Batch, entity: &EntityId, key: &Key) {
-        let sealed = seal(&self.local, &key_aad(entity), key.expose());
+        let mut plain = zeroize::Zeroizing::new([0; 33]);
+        plain[1..].copy_from_slice(key.expose());
+        let sealed = seal(&self.local, &key_aad(entity), &*plain);
         batch.put(Table::Moves, key_row(entity), sealed);
     }
 
@@ -397,8 +426,11 @@ impl Vault {
         let what = "the key of a file that another device made";
         let plain = open(&self.local, &key_aad(entity), sealed).map_err(StoreError::tampered(what))?;
         let plain = zeroize::Zeroizing::new(plain);
-        let mut bytes = <[u8; 32]>::try_from(plain.as_slice())
-            .map_err(|_| StoreError::malformed(what)(Malformed("a key of another length")))?;
+        let key = plain
+            .strip_prefix(&[0])
+            .and_then(|key| <[u8; 32]>::try_from(key).ok());
+        let mut bytes =
+            key.ok_or_else(|| StoreError::malformed(what)(Malformed("a key of another length or version")))?;
         Ok(Key::take(&mut bytes))
     }
 
@@ -450,10 +482,14 @@ impl Vault {
         if node == ROOT_NODE {
             return Err(Verdict::Refused);
         }
+        let gone = |when| Step::Gone(head.replaces.clone().into_boxed_slice(), when);
         let plain = match (found.event.sealed.as_deref(), head.kind) {
             (Some(sealed), _) => self.as_read(keyring.open_tree(&aad, sealed)?),
-            // All that it says stands in its head.
-            (None, EventKind::NodeGone) => vec![0],
+            // All that it says stands in its head, but when it was said.
+            (None, EventKind::NodeGone) => {
+                let step = gone(None);
+                return Ok(Some(Said::Op(Op { stamp, node, step })));
+            }
             // Whoever sent it knows that something later says where it lies, or that it is gone.
             (None, _) => {
                 let step = Step::Unsaid;
@@ -469,8 +505,10 @@ impl Vault {
                 Step::Place(place_of(state))
             }
             _ if plain.first().is_some_and(|version| *version != 0) => return Err(Verdict::Newer),
-            _ if plain != [0] => return Err(Verdict::Refused),
-            _ => Step::Gone(head.replaces.clone().into_boxed_slice()),
+            _ => {
+                let said = NodeGone::decode(&plain).map_err(|_| Verdict::Refused)?;
+                gone(Some(said.when.sec))
+            }
         };
         Ok(Some(Said::Op(Op { stamp, node, step })))
     }
@@ -501,7 +539,8 @@ mod tests {
         };
         for step in [
             Step::Place(place),
-            Step::Gone(vec![at(1), at(3)].into()),
+            Step::Gone(vec![at(1), at(3)].into(), None),
+            Step::Gone(Box::new([]), Some(-1_800_000_000)),
             Step::Unsaid,
         ] {
             let node = NodeId([1; 16]);

@@ -73,9 +73,9 @@ impl Vault {
             .keep(&removed, &|stamp, when| self.label(stamp, when));
         for (node, saw) in gone {
             for other in shared.seen_as_one(node) {
-                steps.push((other, Step::Gone(saw.clone())));
+                steps.push((other, Step::Gone(saw.clone(), None)));
             }
-            steps.push((node, Step::Gone(saw)));
+            steps.push((node, Step::Gone(saw, None)));
         }
         let chain = self.secrets().chain();
         let stamped = steps.into_iter().zip(1..).map(|((node, step), seq)| Op {

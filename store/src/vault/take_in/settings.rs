@@ -65,7 +65,7 @@ impl Vault {
     /// Notes when a setting was set.
     pub(in crate::vault) fn put_stamp(&self, batch: &mut Batch, id: &[u8; 16], (lamport, chain): Stamp) {
         let mut w = Writer::new();
-        w.u64(lamport).raw(&chain.0);
+        w.u8(0).u64(lamport).raw(&chain.0);
         batch.put(
             Table::Meta,
             stamp_row(id),
@@ -80,7 +80,8 @@ impl Vault {
         Ok(row.and_then(|sealed| {
             let plain = open(&self.local, &stamp_aad(id), &sealed).ok()?;
             let mut r = Reader::new(&plain);
-            Some((r.u64().ok()?, ChainId(r.array().ok()?)))
+            let version = r.u8().ok().filter(|version| *version == 0);
+            version.and_then(|_| Some((r.u64().ok()?, ChainId(r.array().ok()?))))
         }))
     }
 
@@ -106,7 +107,7 @@ impl Vault {
             self.put_stamp(batch, &id, one.stamp);
             if self.is_text_setting(&id) {
                 // What it makes of the files is stored by the next commit.
-                batch.put(Table::Pending, [TURN], Vec::new());
+                batch.put(Table::Pending, [TURN], vec![0]);
             }
             newer.push((id, one.value.clone()));
         }

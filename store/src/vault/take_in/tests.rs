@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::event::{
-    BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad,
+    BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad, gone_aad,
 };
-use crate::ids::ChainId;
 use crate::ids::ROOT;
+use crate::ids::{ChainId, NodeId};
 use crate::io::sim::SimDisk;
 use crate::keys::{Key, SigningKey, labels, seal};
 use crate::record::{Kind, Time};
@@ -16,6 +16,7 @@ use std::sync::Arc;
 mod chunks;
 mod newer;
 mod order;
+mod recorded;
 mod rules;
 
 const NOTE: &str = "one two three\n";
@@ -77,13 +78,27 @@ impl Bed {
 
     /// A batch of its chain, which says this of the note.
     fn batch(&self, says: &[Says]) -> Carried {
-        let key = self.vault.core.keyring().present().content(&self.key);
-        let seal = |(n, (replaces, lamport, plain)): (usize, &Says)| {
-            let aad = content_aad(&self.entity, self.next(1 + n as u64), self.epoch());
-            let said = (replaces.clone(), *lamport, seal(&key, &aad, plain));
-            ((EventKind::Version, self.entity.0), said)
-        };
-        let all: Vec<Raw> = says.iter().enumerate().map(seal).collect();
+        let of_note = |says: &Says| (EventKind::Version, self.entity.0, says.clone());
+        self.batch_of(&says.iter().map(of_note).collect::<Vec<_>>())
+    }
+
+    /// A batch of its chain, which says this of the note, and of names.
+    fn batch_of(&self, says: &[(EventKind, [u8; 16], Says)]) -> Carried {
+        let keyring = self.vault.core.keyring();
+        let key = keyring.present().content(&self.key);
+        let sealed =
+            |(n, (kind, subject, (replaces, lamport, plain))): (usize, &(EventKind, [u8; 16], Says))| {
+                let at = self.next(1 + n as u64);
+                let sealed = match kind {
+                    EventKind::NodeGone => {
+                        let aad = gone_aad(&NodeId(*subject), at, self.epoch());
+                        seal(keyring.present().tree(), &aad, plain)
+                    }
+                    _ => seal(&key, &content_aad(&self.entity, at, self.epoch()), plain),
+                };
+                ((*kind, *subject), (replaces.clone(), *lamport, sealed))
+            };
+        let all: Vec<Raw> = says.iter().enumerate().map(sealed).collect();
         self.raw(&all)
     }
 
@@ -141,15 +156,15 @@ impl Bed {
     }
 
     fn take(&mut self, says: &[Says]) -> Result<TakenIn, TakeInError> {
-        self.take_batch(&self.batch(says))
+        self.take_carried(self.batch(says))
     }
 
     fn take_raw(&mut self, says: &[Raw]) -> Result<TakenIn, TakeInError> {
-        self.take_batch(&self.raw(says))
+        self.take_carried(self.raw(says))
     }
 
-    fn take_batch(&mut self, carried: &Carried) -> Result<TakenIn, TakeInError> {
-        let taken = self.vault.take_in(&self.signing.verifying(), carried)?;
+    fn take_carried(&mut self, carried: Carried) -> Result<TakenIn, TakeInError> {
+        let taken = self.vault.take_in(&self.signing.verifying(), &carried)?;
         self.last = (carried.row.last().unwrap(), carried.row.head);
         Ok(taken)
     }
@@ -183,6 +198,7 @@ fn version(body: Body, size: u64) -> Version {
         form: Form::Text,
         perm: 0o640,
         mtime: Time { sec: 77, nsec: 0 },
+        recorded: Time { sec: 88, nsec: 0 },
         btime: Time { sec: 66, nsec: 0 },
         size,
         xattrs: None,

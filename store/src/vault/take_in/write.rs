@@ -97,7 +97,6 @@ impl Vault {
                 generation: head.generation,
                 lamport: head.lamport,
                 parents: self.without_holes(&mut sorted.holes, head.replaces)?,
-                recorded: Some(version.mtime),
                 program: None,
                 same: match &version.body {
                     Body::Same => true,
@@ -216,7 +215,7 @@ impl Vault {
             };
             // Until the file shows it: a crash must not leave it at what it was.
             let note = inode.state.read().pending | pending::BEHIND;
-            batch.put(Table::Pending, pending_inode(inode.ino), vec![note]);
+            batch.put(Table::Pending, pending_inode(inode.ino), pending::note(note));
             behind.push((*entity, inode));
         }
         counters.lamport = counters.lamport.max(lamport);

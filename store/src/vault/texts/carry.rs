@@ -8,8 +8,11 @@
 //! twice. A device that has let go of the former text cannot do that, and takes what others carry.
 //!
 //! Guarantees: which change carries a version follows from the two texts' events alone, and so do its
-//! bytes: whoever carries it over makes the same change, and it counts once. What a device does not
-//! know enough of is left where it is, and stays a version of its own.
+//! bytes: whoever carries it over makes the same change, and it counts once. Where a program makes another, since it
+//! divides texts otherwise, that is another change, by another actor: both are taken, and the words are there twice.
+//! What a device does not know enough of is left where it is, and stays a version of its own; so is what was made from
+//! versions that it has let go of: a version's own parents count, as its event names them, never those that its row names
+//! in their place.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +20,7 @@ use super::hot::Hot;
 use super::lines::shown_line;
 use super::shelf::DocumentError;
 use crate::core::StoreError;
-use crate::event::{Body, EventRef, Form, REPLACES_MAX, Version};
+use crate::event::{Body, EventKind, EventRef, Form, REPLACES_MAX, Version};
 use crate::ids::{ChainId, EntityId, Ino};
 use crate::keys::Key;
 use crate::record::{Kept, VersionRecord};
@@ -78,6 +81,9 @@ impl Names {
         (!names.is_empty()).then_some(names)
     }
 }
+
+/// The versions that others were made from, of whole batches.
+type OwnParents = HashMap<EventRef, Vec<EventRef>>;
 
 /// What came of carrying over.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -189,7 +195,8 @@ impl Vault {
             }
         }
         let mut began: HashMap<EventRef, EventRef> = HashMap::new();
-        let (mut carried, mut others) = (HashMap::new(), Vec::new());
+        let mut by: HashMap<EventRef, (u64, EventRef)> = HashMap::new();
+        let mut others = Vec::new();
         for row in rows {
             let first = match row.is_change() {
                 true => row.parents.first().and_then(|at| began.get(at)).copied(),
@@ -202,7 +209,9 @@ impl Vault {
                     match self.version_payload(key, entity, row) {
                         Ok(version) => {
                             if let Body::Carried { of, .. } = version.body {
-                                carried.entry(of).or_insert(row.at);
+                                // Of several changes that do, all take the same one.
+                                let first = by.entry(of).or_insert((row.lamport, row.at));
+                                *first = (*first).min((row.lamport, row.at));
                             }
                         }
                         // Whoever carries it once more makes the same change.
@@ -214,6 +223,7 @@ impl Vault {
                 others.push(row);
             }
         }
+        let carried: HashMap<EventRef, EventRef> = by.into_iter().map(|(of, (_, at))| (of, at)).collect();
         // Of what is no text, and of what is there only with it, nothing is carried.
         others.retain(|row| {
             let is_text = row.is_change() || row.is_genesis();
@@ -255,6 +265,7 @@ impl Vault {
     ) -> Result<Vec<Other>, StoreError> {
         let mut found: Vec<(&VersionRecord, Version, Vec<EventRef>)> = Vec::new();
         let mut may_have: HashSet<EventRef> = HashSet::new();
+        let mut own = OwnParents::new();
         for row in rows {
             let is_next = row.parents.iter().any(|at| may_have.contains(at));
             if found.len() >= STEP || !(is_next || names.may_have(row)) {
@@ -264,12 +275,15 @@ impl Vault {
                 Err(e) if e.is_damage() => continue,
                 version => version?,
             };
+            let Some(parents) = self.own_parents(&mut own, row.at)? else {
+                continue;
+            };
             may_have.insert(row.at);
             let of = match &version.body {
                 Body::Carried { of, .. } => Some(*of),
                 _ => None,
             };
-            let from: Vec<EventRef> = row.parents.iter().copied().filter(|at| Some(*at) != of).collect();
+            let from: Vec<EventRef> = parents.iter().copied().filter(|at| Some(*at) != of).collect();
             found.push((row, version, from));
         }
         // Each document is looked at once.
@@ -311,6 +325,27 @@ impl Vault {
         Ok(others.collect())
     }
 
+    /// The versions that one was made from, as its event says. Its row may name others in their place: those that a
+    /// thinned one was made from, or one that came without what it said; and others have thinned others.
+    fn own_parents<'a>(
+        &self,
+        known: &'a mut OwnParents,
+        at: EventRef,
+    ) -> Result<Option<&'a Vec<EventRef>>, StoreError> {
+        if !known.contains_key(&at) {
+            let beside = match self.core.events_beside(at) {
+                Ok(found) => found.map(|(_, events)| events).unwrap_or_default(),
+                Err(e) if e.is_damage() => Vec::new(),
+                Err(e) => return Err(e),
+            };
+            let versions = beside
+                .into_iter()
+                .filter(|event| event.head.kind == EventKind::Version);
+            known.extend(versions.map(|event| (event.head.at, event.head.replaces)));
+        }
+        Ok(known.get(&at))
+    }
+
     /// The version that carries another over, as a change of these versions of the text that is shown.
     fn carried(
         &self,
@@ -333,8 +368,8 @@ impl Vault {
             if !still_whole(&name, &[&ours, &other.text], &new) {
                 return Ok(None);
             }
-            let change = hot.doc.carry(&heads, &new, other.at)?;
             let limits = &self.texts.limits;
+            let change = hot.doc.carry_as(&heads, &new, other.at, limits.split())?;
             Ok(match &change {
                 Some(change)
                     if change.bytes().len() > limits.change() || change.last_op() > limits.hard() =>

@@ -4,10 +4,11 @@
 //! and for a moment three times that while it is loaded; how long its text is says little. So its
 //! operations are counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::event::EVENT_MAX;
 use crate::record::XATTRS_MAX;
+use crate::text::{Split, one_step, splices};
 use crate::vault::Vault;
 
 /// Bytes of memory that an operation takes, about: 36 were measured where a text was rewritten again and again, 65
@@ -33,6 +34,7 @@ pub(super) struct Limits {
     soft: AtomicU64,
     hard: AtomicU64,
     document: AtomicU64,
+    coarse: AtomicBool,
 }
 
 impl Default for Limits {
@@ -42,6 +44,7 @@ impl Default for Limits {
             soft: AtomicU64::new(PAST_SOFT),
             hard: AtomicU64::new(PAST_HARD),
             document: AtomicU64::new(DOCUMENT_MAX),
+            coarse: AtomicBool::new(false),
         }
     }
 }
@@ -62,6 +65,14 @@ impl Limits {
         self.hard.load(Ordering::Relaxed)
     }
 
+    /// How a version that is carried over is divided into steps.
+    pub(super) fn split(&self) -> Split {
+        match self.coarse.load(Ordering::Relaxed) {
+            true => one_step,
+            false => splices,
+        }
+    }
+
     /// Operations of a document.
     pub(super) fn document(&self) -> u64 {
         self.document.load(Ordering::Relaxed)
@@ -69,6 +80,12 @@ impl Limits {
 }
 
 impl Vault {
+    /// From now on, what is carried over is divided as a program might do it that has other tables of words. For tests.
+    #[doc(hidden)]
+    pub fn carry_otherwise(&self) {
+        self.texts.limits.coarse.store(true, Ordering::Relaxed);
+    }
+
     /// From now on, changes have so many bytes at most, a text's past so many operations before it
     /// begins anew, before changes are refused, and before they wait. For tests.
     #[doc(hidden)]

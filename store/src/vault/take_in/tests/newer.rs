@@ -65,7 +65,7 @@ fn kinds_to_come_are_kept_and_given_on() {
         let (of, at) = ((EventKind::Other(*kind), [*kind; 16]), bed.next(1));
         let replaces = vec![bed.at()];
         let carried = bed.raw(&[(of, (replaces, 10 + n, opaque(*kind)))]);
-        let taken = bed.take_batch(&carried).unwrap();
+        let taken = bed.take_carried(carried.clone()).unwrap();
         assert_eq!((taken.newer, taken.set_aside), (vec![at], vec![]), "kind {kind}");
         sent.push(carried);
     }
