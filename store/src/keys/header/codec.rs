@@ -24,7 +24,7 @@ use super::Header;
 const MAGIC: &[u8; 8] = b"cofferhd";
 /// Which form all of a vault has. While formats are on trial each record has a version of its own as well, and
 /// that stays 0: this number alone tells one trial from the next.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 const ARGON2ID: u8 = 1;
 
 const VAULT: u8 = 1;
