@@ -53,6 +53,9 @@ pub(crate) struct Contents {
     /// Devices, by name, that use a newer Coffer and say what this one cannot read and should not go without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newer: Vec<String>,
+    /// That this program is to be updated, if the vault says so; a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<String>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// What of files is kept on this device.

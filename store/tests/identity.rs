@@ -356,6 +356,10 @@ fn what_may_pass_is_told_when_it_was_left_alone() {
     bench.write_new(editor(), "notes.md", "no part of it");
     bench.tell();
     assert_eq!(bench.events() - before, 2, "another file");
+    // Whoever asks for its versions means that file.
+    let asked = Subject::File(bench.ino("note.md.part"));
+    assert_eq!(bench.vault.versions(asked).unwrap().len(), 1);
+    assert_eq!(bench.events() - before, 4);
     bench.vault.end_graces();
     bench.tell();
     assert_eq!(bench.events() - before, 12, "left alone");

@@ -277,6 +277,9 @@ fn content_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
     if !contents.asides.is_empty() {
         row("", engine::ASIDE_ADVICE.into());
     }
+    if let Some(update) = &contents.update {
+        row("Update", update.clone());
+    }
     for name in &contents.newer {
         row("Update", newer(name));
     }

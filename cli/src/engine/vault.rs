@@ -384,6 +384,7 @@ impl Vault {
             events: status.events,
             keeping: super::keeping(self)?,
             newer: status.newer,
+            update: status.update,
             damage: status.damage.iter().map(|what| without_codes(what)).collect(),
             asides: asides(status.asides),
             let_go_early: status.early,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::inode::{Inode, State};
-use super::publish::GoneNode;
+use super::publish::{GoneNode, SAW_MAX};
 use super::saves::left::{How, Left};
 use super::saves::{Process, original};
 use super::{OpError, Vault};
@@ -355,6 +355,8 @@ impl Vault {
             let beside = self.not_shown(key, &state.binding.entity(), &saw);
             // What cannot be read was not seen.
             saw.extend(beside.unwrap_or_default());
+            // No event names more: what it shows comes first.
+            saw.truncate(SAW_MAX.into());
         }
         saw
     }

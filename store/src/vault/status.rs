@@ -48,7 +48,9 @@ pub struct Status {
     pub local: Vec<Local>,
     /// Devices, by name, that say what this program cannot read and should not go without: it is to be updated.
     pub newer: Vec<String>,
-    /// Damage that was met on opening; and first of all, that this program is to be updated, if the vault asks for that.
+    /// That this program is to be updated, if the vault asks for that; a sentence.
+    pub update: Option<String>,
+    /// Damage that was met on opening.
     pub damage: Vec<String>,
     /// Files of a newer state, which are kept.
     pub asides: Vec<Aside>,
@@ -94,10 +96,8 @@ impl Vault {
             newer: self.newer_devices(),
             local,
             asides: self.asides(),
-            damage: {
-                let met: Vec<String> = self.met.lock().iter().map(|p| p.to_string()).collect();
-                self.wants_newer().into_iter().chain(met).collect()
-            },
+            update: self.wants_newer(),
+            damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })
     }
 }

@@ -28,7 +28,8 @@ const LAST: Duration = Duration::from_secs(1);
 const LEFT: &str =
     "a device was added, and left before it had said that it has its keys; if it is never seen, remove it";
 
-/// Speaks with a guest until the device has joined, or the conversation ended.
+/// Speaks with a guest until the device has joined, or the conversation ended. `proved` is called once the guest has shown
+/// that it has the ticket: from then on it may take its time.
 ///
 /// # Errors
 /// A sentence, where a person should know.
@@ -38,7 +39,9 @@ pub(super) async fn converse(
     theirs: [u8; 32],
     tickets: Arc<Mutex<Tickets>>,
     desk: Desk,
+    proved: impl FnOnce(),
 ) -> Result<(), String> {
+    let mut proved = Some(proved);
     let mut patience = Patience::new(Instant::now());
     // Whoever comes while others talk waits, as long as a guest may stay.
     let turn = loop {
@@ -123,7 +126,10 @@ pub(super) async fn converse(
             .receive(seconds(), &piece[..n], &mut tickets.lock())
             .err();
         match !was_proved && inviting.is_proved() {
-            true => patience.proved(Instant::now()),
+            true => {
+                patience.proved(Instant::now());
+                proved.take().into_iter().for_each(|proved| proved());
+            }
             false => patience.heard(Instant::now()),
         }
     }

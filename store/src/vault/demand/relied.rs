@@ -74,6 +74,11 @@ impl Vault {
     /// Which of these are here for somebody who gives them up then: durably, and with their bytes read. Where it is many
     /// bytes, those that are named first.
     pub fn confirm(&self, ids: &[ChunkId]) -> Vec<bool> {
+        // What a newer program told may need any of them, and nobody here sees to it that they stay.
+        let reads_all = matches!(self.unreadable(), Ok(unread) if unread.newer == 0);
+        if !reads_all {
+            return vec![false; ids.len()];
+        }
         let mut left = READ_MOST;
         ids.iter().map(|id| self.confirms(id, &mut left)).collect()
     }

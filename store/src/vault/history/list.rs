@@ -155,10 +155,13 @@ impl Vault {
             Subject::File(_) | Subject::Entity { .. } => {
                 let inode = self.showing(of)?;
                 let_release(&inode);
-                let state = inode.state.read();
+                let mut state = inode.state.write();
                 // While somebody writes, what was saved before that is told, and no more.
                 let waits = state.writers == 0 || !state.drafts.is_empty();
-                !state.untold || !waits || state.meta.kind.is_local()
+                let is_told = !state.untold || !waits || state.meta.kind.is_local();
+                // Whoever asks for a file's versions does not take it for one that is about to go.
+                state.passing &= is_told;
+                is_told
             }
             Subject::Removed(node) => self.gone_row(node)?.is_some(),
         })

@@ -334,8 +334,9 @@ mod tests {
             if let Some(value) = value {
                 vault.set_setting(LEAST_PROGRAM, value.to_vec()).unwrap();
             }
-            let damage = vault.status().unwrap().damage;
-            damage.iter().any(|line| line.contains("update coffer"))
+            let status = vault.status().unwrap();
+            assert_eq!(status.damage, Vec::<String>::new(), "it is none");
+            status.update.is_some_and(|line| line.contains("update coffer"))
         };
         assert!(!says(None));
         for (value, newer) in [

@@ -35,12 +35,19 @@ enum Stretch {
     Month(i64),
 }
 
-/// Which stretch a version falls into; none: it is kept for itself.
-fn stretch(retention: &Retention, record: &VersionRecord, (now, clock): (Time, Time)) -> Option<Stretch> {
-    let dated = Dated {
+/// By what the last version of a stretch is known: when it was recorded, its Lamport time, its event.
+type Last = (i64, u64, EventRef);
+
+fn recorded(record: &VersionRecord) -> Dated {
+    Dated {
         told: record.recorded,
         came: record.came,
-    };
+    }
+}
+
+/// Which stretch a version falls into; none: it is kept for itself.
+fn stretch(retention: &Retention, record: &VersionRecord, (now, clock): (Time, Time)) -> Option<Stretch> {
+    let dated = recorded(record);
     let (age, day) = (dated.age(now).div_euclid(DAY), dated.counts(now).div_euclid(DAY));
     let (all, daily) = (i64::from(retention.all_days), i64::from(retention.daily_days));
     if age < all || dated.is_new_here(clock, retention.all_days) {
@@ -245,17 +252,21 @@ impl Vault {
         self.each_version(key, entity, &mut |number, record| {
             rows.extend(record.ok().map(|record| (number, record)));
         })?;
-        let mut kept: HashMap<Stretch, u64> = HashMap::new();
+        // Of each stretch the last, whatever came first: the same on all devices.
+        let mut kept: HashMap<Stretch, (Last, u64)> = HashMap::new();
         let held = || rows.iter().filter(|(_, record)| record.kept == Kept::All);
         for (number, record) in held() {
             if let Some(stretch) = stretch(retention, record, now) {
-                kept.insert(stretch, *number); // numbers ascend
+                let last = (recorded(record).counts(now.0), record.lamport, record.at);
+                let before = kept.entry(stretch).or_insert((last, *number));
+                *before = (*before).max((last, *number));
             }
         }
         let newest = Stand::newest(&rows);
         let go = standing.to_let_go(&rows, |number, record| {
             let stretch = stretch(retention, record, now);
-            let is_kept = stretch.is_none_or(|stretch| kept.get(&stretch) == Some(&number));
+            let last = |stretch| kept.get(&stretch).map(|(_, number)| *number);
+            let is_kept = stretch.is_none_or(|stretch| last(stretch) == Some(number));
             is_kept || newest.contains(&record.at)
         });
         let mut gone: HashMap<EventRef, Vec<EventRef>> = HashMap::new();

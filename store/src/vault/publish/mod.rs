@@ -27,6 +27,7 @@ use crate::ids::Ino;
 use crate::moves::Op;
 use batches::Growing;
 pub(super) use told::{ToldEntity, ToldNow};
+pub(super) use untold::SAW_MAX;
 pub(crate) use untold::{GoneNode, Untold};
 
 /// Gathers one commit's events.

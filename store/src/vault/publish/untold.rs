@@ -12,7 +12,7 @@ use crate::vault::commit::{Work, pending_gone, pending_left};
 use crate::vault::{GONE, LEFT, Vault, gone_aad};
 
 /// Most versions that a file can show the merge of.
-pub(super) const SAW_MAX: u16 = 1024;
+pub(in crate::vault) const SAW_MAX: u16 = 1024;
 
 /// A node that is gone, and the versions that whoever removed it saw.
 #[derive(Clone, Debug)]

@@ -6,11 +6,14 @@ use tokio::sync::oneshot;
 
 use super::{Hub, Inside};
 use crate::net::clock::{seconds, wall};
+use crate::net::door::Place;
 use crate::net::error::InviteError;
 use crate::net::inviting;
 use crate::net::peers::{is_relayed, key_of};
 use crate::pairing::{Inviting, PairError, TICKET_SECONDS, Ticket};
 
+/// After the conversation's own patience has ended, its connection is closed in any case; in seconds.
+const MORE: u64 = 5;
 /// Addresses in a ticket: direct ones, and with circuits.
 const HINTS: (usize, usize) = (6, 8);
 
@@ -73,7 +76,8 @@ impl Hub {
         };
         let (desk, tickets, inside) = (self.stores.desk(), self.tickets.clone(), self.inside.0.clone());
         tokio::spawn(async move {
-            let came = inviting::converse(stream, ours, theirs, tickets, desk).await;
+            let proved = || drop(inside.send(Inside::Proved(connection)));
+            let came = inviting::converse(stream, ours, theirs, tickets, desk, proved).await;
             let _ = inside.send(Inside::Paired(connection, came.err()));
         });
     }
@@ -87,6 +91,14 @@ impl Hub {
                 self.swarm.close_connection(connection);
                 self.tickets_changed();
                 self.stores.members();
+            }
+            Inside::Proved(connection) => {
+                let until = self.now() + (TICKET_SECONDS + MORE) * 1_000;
+                if let Some(connection) = self.connections.get_mut(&connection)
+                    && matches!(connection.place, Place::Guest)
+                {
+                    connection.until = connection.until.map(|_| until);
+                }
             }
             Inside::Tickets => self.tickets_changed(),
             Inside::Rendezvous(rendezvous) => self.records(&rendezvous),

@@ -78,6 +78,8 @@ pub(super) enum Command {
 pub(super) enum Inside {
     /// A conversation with a guest is over.
     Paired(ConnectionId, Option<String>),
+    /// A guest has the ticket.
+    Proved(ConnectionId),
     /// An invitation may have ended.
     Tickets,
     /// The members' secrets of these days.

@@ -123,3 +123,15 @@ fn a_removal_is_as_old_as_its_device_says() {
     let (_, stays) = removed_at(Time::default());
     assert!((29..=31).contains(&stays), "{stays}");
 }
+
+/// Of each day the version was kept that had come last, not the day's last one: a device that had been away brought an older
+/// one, and devices that had heard them in another order kept another.
+#[test]
+fn of_a_day_the_last_version_stays_whatever_came_first() {
+    let day = (in_days(-50).sec / DAY) * DAY;
+    let at = |hour: i64| Time::of(day + hour * 3600);
+    let times = [at(20), at(2), in_days(0)];
+    let bed = changed_at(&times);
+    bed.vault.thin(in_days(31)).unwrap();
+    assert_eq!(held(&bed), [at(20), times[2]]);
+}
