@@ -30,7 +30,7 @@ fn body(kind: u8, of: &SigningKey, by: DeviceId, epoch: u32, members: &Members) 
         9 => Body::Vouched {
             device,
             limits: vec![Limit {
-                chain: chain_id(device, &[0; 16]),
+                chain: chain_id(members.space(), device, &[0; 16]),
                 last: u64::from(kind),
                 head: [kind; 32],
             }],

@@ -187,3 +187,50 @@ fn a_third_device_hears_of_the_first_by_the_second() {
     assert_eq!(clock, two.vault.clock().unwrap());
     three.check();
 }
+
+/// Guards a file whose last piece is, byte for byte, the manifest of another: both are whole here and elsewhere. The two
+/// had one name once, and whichever was stored later took the other's place.
+#[test]
+fn a_file_that_holds_the_bytes_of_a_manifest_is_not_taken_for_one() {
+    let (one, two) = pair();
+    let make = |name: &str, size: u64, end: &[u8]| {
+        let ino = one.vault.make(ROOT, name.as_bytes(), meta(), b"").unwrap();
+        one.vault.open(ino, true, false, false).unwrap();
+        one.vault.grow(ino, size, 0).unwrap();
+        one.vault.write(ino, Some(size), end, false).unwrap();
+        one.vault.release(ino, true);
+    };
+    // Of a file that is one hole: version, level, one entry: a hole, so long.
+    let hole = 100_000u64;
+    let manifest = [&[0, 0, 1, 0, 0][..], &hole.to_le_bytes()].concat();
+    for (a, b) in [("a", "b"), ("c", "d")] {
+        let hollow = || {
+            let ino = one.vault.make(ROOT, a.as_bytes(), meta(), b"").unwrap();
+            one.vault.open(ino, true, false, false).unwrap();
+            one.vault.grow(ino, hole, 0).unwrap();
+            one.vault.release(ino, true);
+            one.vault.commit().unwrap();
+        };
+        // Each goes first once.
+        if a == "a" {
+            hollow();
+        }
+        make(b, 70_000, &manifest);
+        one.vault.commit().unwrap();
+        if a == "c" {
+            hollow();
+        }
+    }
+    one.check();
+    carry(&one.vault, &two.vault);
+    fetch(&one.vault, &two.vault);
+    for side in [&one, &two] {
+        for name in ["a", "c"] {
+            assert_eq!(read(side, name).unwrap(), vec![0; hole as usize], "{name}");
+        }
+        for name in ["b", "d"] {
+            assert_eq!(read(side, name).unwrap()[70_000..], manifest, "{name}");
+        }
+        side.check();
+    }
+}

@@ -1,7 +1,7 @@
 //! The formats of membership, frozen: fixed keys, and the bytes that they gave when the format was made. A difference here is a new format,
 //! and devices that do not know each other any more.
 
-use coffer_store::ids::ChainId;
+use coffer_store::ids::{ChainId, SpaceId};
 use coffer_store::keys::{Key, SigningKey};
 use coffer_store::members::{
     Body, Card, DeviceId, DeviceName, Inserted, JoinRequest, Limit, Members, SealingSecret, SpaceSecrets,
@@ -94,9 +94,9 @@ fn plain() -> (Members, Vec<(&'static str, Verified)>) {
 }
 
 /// What ends the frozen graph: the laptop is removed, and so far somebody vouches for its chain.
-fn limit() -> Limit {
+fn limit(space: SpaceId) -> Limit {
     Limit {
-        chain: chain_id(DeviceId::of(&laptop()), &[7; 16]),
+        chain: chain_id(space, DeviceId::of(&laptop()), &[7; 16]),
         last: 0x0102_0304,
         head: [0xcc; 32],
     }
@@ -106,7 +106,7 @@ fn made() -> String {
     let (members, all) = plain();
     let mut lines = vec![
         format!("space {}", hex(&members.space().0)),
-        format!("chain {}", hex(&limit().chain.0)),
+        format!("chain {}", hex(&limit(members.space()).chain.0)),
         format!("commitment {}", hex(&secrets(0).commitment())),
         format!("sealing/public {}", hex(&SealingSecret::of(&laptop()).public().0)),
     ];
@@ -178,10 +178,10 @@ fn what_was_frozen_is_read() {
         let id = said.id();
         assert_eq!(members.insert(said), Ok(Inserted::Taken(vec![id])), "{name}");
     }
-    let signer = members.state().who_signs(&limit().chain).unwrap();
+    let signer = members.state().who_signs(&limit(members.space()).chain).unwrap();
     assert_eq!(
         (members.state().is_member(&laptop), signer.limit),
-        (false, Some(limit()))
+        (false, Some(limit(members.space())))
     );
 }
 
@@ -234,7 +234,12 @@ fn show() {
         .unwrap();
     say(&mut members, "shared", shared);
     let removed = members
-        .remove(&desk, DeviceId::of(&laptop), vec![limit()], &secrets(10))
+        .remove(
+            &desk,
+            DeviceId::of(&laptop),
+            vec![limit(members.space())],
+            &secrets(10),
+        )
         .unwrap();
     let mut removed = removed.into_iter();
     for name in ["removed", "vouched"] {

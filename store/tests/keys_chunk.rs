@@ -27,7 +27,7 @@ fn plain(len: usize) -> Vec<u8> {
 }
 
 fn sealed(keys: &ChunkKeys, kind: u8, plain: &[u8]) -> (ChunkId, Vec<u8>) {
-    let (id, mut out) = (keys.id(plain), Vec::new());
+    let (id, mut out) = (keys.id(kind, plain), Vec::new());
     keys.seal(kind, &id, plain, &mut out);
     (id, out)
 }
@@ -51,10 +51,11 @@ fn the_same_bytes_seal_alike_in_one_space_only() {
     let (id, bytes) = sealed(&keys(1, 2), 1, &data);
     assert_eq!(
         (id, &bytes),
-        (keys(1, 2).id(&data), &sealed(&keys(1, 2), 1, &data).1)
+        (keys(1, 2).id(1, &data), &sealed(&keys(1, 2), 1, &data).1)
     );
-    assert_ne!(id, keys(3, 2).id(&data), "another id secret, another name");
-    assert_eq!(id, keys(1, 3).id(&data));
+    assert_ne!(id, keys(3, 2).id(1, &data), "another id secret, another name");
+    assert_eq!(id, keys(1, 3).id(1, &data));
+    assert_ne!(id, keys(1, 2).id(2, &data), "another kind, another name");
     for (other, kind) in [(keys(1, 3), 1), (keys(3, 2), 1), (keys(1, 2), 2)] {
         let (other_id, other_bytes) = sealed(&other, kind, &data);
         // No segment in common: not even the first 16 bytes of any.
@@ -137,7 +138,7 @@ fn segments_out_of_place_do_not_open() {
 #[test]
 fn a_chunk_is_accepted_only_if_its_id_is_its_hash() {
     let keys = keys(1, 2);
-    let id = keys.id(b"what was promised");
+    let id = keys.id(1, b"what was promised");
     let mut forged = Vec::new();
     keys.seal(1, &id, b"what was put here", &mut forged);
     assert_eq!(keys.open(1, &id, 17, &forged), Err(Tampered));

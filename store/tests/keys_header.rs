@@ -21,6 +21,21 @@ fn same(a: &MasterKey, b: &MasterKey) -> bool {
         .is_ok()
 }
 
+/// Guards passwords with accents: one keyboard writes é as one character, another as two; bytes that are no text stay.
+#[test]
+fn a_password_is_the_same_however_it_is_typed() {
+    assert_eq!(
+        password("cafe\u{301} \u{1f98a}").expose(),
+        "caf\u{e9} \u{1f98a}".as_bytes()
+    );
+    assert_eq!(password("\u{1100}\u{1161}").expose(), "\u{ac00}".as_bytes());
+    let line = Password::from_line("e\u{301}\n".into());
+    assert_eq!(line.expose(), "\u{e9}".as_bytes());
+    for same in [&b"plain"[..], b"", b"e\xcc\x81\xff", "caf\u{e9}".as_bytes()] {
+        assert_eq!(Password::new(same.to_vec()).expose(), same);
+    }
+}
+
 #[test]
 fn only_the_password_unlocks() {
     let (header, master) = Header::create([5; 16], &password("right"), KdfParams::FLOOR).unwrap();

@@ -67,7 +67,7 @@ fn an_altered_chunk_does_not_open() {
     let keys = ChunkKeys::new(Key::random(), Key::random());
     for len in [0, 1, 100] {
         let plain = vec![9; len];
-        let (id, mut sealed) = (keys.id(&plain), Vec::new());
+        let (id, mut sealed) = (keys.id(1, &plain), Vec::new());
         keys.seal(1, &id, &plain, &mut sealed);
         assert_eq!(keys.open(1, &id, len, &sealed).unwrap(), plain);
         for mut bytes in altered(&sealed) {
@@ -206,6 +206,29 @@ fn parameters_out_of_bounds_are_refused_on_reading() {
         assert_eq!(Header::decode(&with(&[tag, 2, 0, 1, 2])), asked);
         assert_eq!(Header::decode(&with(&[tag, 0, 0])), asked);
     }
+    // Another key derivation's parameters are longer, another recovery's part too: told from damage, which is shorter.
+    let kdf = 8 + 2 + 3 + 16;
+    assert_eq!(bytes[kdf..kdf + 3], [2, 13, 0]);
+    let longer = [
+        &bytes[..kdf],
+        &[2, 14, 0],
+        &bytes[kdf + 3..kdf + 16],
+        &[0],
+        &bytes[kdf + 16..],
+    ]
+    .concat();
+    assert_eq!(
+        Header::decode(&longer),
+        Err(HeaderError::Needs { tag: 2, needs: 0 })
+    );
+    let shorter = [
+        &bytes[..kdf],
+        &[2, 12, 0],
+        &bytes[kdf + 3..kdf + 15],
+        &bytes[kdf + 16..],
+    ]
+    .concat();
+    assert_eq!(Header::decode(&shorter), Err(HeaderError::BadField { tag: 2 }));
     // One that asks for nothing, is of another length or longer than there is, is damage.
     for field in [
         &[7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],

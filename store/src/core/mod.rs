@@ -115,7 +115,7 @@ impl Core {
     /// Seals and stores a chunk, unless the store has it.
     pub(crate) fn store_chunk(&self, kind: u8, plain: &[u8]) -> Result<ChunkRef, StoreError> {
         let keyring = self.keyring();
-        let id = keyring.chunks.id(plain);
+        let id = keyring.chunks.id(kind, plain);
         self.store_as(kind, id, plain.len(), |sealed| {
             keyring.chunks.seal(kind, &id, plain, sealed);
         })

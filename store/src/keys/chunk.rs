@@ -3,7 +3,7 @@
 //! be confirmed by whoever lacks the space's secrets.
 //!
 //! ```text
-//! id      = BLAKE3 keyed by derive(id secret, CHUNK_ID), over the plaintext
+//! id      = BLAKE3 keyed by derive(id secret, CHUNK_ID), over plaintext ‖ kind (1)
 //! key     = derive(seal secret, CHUNK_SEAL, id ‖ TRAVELS ‖ kind ‖ SEGMENT (4 LE))
 //! segment = ChaCha20-Poly1305 of up to SEGMENT bytes, then the tag (16)
 //! nonce   = index (8 LE) ‖ 0 0 0 ‖ last
@@ -32,7 +32,7 @@ pub const SEGMENT: usize = 8192;
 /// Bytes by which sealing makes a segment longer.
 pub const TAG: usize = aead::TAG;
 
-/// A chunk's name: the keyed hash of its plaintext.
+/// A chunk's name: the keyed hash of its plaintext and kind.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkId(pub [u8; 32]);
 
@@ -63,8 +63,12 @@ impl Pair {
         }
     }
 
-    fn id(&self, plain: &[u8]) -> ChunkId {
-        ChunkId(*blake3::keyed_hash(self.id.expose(), plain).as_bytes())
+    /// The kind is part of it: a file whose bytes are those of some file's manifest has chunks of their own.
+    fn id(&self, kind: u8, plain: &[u8]) -> ChunkId {
+        let mut hasher = blake3::Hasher::new_keyed(self.id.expose());
+        let id = hasher.update(plain).update(&[kind]).finalize();
+        hasher.zeroize();
+        ChunkId(*id.as_bytes())
     }
 
     /// One cipher for all of a chunk's segments; it wipes its key when dropped.
@@ -115,9 +119,9 @@ impl ChunkKeys {
         std::iter::once(&self.present).chain(&self.former)
     }
 
-    /// The id of a new chunk.
-    pub fn id(&self, plain: &[u8]) -> ChunkId {
-        self.present.id(plain)
+    /// The id of a new chunk of this kind.
+    pub fn id(&self, kind: u8, plain: &[u8]) -> ChunkId {
+        self.present.id(kind, plain)
     }
 
     /// The key for the content-defined chunker's gear table.
@@ -237,7 +241,7 @@ impl ChunkKeys {
         let mut plain = vec![0; plain_len];
         let opened = self.pairs().any(|pair| {
             let cipher = pair.cipher(kind, id);
-            decrypt_all(&cipher, kind, id, sealed, &mut plain).is_ok() && pair.id(&plain) == *id
+            decrypt_all(&cipher, kind, id, sealed, &mut plain).is_ok() && pair.id(kind, &plain) == *id
         });
         match opened {
             true => Ok(plain),

@@ -22,8 +22,9 @@ pub const FORMAT: u8 = 0;
 /// The version of what is sealed for other devices, too: counted by itself, so that a new form of this store's own
 /// records leaves every other device able to read what this one tells.
 pub const TRAVELS: u8 = 0;
-/// The kinds of records (`record::kind`) that travel.
-const TRAVELLING: [u8; 9] = [7, 8, 11, 15, 18, 22, 24, 25, 26];
+/// The kinds of records (`record::kind`) that travel, and those that devices leave for each other on the way: a record
+/// with a relay, and the parts of a carried folder.
+const TRAVELLING: [u8; 13] = [7, 8, 11, 15, 18, 22, 24, 25, 26, 0x60, 0x61, 0x62, 0x63];
 
 /// Whether a record of this kind travels.
 pub(crate) fn travels(kind: u8) -> bool {

@@ -4,6 +4,7 @@
 //! Never promises more than that: copies that the compiler leaves in registers or on a
 //! stack while a cipher runs are out of our reach.
 
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::arena::Slot;
@@ -50,22 +51,36 @@ impl Key {
     }
 }
 
-/// A password as it was typed: bytes, in no particular encoding.
+/// A password: text in Unicode's normal form C, since one keyboard's é is another's e and accent; or bytes as they
+/// were typed, if they are no UTF-8.
 pub struct Password(Zeroizing<Vec<u8>>);
 
 impl Password {
-    /// Takes the bytes as they are.
+    /// Takes the bytes that were typed.
     pub fn new(bytes: Vec<u8>) -> Password {
-        Password(Zeroizing::new(bytes))
+        let bytes = Zeroizing::new(bytes);
+        let composed = match std::str::from_utf8(&bytes) {
+            Ok(text) if is_nfc_quick(text.chars()) != IsNormalized::Yes => {
+                // Three times as long at most (UAX #15): it never moves, and leaves nothing behind.
+                let mut composed = Zeroizing::new(Vec::with_capacity(3 * bytes.len()));
+                let mut utf8 = Zeroizing::new([0; 4]);
+                for c in text.nfc() {
+                    composed.extend_from_slice(c.encode_utf8(&mut utf8[..]).as_bytes());
+                }
+                Some(composed)
+            }
+            _ => None,
+        };
+        Password(composed.unwrap_or(bytes))
     }
 
     /// Takes a line that was read: one newline (`\n`) at its end is no part of the password.
     pub fn from_line(bytes: Vec<u8>) -> Password {
-        let mut password = Password::new(bytes);
-        if password.0.last() == Some(&b'\n') {
-            password.0.pop();
+        let mut bytes = bytes;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
         }
-        password
+        Password::new(bytes)
     }
 
     /// The bytes.

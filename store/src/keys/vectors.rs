@@ -87,7 +87,7 @@ fn made() -> String {
     line("chunk/gear", chunks.gear_key().expose());
     for len in [0, 1, 100, SEGMENT, SEGMENT + 1, 3 * SEGMENT] {
         let mut sealed = Vec::new();
-        let id = chunks.id(&plain(len));
+        let id = chunks.id(3, &plain(len));
         chunks.seal(3, &id, &plain(len), &mut sealed);
         line(&format!("chunk/{len}/id"), &id.0);
         // The long ones by their hash.

@@ -37,7 +37,7 @@ pub(super) fn evaluate<'a>(nodes: impl Iterator<Item = &'a Node>) -> State {
         let counts = judge.rank(author).is_some_and(|by| judge.counts(by, at));
         match &statement.body {
             Body::Chain { random } => {
-                let chain = chain_id(*author, random);
+                let chain = chain_id(statement.space, *author, random);
                 let limit = vouched.get(author).and_then(|limits| limits.get(&chain));
                 state.begin_chain(author, chain, counts, limit.copied());
             }

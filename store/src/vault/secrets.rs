@@ -134,7 +134,7 @@ impl Secrets {
         if self.chains.len() >= CHAINS_MAX {
             self.chains.remove(0);
         }
-        let id = chain_id(self.device(), &random);
+        let id = chain_id(self.space, self.device(), &random);
         self.chains.push(OwnChain { id, random });
         if let Ok(said) = members.tell(&self.signing, Body::Chain { random }) {
             // Only where there is no room for any statement more is it not taken: then it counts nowhere, as said.

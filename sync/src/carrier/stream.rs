@@ -53,6 +53,11 @@ pub(super) fn segments(bytes: u64) -> u64 {
     padded(bytes.div_ceil(PLAIN))
 }
 
+/// How many bytes so many segments hold.
+pub(super) fn room(segments: u64) -> u64 {
+    segments.saturating_mul(PLAIN)
+}
+
 /// How far a file is written: its next segment, and what is to be in it.
 #[derive(Default)]
 pub(super) struct Pending {

@@ -133,6 +133,7 @@ impl Search {
                 swarm.behaviour_mut().kad.part.add_address(&peer, bare(relay));
             }
         }
+        let addresses: Vec<Multiaddr> = ticket.addresses().iter().filter_map(|a| a.parse().ok()).collect();
         let mut search = Search {
             swarm,
             door,
@@ -144,7 +145,8 @@ impl Search {
             last: None,
             newer: None,
             spot: Spot::of_ticket(ticket.topic()),
-            words: ticket.addresses().is_empty(),
+            // Of addresses that only a newer program knows there is none here.
+            words: addresses.is_empty(),
         };
         // To be seen in the local network one must listen; nobody is let in.
         if search.words && search.plan.mdns {
@@ -153,7 +155,6 @@ impl Search {
             }
         }
         let peer = PeerId::from_bytes(ticket.peer()).ok();
-        let addresses: Vec<Multiaddr> = ticket.addresses().iter().filter_map(|a| a.parse().ok()).collect();
         if !addresses.is_empty() {
             search.consider(peer, addresses);
         }

@@ -116,17 +116,13 @@ fn read(plain: &[u8]) -> Result<Record, Malformed> {
     let length = r.u8()?.into();
     let peer = PeerId::from_bytes(r.raw(length)?).map_err(|_| Malformed("no peer id"))?;
     let mut addresses = Vec::new();
-    let count = r.u8()?;
-    if usize::from(count) > ADDRESSES_MAX {
-        return Err(Malformed("too many addresses"));
-    }
-    for _ in 0..count {
+    // A later program may name ways that this one does not know, and more of them.
+    for _ in 0..r.u8()? {
         let length = r.u8()?.into();
-        let address = Multiaddr::try_from(r.raw(length)?.to_vec()).map_err(|_| Malformed("no address"))?;
-        if is_sound(&address) {
-            addresses.push(address);
-        }
+        let address = Multiaddr::try_from(r.raw(length)?.to_vec());
+        addresses.extend(address.ok().filter(is_sound));
     }
+    addresses.truncate(ADDRESSES_MAX);
     Ok(Record {
         said_at,
         peer,
@@ -167,6 +163,27 @@ mod tests {
             spot.open(&spot.seal(&many)).unwrap().addresses.len(),
             ADDRESSES_MAX
         );
+    }
+
+    /// Guards devices that a newer program lists by ways that this one does not know, or by more of them.
+    #[test]
+    fn a_record_with_newer_addresses_is_read() {
+        let said = record(ADDRESSES_MAX);
+        let mut plain = Writer::new();
+        let peer = said.peer.to_bytes();
+        plain
+            .u8(VERSION)
+            .u64(said.said_at)
+            .u8(peer.len() as u8)
+            .raw(&peer);
+        plain.u8(2 + said.addresses.len() as u8);
+        // No protocol has this code.
+        plain.u8(3).raw(&[0xff, 0xff, 0x7f]);
+        for address in &said.addresses {
+            plain.u8(address.len() as u8).raw(address.as_ref());
+        }
+        plain.u8(0).raw(b"what a later version says");
+        assert_eq!(read(&plain.0).unwrap(), said);
     }
 
     /// Guards against records put elsewhere: another secret, device or day opens nothing; nor does what was altered.

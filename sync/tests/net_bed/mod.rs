@@ -74,7 +74,7 @@ impl State {
         let random = self.dice.bytes();
         let said = self.members.tell(device, Body::Chain { random }).unwrap();
         self.insert(said);
-        self.store.own = chain_id(DeviceId::of(device), &random);
+        self.store.own = chain_id(self.members.space(), DeviceId::of(device), &random);
         self.store.own
     }
 

@@ -56,12 +56,12 @@ pub enum HeaderError {
         "this vault's password goes through key derivation number {0}, which this program does not know; use a newer program"
     )]
     UnknownKdf(u8),
-    /// They ask for what is not known here: bits of field 7, or a field of a higher number.
+    /// They ask for what is not known here: bits of field 7, a field of a higher number, a longer one.
     #[error("this vault's header says that it needs a newer program (field {tag}, {needs:#x}); use one")]
     Needs {
         /// The field's number.
         tag: u8,
-        /// What field 7 asks for; 0 for another.
+        /// What field 7 asks for; 0 for another field.
         needs: u64,
     },
     /// The KDF's parameters are out of bounds.
@@ -167,6 +167,10 @@ impl<'a> Fields<'a> {
         let len = usize::from(u16::from_le_bytes([low, high]));
         if found > NEEDS && rest.len() >= len {
             return Err(HeaderError::Needs { tag: found, needs: 0 });
+        }
+        // Another key derivation's parameters, another way of recovery.
+        if found == tag && matches!(tag, KDF | RECOVERY) && len > N && rest.len() >= len {
+            return Err(HeaderError::Needs { tag, needs: 0 });
         }
         if found != tag || len != N {
             return Err(bad);

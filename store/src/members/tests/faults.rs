@@ -100,7 +100,7 @@ fn a_senior_that_juniors_removed_objects() {
     for who in [&laptop, &phone, &tablet] {
         add(&mut all, &desk, who);
     }
-    let chain = chain_id(phone.id(), &[1; 16]);
+    let chain = chain_id(all.space(), phone.id(), &[1; 16]);
     tell(&mut all, &phone, Body::Chain { random: [1; 16] });
     let transport = *desk.transport.verifying().as_bytes();
     assert_eq!(all.state().may_speak(&transport), Some((desk.id(), Access::Full)));
@@ -213,7 +213,7 @@ fn limits_are_believed_of_members_only() {
     for who in [&laptop, &phone, &tablet] {
         add(&mut all, &desk, who);
     }
-    let chain = chain_id(laptop.id(), &[1; 16]);
+    let chain = chain_id(all.space(), laptop.id(), &[1; 16]);
     tell(&mut all, &laptop, Body::Chain { random: [1; 16] });
     let endless = |device: &Dev| Body::Vouched {
         device: device.id(),
@@ -245,7 +245,7 @@ fn limits_are_believed_of_members_only() {
     // The tablet adds a friend and is removed by one that did not know of it.
     let mut beside = copy(&all);
     add(&mut beside, &tablet, &friend);
-    let theirs = chain_id(friend.id(), &[2; 16]);
+    let theirs = chain_id(all.space(), friend.id(), &[2; 16]);
     tell(&mut beside, &friend, Body::Chain { random: [2; 16] });
     removed_with(&mut all, &desk, &tablet, 5);
     take_all(&mut all, &beside);
@@ -275,7 +275,7 @@ fn the_chains_of_an_undone_device_are_vouched_for() {
     add(&mut all, &desk, &laptop);
     let mut beside = copy(&all);
     add(&mut beside, &laptop, &tablet);
-    let chain = chain_id(tablet.id(), &[1; 16]);
+    let chain = chain_id(all.space(), tablet.id(), &[1; 16]);
     tell(&mut beside, &tablet, Body::Chain { random: [1; 16] });
     for _ in 0..4 {
         tell(&mut all, &desk, super::chain(0xee));

@@ -129,7 +129,15 @@ fn nobody_is_added_unasked() {
 #[test]
 fn names_show_as_what_they_are() {
     let long = "ä".repeat(64);
-    for good in ["a", "Ada's laptop", "名前", "🦊 box", &long] {
+    for good in [
+        "a",
+        "Ada's laptop",
+        "名前",
+        "🦊 box",
+        "👩\u{200d}💻",
+        "می\u{200c}خواهم",
+        &long,
+    ] {
         assert!(DeviceName::new(good).is_ok(), "{good}");
     }
     for bad in [

@@ -42,7 +42,7 @@ fn anything(rng: &mut StdRng, by: &Dev, devs: &[Dev], on: &[&Verified], members:
         10 => Body::Vouched {
             device,
             limits: vec![Limit {
-                chain: chain_id(device, &[rng.random_range(0..2); 16]),
+                chain: chain_id(space, device, &[rng.random_range(0..2); 16]),
                 last: rng.random_range(0..9),
                 head: [rng.random_range(0..2); 32],
             }],

@@ -65,7 +65,10 @@ fn a_removed_devices_chains_end() {
     let mut all = founded(&desk);
     add(&mut all, &desk, &laptop);
     add(&mut all, &desk, &phone);
-    let (one, two) = (chain_id(laptop.id(), &[1; 16]), chain_id(laptop.id(), &[2; 16]));
+    let (one, two) = (
+        chain_id(all.space(), laptop.id(), &[1; 16]),
+        chain_id(all.space(), laptop.id(), &[2; 16]),
+    );
     tell(&mut all, &laptop, Body::Chain { random: [1; 16] });
     assert_eq!(
         all.state().who_signs(&one).map(|s| (s.device, s.limit)),
@@ -118,7 +121,11 @@ fn a_removed_devices_chains_end() {
         Body::Chain { random: [3; 16] },
     );
     all.insert(late).unwrap();
-    assert_eq!(all.state().who_signs(&chain_id(laptop.id(), &[3; 16])), None);
+    assert_eq!(
+        all.state()
+            .who_signs(&chain_id(all.space(), laptop.id(), &[3; 16])),
+        None
+    );
 }
 
 /// Guards the rule for word against word: the senior's counts, whoever says it first, on every device.

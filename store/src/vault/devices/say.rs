@@ -244,7 +244,7 @@ fn follows(members: &Members, secrets: &Secrets, clock: &Clock, for_others: bool
     }
     let unsaid = |own: &&OwnChain| {
         let told = own.id == secrets.chain() || clock.contains_key(&own.id);
-        told && state.who_signs(&own.id).is_none() && chain_id(me, &own.random) == own.id
+        told && state.who_signs(&own.id).is_none() && chain_id(secrets.space, me, &own.random) == own.id
     };
     if let Some(own) = secrets.chains.iter().find(unsaid) {
         let again = Body::Chain { random: own.random };

@@ -48,7 +48,7 @@ impl Known<'_> {
         begun.sort_unstable();
         let (mut chains, mut firsts) = (HashMap::new(), HashMap::new());
         for ((_, by, device, random), place) in begun.into_iter().zip(0..) {
-            let chain = chain_id(device, &random);
+            let chain = chain_id(members.space(), device, &random);
             firsts.entry(device).or_insert(chain);
             chains.entry(chain).or_insert(Begun { device, by, place });
         }

@@ -19,6 +19,9 @@ const LEAST: u64 = 1 << 10;
 /// Frames are sent together up to so many bytes.
 const TOGETHER: usize = 64 << 10;
 
+/// How long the Statement is that says that there are no more, as credit counts.
+const ENDING: u64 = 3;
+
 impl Session {
     /// Some frames to send; none if there are none, or no room.
     pub(crate) fn next_bytes(&mut self, ground: &mut Ground) -> Option<Vec<u8>> {
@@ -155,6 +158,9 @@ impl Session {
 
     fn statement(&mut self, left: u64) -> Option<Vec<u8>> {
         let Some(one) = self.giving.queue.front() else {
+            if left < ENDING {
+                return None;
+            }
             // All were read, and sent.
             return std::mem::take(&mut self.giving.is_over).then(|| {
                 self.knows_removal |= self.removal().is_some();
