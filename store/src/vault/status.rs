@@ -48,7 +48,7 @@ pub struct Status {
     pub local: Vec<Local>,
     /// Devices, by name, that say what this program cannot read and should not go without: it is to be updated.
     pub newer: Vec<String>,
-    /// That this program is to be updated, if the vault asks for that; a sentence.
+    /// That this program is to be updated, if the vault's settings ask for that as they are now; a sentence.
     pub update: Option<String>,
     /// Damage that was met on opening.
     pub damage: Vec<String>,
@@ -96,7 +96,7 @@ impl Vault {
             newer: self.newer_devices(),
             local,
             asides: self.asides(),
-            update: self.wants_newer(),
+            update: self.asks_for_update(),
             damage: self.met.lock().iter().map(|p| p.to_string()).collect(),
         })
     }

@@ -122,21 +122,24 @@ impl Vault {
 
     /// The same, if it can be read: else nobody knows what is to be kept, and all is.
     pub(super) fn retention_here(&self) -> Option<Retention> {
-        let value = {
-            let settings = self.settings.lock();
-            match settings.values.get(&RETENTION) {
-                Some(value) => Retention::decode(value).ok(),
-                None => Some(Retention::default()).filter(|_| !settings.unreadable.contains(&RETENTION)),
-            }
-        };
-        if value.is_none() {
-            self.note_problem(Problem::new(None, UNKNOWN_RETENTION));
+        let settings = self.settings.lock();
+        match settings.values.get(&RETENTION) {
+            Some(value) => Retention::decode(value).ok(),
+            None => Some(Retention::default()).filter(|_| !settings.unreadable.contains(&RETENTION)),
         }
-        value
+    }
+
+    /// What of the vault's settings a newer program is needed for, by what they are now, for a person. It is no damage: all
+    /// but what it says goes on.
+    pub(in crate::vault) fn asks_for_update(&self) -> Option<String> {
+        let retention = self.retention_here().is_none();
+        let retention = retention.then(|| UNKNOWN_RETENTION.to_owned());
+        let said: Vec<String> = self.wants_newer().into_iter().chain(retention).collect();
+        (!said.is_empty()).then(|| said.join("; and "))
     }
 
     /// That this vault asks for a newer program than this, for a person; none if it does not. All else goes on.
-    pub(in crate::vault) fn wants_newer(&self) -> Option<String> {
+    fn wants_newer(&self) -> Option<String> {
         let value = self.setting(&LEAST_PROGRAM)?;
         let mut r = Reader::new(&value);
         // What follows, or is of another version, only a newer one can have said.
@@ -177,6 +180,7 @@ impl Vault {
     /// Sets one; the next commit that tells makes that durable.
     pub(in crate::vault) fn put_setting(&self, id: [u8; 16], value: Vec<u8>) {
         let mut settings = self.settings.lock();
+        settings.unreadable.remove(&id);
         settings.values.insert(id, value);
         settings.untold.insert(id);
     }
@@ -221,6 +225,7 @@ impl Vault {
             for (id, value) in came {
                 if !settings.untold.contains(&id) {
                     is_text |= self.is_text_setting(&id);
+                    settings.unreadable.remove(&id);
                     settings.values.insert(id, value);
                 }
             }
@@ -318,12 +323,42 @@ mod tests {
             assert_eq!(vault.thin(in_years).unwrap(), Default::default());
             assert!(!vault.thin_sooner(u64::MAX).unwrap());
             assert_eq!(vault.removed().unwrap().len(), 1);
-            let said = |problem: &Problem| problem.to_string().contains("update coffer");
-            assert!(vault.met.lock().iter().any(said));
+            let says = || {
+                let status = vault.status().unwrap();
+                assert_eq!(status.damage, Vec::<String>::new(), "it is none");
+                status.update.is_some_and(|line| line.contains("update coffer"))
+            };
+            assert!(says());
             // Set anew, it counts.
             vault.set_retention(SHORT).unwrap();
+            assert!(!says());
             assert!(vault.thin(in_years).unwrap().removed > 0);
         }
+    }
+
+    /// It was noted like damage: nothing was collected, folded or joined any more, and the note stayed when another device
+    /// had set one that can be read, until the vault was opened again.
+    #[test]
+    fn a_retention_that_cannot_be_read_counts_until_another_comes() {
+        let vault = vault(&SimDisk::new());
+        let mut later = SHORT.encode();
+        later[0] = 1;
+        let says = || vault.status().unwrap().update;
+        vault.settings_came(vec![(RETENTION, later)]);
+        assert_eq!(vault.thin(Time::now()).unwrap(), Default::default());
+        assert!(says().is_some_and(|line| line.contains("retention-all")));
+        assert!(!vault.is_damaged());
+        vault.collect().unwrap();
+        vault.settings_came(vec![(RETENTION, SHORT.encode())]);
+        assert_eq!((says(), vault.retention_here()), (None, Some(SHORT)));
+        assert!(vault.status().unwrap().damage.is_empty());
+        // With a newer program asked for, too, both are said.
+        vault.settings_came(vec![(RETENTION, vec![1]), (LEAST_PROGRAM, vec![1])]);
+        let both = says().unwrap();
+        assert!(
+            both.contains("retention-all") && both.contains("this vault is used"),
+            "{both}"
+        );
     }
 
     /// Guards what a later program may say: an earlier one goes on, and says that it is to be updated.
