@@ -81,7 +81,8 @@ fn a_removed_file_goes_without_a_trace() {
         vault.purge(of).unwrap(),
         Purged {
             files: 1,
-            versions: 5
+            versions: 5,
+            unread: 0,
         }
     );
     assert!(vault.removed().unwrap().is_empty());

@@ -12,6 +12,8 @@
 //! Parts, each importing only those above it: `table` (tables, batches), `error`, `sums` (the
 //! set hash), `journal`, `library` (its file and its transactions).
 
+#[cfg(test)]
+pub(crate) mod counted;
 mod doors;
 mod error;
 mod journal;
@@ -173,6 +175,8 @@ impl Db {
     /// # Errors
     /// As [`DbError`] says.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, DbError> {
+        #[cfg(test)]
+        counted::add(1);
         self.with(|db| {
             let tx = db.begin_read()?;
             let rows = tx.open_table(table.definition())?;
@@ -185,6 +189,8 @@ impl Db {
     /// # Errors
     /// As [`DbError`] says.
     pub fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, DbError> {
+        #[cfg(test)]
+        counted::add(keys.len());
         self.with(|db| {
             let tx = db.begin_read()?;
             let rows = tx.open_table(table.definition())?;
@@ -224,6 +230,8 @@ impl Db {
             let rows = tx.open_table(table.definition())?;
             for row in rows.range(from..)? {
                 let (key, value) = row?;
+                #[cfg(test)]
+                counted::add(1);
                 if !key.value().starts_with(prefix) || !each(key.value(), value.value()) {
                     break;
                 }

@@ -74,7 +74,7 @@ pub(super) fn read_untold(
                 None => met.push(Problem::new(None, "the note of a removal was altered or damaged")),
             },
             // What is to be let go of is nothing to be told: see `history`.
-            (Some(3..=5 | 7..=9), _) => {}
+            (Some(3..=5 | 7..=13), _) => {}
             (Some(6), Some(no)) => match read_row(local, no, value) {
                 Some(row) => left.push((no, row)),
                 None => met.push(Problem::new(None, "the note of a name was altered or damaged")),

@@ -15,13 +15,14 @@
 //!
 //! Parts, each importing only those above it: `notes` (what is said of events that are not taken), `settings`, `holes` (what
 //! came without what it said), `rules` (what a head may say), `sort` (what becomes of each event), `write` (the
-//! transaction), `waiting` (what is tried again).
+//! transaction), `waiting` (what is tried again), `unread` (what must stay for what was not read).
 
 mod holes;
 mod notes;
 mod rules;
 mod settings;
 mod sort;
+mod unread;
 mod waiting;
 mod write;
 
@@ -36,8 +37,10 @@ use crate::event::{self, BatchRow, EventKind, EventRef, Head, Unverified, Verify
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
 pub use notes::Unreadable;
+use notes::Which;
 pub(super) use notes::{PROGRAM_LEVEL, do_names_wait};
 use sort::Coming;
+pub(super) use unread::Unread;
 
 /// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and so little that
 /// nobody comes to where numbers end.
@@ -116,8 +119,8 @@ pub struct TakenIn {
     pub entities: Vec<EntityId>,
     /// Events that are kept, and of which nothing is done, or not by this version of the program.
     pub set_aside: Vec<EventRef>,
-    /// Versions that are kept, and need what is not here or cannot be read: they are tried again. All
-    /// that waits now, whenever it came.
+    /// Versions that are kept, and need what is not here or cannot be read: they are tried again. Those that came, and
+    /// of those that were tried, all that wait now.
     pub waiting: Vec<EventRef>,
     /// Events that are kept for a newer program to read, with what builds on them; those that came, or were tried.
     pub newer: Vec<EventRef>,
@@ -272,7 +275,8 @@ impl Vault {
             });
         }
         // What waits may be what this goes on from.
-        let mut taken = self.try_waiting()?;
+        let files: HashSet<[u8; 16]> = found.iter().filter_map(Coming::entity).collect();
+        let (mut taken, _) = self.try_waiting(Which::Of(&files))?;
         let sorted = self.sort(found)?;
         let waits = sorted.waiting.len() > sorted.newer.len();
         // An edit, too, concerns names: what was removed here may come back for it.
@@ -280,8 +284,11 @@ impl Vault {
         self.take(Some((row, bytes)), lamport, sorted, &mut taken)?;
         if waits {
             // For what came with it, perhaps.
-            let again = self.try_waiting()?;
-            taken.waiting.retain(|at| again.waiting.contains(at));
+            let (again, tried) = self.try_waiting(Which::Of(&files))?;
+            let still: HashSet<&EventRef> = again.waiting.iter().collect();
+            taken
+                .waiting
+                .retain(|at| !tried.contains(at) || still.contains(at));
             taken.add(again);
         }
         taken.tidy();
@@ -309,8 +316,8 @@ impl Vault {
         Ok(())
     }
 
-    /// Tries once more what waits for something that was not here: for whoever brings chunks. It is
-    /// done at each [`Vault::take_in`], too, and once after a vault was opened.
+    /// Tries once more all that waits for something that was not here: for whoever brings chunks or keys. It is
+    /// done once after a vault was opened, too, and of some of it at each [`Vault::take_in`].
     ///
     /// # Errors
     /// As [`TakeInError`] says; nothing is taken then.
@@ -318,7 +325,7 @@ impl Vault {
         self.writable()?;
         let _taking = self.texts.taking.lock();
         self.commit_all(Scope::Timer)?;
-        let mut taken = self.try_waiting()?;
+        let (mut taken, _) = self.try_waiting(Which::All)?;
         taken.tidy();
         self.may_lack(&taken.entities)?;
         self.commit_all(Scope::Timer)?;

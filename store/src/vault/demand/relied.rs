@@ -75,8 +75,7 @@ impl Vault {
     /// bytes, those that are named first.
     pub fn confirm(&self, ids: &[ChunkId]) -> Vec<bool> {
         // What a newer program told may need any of them, and nobody here sees to it that they stay.
-        let reads_all = matches!(self.unreadable(), Ok(unread) if unread.newer == 0);
-        if !reads_all {
+        if !matches!(self.is_behind_others(), Ok(false)) {
             return vec![false; ids.len()];
         }
         let mut left = READ_MOST;

@@ -114,6 +114,8 @@ pub struct Purged {
     pub files: u64,
     /// Versions.
     pub versions: u64,
+    /// What other devices have told of these files and this program has not read: what that was made from may be gone.
+    pub unread: u64,
 }
 
 /// What thinning let go of.

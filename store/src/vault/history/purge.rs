@@ -70,6 +70,7 @@ impl Vault {
                 let gone = self.destroy(&mut batch, &names, entity, key, true)?;
                 purged.files += gone.files;
                 purged.versions += gone.versions;
+                purged.unread += gone.unread;
             }
         }
         self.apply_purge(batch, purged.files > 0)?;
@@ -97,7 +98,15 @@ impl Vault {
             self.texts.discard(&whose.entity); // read once more meanwhile, perhaps
             // The present version was told once more, and is there.
             let versions = versions.saturating_sub(begun);
-            return Ok(Purged { files: 0, versions });
+            let unread = match versions {
+                0 => 0,
+                _ => self.count_unread(&whose.entity)?,
+            };
+            return Ok(Purged {
+                files: 0,
+                versions,
+                unread,
+            });
         }
         Err(OpError::Errno(libc::EBUSY))
     }
@@ -181,6 +190,8 @@ impl Vault {
         let mut purged = Purged {
             files: 1,
             versions: 0,
+            // Without its key nobody reads it any more.
+            unread: self.forget_unread(batch, &entity)?,
         };
         let mut owed = Ok(());
         self.each_version(key, &entity, &mut |number, record| {

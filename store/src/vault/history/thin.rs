@@ -1,7 +1,8 @@
 //! Retention: which versions are let go of as they grow old.
 //!
 //! Guarantees: what a file shows is never thinned, nor what the retention keeps; times that a
-//! clock got wrong make versions be kept for longer or shorter, as `age` says, never the present one go.
+//! clock got wrong make versions be kept for longer or shorter, as `age` says, never the present one go. Nothing goes that
+//! what was not read yet may stand on, or bring back.
 //! Where the retention cannot be read, nothing is thinned.
 
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,7 @@ use crate::keys::{Key, open, seal};
 use crate::record::{Kept, Time, VersionRecord, get_time, put_time};
 use crate::vault::Vault;
 use crate::vault::heads::local_aad;
+use crate::vault::take_in::Unread;
 
 /// For so many seconds a name that was removed may be taken again by a save, at most.
 const SAVING: i64 = 120;
@@ -114,12 +116,13 @@ impl Vault {
         // Looked at first: what a save takes over after this, `stand` sees.
         let held = self.left.lock().removed();
         let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
+        let unread = self.unread()?;
         let mut batch = Batch::new();
         let mut thinned = Thinned::default();
         let removed = self.thin_removed(
             &mut batch,
             (&retention, (now, clock)),
-            (&standing, &held),
+            (&standing, &unread, &held),
             &mut thinned,
         )?;
         for (entity, key) in &standing.keys {
@@ -127,7 +130,7 @@ impl Vault {
                 self.thin_entity(
                     &mut batch,
                     (&retention, (now, clock)),
-                    &standing,
+                    (&standing, &unread),
                     (entity, key),
                     &mut thinned,
                 )?;
@@ -199,7 +202,7 @@ impl Vault {
         // was removed that goes last.
         let held = self.left.lock().removed();
         self.end_grace(&held.into_iter().collect::<Vec<_>>());
-        let stand = self.stand(true, &mut |_, _, _| Ok(()))?;
+        let (stand, unread) = (self.stand(true, &mut |_, _, _| Ok(()))?, self.unread()?);
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
         self.lets_go()?;
@@ -211,7 +214,7 @@ impl Vault {
             if more {
                 break;
             }
-            self.let_removed_go(&mut batch, &stand, &names, &row, &mut thinned)?;
+            self.let_removed_go(&mut batch, (&stand, &unread), &names, &row, &mut thinned)?;
         }
         for (all_days, daily_days) in [(7, 30), (1, 7), (0, 0)] {
             more |= gone() >= want;
@@ -229,7 +232,7 @@ impl Vault {
                 .filter(|(entity, _)| stand.named.contains(*entity))
             {
                 let by = (&retention, (now, now));
-                self.thin_entity(&mut batch, by, &stand, (entity, key), &mut thinned)?;
+                self.thin_entity(&mut batch, by, (&stand, &unread), (entity, key), &mut thinned)?;
             }
             // The next rule looks at what this one left.
             self.core.db.apply(&std::mem::take(&mut batch))?;
@@ -244,7 +247,7 @@ impl Vault {
         &self,
         batch: &mut Batch,
         (retention, now): (&Retention, (Time, Time)),
-        standing: &Stand,
+        (standing, unread): (&Stand, &Unread),
         (entity, key): (&EntityId, &Key),
         thinned: &mut Thinned,
     ) -> Result<(), StoreError> {
@@ -267,7 +270,7 @@ impl Vault {
             let stretch = stretch(retention, record, now);
             let last = |stretch| kept.get(&stretch).map(|(_, number)| *number);
             let is_kept = stretch.is_none_or(|stretch| last(stretch) == Some(number));
-            is_kept || newest.contains(&record.at)
+            is_kept || newest.contains(&record.at) || unread.needs(entity, &record.at)
         });
         let mut gone: HashMap<EventRef, Vec<EventRef>> = HashMap::new();
         for (number, record) in held() {
@@ -311,7 +314,7 @@ impl Vault {
         &self,
         batch: &mut Batch,
         (retention, (now, clock)): (&Retention, (Time, Time)),
-        (standing, held): (&Stand, &HashSet<NodeId>),
+        (standing, unread, held): (&Stand, &Unread, &HashSet<NodeId>),
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
         let mut destroyed = HashSet::new();
@@ -325,24 +328,27 @@ impl Vault {
             if age < limit || is_new || (age < SAVING && held.contains(&row.node)) {
                 continue;
             }
-            destroyed.extend(self.let_removed_go(batch, standing, &names, &row, thinned)?);
+            destroyed.extend(self.let_removed_go(batch, (standing, unread), &names, &row, thinned)?);
         }
         Ok(destroyed)
     }
 
-    /// One thing that was removed can be brought back no more; returns its entity, if that goes
-    /// with it.
+    /// One thing that was removed can be brought back no more, unless something may be here that brings it back; returns
+    /// its entity, if that goes with it.
     fn let_removed_go(
         &self,
         batch: &mut Batch,
-        standing: &Stand,
+        (standing, unread): (&Stand, &Unread),
         names: &RemovedNames,
         row: &GoneRow,
         thinned: &mut Thinned,
     ) -> Result<Option<EntityId>, StoreError> {
+        let nameless = row.record.entity.filter(|e| !standing.named.contains(e));
+        if nameless.is_some_and(|entity| unread.may_revive(&entity)) {
+            return Ok(None);
+        }
         batch.delete(Table::Removed, row.node.0);
         thinned.removed += 1;
-        let nameless = row.record.entity.filter(|e| !standing.named.contains(e));
         // Its last name's row has the key: the entity goes with it.
         let (Some(entity), Some(key)) = (nameless, &row.record.key) else {
             return Ok(None);

@@ -199,9 +199,12 @@ impl Vault {
             true
         })?;
         let awaited: HashSet<EntityId> = self.awaited_entities()?;
+        // An edit that nobody here has read may bring one back.
+        let unread = self.unread_files()?;
         let tree = self.tree.read();
         let may = |node: &NodeId, entity: EntityId| {
-            !kept.contains(node) && !awaited.contains(&entity) && tree.at(node).is_none()
+            let is_known = kept.contains(node) || awaited.contains(&entity) || unread.contains(&entity);
+            !is_known && tree.at(node).is_none()
         };
         Ok(shared.shown.forget(&may))
     }

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::TakeInError;
 use super::holes::{Holes, KeyCame};
+use super::notes::About;
 use super::settings::SettingCame;
 use crate::core::{Keyring, StoreError, Unopened};
 use crate::event::{EventKind, EventRef, Found, Head, Version, chain_aad, content_aad, key_aad};
@@ -28,6 +29,13 @@ pub(super) struct Coming {
     /// It is set aside, or waits for a newer program, which this one may be.
     pub(super) anew: bool,
     pub(super) found: Found,
+}
+
+impl Coming {
+    /// The file that it may tell of.
+    pub(super) fn entity(&self) -> Option<[u8; 16]> {
+        self.found.event.head.entity()
+    }
 }
 
 /// A version that is taken.
@@ -52,8 +60,8 @@ pub(super) struct Sorted {
     pub(super) words: Vec<WordOf>,
     /// What came with the batch.
     pub(super) heard: Heard,
-    /// Of those that wait, those about names and chains.
-    pub(super) of_names: HashSet<EventRef>,
+    /// What each that came is about.
+    pub(super) about: HashMap<EventRef, About>,
     /// Of those that wait, those for a newer program.
     pub(super) newer: HashSet<EventRef>,
     /// Of those that came, those of which what was noted is said anew.
@@ -131,9 +139,6 @@ impl Sorted {
             Verdict::Good => {}
             Verdict::Waits | Verdict::Newer => {
                 self.waiting.push((at, batch));
-                if head.kind.concerns_names() {
-                    self.of_names.insert(at);
-                }
                 if verdict == Verdict::Newer {
                     self.newer.insert(at);
                     // It may have waited for something else until now.
@@ -159,6 +164,7 @@ impl Vault {
         for Coming { batch, anew, found } in coming {
             let head = &found.event.head;
             let entity = EntityId(head.subject);
+            sorted.about.insert(head.at, About::of(head));
             if batch.is_none() {
                 sorted.heard.hears(head.kind);
             }
@@ -252,7 +258,7 @@ impl Vault {
             let said = match known {
                 Whose::Known(key) => self.usable(key, &found, &verdicts, &now)?,
                 Whose::Unreadable => Err(Verdict::Waits),
-                Whose::Unknown => match self.worst(&head.replaces, &verdicts, &now)? {
+                Whose::Unknown => match self.worst((&head.replaces, &head.subject), &verdicts, &now)? {
                     Verdict::Good => {
                         sorted.unknown.push(head.at);
                         continue;
@@ -305,7 +311,7 @@ impl Vault {
         let Some(needed) = version.needs(&head.replaces) else {
             return Ok(Err(Verdict::Refused));
         };
-        Ok(match self.worst(needed, verdicts, now)? {
+        Ok(match self.worst((needed, &head.subject), verdicts, now)? {
             Verdict::Good => Ok(version),
             worst => Err(worst),
         })
@@ -314,7 +320,7 @@ impl Vault {
     /// What what goes on from these can be at best.
     fn worst(
         &self,
-        needed: &[EventRef],
+        (needed, entity): (&[EventRef], &[u8; 16]),
         verdicts: &HashMap<EventRef, Verdict>,
         now: &HashMap<EventRef, Option<[u8; 16]>>,
     ) -> Result<Verdict, StoreError> {
@@ -326,7 +332,7 @@ impl Vault {
             if now.contains_key(at) {
                 continue;
             }
-            worst = worst.max(self.noted(at)?);
+            worst = worst.max(self.noted(at, entity)?);
             if self.core.is_hole(*at)? {
                 worst = worst.max(Verdict::Waits);
             }

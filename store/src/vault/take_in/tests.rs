@@ -14,10 +14,12 @@ use crate::vault::tests::{file_meta, password, vault};
 use std::sync::Arc;
 
 mod chunks;
+mod names;
 mod newer;
 mod order;
 mod recorded;
 mod rules;
+mod unread;
 
 const NOTE: &str = "one two three\n";
 /// A payload of the version that is read here, and too short for one.

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::notes::{Note, TURN};
+use super::notes::{Fate, Note, TURN, Which};
 use super::sort::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
@@ -28,19 +28,21 @@ fn by_batch(rows: &[Row]) -> Vec<Row> {
 }
 
 impl Vault {
-    /// Tries what waits once more; says what still does.
-    pub(super) fn try_waiting(&self) -> Result<TakenIn, TakeInError> {
+    /// Tries these that wait once more, and what an older program has judged, once; says what of it still waits, and what
+    /// was tried.
+    pub(super) fn try_waiting(&self, which: Which<'_>) -> Result<(TakenIn, HashSet<EventRef>), TakeInError> {
         let mut taken = TakenIn::default();
-        let is_first = self.texts.try_aside.load(Relaxed);
-        let (waiting, aside) = self.due(is_first)?;
-        // What waited for a newer program is noted anew, too, by one that is newer.
-        let again = waiting.iter().filter(|note| note.newer).chain(&aside);
-        let anew: HashSet<EventRef> = again.map(|note| note.at).collect();
-        let rows = self.lying(waiting.iter().chain(&aside))?;
+        let is_first = self.texts.try_older.load(Relaxed);
+        let due = self.due(which, is_first)?;
+        // What an older program has judged is noted anew, by one that is newer.
+        let again = due.iter().filter(|note| note.fate != Fate::Waits);
+        let anew: HashSet<EventRef> = again.map(|note| note.about.at).collect();
+        let rows = self.lying(&due)?;
         if rows.is_empty() {
-            self.texts.try_aside.fetch_and(!is_first, Relaxed);
-            return Ok(taken);
+            self.texts.try_older.fetch_and(!is_first, Relaxed);
+            return Ok((taken, HashSet::new()));
         }
+        let tried = rows.iter().map(|(_, at)| *at).collect();
         let mut coming = Vec::new();
         for same in by_batch(&rows).chunk_by(|a, b| a.0 == b.0) {
             let batch = same[0].0;
@@ -74,20 +76,21 @@ impl Vault {
         } else {
             taken.waiting.extend(sorted.waiting.into_iter().map(|(at, _)| at));
         }
-        self.texts.try_aside.fetch_and(!is_first, Relaxed);
-        Ok(taken)
+        self.texts.try_older.fetch_and(!is_first, Relaxed);
+        Ok((taken, tried))
     }
 
     /// Where the events of notes lie by now: those of a batch that was joined are read at once, and not once for each
     /// that came.
-    fn lying<'a>(&self, notes: impl Iterator<Item = &'a Note>) -> Result<Vec<Row>, StoreError> {
+    fn lying(&self, notes: &[Note]) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for note in notes {
+            let at = note.about.at;
             let batch = match note.batch {
-                Some(batch) => Some(self.core.batch_by_now(batch, note.at)),
-                None => self.core.batch_of(note.at)?,
+                Some(batch) => Some(self.core.batch_by_now(batch, at)),
+                None => self.core.batch_of(at)?,
             };
-            rows.extend(batch.map(|batch| (batch, note.at)));
+            rows.extend(batch.map(|batch| (batch, at)));
         }
         Ok(rows)
     }
@@ -97,12 +100,20 @@ impl Vault {
         &self,
         each: &mut dyn FnMut(EntityId, &Found) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for same in by_batch(&self.lying(self.waiting()?.iter())?).chunk_by(|a, b| a.0 == b.0) {
+        self.each_of(&self.waiting_versions()?, &mut |found| {
+            each(EntityId(found.event.head.subject), found)
+        })
+    }
+
+    /// The same of the events of these notes.
+    pub(super) fn each_of(
+        &self,
+        notes: &[Note],
+        each: &mut dyn FnMut(&Found) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for same in by_batch(&self.lying(notes)?).chunk_by(|a, b| a.0 == b.0) {
             match self.events_of(same[0].0, same) {
-                Ok(coming) => {
-                    let mut all = coming.iter().map(|coming| &coming.found);
-                    all.try_for_each(|found| each(EntityId(found.event.head.subject), found))?;
-                }
+                Ok(coming) => coming.iter().try_for_each(|coming| each(&coming.found))?,
                 Err(e) if e.is_damage() => {}
                 Err(e) => return Err(e),
             }
@@ -163,7 +174,7 @@ impl Vault {
         };
         let tried = std::panic::AssertUnwindSafe(|| {
             let _ = self.turn_texts();
-            self.try_waiting()
+            self.try_waiting(Which::All)
         });
         if std::panic::catch_unwind(tried).is_err() {
             let what = "trying what waits once more met a fault of this program";

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::notes::{Note, aside_note, waiting_note};
+use super::notes::{About, Fate, Note};
 use super::sort::{Sorted, Taking};
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
@@ -74,8 +74,8 @@ impl Vault {
                 versions.note_key(self, key, entity, (batch, came.sealed_at), &came.head);
             }
         }
-        for at in &sorted.gone {
-            batch.delete(Table::Pending, waiting_note(at));
+        for about in sorted.gone.iter().filter_map(|at| sorted.about.get(at)) {
+            about.waits_no_more(&mut batch);
         }
         for taking in takings {
             let (head, version) = (taking.head, taking.version);
@@ -83,11 +83,15 @@ impl Vault {
                 continue;
             };
             if taking.batch.is_some() {
-                batch.delete(Table::Pending, waiting_note(&head.at));
+                About::of(&head).waits_no_more(&mut batch);
             }
             if let Body::Carried { of, .. } = &version.body {
                 // What it says is here now, whatever becomes of it itself.
-                batch.delete(Table::Pending, waiting_note(of));
+                let about = About {
+                    at: *of,
+                    ..About::of(&head)
+                };
+                about.waits_no_more(&mut batch);
             }
             let told = ToldAt {
                 batch: taking.batch.unwrap_or(number),
@@ -120,39 +124,49 @@ impl Vault {
                 self.put_awaited(&mut batch, entity, key);
             }
         }
-        for at in &sorted.read {
-            batch.delete(Table::Pending, waiting_note(at));
+        let about = |at: &EventRef| sorted.about.get(at);
+        for about in sorted.read.iter().filter_map(about) {
+            about.waits_no_more(&mut batch);
         }
         let settings = self.newer_settings(&mut batch, &sorted.settings)?;
-        for came in sorted.settings.iter().filter(|came| came.batch.is_some()) {
-            batch.delete(Table::Pending, waiting_note(&came.at));
+        let stored = sorted.settings.iter().filter(|came| came.batch.is_some());
+        for about in stored.filter_map(|came| about(&came.at)) {
+            about.waits_no_more(&mut batch);
         }
         let level = self.level();
-        let note = |at: &EventRef, no: Option<u64>| Note {
-            at: *at,
-            batch: no,
-            of_names: sorted.of_names.contains(at),
-            newer: sorted.newer.contains(at),
-            level,
-        };
-        for at in &sorted.bad {
-            batch.delete(Table::Pending, waiting_note(at));
-            batch.put(Table::Pending, aside_note(at), note(at, None).encode());
+        for about in sorted.bad.iter().filter_map(about) {
+            let note = Note {
+                about: *about,
+                fate: Fate::Aside,
+                batch: None,
+                level,
+            };
+            note.put(&mut batch);
         }
         for (at, stored) in &sorted.waiting {
-            if stored.is_none() || sorted.anew.contains(at) {
-                let value = note(at, Some(stored.unwrap_or(number))).encode();
-                batch.put(Table::Pending, waiting_note(at), value);
+            if let (Some(about), true) = (about(at), stored.is_none() || sorted.anew.contains(at)) {
+                let fate = match sorted.newer.contains(at) {
+                    true => Fate::Newer,
+                    false => Fate::Waits,
+                };
+                let note = Note {
+                    about: *about,
+                    fate,
+                    batch: Some(stored.unwrap_or(number)),
+                    level,
+                };
+                note.put(&mut batch);
             }
         }
         // What was set aside is taken, or waits.
         let bad: HashSet<&EventRef> = sorted.bad.iter().collect();
-        for at in sorted.anew.iter().filter(|at| !bad.contains(at)) {
-            batch.delete(Table::Pending, aside_note(at));
+        let good = sorted.anew.iter().filter(|at| !bad.contains(at));
+        for about in good.filter_map(about) {
+            about.is_not_aside(&mut batch);
         }
         // What of those that waited nobody knows what to do with any more: their file was purged.
-        for at in &sorted.unknown {
-            batch.delete(Table::Pending, waiting_note(at));
+        for about in sorted.unknown.iter().filter_map(about) {
+            about.waits_no_more(&mut batch);
         }
         if let Some((row, bytes)) = new {
             let place = self.core.packs.append(kind::BATCH, &row.head, bytes);

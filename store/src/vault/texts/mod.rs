@@ -77,8 +77,10 @@ pub(super) struct Texts {
     pub(super) to_retry: AtomicBool,
     /// How much the program reads of what others tell; tests say that it reads more.
     pub(super) level: AtomicU8,
-    /// What an older program has set aside was not tried since the vault was opened.
-    pub(super) try_aside: AtomicBool,
+    /// What an older program has judged was not tried since the vault was opened.
+    pub(super) try_older: AtomicBool,
+    /// Up to which note of what waits they were tried by turns.
+    pub(super) tried: Mutex<Vec<u8>>,
     /// Files that are behind, and at rest since somebody looked.
     to_show: Mutex<HashSet<Ino>>,
     /// Orders what was shown and what was saved.

@@ -1,5 +1,6 @@
 //! Files of other devices whose chunks are not here, or not yet, beside a collection.
 
+use super::super::notes::{About, Fate, Note};
 use super::*;
 use crate::core::StoreError;
 use crate::record::{BaseRef, ManifestRef};
@@ -93,11 +94,17 @@ fn what_a_waiting_version_names_is_not_freed() {
             true
         })
         .unwrap();
-    batch.put(
-        Table::Pending,
-        super::super::notes::waiting_note(&waits),
-        number.to_be_bytes().to_vec(),
-    );
+    let note = Note {
+        about: About {
+            at: waits,
+            subject: bed.entity.0,
+            of_names: false,
+        },
+        fate: Fate::Waits,
+        batch: Some(number),
+        level: 1,
+    };
+    note.put(&mut batch);
     // The file goes on showing what it did.
     bed.vault.core.db.apply(&batch).unwrap();
     write(&bed.vault, "note.md", "as before\n");

@@ -2,38 +2,23 @@
 //! suffers meanwhile.
 
 use super::*;
-use crate::event::{NodeState, chain_aad, node_aad};
-use crate::horizon::Say;
-use crate::ids::{NodeId, ROOT_NODE};
 use crate::keys::KdfParams;
 use crate::members::{Card, DeviceName, JoinRequest, Members};
-use crate::vault::{Joined, Patience};
+use crate::vault::Joined;
 
 /// A payload that nobody here can open.
-fn opaque(n: u8) -> Vec<u8> {
+pub(super) fn opaque(n: u8) -> Vec<u8> {
     vec![n; 64]
 }
 
 /// What a program of the next level would write: this payload, of version 1.
-fn of_version_1(mut payload: Vec<u8>) -> Vec<u8> {
+pub(super) fn of_version_1(mut payload: Vec<u8>) -> Vec<u8> {
     payload[0] = 1;
     payload
 }
 
-fn folder(name: &str) -> Vec<u8> {
-    let state = NodeState {
-        parent: ROOT_NODE,
-        entity: None,
-        perm: 0o755,
-        xattrs: None,
-        when: Time { sec: 7, nsec: 0 },
-        name: name.into(),
-    };
-    state.encode()
-}
-
 impl Bed {
-    fn unread(&self) -> (u64, u64) {
+    pub(super) fn unread(&self) -> (u64, u64) {
         let unread = self.vault.unreadable().unwrap();
         (unread.newer, unread.aside)
     }
@@ -43,12 +28,6 @@ impl Bed {
         self.vault
             .batches_after(&[(self.chain, after)], usize::MAX)
             .unwrap()
-    }
-
-    /// A payload of a Node event at the n-th place from now, sealed.
-    fn node(&self, n: u64, node: NodeId, plain: &[u8]) -> Vec<u8> {
-        let aad = node_aad(&node, self.next(n), self.epoch());
-        seal(self.vault.core.keyring().present().tree(), &aad, plain)
     }
 }
 
@@ -110,7 +89,7 @@ fn kinds_to_come_are_kept_and_given_on() {
 }
 
 /// A device that this one adds, with its key.
-fn joined(by: &Vault) -> (Arc<Vault>, SigningKey) {
+pub(super) fn joined(by: &Vault) -> (Arc<Vault>, SigningKey) {
     let (device, transport) = (SigningKey::generate(), SigningKey::generate());
     let card = Card::make(&device, &transport, DeviceName::new("new").unwrap());
     let joining = JoinRequest::make(&device, card, by.space_id(), by.device_id());
@@ -134,7 +113,7 @@ fn joined(by: &Vault) -> (Arc<Vault>, SigningKey) {
 }
 
 /// All that one has comes to another, but for this chain.
-fn give(from: &Vault, to: &Vault, but: Option<ChainId>) {
+pub(super) fn give(from: &Vault, to: &Vault, but: Option<ChainId>) {
     from.commit().unwrap();
     let (want, have) = to.lacking_statements(&from.statement_heads());
     for bytes in from.statements(&want, &have, 0, usize::MAX).0 {
@@ -207,7 +186,7 @@ fn payloads_to_come_wait_for_a_program_that_reads_them() {
     assert_eq!((taken.newer, taken.set_aside), (newer.to_vec(), vec![]));
     assert_eq!((bed.text().as_str(), bed.unread()), ("as ever\n", (4, 0)));
     // They are tried by no program that reads as much as this one, and taking others in goes on.
-    assert!(bed.vault.due(true).unwrap().0.is_empty());
+    assert!(bed.vault.due(Which::All, true).unwrap().is_empty());
     let fifth = bed.next(0);
     bed.take(&[(vec![fifth], 10, whole("and more\n"))]).unwrap();
     assert_eq!(bed.unread(), (4, 0));
@@ -222,7 +201,7 @@ fn payloads_to_come_wait_for_a_program_that_reads_them() {
     let each = &mut |_, row: Result<crate::record::VersionRecord, StoreError>| here.push(row.unwrap().at);
     again.each_version(&bed.key, &bed.entity, each).unwrap();
     assert!(here.contains(&newer[0]) && here.contains(&newer[3]), "{here:?}");
-    assert!(again.due(true).unwrap().0.is_empty(), "tried once");
+    assert!(again.due(Which::All, true).unwrap().is_empty(), "tried once");
     again.open_as(3);
     assert!(again.is_to_show(), "a program that reads more tries once more");
 }
@@ -271,75 +250,4 @@ fn what_was_set_aside_is_tried_once_after_an_upgrade() {
     assert_eq!((bed.text().as_str(), bed.unread()), (long, (0, 1)));
     bed.vault.open_as(2);
     assert!(!bed.vault.is_to_show(), "tried once");
-}
-
-/// Names and chains: nothing is folded while something of them waits for a newer program, since it may lie below the
-/// line; what says that it concerns none holds nothing up. Once it is read it has its place, and folding goes on.
-#[test]
-fn folding_stops_before_what_only_a_newer_program_reads() {
-    for what in ["no names", "kind", "node", "word"] {
-        let mut bed = Bed::new();
-        bed.vault.stop_keeper();
-        let (other, signing) = joined(&bed.vault);
-        for n in 0..4 {
-            let meta = crate::record::Meta {
-                kind: Kind::Folder,
-                ..file_meta()
-            };
-            bed.vault
-                .make(ROOT, format!("folder {n}").as_bytes(), meta, b"")
-                .unwrap();
-            for _ in 0..2 {
-                give(&bed.vault, &other, None);
-                give(&other, &bed.vault, None);
-            }
-        }
-        for _ in 0..3 {
-            for vault in [&bed.vault, &other] {
-                let ahead = vault.patience().ahead + 86_400;
-                vault.set_patience(Patience {
-                    ahead,
-                    ..Patience::default()
-                });
-                vault.tend_horizon().unwrap();
-            }
-            give(&bed.vault, &other, None);
-            give(&other, &bed.vault, None);
-        }
-        let unsettled = bed.vault.names_kept().unwrap().unsettled;
-        assert!(unsettled > 0);
-        // The other device is a newer program by now.
-        bed.chain = other.own_chain();
-        bed.last = other.clock().unwrap()[&bed.chain];
-        bed.signing = signing;
-        let (node, lamport) = (NodeId([5; 16]), 1000);
-        let said = |kind, subject, sealed| ((kind, subject), (vec![], lamport, sealed));
-        let at = bed.next(1);
-        let event = match what {
-            "no names" => said(EventKind::Other(12 | 0x40), [1; 16], opaque(1)),
-            "kind" => said(EventKind::Other(12), [1; 16], opaque(1)),
-            "node" => {
-                let sealed = bed.node(1, node, &of_version_1(folder("of the next")));
-                said(EventKind::Node, node.0, sealed)
-            }
-            _ => {
-                let say = of_version_1(Say::Lapse(ChainId([1; 16]), 0).encode());
-                let aad = chain_aad(EventKind::Lapse, &[1; 16], at, bed.epoch());
-                let sealed = seal(bed.vault.core.keyring().present().tree(), &aad, &say);
-                said(EventKind::Lapse, [1; 16], sealed)
-            }
-        };
-        let taken = bed.take_raw(&[event]).unwrap();
-        assert_eq!((taken.newer, taken.set_aside), (vec![at], vec![]), "{what}");
-        let folded = bed.vault.fold_names().unwrap();
-        assert_eq!(folded > 0, what == "no names", "{what}: {folded}");
-        if what == "node" {
-            assert!(bed.vault.lookup(ROOT, b"of the next").is_err());
-            bed.vault.open_as(2);
-            bed.vault.retry_once();
-            assert!(bed.vault.lookup(ROOT, b"of the next").is_ok());
-            assert_eq!(bed.unread(), (0, 0));
-            assert!(bed.vault.fold_names().unwrap() > 0);
-        }
-    }
 }
