@@ -13,15 +13,18 @@
 //! What is said of names goes to the tree of all devices (`shared`), in the same transaction; the tree of
 //! this one follows at once, and looks once more after a crash.
 //!
-//! Parts, each importing only those above it: `notes` (what is said of events that are not taken), `settings`, `holes` (what
-//! came without what it said), `rules` (what a head may say), `sort` (what becomes of each event), `write` (the
-//! transaction), `waiting` (what is tried again), `unread` (what must stay for what was not read).
+//! Parts, each importing only those above it: `notes` (the rows of events that are not taken), `noted` (what they are asked),
+//! `settings`, `holes` (what came without what it said), `rules` (what a head may say), `sorted` (what becomes of events),
+//! `sort` (which), `write` (the transaction), `waiting` (what is tried again), `unread` (what must stay for what was not
+//! read).
 
 mod holes;
+mod noted;
 mod notes;
 mod rules;
 mod settings;
 mod sort;
+mod sorted;
 mod unread;
 mod waiting;
 mod write;
@@ -36,10 +39,11 @@ use crate::db::Table;
 use crate::event::{self, BatchRow, EventKind, EventRef, Head, Unverified, VerifyError, Walk};
 use crate::ids::EntityId;
 use crate::keys::VerifyingKey;
-pub use notes::Unreadable;
-use notes::Which;
-pub(super) use notes::{PROGRAM_LEVEL, do_names_wait};
-use sort::Coming;
+pub use noted::Unreadable;
+use noted::Which;
+pub(super) use noted::do_names_wait;
+pub(super) use notes::PROGRAM_LEVEL;
+use sorted::Coming;
 pub(super) use unread::Unread;
 
 /// How far a peer's Lamport time may lie ahead of ours: more than any vault will ever count to, and so little that

@@ -1,21 +1,13 @@
 //! What is noted of events that are here and are not taken: set aside for what they say, or waiting.
 //!
-//! Guarantees: who judged an event is noted with it, so that a program that reads more looks at it once more, and one
-//! that reads no more does not; what was refused of names or chains is so for good. What a note is asked for its key
-//! says: nobody looks at all of them to find one kind, or those of one file. A note whose value cannot be read counts as
-//! one of an older program.
-
-use std::cell::Cell;
-use std::collections::HashSet;
-use std::sync::atomic::Ordering::Relaxed;
+//! Here is the form of these rows; `noted` asks for them. Guarantees: who judged an event is noted with it, so that a
+//! program that reads more looks at it once more, and one that reads no more does not; what was refused of names or
+//! chains is so for good. A note whose value cannot be read counts as one of an older program.
 
 use crate::codec::{Malformed, Reader, Writer};
-use crate::core::StoreError;
-use crate::db::{Batch, Db, DbError, Table};
+use crate::db::{Batch, Table};
 use crate::event::{EventRef, Head};
-use crate::ids::{ChainId, EntityId};
-use crate::vault::Vault;
-use crate::vault::texts::Verdict;
+use crate::ids::ChainId;
 
 /// How much this program reads of what other devices tell. It grows by one with each version that reads more, be it a
 /// kind of event, a payload, or a limit: then all that was set aside of files, and all that waited for a newer program, is
@@ -24,33 +16,21 @@ use crate::vault::texts::Verdict;
 pub(in crate::vault) const PROGRAM_LEVEL: u8 = 1;
 
 /// Of files and settings: set aside …
-const ASIDE: u8 = 7;
+pub(super) const ASIDE: u8 = 7;
 /// … waits for something that is not here …
-const WAITS: u8 = 8;
+pub(super) const WAITS: u8 = 8;
 /// The row that says that files are to become texts, or none, as the setting is that came.
 pub(super) const TURN: u8 = 9;
 /// … or for a newer program.
-const NEWER: u8 = 10;
+pub(super) const NEWER: u8 = 10;
 /// The same of names and chains, and of what may be about them: until it is read nobody knows where names lie.
-const NAMES_WAIT: u8 = 11;
-const NAMES_NEWER: u8 = 12;
-const NAMES_ASIDE: u8 = 13;
+pub(super) const NAMES_WAIT: u8 = 11;
+pub(super) const NAMES_NEWER: u8 = 12;
+pub(super) const NAMES_ASIDE: u8 = 13;
 /// Notes of what may be told of a file, and was not taken.
-const OF_FILES: [u8; 4] = [ASIDE, WAITS, NEWER, NAMES_NEWER];
+pub(super) const OF_FILES: [u8; 4] = [ASIDE, WAITS, NEWER, NAMES_NEWER];
 
 const VERSION: u8 = 0;
-
-/// So many of those that wait are tried with each batch that comes, of its own files and of others.
-pub(super) const TRY_MOST: usize = 256;
-
-/// What is here of other devices, and is not read by this program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Events that a newer program made, and such as build on them.
-    pub newer: u64,
-    /// Events that are set aside for what they say.
-    pub aside: u64,
-}
 
 /// What became of an event that is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,20 +64,13 @@ pub(super) struct Note {
     pub(super) level: u8,
 }
 
-/// Which of those that wait are tried.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Which<'a> {
-    /// All of them.
-    All,
-    /// Those of these files, and some of the others, by turns.
-    Of(&'a HashSet<[u8; 16]>),
-}
-
-fn key(tag: u8, subject: &[u8; 16], at: &EventRef) -> Vec<u8> {
+/// The key of a note.
+pub(super) fn key(tag: u8, subject: &[u8; 16], at: &EventRef) -> Vec<u8> {
     [&[tag][..], subject, &at.chain.0, &at.seq.to_be_bytes()].concat()
 }
 
-fn of_subject(tag: u8, subject: &[u8; 16]) -> Vec<u8> {
+/// What the keys of a subject's notes begin with.
+pub(super) fn of_subject(tag: u8, subject: &[u8; 16]) -> Vec<u8> {
     [&[tag][..], subject].concat()
 }
 
@@ -179,7 +152,7 @@ impl Note {
     }
 
     /// What a row says; none if it is about no event.
-    fn of(key: &[u8], value: &[u8]) -> Option<Note> {
+    pub(super) fn of(key: &[u8], value: &[u8]) -> Option<Note> {
         let (tag, key) = key.split_first()?;
         let (fate, of_names) = match *tag {
             ASIDE => (Fate::Aside, false),
@@ -209,7 +182,7 @@ impl Note {
     }
 
     /// Whether a program of this level is to try it.
-    fn is_due(&self, level: u8) -> bool {
+    pub(super) fn is_due(&self, level: u8) -> bool {
         match self.fate {
             Fate::Waits => true,
             Fate::Newer => self.level < level,
@@ -219,193 +192,10 @@ impl Note {
     }
 }
 
-fn is_any(db: &Db, tags: &[u8], which: &dyn Fn(&Note) -> bool) -> Result<bool, DbError> {
-    let mut found = false;
-    for tag in tags {
-        if !found {
-            db.scan(Table::Pending, &[*tag], &mut |key, value| {
-                found = Note::of(key, value).is_some_and(|note| which(&note));
-                !found
-            })?;
-        }
-    }
-    Ok(found)
-}
-
-/// Whether anything waits that was said of names or chains.
-pub(in crate::vault) fn do_names_wait(db: &Db) -> Result<bool, DbError> {
-    is_any(db, &[NAMES_WAIT, NAMES_NEWER], &|_| true)
-}
-
-impl Vault {
-    /// How much the program reads by which this vault is open.
-    pub(super) fn level(&self) -> u8 {
-        self.texts.level.load(Relaxed)
-    }
-
-    /// As if a program of this level had opened the vault.
-    #[cfg(test)]
-    pub(in crate::vault) fn open_as(&self, level: u8) {
-        self.begin_trying(level).unwrap();
-    }
-
-    /// A program of this level has opened the vault: what it may read is tried soon.
-    pub(in crate::vault) fn begin_trying(&self, level: u8) -> Result<(), DbError> {
-        let db = &self.core.db;
-        self.texts.level.store(level, Relaxed);
-        let older = is_any(db, &[NEWER, NAMES_NEWER, ASIDE], &|note| note.is_due(level))?;
-        let waits = is_any(db, &[WAITS, NAMES_WAIT], &|_| true)?;
-        let turns = db.get(Table::Pending, &[TURN])?.is_some();
-        self.texts.try_older.store(older, Relaxed);
-        self.texts.to_retry.store(older || waits || turns, Relaxed);
-        Ok(())
-    }
-
-    /// A payload, as a program of this level reads it. In tests one of level 2 reads those of version 1 as such of
-    /// version 0.
-    pub(in crate::vault) fn as_read(&self, plain: Vec<u8>) -> Vec<u8> {
-        #[cfg(test)]
-        if self.level() > 1 && plain.first() == Some(&1) {
-            return [&[0], &plain[1..]].concat();
-        }
-        plain
-    }
-
-    /// The notes of what is to be tried: of these that wait; and of what an older program has judged, if that is asked
-    /// for.
-    pub(super) fn due(&self, which: Which<'_>, older: bool) -> Result<Vec<Note>, StoreError> {
-        let level = self.level();
-        let is_due = |note: &Note| note.is_due(level);
-        let mut due = match which {
-            Which::All => self.notes(&[WAITS, NAMES_WAIT], &is_due)?,
-            Which::Of(files) => self.some_waiting(files)?,
-        };
-        if older {
-            due.extend(self.notes(&[NEWER, NAMES_NEWER, ASIDE], &is_due)?);
-        }
-        Ok(due)
-    }
-
-    /// Of what waits for something that is not here that of these files, then others from where the last time ended;
-    /// of both not more than are tried with one batch.
-    fn some_waiting(&self, files: &HashSet<[u8; 16]>) -> Result<Vec<Note>, StoreError> {
-        let db = &self.core.db;
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
-        let most = Cell::new(TRY_MOST);
-        let mut put = |key: &[u8], value: &[u8]| {
-            let note = Note::of(key, value).filter(|note| seen.insert(note.about.at));
-            found.extend(note);
-            found.len() < most.get()
-        };
-        for file in files {
-            db.scan(Table::Pending, &of_subject(WAITS, file), &mut put)?;
-        }
-        // Whoever tells much of one file keeps nothing else from its turn.
-        most.set(2 * TRY_MOST);
-        let mut tried = self.texts.tried.lock();
-        let last = std::mem::take(&mut *tried);
-        for from in [last.as_slice(), &[]] {
-            for tag in [WAITS, NAMES_WAIT] {
-                let begin = match from.first() {
-                    Some(first) if *first > tag => continue,
-                    Some(first) if *first == tag => from,
-                    _ => &[tag],
-                };
-                db.scan_from(Table::Pending, &[tag], begin, &mut |key, value| {
-                    tried.clear();
-                    tried.extend_from_slice(key);
-                    put(key, value)
-                })?;
-            }
-            if last.is_empty() {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    fn notes(&self, tags: &[u8], which: &dyn Fn(&Note) -> bool) -> Result<Vec<Note>, StoreError> {
-        let mut found = Vec::new();
-        for tag in tags {
-            self.core.db.scan(Table::Pending, &[*tag], &mut |key, value| {
-                found.extend(Note::of(key, value).filter(which));
-                true
-            })?;
-        }
-        Ok(found)
-    }
-
-    /// The notes of versions that wait, or may be such.
-    pub(super) fn waiting_versions(&self) -> Result<Vec<Note>, StoreError> {
-        self.notes(&[WAITS, NEWER], &|_| true)
-    }
-
-    /// The notes of all that may be told of files and was not taken.
-    pub(super) fn notes_of_files(&self) -> Result<Vec<Note>, StoreError> {
-        self.notes(&OF_FILES, &|_| true)
-    }
-
-    /// Calls `each` with the key of each note of a file.
-    pub(super) fn each_key_of(&self, file: &EntityId, each: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
-        for tag in OF_FILES {
-            let prefix = of_subject(tag, &file.0);
-            self.core.db.scan(Table::Pending, &prefix, &mut |key, _| {
-                each(key);
-                true
-            })?;
-        }
-        Ok(())
-    }
-
-    /// What is noted of a version of this entity that is not looked at now, or by what it goes on from.
-    pub(super) fn noted(&self, at: &EventRef, entity: &[u8; 16]) -> Result<Verdict, StoreError> {
-        let level = self.level();
-        let keys = OF_FILES.map(|tag| key(tag, entity, at));
-        let values = self.core.db.get_many(Table::Pending, &keys)?;
-        let mut verdict = Verdict::Good;
-        for (key, value) in keys.iter().zip(values) {
-            let Some(note) = value.and_then(|value| Note::of(key, &value)) else {
-                continue;
-            };
-            verdict = verdict.max(match (note.is_due(level), note.fate) {
-                // One that is to be tried, and could not be read just now, is not judged yet.
-                (true, _) | (_, Fate::Waits) => Verdict::Waits,
-                (false, Fate::Newer) => Verdict::Newer,
-                (false, Fate::Aside) => Verdict::Refused,
-            });
-        }
-        Ok(verdict)
-    }
-
-    /// What is here of other devices, and is not read by this program.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn unreadable(&self) -> Result<Unreadable, StoreError> {
-        let count = |tags: &[u8]| -> Result<u64, StoreError> {
-            let mut count = 0;
-            for tag in tags {
-                self.core.db.scan(Table::Pending, &[*tag], &mut |_, _| {
-                    count += 1;
-                    true
-                })?;
-            }
-            Ok(count)
-        };
-        Ok(Unreadable {
-            newer: count(&[NEWER, NAMES_NEWER])?,
-            aside: count(&[ASIDE, NAMES_ASIDE])?,
-        })
-    }
-
-    /// Whether anything waits for a newer program.
-    pub(in crate::vault) fn is_behind_others(&self) -> Result<bool, StoreError> {
-        Ok(is_any(&self.core.db, &[NEWER, NAMES_NEWER], &|_| true)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// Guards the one form of a note, and that one which cannot be read is tried again, and holds names up if it is of

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use super::notes::TURN;
-use super::sort::Verdict;
 use crate::codec::{Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
@@ -17,6 +16,7 @@ use crate::ids::ChainId;
 use crate::keys::{Aad, open, seal};
 use crate::vault::Vault;
 use crate::vault::history::Setting;
+use crate::vault::texts::Verdict;
 
 /// Which of two values of a setting is the later one.
 pub(in crate::vault) type Stamp = (u64, ChainId);

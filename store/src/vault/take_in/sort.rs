@@ -6,84 +6,21 @@
 //! Guarantees: an event is set aside only for what it says itself, or because it builds on
 //! such a one; never for want of a key, a row or a chunk on this device, nor for what only a newer program knows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::TakeInError;
-use super::holes::{Holes, KeyCame};
+use super::holes::KeyCame;
 use super::notes::About;
-use super::settings::SettingCame;
+use super::sorted::{Coming, Sorted, Taking};
 use crate::core::{Keyring, StoreError, Unopened};
-use crate::event::{EventKind, EventRef, Found, Head, Version, chain_aad, content_aad, key_aad};
+use crate::event::{EventKind, EventRef, Found, Version, chain_aad, content_aad, key_aad};
 use crate::horizon::Say;
-use crate::ids::{ChainId, EntityId, NodeId};
+use crate::ids::{ChainId, EntityId};
 use crate::keys::Key;
-use crate::moves::Op;
 use crate::vault::Vault;
-use crate::vault::horizon::{Heard, WordOf};
+use crate::vault::horizon::WordOf;
 use crate::vault::shared::Said;
-pub(super) use crate::vault::texts::Verdict;
-
-/// An event, and the batch that it lies in if that is stored.
-pub(super) struct Coming {
-    pub(super) batch: Option<u64>,
-    /// It is set aside, or waits for a newer program, which this one may be.
-    pub(super) anew: bool,
-    pub(super) found: Found,
-}
-
-impl Coming {
-    /// The file that it may tell of.
-    pub(super) fn entity(&self) -> Option<[u8; 16]> {
-        self.found.event.head.entity()
-    }
-}
-
-/// A version that is taken.
-pub(super) struct Taking {
-    pub(super) batch: Option<u64>,
-    pub(super) entity: EntityId,
-    pub(super) head: Head,
-    pub(super) version: Version,
-    pub(super) sealed_at: u32,
-}
-
-/// What becomes of events that came, each in their order.
-#[derive(Default)]
-pub(super) struct Sorted {
-    pub(super) taking: Vec<Taking>,
-    pub(super) settings: Vec<SettingCame>,
-    /// What was said of names.
-    pub(super) ops: Vec<Op>,
-    /// Nodes of which something was said that was let go of, with its Lamport time.
-    pub(super) gaps: Vec<(NodeId, u64)>,
-    /// What was said of chains.
-    pub(super) words: Vec<WordOf>,
-    /// What came with the batch.
-    pub(super) heard: Heard,
-    /// What each that came is about.
-    pub(super) about: HashMap<EventRef, About>,
-    /// Of those that wait, those for a newer program.
-    pub(super) newer: HashSet<EventRef>,
-    /// Of those that came, those of which what was noted is said anew.
-    pub(super) anew: HashSet<EventRef>,
-    /// Files that are new, by their keys.
-    pub(super) new: Vec<EntityId>,
-    /// Versions of which what they said was let go of.
-    pub(super) holes: Holes,
-    /// The same, of such that were noted to wait.
-    pub(super) gone: Vec<EventRef>,
-    /// First versions of which the key alone is there.
-    pub(super) key_only: Vec<KeyCame>,
-    /// They say what cannot be.
-    pub(super) bad: Vec<EventRef>,
-    /// Of those about names that waited, which do no more.
-    pub(super) read: Vec<EventRef>,
-    /// They need what is not here; with the batches where they lie, if those are stored.
-    pub(super) waiting: Vec<(EventRef, Option<u64>)>,
-    /// Nobody here knows yet what to do with them.
-    pub(super) unknown: Vec<EventRef>,
-    pub(super) keys: HashMap<EntityId, Key>,
-}
+use crate::vault::texts::Verdict;
 
 /// An entity's key, as far as it can be had.
 enum Whose {
@@ -130,24 +67,6 @@ fn word_of(keyring: &Keyring, found: &Found) -> Result<WordOf, Verdict> {
         lamport: head.lamport,
         say,
     })
-}
-
-impl Sorted {
-    fn put(&mut self, head: &Head, batch: Option<u64>, verdict: Verdict) {
-        let at = head.at;
-        match verdict {
-            Verdict::Good => {}
-            Verdict::Waits | Verdict::Newer => {
-                self.waiting.push((at, batch));
-                if verdict == Verdict::Newer {
-                    self.newer.insert(at);
-                    // It may have waited for something else until now.
-                    self.anew.extend(batch.map(|_| at));
-                }
-            }
-            Verdict::Refused => self.bad.push(at),
-        }
-    }
 }
 
 impl Vault {

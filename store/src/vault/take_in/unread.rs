@@ -7,7 +7,8 @@
 
 use std::collections::HashSet;
 
-use super::notes::{Note, do_names_wait};
+use super::noted::do_names_wait;
+use super::notes::Note;
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::EventRef;
@@ -82,7 +83,7 @@ impl Vault {
     ) -> Result<u64, StoreError> {
         let mut count = 0;
         self.each_key_of(file, &mut |key| {
-            batch.delete(Table::Pending, key.to_vec());
+            batch.delete(Table::Pending, key);
             count += 1;
         })?;
         Ok(count)

@@ -6,8 +6,9 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::notes::{Fate, Note, TURN, Which};
-use super::sort::Coming;
+use super::noted::Which;
+use super::notes::{Fate, Note, TURN};
+use super::sorted::Coming;
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::notes::{About, Fate, Note};
-use super::sort::{Sorted, Taking};
+use super::sorted::{Sorted, Taking};
 use super::{TakeInError, TakenIn};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
