@@ -211,6 +211,8 @@ pub(crate) struct Freed {
     pub bytes: u64,
     /// Files that were to lose earlier versions and are not there any more: nothing of them was touched.
     pub missed: u64,
+    /// What other devices told of these files and this program has not read: what that was made from may be gone.
+    pub unread: u64,
     /// What was to be destroyed and lies sealed in packs still, because somebody has it open or a
     /// backup is being made: counted as packs and payloads.
     pub left: u64,

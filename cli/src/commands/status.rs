@@ -163,7 +163,7 @@ fn unread_rows(contents: &Contents, row: &mut dyn FnMut(&str, String)) {
         row(
             "Set aside",
             format!(
-                "{} of another device, which this program can make nothing of; a newer one tries again: update coffer",
+                "{} of another device, which this program can make nothing of; a newer one tries again what is of files: update coffer",
                 counted(contents.set_aside)
             ),
         );
@@ -313,7 +313,7 @@ mod tests {
             shown(1, 2),
             [
                 "Unread: 1 change of another device, which this program cannot read yet: update coffer on this device",
-                "Set aside: 2 changes of another device, which this program can make nothing of; a newer one tries again: update coffer",
+                "Set aside: 2 changes of another device, which this program can make nothing of; a newer one tries again what is of files: update coffer",
             ]
         );
     }

@@ -138,6 +138,7 @@ fn destroy(vault: &Answering, of: &[Whose]) -> Result<Freed, Failure> {
         sum.packs += freed.packs;
         sum.bytes += freed.bytes;
         sum.missed += freed.missed;
+        sum.unread += freed.unread;
         sum.left = freed.left;
     }
     Ok(sum)
@@ -171,7 +172,7 @@ fn destroyed(freed: &Freed) -> String {
         (0, 0) if freed.missed > 0 => "Nothing was destroyed.".to_owned(),
         (0, 0) => "There was nothing to destroy.".to_owned(),
         (versions, removed) => format!(
-            "Destroyed {}{}. {}",
+            "Destroyed {}{}. {}{}",
             counted(versions, "version", "versions"),
             match removed {
                 0 => String::new(),
@@ -180,7 +181,19 @@ fn destroyed(freed: &Freed) -> String {
                     counted(removed, "removed file or folder", "removed files and folders")
                 ),
             },
-            room(freed)
+            room(freed),
+            unread(freed.unread)
+        ),
+    }
+}
+
+/// What of other devices may have needed it.
+fn unread(unread: u64) -> String {
+    match unread {
+        0 => String::new(),
+        unread => format!(
+            " Other devices had told {} of it that this program has not read (“coffer status” says why): here they may be lost with it.",
+            counted(unread, "change", "changes")
         ),
     }
 }
@@ -218,4 +231,23 @@ fn listed(removed: &[Gone], now: &Zoned) -> String {
         })
         .collect();
     table(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guards that whoever destroys what a newer program's changes were made from hears of it, and nobody else does.
+    #[test]
+    fn a_purge_says_what_was_not_read() {
+        let said = |unread| {
+            destroyed(&Freed {
+                versions: 3,
+                unread,
+                ..Freed::default()
+            })
+        };
+        assert_eq!(said(0), "Destroyed 3 versions. No room was given back.");
+        assert!(said(2).contains("told 2 changes of it that this program has not read"));
+    }
 }

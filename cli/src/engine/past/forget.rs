@@ -134,6 +134,7 @@ pub(super) fn collect(vault: &Vault) -> Result<Freed, Failure> {
 
 fn count(freed: &mut Freed, purged: Purged, removed: u64) {
     freed.versions += purged.versions;
+    freed.unread += purged.unread;
     freed.removed += removed;
 }
 
