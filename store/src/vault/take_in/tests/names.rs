@@ -1,6 +1,6 @@
 //! What is said of names and chains and is not taken: what waits holds folding up, what is refused is refused for good.
 
-use super::newer::{give, joined, of_version_1, opaque};
+use super::newer::{give, joined, of_version_1, opaque, reopened};
 use super::*;
 use crate::event::{NodeState, chain_aad, node_aad};
 use crate::horizon::Say;
@@ -142,6 +142,63 @@ fn a_name_that_was_refused_is_never_tried_again() {
         let again = bed.vault.retry_waiting().unwrap();
         assert_eq!((again.set_aside, bed.unread()), (vec![file], (0, 2)), "{level}");
     }
+}
+
+/// Guards that whoever heard a newer program's move before its update, and after it, has the tree of who understood it at
+/// once, though what came later means another thing with it; and that what is refused stands in nobody's way.
+#[test]
+fn devices_of_two_programs_come_to_one_tree() {
+    let mut bed = about_to_fold();
+    let (newer, _) = joined(&bed.vault);
+    give(&bed.vault, &newer, None);
+    newer.open_as(2);
+    let lies = |name: &str, parent: NodeId, perm: u16| {
+        let state = NodeState {
+            parent,
+            ..state(name, perm)
+        };
+        state.encode()
+    };
+    let (six, seven) = (NodeId([6; 16]), NodeId([7; 16]));
+    let says = [
+        (six, lies("six", ROOT_NODE, 0o755)),
+        (seven, lies("seven", ROOT_NODE, 0o755)),
+        // Only a newer program reads this, …
+        (seven, of_version_1(lies("seven", six, 0o755))),
+        // … this nobody, …
+        (six, lies("nowhere", ROOT_NODE, 0o10755)),
+        // … and this puts a folder into itself, for who has read the first.
+        (six, lies("six", seven, 0o755)),
+    ];
+    for (node, plain) in &says {
+        let event = bed.of_names(EventKind::Node, node.0, vec![], plain);
+        let carried = bed.raw(&[event]);
+        newer.take_in(&bed.signing.verifying(), &carried).unwrap();
+        bed.take_carried(carried).unwrap();
+    }
+    let is_there = |vault: &Vault, above: &[u8], below: &[u8]| {
+        let found = vault
+            .lookup(ROOT, above)
+            .and_then(|folder| vault.lookup(folder, below));
+        found.is_ok() && vault.lookup(ROOT, below).is_err()
+    };
+    assert!(is_there(&newer, b"six", b"seven"));
+    assert_eq!(
+        (bed.unread(), is_there(&bed.vault, b"seven", b"six")),
+        ((1, 1), true)
+    );
+    assert_eq!(bed.vault.fold_names().unwrap(), 0);
+    // The update.
+    bed.vault.open_as(2);
+    bed.vault.retry_once();
+    assert_eq!(
+        (bed.unread(), is_there(&bed.vault, b"six", b"seven")),
+        ((0, 1), true)
+    );
+    assert!(bed.vault.fold_names().unwrap() > 0);
+    assert!(is_there(&bed.vault, b"six", b"seven"));
+    let again = reopened(&bed);
+    assert!(is_there(&again, b"six", b"seven"));
 }
 
 /// What one program refuses of names and chains each later one is to refuse, whether it hears it first or not: a level of

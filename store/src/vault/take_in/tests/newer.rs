@@ -206,7 +206,7 @@ fn payloads_to_come_wait_for_a_program_that_reads_them() {
     assert!(again.is_to_show(), "a program that reads more tries once more");
 }
 
-fn reopened(bed: &Bed) -> Arc<Vault> {
+pub(super) fn reopened(bed: &Bed) -> Arc<Vault> {
     bed.vault.commit().unwrap();
     let disk = bed.disk.crash_all_kept();
     let sealed = crate::vault::Sealed::open_on(Arc::new(disk), "sim".into(), None).unwrap();
