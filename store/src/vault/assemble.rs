@@ -97,6 +97,7 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         early: AtomicU64::new(0),
         unsearched: AtomicBool::new(true),
         relieved: AtomicBool::new(false),
+        grown: AtomicBool::new(false),
         fruitless: Mutex::new(None),
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),

@@ -218,7 +218,9 @@ pub struct Vault {
     unsearched: AtomicBool,
     /// When it was last looked whether history must go, there was room.
     relieved: AtomicBool,
-    /// When history went and freed nothing, if that was the last of it.
+    /// History has grown since it was last asked to make room.
+    grown: AtomicBool,
+    /// When history went and freed nothing, or could not go, if that was the last of it.
     fruitless: Mutex<Option<std::time::Instant>>,
     /// Where packs end, in bytes.
     pack_limit: AtomicU64,

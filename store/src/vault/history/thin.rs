@@ -193,6 +193,8 @@ impl Vault {
         };
         let _history = self.history.lock();
         let _committer = self.committer.lock();
+        // Nothing is told before this is through.
+        self.grown.store(false, Ordering::Relaxed);
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
         let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
         // Where there is no room, no save that may be under way keeps what it has removed: but of all that
