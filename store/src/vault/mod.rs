@@ -55,7 +55,7 @@ mod texts;
 mod whereabouts;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 
@@ -208,6 +208,8 @@ pub struct Vault {
     /// Held while history is changed but for its growth: by one at a time, before the committer. How
     /// often something that was removed was brought back.
     history: Mutex<u64>,
+    /// Before this time nothing comes, whatever the clock says; in seconds since 1970.
+    known_time: AtomicI64,
     /// Something was let go of, or is to be destroyed, and still lies in packs.
     owes: AtomicBool,
     /// The last collection could not destroy all of it.

@@ -186,8 +186,8 @@ impl NewVersions {
             parents: told.parents,
             recorded: version.recorded,
             came: match told.foreign {
-                true => self.now().sec,
-                false => version.recorded.sec,
+                true => vault.comes_at(self.now()),
+                false => vault.comes_at(version.recorded),
             },
             modified: version.mtime,
             size: version.size,
