@@ -8,7 +8,8 @@
 //! by a file. What the destination refuses is noted; only a full or read-only one ends it.
 //!
 //! What is known to be lost, or may be, is a problem; that something came back another way
-//! is a note.
+//! is a note. What a newer program told, and this one cannot read, is neither: it stays in the vault as it is, and it is said
+//! that coffer is to be updated.
 //!
 //! Parts, each importing only those above it: `out` (the destination), `forks` (batches that do not count),
 //! `told` (the events), `woven` (texts), `choice` (which version).
@@ -99,7 +100,15 @@ pub struct SalvageReport {
     pub problems: Vec<Problem>,
     /// What else is worth knowing: nothing of it is known to be a loss.
     pub notes: Vec<Problem>,
+    /// What only a newer program can read, so that it was not brought out, or not as it was last. It is not damaged.
+    pub newer: Vec<Problem>,
 }
+
+/// What is said of a file of which something waits for a newer program.
+const OLDER_THAN_NEWER: &str =
+    "what was last said of it only a newer version of coffer can read; what was before that was brought out";
+/// The same, of one of which nothing could be brought out.
+const ALL_NEWER: &str = "only a newer version of coffer can read it";
 
 /// As [`salvage_by`], with the password.
 ///
@@ -154,6 +163,7 @@ pub fn salvage_by(
     by_events(vault.as_deref(), &told, &mut out, &mut known)?;
     let found = out.report.files - before;
     judge(vault.as_deref(), &told, found, &mut out);
+    say_newer(vault.as_deref(), &told, &mut out);
     out.finish()?;
     Ok(out.report)
 }
@@ -225,6 +235,22 @@ fn judge(vault: Option<&Vault>, told: &Told, found: u64, out: &mut Out<'_>) {
             Some(_) => out.note(None, what),
             None => out.problem(None, what),
         }
+    }
+}
+
+/// What of all that was told only a newer program can read.
+fn say_newer(vault: Option<&Vault>, told: &Told, out: &mut Out<'_>) {
+    let waiting = vault.and_then(|vault| vault.unreadable().ok());
+    let waiting = waiting.map_or(0, |unreadable| unreadable.newer);
+    let count = waiting.max(told.newer.len() as u64);
+    if count > 0 || !out.report.newer.is_empty() {
+        let what = match count {
+            0 => "a newer version of coffer is used with this vault".to_owned(),
+            1 => "1 change that was told only a newer version of coffer can read".to_owned(),
+            _ => format!("{count} changes that were told only a newer version of coffer can read"),
+        };
+        let then = "nothing of that is damaged: keep the vault, update coffer, and salvage again";
+        out.newer(None, format!("{what}; {then}"));
     }
 }
 
@@ -317,6 +343,7 @@ fn bring_named(
         }
         Err(BringError::Dest(e)) => return out.refused(named.path, e),
         Err(BringError::Vault(what)) => what,
+        Err(BringError::Newer) => ALL_NEWER.to_owned(),
     };
     match entity.map(|entity| (entity, told.restore(entity, &named.to, out))) {
         Some((entity, Ok(restored))) => {
@@ -324,8 +351,11 @@ fn bring_named(
             out.report.from_events += 1;
             let what = format!("{what}; what was last published of it was brought out instead");
             match is_current(vault, named.ino, &named_by, &restored) {
-                true => out.note(Some(named.path), what),
-                false => out.problem(Some(named.path), format!("{what}, and that is older")),
+                true => out.note(Some(named.path.clone()), what),
+                false => out.problem(Some(named.path.clone()), format!("{what}, and that is older")),
+            }
+            if restored.newer_waits {
+                out.newer(Some(named.path), OLDER_THAN_NEWER);
             }
             known.entities.insert(entity, restored.at);
         }
@@ -413,6 +443,9 @@ fn bring_lost(
         Ok(restored) => {
             out.brought(restored.size);
             out.report.from_events += 1;
+            if restored.newer_waits {
+                out.newer(Some(path.clone()), OLDER_THAN_NEWER);
+            }
             if restored.newer_lost {
                 out.problem(
                     Some(path),
@@ -424,6 +457,10 @@ fn bring_lost(
         }
         Err(BringError::Vault(what)) => {
             out.problem(Some(path), what);
+            Ok(())
+        }
+        Err(BringError::Newer) => {
+            out.newer(Some(path), ALL_NEWER);
             Ok(())
         }
         Err(BringError::Dest(e)) => out.refused(path, e),

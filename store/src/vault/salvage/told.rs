@@ -4,7 +4,8 @@
 //! Guarantees: a payload is believed only if its seal opens, and that binds its entity or
 //! node and its number in its chain. Which of two is newer is told by that number, or by
 //! Lamport time between chains, and events of a commit that failed are not told (`forks`). The
-//! batches' signatures stand in the database and are not asked for. What is damaged is counted, never passed over in silence.
+//! batches' signatures stand in the database and are not asked for. What is damaged is counted, never passed over in silence;
+//! and so is what a newer program told and this one cannot read, which is no damage.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -18,11 +19,12 @@ use super::gaps::Gaps;
 use super::out::{Attributes, BringError, Out};
 use crate::chunk::pack::{ScanItem, pack_name, pack_number};
 use crate::chunk::{Packs, Place};
+use crate::codec::Unread;
 use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
 use crate::core::Keyring;
 use crate::event::{
-    Body, Event, EventKind, EventRef, Found, NodeGone, NodeState, Version, Walk, chain_aad, content_aad,
-    gone_aad, key_aad, node_aad, setting_aad,
+    BatchHeader, Body, Event, EventKind, EventRef, Found, NodeGone, NodeState, Version, Walk, chain_aad,
+    content_aad, gone_aad, key_aad, node_aad, setting_aad,
 };
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
 use crate::io::Disk;
@@ -80,6 +82,24 @@ struct NodeTold {
     state: Option<NodeState>,
 }
 
+/// Why something that was told cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It is missing or damaged.
+    Damaged,
+    /// Only a newer program can read it.
+    Newer,
+}
+
+impl From<Unread> for Unusable {
+    fn from(unread: Unread) -> Unusable {
+        match unread {
+            Unread::Newer => Unusable::Newer,
+            Unread::Malformed(_) => Unusable::Damaged,
+        }
+    }
+}
+
 /// The event that brought a key, its generation, and the key as it came.
 pub(super) type Wrapped = (EventRef, u32, [u8; WRAPPED]);
 
@@ -100,6 +120,8 @@ pub(super) struct Told {
     pub(super) entity_of: HashMap<NodeId, EntityId>,
     /// What of the packs cannot be believed or read.
     pub(super) damage: Vec<String>,
+    /// Events that hashes vouch for, and that only a newer program can read; of versions none, which are not opened here.
+    pub(super) newer: HashSet<EventRef>,
     chunks: HashMap<ChunkId, (u8, Place)>,
     /// Further copies of chunks that are there more than once.
     copies: HashMap<ChunkId, Vec<(u8, Place)>>,
@@ -127,6 +149,7 @@ impl Told {
             entity_of: HashMap::new(),
             chunks: HashMap::new(),
             copies: HashMap::new(),
+            newer: HashSet::new(),
             damage,
         };
         let (mut batches, mut forks) = (Vec::new(), Forks::default());
@@ -208,6 +231,14 @@ impl Told {
             }
             // One that was read before is said where it is missed.
             if let Some(bytes) = told.bytes(place) {
+                // It belongs to no place, or it would have been read by that.
+                if BatchHeader::is_of_newer(&bytes) {
+                    let name = pack_name(place.pack);
+                    told.damage.push(format!(
+                        "events in {name} are damaged, or a newer version of coffer made them: update coffer, and salvage again"
+                    ));
+                    continue;
+                }
                 let bad = told.read_damaged(place, &bytes);
                 told.say_damaged(place, bad.max(1));
             }
@@ -241,13 +272,22 @@ impl Told {
 
     /// Notes events of a batch; returns how many are damaged.
     fn note_all(&mut self, all: Vec<Found>, batch: Place, vouched: bool) -> u64 {
-        let bad = |found| u64::from(!self.note(found, batch, vouched));
-        all.into_iter().map(bad).sum()
+        let mut bad = 0;
+        for found in all {
+            let at = found.event.head.at;
+            match self.note(found, batch, vouched) {
+                Ok(()) => {}
+                Err(Unusable::Damaged) => bad += 1,
+                Err(Unusable::Newer) => drop(self.newer.insert(at)),
+            }
+        }
+        bad
     }
 
-    /// Notes an event of a batch, for all of which hashes vouch, or for which its seal must do; false if
-    /// it is damaged. What was let go of tells nothing.
-    fn note(&mut self, found: Found, batch: Place, vouched: bool) -> bool {
+    /// Notes an event of a batch, for all of which hashes vouch, or for which its seal must do. What was let go of tells
+    /// nothing.
+    fn note(&mut self, found: Found, batch: Place, vouched: bool) -> Result<(), Unusable> {
+        let if_good = |good: bool| if good { Ok(()) } else { Err(Unusable::Damaged) };
         let Event {
             head: event,
             wrapped,
@@ -287,7 +327,7 @@ impl Told {
                     if sure && is_behind(known.0.batch, batch) {
                         *known = (newest, event.replaces);
                     }
-                    return sure;
+                    return if_good(sure);
                 }
                 let is_newer = |known: Newest| is_newer((known.lamport, known.at), (event.lamport, at));
                 if sure {
@@ -295,7 +335,7 @@ impl Told {
                 } else if newest.is_kept() && versions.doubtful.is_none_or(is_newer) {
                     versions.doubtful = Some(newest);
                 }
-                sure
+                if_good(sure)
             }
             EventKind::Node | EventKind::NodeGone => {
                 let node = NodeId(event.subject);
@@ -304,38 +344,40 @@ impl Told {
                     if event.kind == EventKind::NodeGone {
                         self.tell_node(node, (event.lamport, at), batch, None);
                     }
-                    return true;
+                    return Ok(());
                 }
                 let aad = match event.kind {
                     EventKind::NodeGone => gone_aad(&node, at, event.generation),
                     _ => node_aad(&node, at, event.generation),
                 };
-                let Ok(plain) = self.keyring.open_tree(&aad, &sealed.unwrap_or_default()) else {
-                    return false;
-                };
-                // A removal has no other name's state.
-                let state = match (event.kind, NodeState::decode(&plain)) {
-                    (EventKind::NodeGone, _) if NodeGone::decode(&plain).is_ok() => None,
-                    (_, Ok(state)) => Some(state),
-                    _ => return false,
+                let plain = self.keyring.open_tree(&aad, &sealed.unwrap_or_default());
+                let plain = plain.map_err(|_| Unusable::Damaged)?;
+                // Of what only a newer program reads, the name stays what was told before.
+                let state = match event.kind {
+                    EventKind::NodeGone => {
+                        NodeGone::decode(&plain)?;
+                        None
+                    }
+                    _ => Some(NodeState::decode(&plain)?),
                 };
                 if let Some(entity) = state.as_ref().and_then(|state| state.entity) {
                     self.entity_of.insert(node, entity);
                 }
                 self.tell_node(node, (event.lamport, at), batch, state);
-                true
+                Ok(())
             }
             // They bring no file.
             EventKind::Acknowledge | EventKind::Lapse | EventKind::Admit => {
                 let aad = chain_aad(event.kind, &event.subject, at, event.generation);
-                vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
+                if_good(vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok())
             }
-            // Nobody knows what it brings until a newer program looks.
-            EventKind::Other(_) => vouched,
+            // Nobody knows what it brings until a newer program looks. Where nothing vouches for it, any kind may have become it.
+            EventKind::Other(_) if vouched => Err(Unusable::Newer),
+            EventKind::Other(_) => Err(Unusable::Damaged),
             // Salvage brings files; settings have defaults.
             EventKind::Setting => {
                 let aad = setting_aad(&event.subject, at, event.generation);
-                vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
+                if_good(vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok())
             }
         }
     }
@@ -418,13 +460,15 @@ impl Told {
         parts.join(&b'/')
     }
 
-    /// What a version's event says; none if it cannot be read.
-    pub(super) fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
+    /// What a version's event says.
+    pub(super) fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Result<Version, Unusable> {
         let mut sealed = vec![0; newest.len as usize];
-        self.packs.read(newest.batch, newest.from, &mut sealed).ok()?;
+        let read = self.packs.read(newest.batch, newest.from, &mut sealed);
+        read.map_err(|_| Unusable::Damaged)?;
         let aad = content_aad(entity, newest.at, newest.generation);
-        let plain = self.keyring.open_content(key, &aad, &sealed).ok()?;
-        Version::decode(&zeroize::Zeroizing::new(plain)).ok()
+        let plain = self.keyring.open_content(key, &aad, &sealed);
+        let plain = zeroize::Zeroizing::new(plain.map_err(|_| Unusable::Damaged)?);
+        Ok(Version::decode(&plain)?)
     }
 
     /// Writes a version that has its bytes to a file; its size and where it is.

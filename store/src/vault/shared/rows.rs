@@ -504,11 +504,7 @@ impl Vault {
                 }
                 Step::Place(place_of(state))
             }
-            _ if plain.first().is_some_and(|version| *version != 0) => return Err(Verdict::Newer),
-            _ => {
-                let said = NodeGone::decode(&plain).map_err(|_| Verdict::Refused)?;
-                gone(Some(said.when.sec))
-            }
+            _ => gone(Some(NodeGone::decode(&plain)?.when.sec)),
         };
         Ok(Some(Said::Op(Op { stamp, node, step })))
     }

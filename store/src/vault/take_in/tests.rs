@@ -18,6 +18,7 @@ mod newer;
 mod order;
 mod recorded;
 mod rules;
+mod salvaged;
 
 const NOTE: &str = "one two three\n";
 /// A payload of the version that is read here, and too short for one.
