@@ -176,6 +176,9 @@ pub(crate) struct Salvage {
     /// What else is worth knowing; nothing of it is known to be a loss.
     #[serde(default)]
     pub notes: Vec<Problem>,
+    /// What only a newer program can read, and was not brought out for that; it is not damaged.
+    #[serde(default)]
+    pub newer: Vec<Problem>,
 }
 
 /// Why something was left out of an import or export.

@@ -248,3 +248,43 @@ fn the_trash_is_listed_on_a_full_disk() {
     assert_eq!(vault.versions(Subject::File(kept)).unwrap().len(), 2);
     check(&vault);
 }
+
+/// Writes 16 MiB into a new file, at once; the errno if that is refused.
+fn write_much(vault: &Vault, name: &str, rng: &mut SplitMix64) -> std::result::Result<(), i32> {
+    let ino = make(vault, TOP, name);
+    vault.open(ino, true, false, false).unwrap();
+    let written = vault.write(ino, Some(0), &rng.bytes(16 << 20), false);
+    vault.release(ino, true);
+    written.map(drop).map_err(|e| e.errno())
+}
+
+/// A save cuts a file to nothing first: its former bytes are dropped then, and become history once the save is told. On a full
+/// disk history was asked in between, and not again before something else was dropped: all writes were refused beside
+/// history that could have made room.
+#[test]
+fn what_became_history_since_it_was_asked_makes_room() {
+    for small in [&b""[..], b"small"] {
+        let disk = SimDisk::new();
+        let mut rng = SplitMix64(5);
+        let vault = create(&disk);
+        vault.limit_packs(4 << 20);
+        disk.set_free(Some(96 << 20));
+        let large = make(&vault, TOP, "large");
+        save_version(&vault, large, &rng.bytes(24 << 20));
+        be_refused(&vault, &mut rng);
+        vault.tend();
+        assert!(!vault.tend(), "history has nothing to give");
+        vault.open(large, true, true, false).unwrap();
+        vault.write(large, Some(0), small, false).unwrap();
+        assert!(vault.tend(), "something was dropped");
+        assert!(!vault.tend());
+        vault.release(large, true);
+        vault.commit().unwrap();
+        assert_eq!(versions(&vault, Subject::File(large)).len(), 2);
+        assert_eq!(write_much(&vault, "refused", &mut rng), Err(libc::ENOSPC));
+        assert!(vault.tend(), "it has by now");
+        assert_eq!(vault.status().unwrap().early, 1);
+        write_much(&vault, "taken", &mut rng).unwrap();
+        check(&vault);
+    }
+}

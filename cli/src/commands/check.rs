@@ -121,8 +121,9 @@ fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failu
     drop(progress);
     ui.answer(&report, || {
         format!(
-            "{}{}{} ({}) brought out to {}, unencrypted.",
+            "{}{}{}{} ({}) brought out to {}, unencrypted.",
             listed(&report.problems),
+            listed(&report.newer),
             listed(&report.notes),
             counted(report.files, "file", "files"),
             size(report.bytes),
@@ -134,8 +135,16 @@ fn salvage(ui: &Ui, vault: &Path, dest: &Path, args: &Check) -> Result<(), Failu
         "thing could not be brought out, or not as it was last",
         "things could not be brought out, or not as they were last",
         "An older backup may have what is missing.",
-    )
+    )?;
+    match report.newer.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::TooNew, NEWER)),
+    }
 }
+
+/// What is said where nothing is damaged, and not all could be read.
+const NEWER: &str = "Nothing is damaged, but not all was brought out: a newer version of Coffer is used with this vault. \
+     Keep the vault, update Coffer on this device, and salvage again.";
 
 /// Problems as a table.
 pub(super) fn listed(problems: &[Problem]) -> String {

@@ -263,6 +263,7 @@ pub(crate) fn salvage(
         bytes: report.bytes,
         problems: problems(report.problems),
         notes: problems(report.notes),
+        newer: problems(report.newer),
     })
 }
 

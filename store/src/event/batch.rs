@@ -7,7 +7,7 @@
 //! Guarantees: a [`Verified`] event stands in its chain behind the one before it in the batch, and the
 //! device signed the chain's head over both. It opens no payload.
 
-use super::{Event, Found, Hole, VERSION, Walk};
+use super::{BatchHeader, Event, Found, Hole, VERSION, Walk};
 use crate::chunk::Place;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::ids::ChainId;
@@ -190,7 +190,7 @@ impl Unverified<'_> {
         let row = self.row;
         // Whoever made the row may not have decoded it.
         let last = row.last()?;
-        if self.bytes.first().is_some_and(|version| *version != VERSION) {
+        if BatchHeader::is_of_newer(self.bytes) {
             return Err(VerifyError::Newer);
         }
         let mut walk = Walk::new(self.bytes)?;

@@ -240,11 +240,12 @@ impl NodeGone {
     /// The inverse.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but a removal of this version.
-    pub fn decode(bytes: &[u8]) -> Result<NodeGone, Malformed> {
+    /// [`Unread::Newer`] for a version that this program does not know; malformed for anything else but a removal of this
+    /// version.
+    pub fn decode(bytes: &[u8]) -> Result<NodeGone, Unread> {
         let mut r = Reader::new(bytes);
         if r.u8()? != VERSION {
-            return Err(Malformed("a removal of an unknown version"));
+            return Err(Unread::Newer);
         }
         let when = get_short(&mut r)?;
         r.end()?;

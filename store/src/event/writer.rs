@@ -33,6 +33,11 @@ impl BatchHeader {
         w.0
     }
 
+    /// Whether these are a batch of a version that this program does not know, unless their first byte is damaged.
+    pub(crate) fn is_of_newer(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|version| *version != VERSION)
+    }
+
     /// The same beginning with the Lamport times that these bytes of a batch say, at the place where it
     /// says them; none if they say none.
     pub(crate) fn timed_by(&self, bytes: &[u8]) -> Option<BatchHeader> {

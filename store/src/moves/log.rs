@@ -28,55 +28,13 @@ pub(super) struct Node {
     pub(super) moved: bool,
 }
 
-impl Node {
-    fn ground(&self) -> Option<Ground> {
-        Some(Ground {
-            place: self.place.clone()?,
-            gone: self.gone.clone(),
-            moved: self.moved,
-        })
-    }
-
-    /// What put a file where it is.
-    fn file_put_by(&self) -> Option<Stamp> {
-        let (stamp, place) = self.place.as_ref()?;
-        (place.target != Target::Folder).then_some(*stamp)
-    }
-}
-
-/// What is settled of a node: where it lies, and whether it is removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ground {
-    /// Where it lies, and what put it there.
-    pub place: (Stamp, Place),
-    /// What removed it, what was seen of it by all who did, and when the last of these said so, in seconds since
-    /// 1970, if that is known.
-    pub gone: Option<(Stamp, Box<[EventRef]>, Option<i64>)>,
-    /// Whether it lay elsewhere since, which nobody says any more.
-    pub moved: bool,
-}
-
-/// What became the ground at one time.
-#[derive(Debug, Default)]
-pub struct Settled {
-    /// The events of all operations that did.
-    pub ops: Vec<EventRef>,
-    /// Each node that they were about, as it is by then; none if nothing is known of it.
-    pub ground: HashMap<NodeId, Option<Ground>>,
-    /// Events that said where a file lay before it was put where it is, with its node. What says once more that it lies there
-    /// does not belong to them: so whoever hears such a one without what it said knows that the file came to lie elsewhere.
-    pub said: Vec<(EventRef, NodeId)>,
-    /// The Lamport time up to which all is settled now.
-    pub line: u64,
-}
-
 /// An operation that was done, by its stamp, and the node as it was before, if anything was known of it: after a first
 /// meeting there is one of these for each file.
 #[derive(Debug)]
-struct Done {
-    node: NodeId,
-    step: Step,
-    before: Option<Box<Node>>,
+pub(super) struct Done {
+    pub(super) node: NodeId,
+    pub(super) step: Step,
+    pub(super) before: Option<Box<Node>>,
 }
 
 impl Done {
@@ -88,18 +46,18 @@ impl Done {
 /// The nodes, and the operations that are not settled yet.
 #[derive(Debug, Default)]
 pub struct Moves {
-    nodes: HashMap<NodeId, Node>,
+    pub(super) nodes: HashMap<NodeId, Node>,
     /// Each node that has a place: by folder, then by its name's hash.
     below: BTreeSet<(NodeId, u64, NodeId)>,
     /// Each node that names an entity, removed or not.
     of: BTreeSet<(EntityId, NodeId)>,
-    log: BTreeMap<Stamp, Done>,
+    pub(super) log: BTreeMap<Stamp, Done>,
     /// How many operations of the log are about each node.
-    open: HashMap<NodeId, u32>,
+    pub(super) open: HashMap<NodeId, u32>,
     /// Removed nodes that are shown all the same: somebody who did not know edited what they name.
-    kept: HashSet<NodeId>,
+    pub(super) kept: HashSet<NodeId>,
     /// Lamport time up to which no operation comes any more, if that is known of any.
-    line: Option<u64>,
+    pub(super) line: Option<u64>,
 }
 
 /// Nodes that an application changed, as they were before it.
@@ -282,106 +240,6 @@ impl Moves {
         false
     }
 
-    /// No operation of this Lamport time or before comes any more: what they came to is the ground. After `most` of them
-    /// it ends: what is left follows upon them all, and the line stays before the first of it. Without any, the line stays.
-    pub fn settle(&mut self, lamport: u64, most: usize) -> Settled {
-        let mut settled = Settled::default();
-        // Of each file, where it was put before.
-        let mut was: HashMap<NodeId, Option<Stamp>> = HashMap::new();
-        let mut said: Vec<(Stamp, NodeId)> = Vec::new();
-        let last = self.line.unwrap_or(0);
-        let mut line = lamport.max(last);
-        while let Some(first) = self.log.first_entry() {
-            let stamp = *first.key();
-            if stamp.lamport > lamport {
-                break;
-            }
-            if settled.ops.len() >= most {
-                line = last.max(stamp.lamport.saturating_sub(1));
-                break;
-            }
-            let Done { node, step, before } = first.remove();
-            if let Some(open) = self.open.get_mut(&node) {
-                *open -= 1;
-                if *open == 0 {
-                    self.open.remove(&node);
-                }
-            }
-            let put_by = || before.as_deref().and_then(Node::file_put_by);
-            was.entry(node).or_insert_with(put_by);
-            settled.ops.push(stamp.at);
-            if let Step::Place(place) = &step
-                && place.target != Target::Folder
-            {
-                said.push((stamp, node));
-            }
-        }
-        if settled.ops.is_empty() {
-            // A line that stands in no row would be another after a restart.
-            self.line = Some(last);
-            settled.line = last;
-            return settled;
-        }
-        self.line = Some(line);
-        settled.line = line;
-        // What is said of a node later does not belong to the ground.
-        let none = Node::default();
-        let mut later: HashMap<NodeId, &Node> = HashMap::new();
-        if was.keys().any(|node| self.open.contains_key(node)) {
-            for done in self.log.values().filter(|done| was.contains_key(&done.node)) {
-                later
-                    .entry(done.node)
-                    .or_insert(done.before.as_deref().unwrap_or(&none));
-            }
-        }
-        let mut put_by: HashMap<NodeId, Stamp> = HashMap::new();
-        for (node, before) in was {
-            let now = later.get(&node).copied().or_else(|| self.nodes.get(&node));
-            let ground = now.and_then(Node::ground);
-            put_by.extend(now.and_then(Node::file_put_by).map(|stamp| (node, stamp)));
-            said.extend(before.map(|stamp| (stamp, node)));
-            settled.ground.insert(node, ground);
-        }
-        said.retain(|(stamp, node)| put_by.get(node).is_none_or(|put_by| stamp < put_by));
-        settled.said = said.into_iter().map(|(stamp, node)| (stamp.at, node)).collect();
-        settled
-    }
-
-    /// Lamport time up to which all is settled, if anything is.
-    pub fn line(&self) -> Option<u64> {
-        self.line
-    }
-
-    /// This is what was settled of a node, in another life of this process.
-    pub fn stand(&mut self, node: NodeId, ground: Ground) {
-        let Ground { place, gone, moved } = ground;
-        let place = Some(place);
-        self.set(node, Node { place, gone, moved }, &mut Before::new());
-    }
-
-    /// What was settled up to here, in another life of this process.
-    pub fn settled(&mut self, lamport: u64) {
-        self.line = self.line.max(Some(lamport));
-    }
-
-    /// Forgets removed files of which nothing is said any more, and that may be; returns each with what put it where it was.
-    /// Folders are never forgotten: something may still come that was put into them.
-    pub fn forget(&mut self, may: &dyn Fn(&NodeId, EntityId) -> bool) -> Vec<(NodeId, EventRef)> {
-        let is_over = |node: &NodeId, known: &Node| {
-            known.gone.is_some() && !self.kept.contains(node) && !self.open.contains_key(node)
-        };
-        let over = self.nodes.iter().filter(|(node, known)| is_over(node, known));
-        let over: Vec<(NodeId, EventRef)> = over
-            .filter(|(node, _)| self.children(node).next().is_none())
-            .filter(|(node, _)| self.entity(node).is_some_and(|entity| may(node, entity)))
-            .filter_map(|(node, known)| Some((*node, known.place.as_ref()?.0.at)))
-            .collect();
-        for (node, _) in &over {
-            self.set(*node, Node::default(), &mut Before::new());
-        }
-        over
-    }
-
     /// Whether an operation that is not settled is of an event of this chain beyond this one.
     pub fn is_open_beyond(&self, chain: &ChainId, seq: u64) -> bool {
         self.log
@@ -484,7 +342,7 @@ impl Moves {
         true
     }
 
-    fn set(&mut self, node: NodeId, now: Node, before: &mut Before) {
+    pub(super) fn set(&mut self, node: NodeId, now: Node, before: &mut Before) {
         let row = |known: &Node| {
             let (_, place) = known.place.as_ref()?;
             Some((place.parent, name_hash(&place.name), node))

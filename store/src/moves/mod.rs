@@ -11,18 +11,20 @@
 //! edit that a removal has not seen, is without a name, once the folders that it lies in are known.
 //! It owns no bytes and no inodes, asks no clock, and never touches a disk.
 //!
-//! Parts, each importing only those above it: `op` (what is said), `log` (the order, undo and redo),
+//! Parts, each importing only those above it: `op` (what is said), `log` (the order, undo and redo), `settle` (what is settled),
 //! `shown` (what of it a person sees), `suffix` (names of conflict files).
 
 mod log;
 mod op;
+mod settle;
 mod shown;
 mod suffix;
 
 #[cfg(test)]
 mod tests;
 
-pub use log::{Ground, Moves, Settled, TooLate};
+pub use log::{Moves, TooLate};
 pub use op::{Op, Place, Stamp, Step, Target};
+pub use settle::{Ground, Settled};
 pub use shown::{Changed, Label, Shown, Sight};
 pub use suffix::conflict_name;

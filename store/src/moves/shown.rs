@@ -14,8 +14,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use super::log::{Before, Ground, Moves, Node, Settled, TooLate};
+use super::log::{Before, Moves, Node, TooLate};
 use super::op::{Op, Stamp, Target};
+use super::settle::{Ground, Settled};
 use super::suffix::conflict_name;
 use crate::ids::{EntityId, EventRef, NodeId, ROOT_NODE};
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -92,11 +92,13 @@ pub(super) fn assemble(p: Parts) -> Result<Arc<Vault>, StoreError> {
         demand: Default::default(),
         settings: Mutex::default(),
         history: Mutex::default(),
+        known_time: AtomicI64::new(i64::MIN),
         owes: AtomicBool::new(false),
         owing: AtomicBool::new(false),
         early: AtomicU64::new(0),
         unsearched: AtomicBool::new(true),
         relieved: AtomicBool::new(false),
+        grown: AtomicBool::new(false),
         fruitless: Mutex::new(None),
         pack_limit: AtomicU64::new(0),
         read_only: AtomicBool::new(false),

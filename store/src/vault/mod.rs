@@ -42,6 +42,7 @@ mod open;
 mod passwd;
 pub(crate) mod publish;
 mod rescue;
+mod resident;
 mod room;
 mod rows;
 mod salvage;
@@ -55,7 +56,7 @@ mod texts;
 mod whereabouts;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
 
@@ -98,15 +99,13 @@ pub use status::Status;
 pub use take_in::{Carried, TakeInError, TakenIn, Unreadable};
 
 use crate::core::{Core, StoreError};
-use crate::db::Table;
 use crate::ids::{EntityId, Ino, NodeNo, VaultId, number};
-use crate::keys::{Aad, Header, Key, MasterKey, open as open_sealed};
-use crate::record::{InodeRecord, kind};
+use crate::keys::{Aad, Header, Key, MasterKey};
+use crate::record::kind;
 use crate::text::TextNames;
 use crate::tree::{Kind, Tree, TreeError};
-use commit::{Committer, Dead, pending_inode};
+use commit::{Committer, Dead};
 use feed::Feed;
-use inode::{Inode, Note, pending};
 use keeper::Signals;
 use map::Map;
 use publish::Untold;
@@ -208,6 +207,8 @@ pub struct Vault {
     /// Held while history is changed but for its growth: by one at a time, before the committer. How
     /// often something that was removed was brought back.
     history: Mutex<u64>,
+    /// Before this time nothing comes, whatever the clock says; in seconds since 1970.
+    known_time: AtomicI64,
     /// Something was let go of, or is to be destroyed, and still lies in packs.
     owes: AtomicBool,
     /// The last collection could not destroy all of it.
@@ -218,7 +219,9 @@ pub struct Vault {
     unsearched: AtomicBool,
     /// When it was last looked whether history must go, there was room.
     relieved: AtomicBool,
-    /// When history went and freed nothing, if that was the last of it.
+    /// History has grown since it was last asked to make room.
+    grown: AtomicBool,
+    /// When history went and freed nothing, or could not go, if that was the last of it.
     fruitless: Mutex<Option<std::time::Instant>>,
     /// Where packs end, in bytes.
     pack_limit: AtomicU64,
@@ -370,136 +373,6 @@ impl Vault {
                 may && state.content.as_ref().is_some_and(|c| !c.is_settled())
             })
         })
-    }
-
-    /// An inode, from memory or the database.
-    fn get(&self, ino: Ino) -> Result<Arc<Inode>, OpError> {
-        loop {
-            let stand = {
-                let map = self.inodes.lock();
-                if let Some(inode) = map.get(ino) {
-                    return Ok(inode);
-                }
-                map.stand()
-            };
-            let inode = self.read_inode(ino)?.ok_or(TreeError::NotFound)?;
-            let entity = inode.state.read().binding.entity();
-            if let Some(inode) = self.inodes.lock().put_read(stand, Arc::new(inode), entity) {
-                return Ok(inode);
-            }
-        }
-    }
-
-    /// The same, `None` if there is no such inode (any more).
-    fn resident(&self, ino: Ino) -> Result<Option<Arc<Inode>>, StoreError> {
-        match self.get(ino) {
-            Ok(inode) => Ok(Some(inode)),
-            Err(OpError::Store(e)) => Err(e),
-            Err(_) => Ok(None),
-        }
-    }
-
-    fn read_inode(&self, ino: Ino) -> Result<Option<Inode>, StoreError> {
-        let Some((key, record)) = self.read_record(ino)? else {
-            return Ok(None);
-        };
-        let (untold, behind) = {
-            let all = self.untold.lock();
-            (all.inodes.contains(&ino), all.behind.contains(&ino))
-        };
-        let row = match untold || behind {
-            true => self.core.db.get(Table::Pending, &pending_inode(ino))?,
-            false => None,
-        };
-        let row = row.map_or(0, |row| pending::read(&row));
-        let note = Note {
-            row,
-            untold,
-            // What has no note was never told at all.
-            fresh: untold && (row & pending::UNTOLD == 0 || row & pending::FRESH != 0),
-            behind,
-        };
-        let with_content = matches!(record.meta.kind, Kind::File | Kind::Symlink);
-        Ok(Some(Inode::loaded(ino, key, record, note, with_content)))
-    }
-
-    /// An inode's key and row.
-    fn read_record(&self, ino: Ino) -> Result<Option<(Key, InodeRecord)>, StoreError> {
-        match self.read_record_once(ino) {
-            // Its key was read, then wrapped under a new password's master, then opened.
-            Err(StoreError::Tampered { .. }) => self.read_record_once(ino),
-            result => result,
-        }
-    }
-
-    fn read_record_once(&self, ino: Ino) -> Result<Option<(Key, InodeRecord)>, StoreError> {
-        let row = ino.to_be_bytes();
-        let Some(sealed) = self.core.db.get(Table::Inodes, &row)? else {
-            return Ok(None);
-        };
-        let what = || format!("the record of file number {ino}");
-        let its_key = || format!("the key of file number {ino}");
-        let wrapped = self
-            .core
-            .db
-            .get(Table::Wraps, &row)?
-            .ok_or_else(|| StoreError::Missing { what: its_key() })?;
-        let master = self.master.read();
-        let key = master
-            .unwrap(kind::WRAP_ENTITY, &number(ino), &wrapped)
-            .map_err(StoreError::tampered(its_key()))?;
-        drop(master);
-        let plain = open_sealed(&key, &inode_aad(ino), &sealed).map_err(StoreError::tampered(what()))?;
-        let record = InodeRecord::decode(&plain).map_err(StoreError::malformed(what()))?;
-        Ok(Some((key, record)))
-    }
-
-    /// Damage that was met while the vault is in use.
-    fn note_damage(&self, ino: Ino, error: &StoreError) {
-        if error.absent().is_some() {
-            return; // it is elsewhere
-        }
-        let what = format!("file number {ino}: {error}");
-        let mut met = self.met.lock();
-        if met.len() < 1000 && !met.iter().any(|p| p.what == what) {
-            met.push(Problem::new(None, what));
-        }
-    }
-
-    /// Lets a file without names go, once nobody holds it.
-    fn reap(&self, inode: &Arc<Inode>) {
-        if self.inodes.lock().is_held(inode.ino) {
-            return;
-        }
-        let mut guard = inode.state.write();
-        let state = &mut *guard;
-        if state.meta.nlink > 0 || state.opens > 0 {
-            return;
-        }
-        if let Some(content) = state.content.as_mut() {
-            content.discard(&self.core);
-        }
-        self.drop_drafts(state.binding.entity(), &mut state.drafts);
-        // A commit under way may be noting it just now, if it was told before.
-        let noted = state.pending != 0 || state.published.is_some() || state.binding.is_taken_over();
-        drop(guard);
-        let mut dead = self.dead.lock();
-        if !dead.iter().rev().take(64).any(|d| d.ino == inode.ino) {
-            dead.push(Dead {
-                ino: inode.ino,
-                noted,
-            });
-        }
-        drop(dead);
-        if self.owing.load(Ordering::Relaxed) {
-            // Perhaps this one was in the way.
-            self.owes.store(true, Ordering::Relaxed);
-        }
-        let mut untold = self.untold.lock();
-        untold.inodes.remove(&inode.ino);
-        untold.behind.remove(&inode.ino);
-        drop(untold);
-        self.signals.changed();
     }
 }
 

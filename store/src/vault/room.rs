@@ -90,15 +90,18 @@ impl Vault {
             self.unsearched.store(true, Relaxed); // once they are not
             return;
         }
-        // History is kept for as long as there is room for it.
+        // History is kept for as long as there is room for it. What fails is tried again in a minute.
         let Ok(more) = self.thin_sooner(missing) else {
+            *self.fruitless.lock() = Some(Instant::now());
             return;
         };
-        let freed = self.collect().is_ok_and(|freed| freed.bytes > 0);
+        // What it let go of is looked for now; what is dropped meanwhile is not.
+        self.core.dropped.store(0, Relaxed);
+        let collected = self.collect().map(|freed| freed.bytes > 0);
+        let (failed, freed) = (collected.is_err(), collected.unwrap_or(false));
         self.relieved.store(self.room_missing() == 0, Relaxed);
         self.unsearched.store(more && freed, Relaxed);
-        *self.fruitless.lock() = (more && !freed).then(Instant::now);
-        self.core.dropped.store(0, Relaxed);
+        *self.fruitless.lock() = (failed || more && !freed).then(Instant::now);
     }
 
     /// Room that a disk should have after one was full: history is let go of for it.
@@ -176,8 +179,10 @@ impl Vault {
         let dropped = self.core.dropped.load(Relaxed);
         let again = |at: &Instant| at.elapsed() >= SHORT && self.was_refused();
         let again = self.fruitless.lock().as_ref().is_some_and(again);
-        // There was room, and now there is none: history may make some once more, though nothing was dropped.
-        let once_more = self.relieved.load(Relaxed) && self.room_refused() > 0;
+        // There was room, and now there is none; or what was dropped has become history only since: that may make some
+        // once more, though nothing was dropped.
+        let may_give = self.relieved.load(Relaxed) || self.grown.load(Relaxed);
+        let once_more = may_give && self.room_refused() > 0;
         let unsearched = self.unsearched.load(Relaxed) || again || once_more;
         let owes = quiet && self.owes.load(Relaxed);
         let due = if owes {
@@ -193,6 +198,7 @@ impl Vault {
             self.core.dropped.store(0, Relaxed);
             self.unsearched.store(false, Relaxed);
             self.relieved.store(false, Relaxed);
+            self.grown.store(false, Relaxed);
             *self.fruitless.lock() = None;
         }
         due

@@ -7,7 +7,6 @@ use crate::failure::Failure;
 use crate::shown::Shown;
 use crate::wire::history::Whose;
 use coffer_fs::types::Kind;
-use coffer_store::record::Time;
 use coffer_store::vault::{Purged, Subject, Vault as Store};
 use std::collections::HashSet;
 use std::path::Path;
@@ -119,7 +118,7 @@ pub(super) fn purge(vault: &Vault, of: &[Whose]) -> Result<Freed, Failure> {
 /// The vault's.
 pub(super) fn collect(vault: &Vault) -> Result<Freed, Failure> {
     let store = vault.store();
-    let thinned = store.thin(Time::now())?;
+    let thinned = store.thin_now()?;
     let mut freed = Freed {
         versions: thinned.versions,
         removed: thinned.removed,

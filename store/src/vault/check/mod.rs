@@ -80,6 +80,12 @@ impl Vault {
             }
         }
         self.check_structure(&mut report);
+        let newer = self.unreadable()?.newer;
+        if newer > 0 {
+            report.skipped.push(format!(
+                "{newer} changes of other devices, which only a newer version of coffer can read: update coffer"
+            ));
+        }
         let mut instant = self.instant(&mut report)?;
         let batches = std::mem::take(&mut instant.batches);
         let chunks = std::mem::take(&mut instant.chunks);

@@ -219,7 +219,7 @@ impl Vault {
             key: (nameless && !folder).then(|| *key.expose()),
             saw,
             when: now,
-            came: now.sec,
+            came: self.comes_at(now),
             size: seen.durable.size,
             perm: seen.meta.perm,
             name: record.name.clone(),

@@ -1,40 +1,41 @@
 //! How old something counts as, by two clocks: that of the device that recorded it, and this device's when it came.
 //!
 //! Guarantees: a time that lies ahead keeps nothing for ever, since it counts as the time at which its event came; one
-//! long past lets nothing go at once, since what came is kept for a while whatever it says. What a clock of this device
-//! got wrong it does not mend: what was recorded, or came, far ahead is kept until then.
+//! long past lets nothing go at once, since what came is kept for a while whatever it says (`look`). What this device
+//! recorded itself while its clock was behind what was known counts as of then. What its clock got wrong by being far
+//! ahead it does not mend: what was recorded, or came, so is kept until then; what comes after is as old as it is.
 
 use crate::record::Time;
 
 pub(super) const DAY: i64 = 86_400;
 /// For so many days what came is kept, whatever it says; for fewer if the retention keeps all for fewer.
-const HERE_DAYS: u32 = 30;
+pub(super) const HERE_DAYS: u32 = 30;
 
 /// What was recorded, or removed, at a time by its device's clock, and came at one by this device's.
 #[derive(Clone, Copy)]
 pub(super) struct Dated {
     pub(super) told: Time,
     pub(super) came: i64,
+    /// This device recorded it, so that both are by its clock: what came later than it was told was told too early.
+    pub(super) own: bool,
 }
 
 impl Dated {
     /// When it counts as recorded, in seconds since 1970.
     pub(super) fn counts(self, now: Time) -> i64 {
-        match self.told.sec > now.sec {
-            true => self.told.sec.min(self.came),
-            false => self.told.sec,
+        let told = self.told.sec;
+        if told > now.sec {
+            told.min(self.came)
+        } else if self.own && self.came <= now.sec {
+            told.max(self.came)
+        } else {
+            told
         }
     }
 
     /// Its age in seconds.
     pub(super) fn age(self, now: Time) -> i64 {
         now.sec.saturating_sub(self.counts(now))
-    }
-
-    /// Whether it has just come, by this device's clock; `days`: for so many the retention keeps all such.
-    pub(super) fn is_new_here(self, clock: Time, days: u32) -> bool {
-        let here = clock.sec.saturating_sub(self.came);
-        (0..i64::from(days.min(HERE_DAYS)) * DAY).contains(&here)
     }
 }
 
@@ -52,6 +53,7 @@ mod tests {
         Dated {
             told: Time::of(at(told)),
             came: at(came),
+            own: false,
         }
     }
 
@@ -67,13 +69,20 @@ mod tests {
         assert_eq!(dated(i64::MIN, 0).age(NOW), i64::MAX);
     }
 
-    /// Guards that what came a moment ago stays for a while, and by no clock for ever.
+    /// Guards what this device recorded while its clock was behind what it knew: it is no older than that; and a time that
+    /// was known and lies ahead keeps nothing.
     #[test]
-    fn what_has_just_come_stays_for_a_while() {
-        let is_new = |came, days| dated(i64::MIN, came).is_new_here(NOW, days);
-        assert!(is_new(0, 30) && is_new(-29, 30) && !is_new(-30, 30));
-        assert!(is_new(-29, 1000) && !is_new(-30, 1000));
-        assert!(is_new(-6, 7) && !is_new(-7, 7) && !is_new(0, 0));
-        assert!(!is_new(1, 30) && !is_new(i64::MAX, 30) && !is_new(i64::MIN, 30));
+    fn what_is_recorded_here_is_no_older_than_what_was_known() {
+        let age = |told, came| {
+            let own = Dated {
+                own: true,
+                ..dated(told, came)
+            };
+            own.age(NOW) / DAY
+        };
+        assert_eq!(age(-20_000, -5), 5);
+        assert_eq!(age(-5, -5), 5);
+        assert_eq!(age(-5, 4_000), 5);
+        assert_eq!(age(4_000, 4_000), -4_000, "recorded ahead: it is kept");
     }
 }

@@ -144,6 +144,7 @@ impl Vault {
     /// Reads on opening what the vault keeps in memory of its history.
     pub(in crate::vault) fn load_history(&self) -> Result<(), StoreError> {
         self.load_settings()?;
+        self.load_known_time()?;
         let urgent = self.debts()?.urgent() > 0;
         self.owes.store(urgent, std::sync::atomic::Ordering::Relaxed);
         Ok(())

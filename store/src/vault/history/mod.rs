@@ -5,7 +5,7 @@
 //! nothing of what was there before is lost; what is purged cannot be read by anybody who has only
 //! what is stored from then on. It decides nothing about how versions come to be.
 //!
-//! Parts, each importing only those above it: `age` (how old something counts as), `rows` (the table of versions), `settings`, `debts`
+//! Parts, each importing only those above it: `age` (how old something counts as), `look` (when it was looked at last), `rows` (the table of versions), `settings`, `debts`
 //! (what still lies in packs and is to go), `removed` (what was removed), `living` (what is there),
 //! `list`, `read` (one version's bytes), `merges`, `restore`, `back` (what was removed, brought back), `stand` (what is needed), `purge`, `anew` (texts with a long past), `thin`, `collect` (its part of giving room back).
 
@@ -16,6 +16,7 @@ mod collect;
 mod debts;
 mod list;
 mod living;
+mod look;
 mod merges;
 mod purge;
 mod read;

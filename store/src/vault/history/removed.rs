@@ -57,7 +57,7 @@ impl Vault {
             key: (last && !folder).then(|| *key.expose()),
             saw: state.named_by(),
             when,
-            came: came.sec,
+            came: self.comes_at(came),
             size: state.size(),
             perm: state.meta.perm,
             name: gone.name.to_vec(),

@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::core::StoreError;
 use crate::db::{Batch, Db, Table};
@@ -155,6 +156,9 @@ impl NewVersions {
         told: ToldAt,
     ) -> u64 {
         let creates = told.parents.is_empty();
+        if !creates {
+            vault.grown.store(true, Ordering::Relaxed);
+        }
         let before = match self.last.get(&entity) {
             Some(last) => Ok(*last),
             // Nobody has told of it before: there is nothing to be looked up.
@@ -182,8 +186,8 @@ impl NewVersions {
             parents: told.parents,
             recorded: version.recorded,
             came: match told.foreign {
-                true => self.now().sec,
-                false => version.recorded.sec,
+                true => vault.comes_at(self.now()),
+                false => vault.comes_at(version.recorded),
             },
             modified: version.mtime,
             size: version.size,

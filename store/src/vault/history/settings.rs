@@ -6,6 +6,7 @@
 //! be read nothing is let go of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use super::Retention;
 use crate::codec::{Malformed, Reader, Writer};
@@ -193,6 +194,7 @@ impl Vault {
         for (node, record) in &work.removed {
             let sealed = self.seal_gone(node, record);
             work.batch.put(Table::Removed, node.0, sealed);
+            self.grown.store(true, Ordering::Relaxed);
             if let Some(entity) = record.entity.filter(|_| record.key.is_some() && self.is_shared()) {
                 // Its key is in there from now on.
                 self.drop_awaited(&mut work.batch, &entity);

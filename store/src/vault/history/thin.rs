@@ -9,26 +9,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use super::age::{DAY, Dated};
+use super::look::{Look, Looked};
 use super::removed::{GoneRow, RemovedNames};
 use super::rows::{row_key, seal_row};
 use super::stand::Stand;
 use super::{Retention, Thinned};
-use crate::codec::{Reader, Writer};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::ids::{EntityId, EventRef, NodeId};
-use crate::keys::{Key, open, seal};
-use crate::record::{Kept, Time, VersionRecord, get_time, put_time};
+use crate::keys::Key;
+use crate::record::{Kept, Time, VersionRecord};
 use crate::vault::Vault;
-use crate::vault::heads::local_aad;
 use crate::vault::take_in::Unread;
 
 /// For so many seconds a name that was removed may be taken again by a save, at most.
 const SAVING: i64 = 120;
-/// How many days the daily thinning goes on at a time, at most.
-const STEP: i64 = 31;
-/// The row that says when versions were thinned last.
-const THINNED: &[u8] = b"thinned";
 
 /// The stretch of time of which the last version is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,15 +39,16 @@ fn recorded(record: &VersionRecord) -> Dated {
     Dated {
         told: record.recorded,
         came: record.came,
+        own: !record.foreign,
     }
 }
 
 /// Which stretch a version falls into; none: it is kept for itself.
-fn stretch(retention: &Retention, record: &VersionRecord, (now, clock): (Time, Time)) -> Option<Stretch> {
-    let dated = recorded(record);
+fn stretch(retention: &Retention, record: &VersionRecord, look: &Look) -> Option<Stretch> {
+    let (dated, now) = (recorded(record), look.now);
     let (age, day) = (dated.age(now).div_euclid(DAY), dated.counts(now).div_euclid(DAY));
     let (all, daily) = (i64::from(retention.all_days), i64::from(retention.daily_days));
-    if age < all || dated.is_new_here(clock, retention.all_days) {
+    if age < all || look.is_new(dated.came, retention.all_days) {
         None
     } else if age < all + daily {
         Some(Stretch::Day(day))
@@ -76,6 +72,8 @@ fn dated(row: &GoneRow) -> Dated {
     Dated {
         told: row.record.when,
         came: row.record.came,
+        // Who removed it is not in the row.
+        own: false,
     }
 }
 
@@ -94,17 +92,26 @@ fn without(gone: &HashMap<EventRef, Vec<EventRef>>, versions: &[EventRef]) -> Ve
 }
 
 impl Vault {
-    /// Lets go of versions and removed files by the retention, as of a time. Room is given back by
-    /// the next collections.
+    /// Lets go of versions and removed files by the retention, by the clock. Room is given back by the next collections.
     ///
     /// # Errors
     /// As [`StoreError`] says; nothing is let go of then.
-    pub fn thin(&self, now: Time) -> Result<Thinned, StoreError> {
-        self.thin_as_of(now, now)
+    pub fn thin_now(&self) -> Result<Thinned, StoreError> {
+        let (now, last) = (Time::now(), Looked::read(&self.core.db, &self.local)?);
+        let look = Look::new(now, now, last.as_ref());
+        self.thin_by(&look, Some(look.looked(last.as_ref())))
     }
 
-    /// `clock`: what it says now.
-    fn thin_as_of(&self, now: Time, clock: Time) -> Result<Thinned, StoreError> {
+    /// The same as of a time, whatever the clock says; it learns nothing of the clock by that.
+    ///
+    /// # Errors
+    /// As [`Vault::thin_now`].
+    pub fn thin(&self, now: Time) -> Result<Thinned, StoreError> {
+        let last = Looked::read(&self.core.db, &self.local)?;
+        self.thin_by(&Look::as_of(now, last.as_ref()), None)
+    }
+
+    fn thin_by(&self, look: &Look, looked: Option<Looked>) -> Result<Thinned, StoreError> {
         if self.read_only.load(Ordering::Relaxed) {
             return Ok(Thinned::default());
         }
@@ -121,7 +128,7 @@ impl Vault {
         let mut thinned = Thinned::default();
         let removed = self.thin_removed(
             &mut batch,
-            (&retention, (now, clock)),
+            (&retention, look),
             (&standing, &unread, &held),
             &mut thinned,
         )?;
@@ -129,19 +136,20 @@ impl Vault {
             if !removed.contains(entity) {
                 self.thin_entity(
                     &mut batch,
-                    (&retention, (now, clock)),
+                    (&retention, look),
                     (&standing, &unread),
                     (entity, key),
                     &mut thinned,
                 )?;
             }
         }
-        let mut w = Writer::new();
-        w.u8(0);
-        put_time(&mut w, now);
-        put_time(&mut w, clock);
-        batch.put(Table::Meta, THINNED, seal(&self.local, &local_aad(3), &w.0));
+        if let Some(looked) = &looked {
+            looked.put(&mut batch, &self.local);
+        }
         self.core.db.apply(&batch)?;
+        if let Some(looked) = &looked {
+            self.known_time.store(looked.known(), Ordering::Relaxed);
+        }
         Ok(thinned)
     }
 
@@ -151,28 +159,28 @@ impl Vault {
         self.thin_by_clock(Time::now())
     }
 
+    /// When something that comes at this time does so, in seconds since 1970: never before what was known by the last look
+    /// at history, since a clock may have lost its time.
+    pub(in crate::vault) fn comes_at(&self, clock: Time) -> i64 {
+        clock.sec.max(self.known_time.load(Ordering::Relaxed))
+    }
+
+    /// Reads on opening what is known of the time.
+    pub(super) fn load_known_time(&self) -> Result<(), StoreError> {
+        let last = Looked::read(&self.core.db, &self.local)?;
+        let known = last.map_or(i64::MIN, |last| last.known());
+        self.known_time.store(known, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn thin_by_clock(&self, clock: Time) -> Result<(), StoreError> {
-        let last = self.core.db.get(Table::Meta, THINNED)?;
-        let last = last.and_then(|sealed| {
-            let plain = open(&self.local, &local_aad(3), &sealed).ok()?;
-            let mut r = Reader::new(&plain);
-            if r.u8().ok()? != 0 {
-                return None;
-            }
-            let times = (get_time(&mut r).ok()?, get_time(&mut r).ok()?);
-            r.end().ok().map(|()| times)
-        });
-        let mut now = clock;
-        if let Some((as_of, at)) = last {
-            // A last time that lies ahead is of a clock that was wrong.
-            if (0..DAY).contains(&clock.sec.saturating_sub(at.sec)) {
-                return Ok(());
-            }
-            now.sec = now.sec.min(as_of.sec.saturating_add(STEP * DAY));
-        }
+        let last = Looked::read(&self.core.db, &self.local)?;
+        let Some(look) = Look::daily(clock, last.as_ref()) else {
+            return Ok(());
+        };
         // What begins anew today may be thinned tomorrow.
         let _ = self.begin_texts_anew(clock);
-        self.thin_as_of(now, clock)?;
+        self.thin_by(&look, Some(look.looked(last.as_ref())))?;
         if self.owing.load(Ordering::Relaxed) {
             // What was in the way of a purge may be over: a file that was open, say.
             self.owes.store(true, Ordering::Relaxed);
@@ -196,6 +204,8 @@ impl Vault {
         };
         let _history = self.history.lock();
         let _committer = self.committer.lock();
+        // Nothing is told before this is through.
+        self.grown.store(false, Ordering::Relaxed);
         let (now, before) = (Time::now(), self.core.dropped.load(Ordering::Relaxed));
         let gone = || self.core.dropped.load(Ordering::Relaxed).saturating_sub(before);
         // Where there is no room, no save that may be under way keeps what it has removed: but of all that
@@ -203,6 +213,8 @@ impl Vault {
         let held = self.left.lock().removed();
         self.end_grace(&held.into_iter().collect::<Vec<_>>());
         let (stand, unread) = (self.stand(true, &mut |_, _, _| Ok(()))?, self.unread()?);
+        let last = Looked::read(&self.core.db, &self.local)?;
+        let look = Look::new(now, now, last.as_ref());
         let mut batch = Batch::new();
         let (mut thinned, mut more) = (Thinned::default(), false);
         self.lets_go()?;
@@ -231,7 +243,7 @@ impl Vault {
                 .iter()
                 .filter(|(entity, _)| stand.named.contains(*entity))
             {
-                let by = (&retention, (now, now));
+                let by = (&retention, &look);
                 self.thin_entity(&mut batch, by, (&stand, &unread), (entity, key), &mut thinned)?;
             }
             // The next rule looks at what this one left.
@@ -246,7 +258,7 @@ impl Vault {
     fn thin_entity(
         &self,
         batch: &mut Batch,
-        (retention, now): (&Retention, (Time, Time)),
+        (retention, look): (&Retention, &Look),
         (standing, unread): (&Stand, &Unread),
         (entity, key): (&EntityId, &Key),
         thinned: &mut Thinned,
@@ -259,15 +271,15 @@ impl Vault {
         let mut kept: HashMap<Stretch, (Last, u64)> = HashMap::new();
         let held = || rows.iter().filter(|(_, record)| record.kept == Kept::All);
         for (number, record) in held() {
-            if let Some(stretch) = stretch(retention, record, now) {
-                let last = (recorded(record).counts(now.0), record.lamport, record.at);
+            if let Some(stretch) = stretch(retention, record, look) {
+                let last = (recorded(record).counts(look.now), record.lamport, record.at);
                 let before = kept.entry(stretch).or_insert((last, *number));
                 *before = (*before).max((last, *number));
             }
         }
         let newest = Stand::newest(&rows);
         let go = standing.to_let_go(&rows, |number, record| {
-            let stretch = stretch(retention, record, now);
+            let stretch = stretch(retention, record, look);
             let last = |stretch| kept.get(&stretch).map(|(_, number)| *number);
             let is_kept = stretch.is_none_or(|stretch| last(stretch) == Some(number));
             is_kept || newest.contains(&record.at) || unread.needs(entity, &record.at)
@@ -313,7 +325,7 @@ impl Vault {
     fn thin_removed(
         &self,
         batch: &mut Batch,
-        (retention, (now, clock)): (&Retention, (Time, Time)),
+        (retention, look): (&Retention, &Look),
         (standing, unread, held): (&Stand, &Unread, &HashSet<NodeId>),
         thinned: &mut Thinned,
     ) -> Result<HashSet<EntityId>, StoreError> {
@@ -321,10 +333,8 @@ impl Vault {
         let names = self.removed_names()?;
         let limit = i64::from(retention.removed_days) * DAY;
         for row in self.gone_rows()?.0 {
-            let (age, is_new) = (
-                dated(&row).age(now),
-                dated(&row).is_new_here(clock, retention.removed_days),
-            );
+            let (age, came) = (dated(&row).age(look.now), row.record.came);
+            let is_new = look.is_new(came, retention.removed_days);
             if age < limit || is_new || (age < SAVING && held.contains(&row.node)) {
                 continue;
             }
@@ -361,10 +371,91 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::ids::ROOT;
+    use crate::ids::{Ino, ROOT};
     use crate::io::sim::SimDisk;
+    use crate::vault::Subject;
     use crate::vault::tests::{file_meta, vault};
+
+    fn days(days: i64) -> Time {
+        Time {
+            sec: Time::now().sec + days * DAY,
+            nsec: 0,
+        }
+    }
+
+    fn save(vault: &Vault, ino: Ino, text: &str) {
+        vault.open(ino, true, true, false).unwrap();
+        vault.write(ino, Some(0), text.as_bytes(), false).unwrap();
+        vault.release(ino, true);
+        vault.commit().unwrap();
+    }
+
+    /// A vault with a file, and that.
+    fn with_file() -> (Arc<Vault>, Ino) {
+        let vault = vault(&SimDisk::new());
+        let ino = vault.make(ROOT, b"note.bin", file_meta(), b"").unwrap();
+        (vault, ino)
+    }
+
+    fn held(vault: &Vault, ino: Ino) -> usize {
+        let all = vault.versions(Subject::File(ino)).unwrap();
+        all.iter().filter(|version| version.held).count()
+    }
+
+    /// A clock without a battery is decades behind until it is set right: what was saved meanwhile looked decades old, and all
+    /// of it but the last version went with the next thinning.
+    #[test]
+    fn what_was_saved_by_a_clock_that_lost_its_time_is_not_old() {
+        // Today's clock is that one; in 20,000 days, that is right. It was set right at once, or after months; history was
+        // looked at by the wrong one, or not.
+        let right = 20_000;
+        for (looks, set) in [(false, 1), (false, 100), (true, 1), (true, 100)] {
+            let (vault, ino) = with_file();
+            vault.thin_by_clock(days(right)).unwrap();
+            for text in ["one", "two", "three"] {
+                save(&vault, ino, text);
+            }
+            if looks {
+                vault.thin_by_clock(days(0)).unwrap();
+            }
+            for text in ["four", "five"] {
+                save(&vault, ino, text);
+            }
+            for day in 0..29 {
+                vault.thin_by_clock(days(right + set + day)).unwrap();
+                assert_eq!(held(&vault, ino), 5, "{day} days later");
+            }
+            for day in 29..32 {
+                vault.thin_by_clock(days(right + set + day)).unwrap();
+            }
+            assert!(held(&vault, ino) < 5, "for ever");
+        }
+    }
+
+    /// What is saved once a clock is right that was years ahead is as old as it is: it goes as ever, and does not count as one
+    /// with all else that was saved since.
+    #[test]
+    fn what_is_saved_after_a_clock_was_ahead_goes_as_ever() {
+        let (vault, ino) = with_file();
+        save(&vault, ino, "before");
+        for day in [0, 3650, 3651, 3652, 3653] {
+            vault.thin_by_clock(days(day)).unwrap();
+        }
+        assert!(vault.comes_at(days(0)) > days(100).sec, "it is known to be later");
+        for text in ["one", "two", "three"] {
+            save(&vault, ino, text);
+        }
+        for day in 1..30 {
+            vault.thin_by_clock(days(day)).unwrap();
+            assert_eq!(held(&vault, ino), 4, "day {day}");
+            assert_eq!(vault.comes_at(days(day)), days(day).sec, "right at once");
+        }
+        vault.thin_by_clock(days(31)).unwrap();
+        assert_eq!(held(&vault, ino), 1, "the last one of the day");
+    }
 
     /// One day with a clock that was ten years ahead emptied the trash for good.
     #[test]
@@ -377,10 +468,6 @@ mod tests {
         vault.commit().unwrap();
         vault.remove(ROOT, b"note", false).unwrap();
         vault.commit().unwrap();
-        let days = |days: i64| Time {
-            sec: Time::now().sec + days * DAY,
-            nsec: 0,
-        };
         let left = || vault.removed().unwrap().len();
         vault.thin_by_clock(days(0)).unwrap();
         // However often it is looked at on that day.

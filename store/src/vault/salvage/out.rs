@@ -79,6 +79,8 @@ impl Attributes {
 pub(super) enum BringError {
     /// The vault does not give it.
     Vault(String),
+    /// Only a newer program can read it.
+    Newer,
     /// The destination does not take it.
     Dest(io::Error),
 }
@@ -177,6 +179,11 @@ impl<'a> Out<'a> {
 
     pub(super) fn problem(&mut self, path: Option<Vec<u8>>, what: impl Into<String>) {
         self.report.problems.push(Problem::new(path, what));
+    }
+
+    /// What only a newer program can read, of the file that is to be there or of all.
+    pub(super) fn newer(&mut self, path: Option<Vec<u8>>, what: impl Into<String>) {
+        self.report.newer.push(Problem::new(path, what));
     }
 
     pub(super) fn note(&mut self, path: Option<Vec<u8>>, what: impl Into<String>) {

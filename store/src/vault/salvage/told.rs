@@ -1,36 +1,18 @@
 //! What the packs' events tell, without the database: each entity's versions and key,
 //! each node's newest state, and where every chunk lies.
 //!
-//! Guarantees: a payload is believed only if its seal opens, and that binds its entity or
-//! node and its number in its chain. Which of two is newer is told by that number, or by
-//! Lamport time between chains, and events of a commit that failed are not told (`forks`). The
-//! batches' signatures stand in the database and are not asked for. What is damaged is counted, never passed over in silence.
+//! Guarantees: which of two is newer is told by its number in its chain, or by Lamport time between chains. It is filled by
+//! `read`, and holds what is told, and no content.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::forks::Forks;
-use super::gaps::Gaps;
-use super::out::{Attributes, BringError, Out};
-use crate::chunk::pack::{ScanItem, pack_name, pack_number};
+use super::out::Attributes;
 use crate::chunk::{Packs, Place};
-use crate::content::pieces::{DEPTH_MAX, LeafEntry, Node, decode};
+use crate::codec::Unread;
 use crate::core::Keyring;
-use crate::event::{
-    Body, Event, EventKind, EventRef, Found, NodeGone, NodeState, Version, Walk, chain_aad, content_aad,
-    gone_aad, key_aad, node_aad, setting_aad,
-};
+use crate::event::{EventRef, NodeState, key_aad};
 use crate::ids::{EntityId, NodeId, ROOT_NODE};
-use crate::io::Disk;
 use crate::keys::{ChunkId, Key, WRAPPED};
-use crate::members::Members;
-use crate::record::{ManifestRef, kind};
-use crate::tree::Kind;
-use crate::vault::secrets::Secrets;
 
 /// Where a version is told: its Lamport time and event, and the sealed payload's place in
 /// a batch: first byte and length.
@@ -38,10 +20,10 @@ use crate::vault::secrets::Secrets;
 pub(super) struct Newest {
     pub(super) lamport: u64,
     pub(super) at: EventRef,
-    generation: u32,
-    batch: Place,
-    from: u32,
-    len: u32,
+    pub(super) generation: u32,
+    pub(super) batch: Place,
+    pub(super) from: u32,
+    pub(super) len: u32,
 }
 
 /// Whether the second is the newer one. Within a chain its number counts, which is sealed.
@@ -72,303 +54,61 @@ pub(super) struct Versions {
 }
 
 /// What is told of a node last.
-struct NodeTold {
-    lamport: u64,
-    at: EventRef,
-    batch: Place,
+pub(super) struct NodeTold {
+    pub(super) lamport: u64,
+    pub(super) at: EventRef,
+    pub(super) batch: Place,
     /// `None`: it is gone.
-    state: Option<NodeState>,
+    pub(super) state: Option<NodeState>,
+}
+
+/// Why something that was told cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It is missing or damaged.
+    Damaged,
+    /// Only a newer program can read it.
+    Newer,
+}
+
+impl From<Unread> for Unusable {
+    fn from(unread: Unread) -> Unusable {
+        match unread {
+            Unread::Newer => Unusable::Newer,
+            Unread::Malformed(_) => Unusable::Damaged,
+        }
+    }
 }
 
 /// The event that brought a key, its generation, and the key as it came.
 pub(super) type Wrapped = (EventRef, u32, [u8; WRAPPED]);
 
-/// Whether the second batch was written after the first.
-fn is_behind(one: Place, other: Place) -> bool {
-    (one.pack, one.offset) < (other.pack, other.offset)
-}
-
 /// What the packs' events tell.
 pub(super) struct Told {
-    packs: Packs,
+    pub(super) packs: Packs,
     pub(super) keyring: Keyring,
     /// Each entity's key, wrapped under the epoch of this generation.
     pub(super) keys: HashMap<EntityId, Wrapped>,
     pub(super) versions: HashMap<EntityId, Versions>,
-    nodes: HashMap<NodeId, NodeTold>,
+    pub(super) nodes: HashMap<NodeId, NodeTold>,
     /// What each node ever named.
     pub(super) entity_of: HashMap<NodeId, EntityId>,
     /// What of the packs cannot be believed or read.
     pub(super) damage: Vec<String>,
-    chunks: HashMap<ChunkId, (u8, Place)>,
+    /// Events that hashes vouch for, and that only a newer program can read; of versions none, which are not opened here.
+    pub(super) newer: HashSet<EventRef>,
+    pub(super) chunks: HashMap<ChunkId, (u8, Place)>,
     /// Further copies of chunks that are there more than once.
-    copies: HashMap<ChunkId, Vec<(u8, Place)>>,
+    pub(super) copies: HashMap<ChunkId, Vec<(u8, Place)>>,
 }
 
 impl Told {
-    /// Reads all batches, in the packs' order, and notes where all chunks are.
-    pub(super) fn read(disk: Arc<dyn Disk>, secrets: &Secrets) -> io::Result<Told> {
-        let (mut lengths, mut damage) = (Vec::new(), Vec::new());
-        for name in disk.list()? {
-            let Some(pack) = pack_number(&name) else { continue };
-            match disk.open(&name).and_then(|file| file.len()) {
-                Ok(len) => lengths.push((pack, len)),
-                Err(e) => damage.push(format!("{name} cannot be opened: {e}")),
-            }
-        }
-        lengths.sort_unstable();
-        let packs = Packs::open(disk, &lengths).map_err(|e| io::Error::other(e.to_string()))?;
-        let mut told = Told {
-            packs,
-            keyring: secrets.keyring(&Members::of(secrets.space)),
-            keys: HashMap::new(),
-            versions: HashMap::new(),
-            nodes: HashMap::new(),
-            entity_of: HashMap::new(),
-            chunks: HashMap::new(),
-            copies: HashMap::new(),
-            damage,
-        };
-        let (mut batches, mut forks) = (Vec::new(), Forks::default());
-        for (pack, _) in lengths {
-            let (mut records, mut gaps) = (Vec::new(), 0);
-            let scanned = told.packs.scan(pack, &mut |item| match item {
-                ScanItem::Record { kind, id, place } => records.push((kind, id, place)),
-                ScanItem::Gap { len, .. } => gaps += len,
-            });
-            let name = pack_name(pack);
-            if let Err(e) = scanned {
-                told.damage.push(format!("{name} cannot be read: {e}"));
-            }
-            if gaps > 0 {
-                told.damage.push(format!(
-                    "{gaps} bytes of {name} are no record: damage, or what a write left that failed"
-                ));
-            }
-            for (what, id, place) in records {
-                match what {
-                    kind::BATCH => {
-                        let mut bytes = vec![0; place.len as usize];
-                        match told.packs.read(place, 0, &mut bytes) {
-                            Ok(()) => forks.note(id, &bytes),
-                            Err(_) => told.damage.push(format!("events in {name} cannot be read")),
-                        }
-                        batches.push((id, place));
-                    }
-                    kind::CHUNK | kind::MANIFEST => {
-                        if let Some(other) = told.chunks.insert(ChunkId(id), (what, place)) {
-                            told.copies.entry(ChunkId(id)).or_default().push(other);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        // Read once more, now that it is known which count: all of them together may be large.
-        let given_up = forks.given_up();
-        let own: Vec<_> = secrets.chains.iter().map(|own| own.id).collect();
-        let mut gaps = Gaps::new(secrets.space, &own);
-        let (mut damaged, mut whole) = (Vec::new(), HashSet::new());
-        for (head, place) in batches.into_iter().filter(|(head, _)| !given_up.contains(head)) {
-            let mut bytes = vec![0; place.len as usize];
-            if told.packs.read(place, 0, &mut bytes).is_err() {
-                continue; // which was said
-            }
-            match gaps.read(&head, &bytes) {
-                Some(found) => {
-                    whole.insert(head);
-                    let bad = told.note_all(found, place, true);
-                    told.say_damaged(place, bad);
-                }
-                None => damaged.push((head, place)),
-            }
-        }
-        // One whose beginning is damaged may be what another goes on from.
-        loop {
-            let before = damaged.len();
-            damaged.retain(|(head, place)| {
-                let Some(found) = told.bytes(*place).and_then(|bytes| gaps.read_on(head, &bytes)) else {
-                    return true;
-                };
-                let bad = told.note_all(found, *place, true);
-                told.say_damaged(*place, bad.max(1));
-                whole.insert(*head);
-                false
-            });
-            if damaged.len() == before {
-                break;
-            }
-        }
-        // Now that all is known that hashes vouch for: keys above all.
-        for (head, place) in damaged {
-            // Another copy of it told all.
-            if whole.contains(&head) {
-                told.say_damaged(place, 1);
-                continue;
-            }
-            // One that was read before is said where it is missed.
-            if let Some(bytes) = told.bytes(place) {
-                let bad = told.read_damaged(place, &bytes);
-                told.say_damaged(place, bad.max(1));
-            }
-        }
-        Ok(told)
-    }
-
-    /// The bytes of a record of a pack, if it can be read.
-    fn bytes(&self, place: Place) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; place.len as usize];
-        self.packs.read(place, 0, &mut bytes).ok()?;
-        Some(bytes)
-    }
-
-    fn say_damaged(&mut self, place: Place, bad: u64) {
-        if bad > 0 {
-            let name = pack_name(place.pack);
-            self.damage.push(format!("{bad} events in {name} are damaged"));
-        }
-    }
-
-    /// Notes the events of a batch that is damaged somewhere, as far as their seals open; returns how
-    /// many do not, or have no form.
-    fn read_damaged(&mut self, batch: Place, bytes: &[u8]) -> u64 {
-        let Ok(walk) = Walk::new(bytes) else { return 1 };
-        // After a length that is damaged, all that follow: how many cannot be known.
-        let all: Vec<Option<Found>> = walk.map(Result::ok).collect();
-        let formless = all.iter().filter(|found| found.is_none()).count() as u64;
-        formless + self.note_all(all.into_iter().flatten().collect(), batch, false)
-    }
-
-    /// Notes events of a batch; returns how many are damaged.
-    fn note_all(&mut self, all: Vec<Found>, batch: Place, vouched: bool) -> u64 {
-        let bad = |found| u64::from(!self.note(found, batch, vouched));
-        all.into_iter().map(bad).sum()
-    }
-
-    /// Notes an event of a batch, for all of which hashes vouch, or for which its seal must do; false if
-    /// it is damaged. What was let go of tells nothing.
-    fn note(&mut self, found: Found, batch: Place, vouched: bool) -> bool {
-        let Event {
-            head: event,
-            wrapped,
-            sealed,
-        } = found.event;
-        let at = event.at;
-        match event.kind {
-            EventKind::Create | EventKind::Version => {
-                let entity = EntityId(event.subject);
-                if let Some(wrapped) = wrapped {
-                    let key = (at, event.generation, wrapped);
-                    let is_new =
-                        || !self.keys.contains_key(&entity) && self.unwrapped(&entity, &key).is_some();
-                    if vouched || is_new() {
-                        self.keys.insert(entity, key);
-                    }
-                }
-                let len = sealed.as_ref().map_or(0, |sealed| sealed.len() as u32);
-                let newest = Newest {
-                    lamport: event.lamport,
-                    at,
-                    generation: event.generation,
-                    batch,
-                    from: found.end - len,
-                    len,
-                };
-                let opens = || {
-                    let aad = content_aad(&entity, at, event.generation);
-                    let key = self.key(&entity)?;
-                    self.keyring.open_content(&key, &aad, sealed.as_ref()?).ok()
-                };
-                let sure = vouched || opens().map(zeroize::Zeroizing::new).is_some();
-                let versions = self.versions.entry(entity).or_default();
-                // Told twice: by a commit that failed, and anew by the one after it.
-                let mut told = versions.past.iter_mut();
-                if !vouched && let Some(known) = told.find(|(known, _)| known.at == at) {
-                    if sure && is_behind(known.0.batch, batch) {
-                        *known = (newest, event.replaces);
-                    }
-                    return sure;
-                }
-                let is_newer = |known: Newest| is_newer((known.lamport, known.at), (event.lamport, at));
-                if sure {
-                    versions.past.push((newest, event.replaces));
-                } else if newest.is_kept() && versions.doubtful.is_none_or(is_newer) {
-                    versions.doubtful = Some(newest);
-                }
-                sure
-            }
-            EventKind::Node | EventKind::NodeGone => {
-                let node = NodeId(event.subject);
-                if sealed.is_none() && vouched {
-                    // Let go of once what came after it was acknowledged; that it is a removal stands in the event itself.
-                    if event.kind == EventKind::NodeGone {
-                        self.tell_node(node, (event.lamport, at), batch, None);
-                    }
-                    return true;
-                }
-                let aad = match event.kind {
-                    EventKind::NodeGone => gone_aad(&node, at, event.generation),
-                    _ => node_aad(&node, at, event.generation),
-                };
-                let Ok(plain) = self.keyring.open_tree(&aad, &sealed.unwrap_or_default()) else {
-                    return false;
-                };
-                // A removal has no other name's state.
-                let state = match (event.kind, NodeState::decode(&plain)) {
-                    (EventKind::NodeGone, _) if NodeGone::decode(&plain).is_ok() => None,
-                    (_, Ok(state)) => Some(state),
-                    _ => return false,
-                };
-                if let Some(entity) = state.as_ref().and_then(|state| state.entity) {
-                    self.entity_of.insert(node, entity);
-                }
-                self.tell_node(node, (event.lamport, at), batch, state);
-                true
-            }
-            // They bring no file.
-            EventKind::Acknowledge | EventKind::Lapse | EventKind::Admit => {
-                let aad = chain_aad(event.kind, &event.subject, at, event.generation);
-                vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
-            }
-            // Nobody knows what it brings until a newer program looks.
-            EventKind::Other(_) => vouched,
-            // Salvage brings files; settings have defaults.
-            EventKind::Setting => {
-                let aad = setting_aad(&event.subject, at, event.generation);
-                vouched || self.keyring.open_tree(&aad, &sealed.unwrap_or_default()).is_ok()
-            }
-        }
-    }
-
-    /// Notes what a node is by an event, if that is the newest of it.
-    fn tell_node(
-        &mut self,
-        node: NodeId,
-        (lamport, at): (u64, EventRef),
-        batch: Place,
-        state: Option<NodeState>,
-    ) {
-        let replaces = |known: &NodeTold| match known.at == at {
-            true => is_behind(known.batch, batch),
-            false => is_newer((known.lamport, known.at), (lamport, at)),
-        };
-        if self.nodes.get(&node).is_none_or(replaces) {
-            let told = NodeTold {
-                lamport,
-                at,
-                batch,
-                state,
-            };
-            self.nodes.insert(node, told);
-        }
-    }
-
     /// An entity's key, as an event brought it.
     pub(super) fn key(&self, entity: &EntityId) -> Option<Key> {
         self.unwrapped(entity, self.keys.get(entity)?)
     }
 
-    fn unwrapped(&self, entity: &EntityId, (at, generation, wrapped): &Wrapped) -> Option<Key> {
+    pub(super) fn unwrapped(&self, entity: &EntityId, (at, generation, wrapped): &Wrapped) -> Option<Key> {
         let aad = key_aad(entity, *at, *generation);
         self.keyring.open_wrap(&aad, wrapped).ok()
     }
@@ -416,98 +156,5 @@ impl Told {
         }
         parts.reverse();
         parts.join(&b'/')
-    }
-
-    /// What a version's event says; none if it cannot be read.
-    pub(super) fn version(&self, key: &Key, entity: &EntityId, newest: &Newest) -> Option<Version> {
-        let mut sealed = vec![0; newest.len as usize];
-        self.packs.read(newest.batch, newest.from, &mut sealed).ok()?;
-        let aad = content_aad(entity, newest.at, newest.generation);
-        let plain = self.keyring.open_content(key, &aad, &sealed).ok()?;
-        Version::decode(&zeroize::Zeroizing::new(plain)).ok()
-    }
-
-    /// Writes a version that has its bytes to a file; its size and where it is.
-    pub(super) fn write_version(
-        &self,
-        version: &Version,
-        to: &Path,
-        out: &mut Out<'_>,
-    ) -> Result<(u64, PathBuf), BringError> {
-        let attributes = Attributes::told(version.perm, Some(version.mtime), version.xattrs.clone());
-        if version.kind == Kind::Symlink {
-            let mut target = Vec::new();
-            match &version.body {
-                Body::Inline(bytes) => target.extend_from_slice(bytes),
-                Body::Manifest(root) => self.each_piece(root, &mut |_, piece| {
-                    target.extend_from_slice(piece);
-                    Ok(())
-                })?,
-                // No link is a text.
-                Body::Change { .. } | Body::Same | Body::Carried { .. } => {}
-            }
-            return Ok((version.size, out.symlink_later(target, to, attributes)));
-        }
-        let write = |file: &fs::File| match &version.body {
-            Body::Inline(bytes) => file.write_all_at(bytes, 0).map_err(BringError::Dest),
-            Body::Manifest(root) => self.each_piece(root, &mut |at, piece| file.write_all_at(piece, at)),
-            // Made to bytes by whoever calls this.
-            Body::Change { .. } | Body::Same | Body::Carried { .. } => {
-                Err(BringError::Vault("its text is not there".into()))
-            }
-        };
-        let at = out.fill(to, version.size, &attributes, write)?;
-        Ok((version.size, at))
-    }
-
-    /// Calls `each` with every chunk's offset and bytes, in order; holes are passed over.
-    pub(super) fn each_piece(
-        &self,
-        root: &ManifestRef,
-        each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
-    ) -> Result<(), BringError> {
-        let lost = || BringError::Vault("a chunk of it is missing or damaged".into());
-        if root.depth > DEPTH_MAX {
-            return Err(lost());
-        }
-        let mut at = 0u64;
-        let mut stack = vec![(root.id, root.len, root.depth)];
-        while let Some((id, len, level)) = stack.pop() {
-            let bytes = self.chunk(&id, len, kind::MANIFEST).ok_or_else(lost)?;
-            match decode(&bytes, level).map_err(|_| lost())? {
-                Node::Branch(children) => {
-                    stack.extend(children.iter().rev().map(|c| (c.id, c.len, level - 1)));
-                }
-                Node::Leaf(entries) => {
-                    for entry in entries {
-                        let len = match entry {
-                            LeafEntry::Chunk(c) => {
-                                let bytes = self.chunk(&c.id, c.len, kind::CHUNK).ok_or_else(lost)?;
-                                each(at, &bytes).map_err(BringError::Dest)?;
-                                u64::from(c.len)
-                            }
-                            LeafEntry::Hole(len) => len,
-                        };
-                        at = at.checked_add(len).ok_or_else(lost)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A chunk's bytes, from whichever copy is whole.
-    fn chunk(&self, id: &ChunkId, len: u32, want: u8) -> Option<Vec<u8>> {
-        let others = self.copies.get(id).into_iter().flatten();
-        self.chunks
-            .get(id)
-            .into_iter()
-            .chain(others)
-            .find_map(|(kind, place)| {
-                let mut sealed = vec![0; place.len as usize];
-                self.packs.read(*place, 0, &mut sealed).ok()?;
-                let opened = || self.keyring.chunks.open(want, id, len as usize, &sealed).ok();
-                (*kind == want).then(opened)?
-            })
     }
 }

@@ -97,7 +97,7 @@ impl Told {
     ) -> Option<Woven> {
         let began = line.began();
         let genesis = past.iter().position(|(newest, _)| newest.at == began)?;
-        let mut last = self.version(key, entity, &past[genesis].0)?;
+        let mut last = self.version(key, entity, &past[genesis].0).ok()?;
         let mut document = Document::genesis(began, &self.text_of(&last)?).ok()?;
         // What names each version; of those that cannot be had, what names what they were made from.
         let mut names: HashMap<EventRef, Heads> = HashMap::from([(began, document.heads().ok()?)]);
@@ -122,14 +122,14 @@ impl Told {
                     carries: false,
                 };
                 let version = self.version(key, entity, newest);
-                let change = match version.as_ref().map(|version| &version.body) {
+                let change = match version.as_ref().ok().map(|version| &version.body) {
                     Some(Body::Change { serial, bytes }) => Change::open(bytes, maker(*serial), began).ok(),
                     Some(Body::Carried { of, bytes }) if !bytes.is_empty() => {
                         Change::open(bytes, Maker::carried(*of), began).ok()
                     }
                     Some(Body::Same | Body::Carried { .. }) => {
                         names.insert(newest.at, document.newest_of(from));
-                        last = version.unwrap_or_else(|| last.clone());
+                        last = version.unwrap_or_else(|_| last.clone());
                         return false;
                     }
                     // A version with its bytes: of another text, or of none.
@@ -140,7 +140,7 @@ impl Told {
                 match change {
                     Some(change) if document.apply(std::slice::from_ref(&change)).is_ok() => {
                         names.insert(newest.at, [change.hash()].into_iter().collect());
-                        last = version.unwrap_or_else(|| last.clone());
+                        last = version.unwrap_or_else(|_| last.clone());
                         false
                     }
                     _ => {

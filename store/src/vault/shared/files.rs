@@ -112,7 +112,7 @@ impl Vault {
                 key: Some(*key.expose()),
                 saw: saw.to_vec(),
                 when: moves.removed_when(node).map_or(now, Time::of),
-                came: now.sec,
+                came: self.comes_at(now),
                 size: last.size,
                 perm: last.perm,
                 name: place.name.to_vec(),

@@ -9,11 +9,12 @@
 //!
 //! A vault of one device has none of it: it begins with the first events of another.
 //!
-//! Parts, each importing only those above it: `rows`, `keep` (removals that lose to edits), `files` (files
+//! Parts, each importing only those above it: `forms` (the bytes of rows), `rows`, `keep` (removals that lose to edits), `files` (files
 //! for entities that have none), `thoughts` (what is to be told), `place` (from what is seen to the tree).
 
 mod files;
 mod fold;
+mod forms;
 mod keep;
 mod place;
 mod rows;
@@ -30,9 +31,10 @@ use crate::event::{BatchRow, Walk};
 use crate::ids::{EntityId, NodeId};
 use crate::moves::{Changed, Op, Shown, Stamp};
 pub use fold::NamesKept;
+pub(crate) use forms::ground_again;
+pub(super) use forms::place_of;
 pub use place::Renamed;
-pub(crate) use rows::ground_again;
-pub(super) use rows::{Said, place_of};
+pub(super) use rows::Said;
 
 /// Characters of a device's name in a label.
 const NAME_IN_LABEL: usize = 20;

@@ -20,6 +20,7 @@ mod newer;
 mod order;
 mod recorded;
 mod rules;
+mod salvaged;
 mod unread;
 
 use bed::*;

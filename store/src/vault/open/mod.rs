@@ -1,4 +1,9 @@
 //! Opening a vault, and unlocking it.
+//!
+//! Parts: `errors`, `rows` (what is read and written for it).
+
+mod errors;
+mod rows;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -6,97 +11,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use errors::{OpenError, RecoverVaultError, UnlockVaultError};
+
 use super::assemble::{Parts, assemble};
 use super::devices::Devices;
 use super::handover;
-use super::heads::{COUNTERS, HEADER, INSTANCE, LOCAL_KEY, SECRETS, local_aad, seal_counters, sums_key};
+use super::heads::{HEADER, INSTANCE, sums_key};
 use super::hold::{find_database, take_lock};
-use super::kept::{KEPT, Kept};
-use super::key_file::KeyFile;
+use super::kept::Kept;
 use super::rows::{read_left, read_nodes, read_untold};
-use super::secrets::{Counters, Secrets};
+use super::secrets::Counters;
 use super::{Problem, Vault, keeper};
 use crate::chunk::Packs;
 use crate::core::StoreError;
-use crate::db::{Batch, Db, DbError, Table};
+use crate::db::{Db, DbError, Table};
 use crate::ids::Ino;
 use crate::io::Disk;
 use crate::io::overlay::Overlay;
 use crate::io::real::RealDisk;
-use crate::keys::{
-    Header, HeaderError, KdfError, KdfParams, Key, MasterKey, Password, RecoverError, RecoveryPhrase,
-    UnlockError, open, random_bytes, seal,
-};
-use crate::record::kind;
+use crate::keys::{Header, HeaderError, KdfParams, MasterKey, Password, RecoveryPhrase};
 use crate::tree::{Kind, Told, Tree};
-
-/// Why a vault was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is none.
-    #[error("there is no vault in {}; `coffer init` makes one", .0.display())]
-    NotAVault(PathBuf),
-    /// There was one: its database is missing, other files of it are there.
-    #[error(
-        "the vault in {} has lost its database, {}; restore a backup, or try `coffer check --salvage DIR`",
-        .0.display(), crate::db::FILE
-    )]
-    NoDatabase(PathBuf),
-    /// Another process has it.
-    #[error("the vault in {} is in use by another process", .0.display())]
-    Held(PathBuf),
-    /// A later program wrote it.
-    #[error("the vault was written by a newer version of Coffer; update this one to open it")]
-    TooNew,
-    /// An earlier program wrote it, while formats were on trial.
-    #[error(
-        "the vault was made by an earlier trial version of Coffer, and this one cannot read it; open it with that version and export its files, then import them here"
-    )]
-    Trial,
-    /// Its head cannot be read.
-    #[error("the vault's header is damaged: {0}; restore a backup, or try `coffer check --salvage DIR`")]
-    BadHeader(String),
-    /// The database.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The folder.
-    #[error("cannot open the vault in {}: {}", .0.display(), .1)]
-    Io(PathBuf, #[source] io::Error),
-}
-
-/// Why a vault stayed locked.
-#[derive(Debug, thiserror::Error)]
-pub enum UnlockVaultError {
-    /// It was opened to be read only, and a new chain must be written down.
-    #[error("the vault is open read-only, and cannot be taken into use as one that was moved or copied")]
-    ReadOnly,
-    /// The password, or the header.
-    #[error(transparent)]
-    Unlock(#[from] UnlockError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a recovery failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverVaultError {
-    /// The phrase.
-    #[error(transparent)]
-    Phrase(#[from] RecoverError),
-    /// The new password's parameters.
-    #[error(transparent)]
-    Kdf(#[from] KdfError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<DbError> for UnlockVaultError {
-    fn from(e: DbError) -> Self {
-        UnlockVaultError::Store(e.into())
-    }
-}
 
 /// Whether the store goes on as the device that it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -442,100 +376,5 @@ impl Sealed {
         vault.renew_key_file();
         keeper::start(&vault).map_err(|e| StoreError::Db(DbError::Io(e)))?;
         Ok(vault)
-    }
-}
-
-impl Sealed {
-    fn meta(&self, row: &[u8], what: &str) -> Result<Vec<u8>, StoreError> {
-        self.db
-            .get(Table::Meta, row)?
-            .ok_or_else(|| StoreError::Missing { what: what.into() })
-    }
-
-    /// What is kept of a newer state.
-    fn kept(&self) -> Result<Kept, StoreError> {
-        let row = self.db.get(Table::Meta, KEPT)?;
-        row.map_or(Ok(Kept::default()), |row| {
-            Kept::decode(&row).map_err(StoreError::malformed("the list of kept packs"))
-        })
-    }
-
-    /// What begins a new chain, in memory; and the rows that say so.
-    fn begin_chain(
-        &self,
-        identity: Identity,
-        local: &Key,
-        (secrets, devices): (&mut Secrets, &mut Devices),
-        counters: &mut Counters,
-        instance: &mut [u8; 16],
-    ) -> Result<Batch, StoreError> {
-        let mut batch = Batch::new();
-        if identity == Identity::NewDevice {
-            secrets.become_another(&mut devices.members);
-            *instance = random_bytes();
-            batch.put(Table::Meta, INSTANCE, instance.to_vec());
-        }
-        secrets.begin_chain(&mut devices.members);
-        devices.put(local, &mut batch);
-        counters.seq = 0;
-        counters.head = [0; 32];
-        let sealed = seal(local, &local_aad(2), &secrets.encode());
-        batch.put(Table::Meta, SECRETS, sealed);
-        batch.put(Table::Meta, COUNTERS, seal_counters(local, counters));
-        Ok(batch)
-    }
-
-    /// Notes in the same transaction what the folder has and the database does not know.
-    fn keep(
-        &self,
-        mut batch: Batch,
-        identity: Identity,
-        kept: &mut Kept,
-        committed: &mut [(u32, u64)],
-    ) -> Result<(), StoreError> {
-        let before = committed.to_vec();
-        // Where this one is a copy, the newer state goes on elsewhere.
-        let shared = identity == Identity::NewChain;
-        let found = kept.find(&*self.disk, committed, shared);
-        // Said before it is noted: what nothing tells of counts as given up.
-        let told = found.and_then(|()| kept.tell(&*self.disk));
-        told.map_err(|e| StoreError::Db(DbError::Io(e)))?;
-        for ((pack, len), (_, was)) in committed.iter().zip(before) {
-            if *len != was {
-                batch.put(Table::Packs, pack.to_be_bytes(), len.to_be_bytes());
-            }
-        }
-        batch.put(Table::Meta, KEPT, kept.encode());
-        Ok(self.db.apply(&batch)?)
-    }
-
-    /// The local key and the secrets, as the database has them.
-    pub(super) fn keys(&self, master: &MasterKey) -> Result<(Key, Secrets), StoreError> {
-        let wrapped = self.meta(LOCAL_KEY, "the store's own key")?;
-        let local = master
-            .unwrap(kind::WRAP_LOCAL, &self.header.vault_id(), &wrapped)
-            .map_err(StoreError::tampered("the store's own key"))?;
-        let plain = open(
-            &local,
-            &local_aad(2),
-            &self.meta(SECRETS, "the device's secrets")?,
-        )
-        .map_err(StoreError::tampered("the device's secrets"))?;
-        let plain = zeroize::Zeroizing::new(plain);
-        let secrets = Secrets::decode(&plain).map_err(StoreError::malformed("the device's secrets"))?;
-        Ok((local, secrets))
-    }
-
-    /// The same, as the key file has them, if it is of this very header.
-    fn keys_by_file(&self, master: &MasterKey) -> Option<(Key, Secrets)> {
-        let file = KeyFile::read(&self.disk).filter(|file| file.header == self.header)?;
-        file.open(master)
-    }
-
-    pub(super) fn counters(&self, local: &Key) -> Result<Counters, StoreError> {
-        let sealed = self.meta(COUNTERS, "the store's counters")?;
-        let plain = open(local, &local_aad(1), &sealed);
-        let plain = plain.map_err(StoreError::tampered("the store's counters"))?;
-        Counters::decode(&plain).map_err(StoreError::malformed("the store's counters"))
     }
 }
