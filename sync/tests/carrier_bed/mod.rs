@@ -80,6 +80,15 @@ impl Device {
         Device::of(dir, vault.unwrap())
     }
 
+    /// Another device of the same vault, which has nothing yet.
+    pub fn with_nothing(&self) -> Device {
+        let serial = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        self.with(&format!("n{serial}"))
+    }
+
     /// Its vault's bytes, as they lie on the disk.
     pub fn copy(&self) -> TempDir {
         self.vault.commit().unwrap();
