@@ -16,7 +16,7 @@ use crate::event::{
     Walk,
 };
 use crate::horizon::{Said, Say};
-use crate::ids::{ChainId, EntityId, EventRef, NodeId, SpaceId};
+use crate::ids::{ChainId, EntityId, EventRef, Ino, NodeId, SpaceId};
 use crate::keys::{Aad, ChunkId, Header, Key, SigningKey};
 use crate::members::{SpaceSecrets, StatementId};
 use crate::record::{
@@ -27,6 +27,7 @@ use crate::vault::kept::Kept;
 use crate::vault::key_file::KeyFile;
 use crate::vault::publish::GoneNode;
 use crate::vault::secrets::{Counters, OwnChain, Secrets};
+use crate::vault::{Carried, OpError, Vault};
 use crate::vault::{gone_aad, inode_aad, node_aad, removed_aad, version_aad};
 
 /// Decodes bytes, and encodes what they said; none if they are refused.
@@ -262,6 +263,22 @@ pub fn journal_changes(bytes: &[u8], epoch: [u8; 16]) -> Option<Vec<u8>> {
 /// The row of kept packs: their numbers, and how many bytes of each were committed.
 pub fn kept(packs: &[(u32, u64)]) -> Vec<u8> {
     Kept(packs.iter().copied().collect()).encode()
+}
+
+/// A version of a file as an event says it: what it replaces, its Lamport time, its payload.
+pub type Says = (Vec<EventRef>, u64, Vec<u8>);
+
+/// What a member gone bad could sign: a batch of this vault's device, on this chain and behind this event, of these versions of a file.
+///
+/// # Errors
+/// If the file is not here, or its key cannot be read.
+pub fn forged(
+    vault: &Vault,
+    behind: (ChainId, (u64, [u8; 32])),
+    ino: Ino,
+    says: &[Says],
+) -> Result<Carried, OpError> {
+    vault.forged(behind, ino, says)
 }
 
 /// A change of a text with this body: with its magic, checksum, type and length before it.

@@ -8,6 +8,7 @@ use coffer_store::testing::{change_body, change_chunk};
 use coffer_store::text::{Actor, Change, ChangeHash, Document, Refused, TextError};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use text_support::made::{Made, leb, run};
 use text_support::{Device, began, event, newest, older};
 
 const NOTE: &str = "one two three\n";
@@ -18,106 +19,20 @@ fn doc() -> Document {
     Document::genesis(began(), NOTE).expect("a text")
 }
 
-/// A change's parts, to be put together as they are.
-#[derive(Clone)]
-struct Made {
-    deps: Vec<[u8; 32]>,
-    actor: Vec<u8>,
-    seq: u64,
-    start: u64,
-    time: u8,
-    message: &'static [u8],
-    others: Vec<[u8; 16]>,
-    columns: Vec<(u64, Vec<u8>)>,
-    after: Vec<u8>,
-}
-
-fn leb(mut n: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while n >= 0x80 {
-        bytes.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    bytes.push(n as u8);
-    bytes
-}
-
 impl Made {
     /// Inserts one “x” at the text's start: a change that is in order.
     fn good() -> Made {
-        Made {
-            deps: vec![doc().first().0],
-            actor: Actor::of_chain(event(1, 1).chain).bytes().to_vec(),
-            seq: 1,
-            start: NEXT,
-            time: 0,
-            message: b"",
-            others: vec![*Actor::of_genesis(began()).bytes()],
-            columns: vec![
-                (0x01, vec![0x7f, 1]),
-                (0x02, vec![0x7f, 1]),
-                (0x13, vec![0x7f, 0]),
-                (0x34, vec![0, 1]),
-                (0x42, vec![0x7f, 1]),
-                (0x56, vec![0x7f, 0x16]),
-                (0x57, b"x".to_vec()),
-                (0x70, vec![0x7f, 0]),
-            ],
-            after: Vec::new(),
-        }
+        Made::insertion(
+            doc().first().0,
+            *Actor::of_chain(event(1, 1).chain).bytes(),
+            *Actor::of_genesis(began()).bytes(),
+            NEXT,
+        )
     }
 
     /// Deletes the note's first character.
     fn deletion() -> Made {
-        let mut made = Made::good();
-        made.columns = vec![
-            (0x01, vec![0x7f, 1]),
-            (0x02, vec![0x7f, 1]),
-            (0x11, vec![0x7f, 1]),
-            (0x13, vec![0x7f, 2]),
-            (0x34, vec![1]),
-            (0x42, vec![0x7f, 3]),
-            (0x56, vec![0x7f, 0]),
-            (0x70, vec![0x7f, 1]),
-            (0x71, vec![0x7f, 1]),
-            (0x73, vec![0x7f, 2]),
-        ];
-        made
-    }
-
-    fn with(mut self, column: u64, bytes: &[u8]) -> Made {
-        self.columns.retain(|(number, _)| *number != column);
-        self.columns.push((column, bytes.to_vec()));
-        self.columns.sort_by_key(|(number, _)| *number);
-        self
-    }
-
-    fn without(mut self, column: u64) -> Made {
-        self.columns.retain(|(number, _)| *number != column);
-        self
-    }
-
-    fn body(&self) -> Vec<u8> {
-        let mut body = leb(self.deps.len() as u64);
-        self.deps.iter().for_each(|dep| body.extend(dep));
-        body.extend(leb(self.actor.len() as u64));
-        body.extend(&self.actor);
-        body.extend([leb(self.seq), leb(self.start)].concat());
-        body.push(self.time);
-        body.extend(leb(self.message.len() as u64));
-        body.extend(self.message);
-        body.extend(leb(self.others.len() as u64));
-        for other in &self.others {
-            body.push(16);
-            body.extend(other);
-        }
-        body.extend(leb(self.columns.len() as u64));
-        for (number, bytes) in &self.columns {
-            body.extend([leb(*number), leb(bytes.len() as u64)].concat());
-        }
-        self.columns.iter().for_each(|(_, bytes)| body.extend(bytes));
-        body.extend(&self.after);
-        body
+        Made::good().deleting()
     }
 
     fn check(&self) -> Result<Change, Refused> {
@@ -149,13 +64,32 @@ fn every_oddity_is_refused() {
         alter(&mut made);
         made
     };
-    let run = |count: u64, value: u8| [leb(count), vec![value]].concat();
     let million = {
         let count = 0xffff_ffff;
         let made = good().with(0x01, &run(count, 1)).with(0x02, &run(count, 1));
         made.with(0x42, &run(count, 1))
             .with(0x56, &run(count, 0x16))
             .with(0x70, &run(count, 0))
+    };
+    // The note's first character, so often.
+    let twice = |count: u64| {
+        let all = [
+            (0x01, 1),
+            (0x02, 1),
+            (0x11, 1),
+            (0x42, 3),
+            (0x56, 0),
+            (0x70, 1),
+            (0x71, 1),
+        ];
+        let made = all.iter().fold(Made::deletion(), |made, (column, value)| {
+            made.with(*column, &run(count, *value))
+        });
+        let again = match count {
+            2 => vec![0x7e, 2, 0],
+            _ => [vec![0x7f, 2], run(count - 1, 0)].concat(),
+        };
+        made.with(0x34, &leb(count)).with(0x13, &again).with(0x73, &again)
     };
     let cases = [
         ("its number is out of reach", change(|made| made.seq = 0)),
@@ -295,6 +229,8 @@ fn every_oddity_is_refused() {
             "it deletes something besides a character",
             Made::deletion().with(0x71, &[0x7f, 0]),
         ),
+        ("it deletes a character twice", twice(2)),
+        ("it deletes a character twice", twice(1 << 21)),
         (
             "it inserts something besides characters",
             good().with(0x56, &[0x7f, 0x13]),

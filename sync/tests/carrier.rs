@@ -14,7 +14,6 @@ use coffer_store::ids::ROOT;
 use coffer_store::vault::{Identity, Keeping};
 use coffer_sync::carrier::{CarrierError, Entry, Index, Options, Place, Seen, Shelf, exchange, testing};
 use coffer_sync::core::Policy;
-use coffer_sync::core::wire::Parcel;
 use tempfile::TempDir;
 
 /// Guards the whole way, both ways: notes, a merge, a file of many chunks that is there after one way, and a folder that is as good as
@@ -592,103 +591,4 @@ fn a_member_that_lies_keeps_nothing_back() {
         there.is_sound();
     }
     desk.is_sound();
-}
-
-/// Guards a folder in which devices of a newer version put things, too, built by hand: things of a kind that this one does not know, a statement of a later version, a
-/// batch of one. They are passed over, which is said; nothing is called broken, what this version knows in the same bundle is taken, and nothing is written anew
-/// for ever. What only says that it is newer, in the place of something else, is broken.
-#[test]
-fn what_a_newer_program_puts_there_is_passed_over() {
-    let desk = Device::founded();
-    let newer = desk.with("newer");
-    desk.save("Note.md", b"one\n");
-    let told = desk.vault.told_after(0).unwrap();
-    let real = told.iter().map(|carried| {
-        let entry = Entry::Batch {
-            chain: carried.row.chain,
-            first: carried.row.first,
-            last: carried.row.last().unwrap(),
-            lamport: carried.row.first,
-        };
-        (entry, Parcel::new(carried.clone().into()).piece(0, usize::MAX))
-    });
-    // Version 1, whatever it says, and a signature.
-    let statement = [&[1][..], &noise(5, 300)].concat();
-    let id = *blake3::hash(&statement[..statement.len() - 64]).as_bytes();
-    // One event; a head; a signature; no holes; then its bytes, of version 1.
-    let batch = [&[1][..], &noise(6, 96), &[0, 1], &noise(7, 200)].concat();
-    let own = newer.vault.own_chain();
-    let of_newer = Entry::Batch {
-        chain: own,
-        first: 1,
-        last: 1,
-        lamport: 1,
-    };
-    let mut things = vec![
-        (Entry::Other(0x80, [1; 32]), noise(1, 5_000)),
-        (Entry::Other(0xff, [2; 32]), noise(2, 100)),
-        (Entry::Statement(id), statement.clone()),
-        (of_newer, batch),
-    ];
-    things.extend(real);
-    for is_false in [false, true] {
-        let stick = TempDir::new().unwrap();
-        let shelf = Shelf::of(stick.path(), carrier_bed::carries(&newer), Place::Make).unwrap();
-        if is_false {
-            things = vec![(Entry::Statement([9; 32]), statement.clone())];
-        }
-        let bundle = testing::bundle(carrier_bed::carries(&newer), &shelf, &things).unwrap();
-        let index = Index {
-            author: newer.id(),
-            serial: 1,
-            policy: Policy::Everything,
-            whole: true,
-            heads: Vec::new(),
-            clock: vec![(own, 1)],
-            lacks: Vec::new(),
-            lacking: 0,
-            bundles: vec![bundle],
-            done: Default::default(),
-            broken: Default::default(),
-        };
-        testing::index(carrier_bed::carries(&newer), &shelf, &index).unwrap();
-        let there = desk.with_nothing();
-        let first = there.via(stick.path());
-        let newer_said = first
-            .notes
-            .iter()
-            .any(|note| note.contains("newer version of coffer"));
-        let broken_said = first.notes.iter().any(|note| note.contains("asked for again"));
-        assert_eq!(
-            (newer_said, broken_said),
-            (!is_false, is_false),
-            "{:?}",
-            first.notes
-        );
-        if is_false {
-            continue;
-        }
-        assert_eq!(first.took.batches, told.len() as u64);
-        assert!(there.clock().contains_key(&desk.vault.own_chain().0));
-        assert!(!there.clock().contains_key(&own.0));
-        there.via(stick.path());
-        let before = files(stick.path());
-        for _ in 0..3 {
-            let again = there.via(stick.path());
-            assert_eq!((again.took, again.gave), Default::default());
-        }
-        assert_eq!(files(stick.path()), before, "nothing is written anew");
-        there.is_sound();
-    }
-}
-
-impl Device {
-    /// Another device of the same vault, which has nothing yet.
-    fn with_nothing(&self) -> Device {
-        let serial = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_nanos();
-        self.with(&format!("n{serial}"))
-    }
 }

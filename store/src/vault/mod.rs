@@ -21,6 +21,7 @@ mod devices;
 mod exchange;
 mod feed;
 mod files;
+mod forge;
 mod gc;
 mod gone;
 mod handover;

@@ -1,6 +1,8 @@
 //! Devices that have the same text, and what travels between them.
 #![allow(dead_code)] // Each suite uses its part.
 
+pub(crate) mod made;
+
 use coffer_store::ids::{ChainId, EventRef};
 use coffer_store::text::{Change, Document, Heads, Maker};
 

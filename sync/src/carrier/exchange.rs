@@ -16,7 +16,7 @@ use super::index::{BundleRef, Index};
 use super::limits::{BUNDLES_MAX, SMALL};
 use super::look::{Lists, Look, NO_MEMBER, Notes};
 use super::name::{Name, Names};
-use super::needs::{Author, Covered, Other, author, broken, floor, others};
+use super::needs::{Author, Covered, Other, author, broken, floor, look_through, others};
 use super::publish::{Exchanging, Says};
 use super::report::{Exchange, Options, Seen, Tally, Waiting};
 use super::take::{SESSION, Taker};
@@ -161,12 +161,12 @@ impl Exchanging<'_> {
         let (mut look, clock, done) = self.take(lists)?;
         if look.own.is_empty() {
             // A new folder, or another stick in its place: in it nobody was seen.
-            seen.0.clear();
+            *seen = Seen::default();
         }
         for (device, index) in &look.others {
-            seen.0.insert(*device, index.remembered());
+            seen.devices.insert(*device, index.remembered());
         }
-        for (device, index) in &seen.0 {
+        for (device, index) in &seen.devices {
             look.others.entry(*device).or_insert_with(|| index.remembered());
         }
         let roster = self.replica.roster();
@@ -190,6 +190,7 @@ impl Exchanging<'_> {
         for bundle in own.iter().chain(&theirs) {
             lists.of(bundle, &mut self.notes);
         }
+        look_through(&theirs, &others, &clock, (lists, &mut seen.read, &mut self.notes));
         let broken = broken(&others, &lists.broken);
 
         let is_needed = |bundle: &&BundleRef| {
@@ -413,7 +414,6 @@ fn taker<'a, 'f>(
         notes,
         took,
         refused: Default::default(),
-        newer: Default::default(),
     }
 }
 

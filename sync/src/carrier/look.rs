@@ -3,7 +3,7 @@
 //! Guarantees: of each device the newest index counts, and its own files are known to this device by their names, whatever is in them. What
 //! cannot be read is said in a sentence, and counts for nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -26,6 +26,13 @@ const NOTES_MAX: usize = 32;
 const LOOKS: usize = 4;
 /// Things of lists that are kept in memory.
 const KEPT_MAX: usize = 1 << 20;
+/// Batches of another version that are remembered one by one; of a bundle with more, none is looked at.
+const NEWER_MAX: usize = 1 << 18;
+
+/// A statement's first byte, as a batch's, is its version: there is none before 0.
+pub(super) fn is_newer(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|version| *version != 0)
+}
 
 /// Sentences for a person; more of them than anybody reads are counted.
 #[derive(Default)]
@@ -159,6 +166,10 @@ pub(super) struct Lists<'a> {
     known: HashMap<Name, Arc<Toc>>,
     kept: usize,
     pub(super) broken: BTreeSet<Name>,
+    /// Batches that say that they are of another version: the bundle, and where in it.
+    newer: HashSet<(Name, u64)>,
+    /// Bundles with more of these than are remembered.
+    newer_whole: BTreeSet<Name>,
 }
 
 impl<'a> Lists<'a> {
@@ -168,7 +179,22 @@ impl<'a> Lists<'a> {
             known: HashMap::new(),
             kept: 0,
             broken: BTreeSet::new(),
+            newer: HashSet::new(),
+            newer_whole: BTreeSet::new(),
         }
+    }
+
+    /// This batch says that it is of another version.
+    pub(super) fn newer(&mut self, bundle: Name, at: u64) {
+        match self.newer.len() < NEWER_MAX {
+            true => drop(self.newer.insert((bundle, at))),
+            false => drop(self.newer_whole.insert(bundle)),
+        }
+    }
+
+    /// Whether the batch that begins there said so.
+    pub(super) fn is_newer(&self, bundle: &Name, at: u64) -> bool {
+        self.newer.contains(&(*bundle, at)) || self.newer_whole.contains(bundle)
     }
 
     fn judge<T>(&mut self, name: Name, read: io::Result<T>, notes: &mut Notes) -> Option<T> {

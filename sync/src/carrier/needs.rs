@@ -1,7 +1,7 @@
 //! Whose word counts in a folder; and who lacks what, by what all have said in this folder, and what of that lies there already.
 //!
 //! Guarantees: what a device that was never here may lack is everything. What lies in a bundle that anybody found broken counts as
-//! not there.
+//! not there; and so does a batch that only says that it is of another version, where this device has the events in their place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -10,10 +10,14 @@ use coffer_store::members::{DeviceId, Standing};
 
 use super::bundle::Entry;
 use super::index::{BundleRef, Index};
-use super::look::{Lists, Notes};
+use super::look::{Lists, Notes, is_newer};
 use super::name::Name;
 use crate::core::Access;
+use crate::core::wire::unpack;
 use crate::replica::{Carries, Roster};
+
+/// Batches of others that are remembered as looked at; what is beyond that is looked at again each time.
+const READ_MAX: usize = 1 << 20;
 
 /// Whose word counts there.
 #[derive(PartialEq, Eq)]
@@ -115,7 +119,11 @@ impl Covered {
             let Some(toc) = lists.of(bundle, notes) else {
                 continue;
             };
-            toc.0.iter().for_each(|(entry, ..)| covered.add(entry));
+            let there = toc
+                .0
+                .iter()
+                .filter(|(_, at, _)| !lists.is_newer(&bundle.name, *at));
+            there.for_each(|(entry, ..)| covered.add(entry));
         }
         covered
     }
@@ -145,6 +153,70 @@ impl Covered {
     /// Whether the batch that begins with this event lies there; and then, its last one.
     pub(super) fn batch(&self, chain: &ChainId, first: u64) -> Option<u64> {
         self.batches.get(chain)?.get(&first).copied()
+    }
+}
+
+/// Looks at what others put in the place of events that are here and that somebody lacks who was there: whether it is a batch of this version. One that is
+/// not covers nothing: who lacks it could not take it, and nobody would put the good one there. `read` is what was looked at before, and
+/// learns.
+pub(super) fn look_through(
+    theirs: &[BundleRef],
+    others: &[Other<'_>],
+    clock: &HashMap<ChainId, u64>,
+    (lists, read, notes): (&mut Lists<'_>, &mut HashSet<(Name, u64)>, &mut Notes),
+) {
+    let were_there: Vec<Other<'_>> = others
+        .iter()
+        .filter(|other| other.index.is_some())
+        .cloned()
+        .collect();
+    let floor = floor(&were_there, clock);
+    let names: HashSet<Name> = theirs.iter().map(|bundle| bundle.name).collect();
+    read.retain(|(name, _)| names.contains(name));
+    for bundle in theirs {
+        let Some(toc) = lists.of(bundle, notes) else {
+            continue;
+        };
+        let mut source = None;
+        for (entry, at, len) in &toc.0 {
+            let Entry::Batch {
+                chain, first, last, ..
+            } = entry
+            else {
+                continue;
+            };
+            let is_here = clock.get(chain).is_some_and(|here| first <= here);
+            let is_lacked = floor.get(chain).is_some_and(|floor| last > floor);
+            let place = (bundle.name, *at);
+            if !(is_here && is_lacked) || read.contains(&place) || lists.is_newer(&place.0, place.1) {
+                continue;
+            }
+            if source.is_none() {
+                source = lists.open(bundle, notes);
+            }
+            let bytes = source
+                .as_deref()
+                .and_then(|source| lists.thing(source, bundle, (*at, *len), notes));
+            let Some(bytes) = bytes else { break };
+            match unpack(*chain, *first, &bytes) {
+                Ok(carried) if is_newer(&carried.bytes) => {
+                    notes.say(format!(
+                        "in the place of what is here, the file {} holds what says that it is of a newer version; what is here counts",
+                        bundle.name
+                    ));
+                    lists.newer(place.0, place.1);
+                }
+                Ok(carried) if carried.row.last() == Ok(*last) => {
+                    if read.len() < READ_MAX {
+                        read.insert(place);
+                    }
+                }
+                _ => {
+                    lists.break_off(bundle.name, "holds events that are none", notes);
+                    break;
+                }
+            }
+        }
     }
 }
 

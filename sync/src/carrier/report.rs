@@ -1,10 +1,11 @@
 //! What an exchange is asked, and what it came to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use coffer_store::members::DeviceId;
 
 use super::index::Index;
+use super::name::Name;
 
 /// What a person may say of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +19,11 @@ pub struct Options {
 /// What other members have said in a folder, as far as it was seen: whose index is missing or torn now (a cloud that has not brought it
 /// yet) still has what it had. Without this it would be thought to have nothing, and all would be put there anew.
 #[derive(Default)]
-pub struct Seen(pub(super) BTreeMap<DeviceId, Index>);
+pub struct Seen {
+    pub(super) devices: BTreeMap<DeviceId, Index>,
+    /// Batches in others' bundles that were looked at for their version: the bundle, and where in it.
+    pub(super) read: HashSet<(Name, u64)>,
+}
 
 /// What went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: nothing is believed here: the vault verifies each thing, as one of a peer. What does not hold breaks the bundle that it
 //! stood in, and nothing else. What a newer program has made is passed over, said in a sentence, and neither broken nor done with: its bundle stays for when this
-//! device is updated. A vault that cannot take (its disk is full) ends the taking; what was taken stays.
+//! device is updated. Nobody has to have signed what only says that it is newer: so it is that thing alone which is passed over, and keeps nothing else back. A vault that cannot take (its disk is full) ends the taking; what was taken stays.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use coffer_store::ids::ChainId;
 use super::bundle::Entry;
 use super::error::CarrierError;
 use super::index::BundleRef;
-use super::look::{Lists, Look, Notes};
+use super::look::{Lists, Look, Notes, is_newer};
 use super::name::Name;
 use super::report::Tally;
 use crate::core::wire::unpack;
@@ -38,13 +38,6 @@ pub(super) struct Taker<'a, 'f> {
     pub(super) took: &'a mut Tally,
     /// Chains of which nothing more is taken: they are other ones here.
     pub(super) refused: HashSet<ChainId>,
-    /// Chains that go on with what only a newer program reads: nothing more of them is taken until this one is updated.
-    pub(super) newer: HashSet<ChainId>,
-}
-
-/// A statement's first byte, as a batch's, is its version: there is none before 0.
-fn is_newer(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|version| *version != 0)
 }
 
 /// A batch in a bundle.
@@ -155,10 +148,12 @@ impl Taker<'_, '_> {
                 let mut left = Vec::new();
                 for one in lies {
                     let here = clock.get(&one.chain).copied().unwrap_or(0);
-                    if one.last <= here || self.passes_over(&one.chain) {
+                    let name = &live[one.bundle].name;
+                    let passed = self.refused.contains(&one.chain) || self.lists.is_newer(name, one.place.0);
+                    if one.last <= here || passed {
                         continue;
                     }
-                    let broken = self.lists.broken.contains(&live[one.bundle].name);
+                    let broken = self.lists.broken.contains(name);
                     if broken || one.first > here + 1 || !self.batch(live, &one, clock)? {
                         left.push(one);
                     }
@@ -177,10 +172,6 @@ impl Taker<'_, '_> {
         }
     }
 
-    fn passes_over(&self, chain: &ChainId) -> bool {
-        self.refused.contains(chain) || self.newer.contains(chain)
-    }
-
     fn lying(&mut self, live: &[BundleRef], clock: &HashMap<ChainId, u64>) -> Vec<Lies> {
         let mut all = Vec::new();
         for (bundle, reference) in live.iter().enumerate() {
@@ -195,7 +186,8 @@ impl Taker<'_, '_> {
                     lamport,
                 } = *entry
                     && last > clock.get(&chain).copied().unwrap_or(0)
-                    && !self.passes_over(&chain)
+                    && !self.refused.contains(&chain)
+                    && !self.lists.is_newer(&reference.name, *at)
                     && all.len() < BATCHES_MAX
                 {
                     all.push(Lies {
@@ -233,8 +225,9 @@ impl Taker<'_, '_> {
             return Ok(false);
         };
         if is_newer(&carried.bytes) {
+            // Of the same place there may be a good one in another bundle.
             self.notes.say(NEWER);
-            self.newer.insert(lies.chain);
+            self.lists.newer(bundle.name, lies.place.0);
             return Ok(false);
         }
         let carried = std::sync::Arc::new(carried);

@@ -73,8 +73,6 @@ pub enum JoinError {
     #[error("joining took too long; try again with a new ticket")]
     TooLate,
     /// It went wrong after this device had asked to be added.
-    #[error(
-        "{0}; the other device may list this one already: if “coffer device list” there shows it as never seen, remove it"
-    )]
+    #[error("{0}; if the other device lists this one by now, it removes it again by itself")]
     Half(Box<JoinError>),
 }

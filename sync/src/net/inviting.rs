@@ -1,21 +1,24 @@
 //! The inviter's end of a pairing, over a stream with a guest.
 //!
 //! Guarantees: a guest without a ticket holds this task and its stream for 40 seconds at most, one with a ticket as long as something moves ([`Patience`]); both one piece of bytes at a time; the vault is asked on its
-//! own thread, and the one place where a device is added is here.
+//! own thread, and the one place where a device is added is here; one that has not said that it has all is noted until then ([`unfinished`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_store::members::JoinRequest;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Stream;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use super::clock::seconds;
+use super::clock::{seconds, wall};
 use super::patience::Patience;
 use super::store::Desk;
+use super::unfinished;
 use crate::pairing::{InviterStep, Inviting, PairError, Seeds, Tickets};
+use crate::replica::Replica;
 
 /// How often whoever waits for a turn asks again.
 const TURN: Duration = Duration::from_millis(250);
@@ -25,8 +28,7 @@ const PIECE: usize = 4 << 10;
 const LAST: Duration = Duration::from_secs(1);
 
 /// What a person should know of a guest that was added and has not said that it has all.
-const LEFT: &str =
-    "a device was added, and left before it had said that it has its keys; if it is never seen, remove it";
+const LEFT: &str = "a device was added, and left before it had said that it has its keys; if it is not heard of in a day, it is removed again";
 
 /// Speaks with a guest until the device has joined, or the conversation ended. `proved` is called once the guest has shown
 /// that it has the ticket: from then on it may take its time.
@@ -85,14 +87,7 @@ pub(super) async fn converse(
                     // The one place where a device is added, and given what a member has.
                     let added = desk
                         .call(move |replica| {
-                            let added = replica.admit(*request);
-                            let told = added.and_then(|added| {
-                                let mut told = Err(PairError::NotReady);
-                                replica.with_members(&mut |members| {
-                                    told = inviting.admitted(members, added);
-                                });
-                                told.map_err(|why| why.to_string())
-                            });
+                            let told = admit(replica, *request, &mut inviting);
                             (inviting, told)
                         })
                         .await;
@@ -103,11 +98,20 @@ pub(super) async fn converse(
                     told.map_err(|why| format!("a device could not be added: {why}"))?;
                     patience.wrote(Instant::now(), 0);
                 }
-                InviterStep::Confirmed(_) => {
+                InviterStep::Confirmed(device) => {
                     let _ = stream.close().await;
+                    desk.call(move |replica| unfinished::is_done(replica, &device))
+                        .await;
                     return Ok(());
                 }
             }
+        }
+        if let (Some(PairError::GaveUp), Some(device)) = (ended, inviting.admitted_device()) {
+            let _ = stream.close().await;
+            let said = desk
+                .call(move |replica| unfinished::gave_up(replica, device))
+                .await;
+            return said.map_or(Ok(()), Err);
         }
         if let Some(why) = ended {
             // Closing the connection would cut the last word off: the other end closes first, or a second passes.
@@ -133,6 +137,22 @@ pub(super) async fn converse(
             false => patience.heard(Instant::now()),
         }
     }
+}
+
+/// Adds a device, with a note that it has not said that it has all.
+fn admit(replica: &dyn Replica, request: JoinRequest, inviting: &mut Inviting) -> Result<(), String> {
+    let device = request.device;
+    unfinished::begins(replica, device, wall())?;
+    let added = replica
+        .admit(request)
+        .inspect_err(|_| unfinished::is_done(replica, &device))?;
+    let mut told = Err(PairError::NotReady);
+    replica.with_members(&mut |members| told = inviting.admitted(members, added));
+    told.map_err(|why| match inviting.admitted_device() {
+        // It is given nothing: nobody waits for it.
+        Some(device) => format!("{why}; {}", unfinished::gave_up(replica, device)),
+        None => why.to_string(),
+    })
 }
 
 /// The guest has gone before the end.

@@ -40,6 +40,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 const ASK: Duration = Duration::from_secs(5);
 /// How long the last message has to arrive.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long the other end has to hear that this one gives up, once it has asked to be added.
+const GIVE_UP: Duration = Duration::from_secs(5);
 /// Whoever is asked, where it is not known who made the ticket.
 const CANDIDATES_MAX: usize = 64;
 
@@ -78,8 +80,7 @@ struct Candidate {
 /// given; only then does it say that it has it. Blocks, for a few minutes at most. Not to be called from an asynchronous task.
 ///
 /// # Errors
-/// [`JoinError`]. If `keep` was called, this device may be a member all the same: then ordinary sync with the inviter gives the
-/// rest.
+/// [`JoinError`]. If `keep` was called, this device may be a member for a while: its inviter takes it back ([`JoinError::Half`]).
 pub fn join(
     ticket: &Ticket,
     name: DeviceName,
@@ -373,6 +374,40 @@ impl Talk<'_> {
     async fn run<K, S>(
         mut self,
         mut joining: Joining,
+        keep: &mut Option<K>,
+        store: &mut Option<S>,
+    ) -> Result<(Box<Joined>, DeviceId), JoinError>
+    where
+        K: FnOnce(&Prepared<'_>) -> Result<(), String>,
+        S: FnOnce(&Joined) -> Result<(), String>,
+    {
+        let came = self.talk(&mut joining, keep, store).await;
+        if came.is_err() && self.asked.get() {
+            // If it does not arrive, the other end finds out by itself, later.
+            let _ = tokio::time::timeout(GIVE_UP, self.give_up(joining)).await;
+        }
+        came
+    }
+
+    /// Says that this device has nothing and never will, and waits until that was read.
+    async fn give_up(&mut self, mut joining: Joining) -> std::io::Result<()> {
+        joining.give_up();
+        while let Some(step) = joining.poll() {
+            if let JoinerStep::Send(bytes) = step {
+                self.stream.write_all(&bytes).await?;
+            }
+        }
+        self.stream.flush().await?;
+        self.stream.close().await?;
+        // It reads only once it has written all that it has to give.
+        let mut piece = [0; 4 << 10];
+        while self.stream.read(&mut piece).await? > 0 {}
+        Ok(())
+    }
+
+    async fn talk<K, S>(
+        &mut self,
+        joining: &mut Joining,
         keep: &mut Option<K>,
         store: &mut Option<S>,
     ) -> Result<(Box<Joined>, DeviceId), JoinError>

@@ -25,6 +25,8 @@ mod inner; // what guests may not speak
 mod parts; // all that is spoken
 
 mod record; // what is left with relays
+mod unfinished; // devices that were added and have not said that they have all
+
 mod store; // the threads that ask the vault
 mod streams; // the tasks of a stream
 

@@ -44,6 +44,9 @@ pub enum PairError {
         "this device waits for keys from the vault's other devices itself; let it sync first, then invite again"
     )]
     NotReady,
+    /// The device that was being added could not keep what it was given.
+    #[error("the device that was being added could not keep what it was given")]
+    GaveUp,
     /// It had ended before.
     #[error("this pairing has ended")]
     Ended,

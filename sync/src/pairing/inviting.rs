@@ -196,7 +196,8 @@ impl Inviting {
             State::Claimed(..) => &[kind::CLAIM],
             State::Joining(_) => &[kind::JOIN],
             // All of it must have gone out.
-            State::Giving(..) if self.parts.is_empty() => &[kind::STORED],
+            State::Giving(..) if self.parts.is_empty() => &[kind::STORED, kind::NO],
+            State::Giving(..) => &[kind::NO],
             _ if input.is_empty() => return Ok(None),
             _ => return Err(Malformed("a message out of turn").into()),
         };
@@ -205,7 +206,10 @@ impl Inviting {
 
     /// A whole frame that is due.
     fn take(&mut self, now: u64, bytes: &[u8], tickets: &mut Tickets) -> Result<(), PairError> {
-        let (_, body) = body(bytes);
+        let (kind, body) = body(bytes);
+        if kind == kind::NO {
+            return Err(PairError::GaveUp);
+        }
         match self.leave() {
             State::Called => {
                 let seeds = self.seeds.take().ok_or(PairError::Ended)?;

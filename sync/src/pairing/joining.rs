@@ -74,6 +74,8 @@ pub struct Joining {
     steps: VecDeque<JoinerStep>,
     inviter: Option<DeviceId>,
     members: Option<Members>,
+    /// It has asked to be added, and has not stored what it was given.
+    asked: bool,
 }
 
 impl Joining {
@@ -99,6 +101,7 @@ impl Joining {
             steps: VecDeque::new(),
             inviter: None,
             members: None,
+            asked: false,
         };
         joining.send(call(kind::CALL, &seeds.nonce, &seeds.public()));
         joining.state = State::Calling(seeds);
@@ -162,6 +165,7 @@ impl Joining {
         );
         let sealed = session.seal(Side::Joiner, &self.said, kind::JOIN, &plain);
         self.send(frame(kind::JOIN, &sealed));
+        self.asked = true;
         self.state = State::Taking(session);
         Ok(())
     }
@@ -178,10 +182,20 @@ impl Joining {
                 return Err(PairError::Ended);
             }
         };
+        self.asked = false;
         let sealed = session.seal(Side::Joiner, &self.said, kind::STORED, &[]);
         self.send(frame(kind::STORED, &sealed));
         self.steps.push_back(JoinerStep::Done);
         Ok(())
+    }
+
+    /// What was given cannot be stored, or nothing comes any more: says so, that the other end may take this device back. Nothing, if it did
+    /// not ask to be added, or has stored it.
+    pub fn give_up(&mut self) {
+        if std::mem::take(&mut self.asked) {
+            self.send(frame(kind::NO, &[]));
+        }
+        self.state = State::Ended;
     }
 
     fn next(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, PairError> {
@@ -323,7 +337,7 @@ impl Joining {
     }
 
     fn end(&mut self, why: PairError) -> PairError {
-        self.state = State::Ended;
+        self.give_up();
         why
     }
 }

@@ -80,6 +80,15 @@ impl Device {
         Device::of(dir, vault.unwrap())
     }
 
+    /// Another device of the same vault, which has nothing yet.
+    pub fn with_nothing(&self) -> Device {
+        let serial = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        self.with(&format!("n{serial}"))
+    }
+
     /// Its vault's bytes, as they lie on the disk.
     pub fn copy(&self) -> TempDir {
         self.vault.commit().unwrap();
@@ -356,6 +365,15 @@ impl Replica for NoRoom {
     }
     fn admit(&self, joining: JoinRequest) -> Result<StatementId, String> {
         self.0.admit(joining)
+    }
+    fn unfinished(&self) -> Vec<u8> {
+        self.0.unfinished()
+    }
+    fn note_unfinished(&self, note: &[u8]) -> Result<(), String> {
+        self.0.note_unfinished(note)
+    }
+    fn take_back(&self, device: DeviceId) -> Result<(), String> {
+        self.0.take_back(device)
     }
     fn keyring(&self) -> Vec<(StatementId, SpaceSecrets)> {
         self.0.keyring()

@@ -5,6 +5,7 @@
 #[path = "../model/mod.rs"]
 pub mod model;
 
+pub mod cut;
 pub mod flood;
 pub mod raw;
 pub mod relay;
@@ -47,6 +48,8 @@ pub struct State {
     pub keyring: Vec<(StatementId, SpaceSecrets)>,
     pub store: Store,
     pub dice: Dice,
+    /// The note of devices that were added and have not said that they have all.
+    pub unfinished: Vec<u8>,
 }
 
 fn name(name: &str) -> DeviceName {
@@ -162,6 +165,7 @@ impl Bed {
             keyring,
             store: Store::new(ChainId([0; 16]), Policy::Everything),
             dice: Dice(seed),
+            unfinished: Vec::new(),
         };
         state.learn();
         if state.members.state().is_member(&DeviceId::of(&device)) {
@@ -279,8 +283,11 @@ impl Bed {
     }
 
     pub fn remove(&self, other: &Bed) {
+        self.remove_id(DeviceId::of(&other.device));
+    }
+
+    fn remove_id(&self, id: DeviceId) {
         let mut state = self.state.lock().unwrap();
-        let id = DeviceId::of(&other.device);
         let secrets = SpaceSecrets::random();
         for said in state
             .members
@@ -373,6 +380,17 @@ impl Replica for Bed {
         drop(state);
         self.changed(Change::Members);
         Ok(id)
+    }
+    fn unfinished(&self) -> Vec<u8> {
+        self.state.lock().unwrap().unfinished.clone()
+    }
+    fn note_unfinished(&self, note: &[u8]) -> Result<(), String> {
+        self.state.lock().unwrap().unfinished = note.to_vec();
+        Ok(())
+    }
+    fn take_back(&self, device: DeviceId) -> Result<(), String> {
+        self.remove_id(device);
+        Ok(())
     }
     fn keyring(&self) -> Vec<(StatementId, SpaceSecrets)> {
         self.copy().1

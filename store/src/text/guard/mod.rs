@@ -4,7 +4,7 @@
 //! Why a reader of our own: 149 bytes can claim a million operations; chunks and columns can be
 //! deflated; a hostile operation counter makes the library's next local edit abort the process;
 //! a change could hold maps, marks or a second text. Here every count is compared with the
-//! bytes at hand and with a limit, operations are walked without being stored, and each form
+//! bytes at hand and with a limit, operations are walked, of which nothing is kept but what they delete (once each), and each form
 //! that our encoder does not make is refused.
 //!
 //! What it cannot see, because it does not know the document: whether what is deleted or

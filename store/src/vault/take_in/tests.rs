@@ -1,15 +1,14 @@
 //! What a hostile or broken device may send.
 
 use super::*;
-use crate::event::{
-    BatchHeader, BatchWriter, Body, Digest, Event, EventKind, Form, Head, Version, content_aad, gone_aad,
-};
+use crate::event::{Body, EventKind, Form, Version, content_aad, gone_aad};
 use crate::ids::ROOT;
 use crate::ids::{ChainId, NodeId};
 use crate::io::sim::SimDisk;
-use crate::keys::{Key, SigningKey, labels, seal};
+use crate::keys::{Key, SigningKey, seal};
 use crate::record::{Kind, Time};
 use crate::text::{Change, Document, Heads};
+use crate::vault::forge::{self, Raw, Says, Stands};
 use crate::vault::tests::{file_meta, password, vault};
 use std::sync::Arc;
 

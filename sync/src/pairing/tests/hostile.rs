@@ -379,5 +379,6 @@ fn a_joiner_without_keys_says_so() {
         pair.tell_joiner(&bytes);
     }
     assert_eq!(pair.ends[1], Some(PairError::Incomplete));
+    assert_eq!(pair.joiners(), Some(vec![0; 5]), "it says that it has nothing");
     assert!(pair.joiners().is_none() && pair.durable.joined.is_none());
 }

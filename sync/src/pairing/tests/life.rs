@@ -124,6 +124,48 @@ fn broken_off_anywhere_it_is_nothing_or_a_member() {
     assert!(halves > 2, "no crash came between adding and storing");
 }
 
+/// Guards a joiner that cannot keep what it was given, at any moment: from when it has asked to be added until it has stored that, and at no
+/// other time, it says so, and the inviter knows whom to take back.
+#[test]
+fn who_gives_up_says_so_once_it_was_added() {
+    let steps = Pair::new().play(usize::MAX, &mut plain);
+    let mut said = 0;
+    for most in 0..=steps {
+        let mut pair = Pair::new();
+        pair.play(most, &mut plain);
+        // What is under way arrives.
+        while let Some(JoinerStep::Send(bytes)) = pair.joining.poll() {
+            pair.tell_inviter(&bytes);
+        }
+        let asked = pair.durable.prepared.is_some() && pair.durable.joined.is_none();
+        pair.joining.give_up();
+        let last = pair.joining.poll();
+        assert_eq!(matches!(last, Some(JoinerStep::Send(_))), asked, "after {most}");
+        let Some(JoinerStep::Send(bytes)) = last else {
+            assert!(matches!(
+                last,
+                None | Some(JoinerStep::Done | JoinerStep::Prepare { .. })
+            ));
+            continue;
+        };
+        said += 1;
+        assert_eq!(bytes, [0; 5]);
+        // It is read once the inviter has done what was asked of it before.
+        if let Some(InviterStep::Admit(request)) = pair.inviting.poll() {
+            let members = &mut pair.durable.members;
+            let added = members.add(&desk(), *request, &pair.durable.keyring).unwrap();
+            let id = added[0].id();
+            hear(members, added);
+            pair.inviting.admitted(members, id).unwrap();
+        }
+        pair.tell_inviter(&bytes);
+        assert_eq!(pair.ends[0], Some(PairError::GaveUp), "after {most}");
+        assert_eq!(pair.inviting.admitted_device(), Some(DeviceId::of(&laptop())));
+        assert!(pair.confirmed.is_none());
+    }
+    assert!(said > 2, "only {said} times");
+}
+
 /// Guards time: whoever is silent is let go, before and after the proof; a ticket ends with its time.
 #[test]
 fn time_runs_out() {

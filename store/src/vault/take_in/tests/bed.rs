@@ -18,12 +18,6 @@ pub(super) struct Bed {
     pub(super) last: (u64, [u8; 32]),
 }
 
-/// What an event says: what it replaces, its Lamport time, its payload.
-pub(super) type Says = (Vec<EventRef>, u64, Vec<u8>);
-
-/// An event of any kind: its kind and subject; what it replaces, its Lamport time, its payload, sealed.
-pub(super) type Raw = ((EventKind, [u8; 16]), Says);
-
 impl Bed {
     pub(super) fn new() -> Bed {
         let disk = SimDisk::new();
@@ -91,51 +85,14 @@ impl Bed {
 
     /// A batch of its chain, of events of any kind; those of such as bring a key bring an odd one.
     pub(super) fn raw(&self, says: &[Raw]) -> Carried {
-        let secrets = self.vault.secrets();
-        let mut batch = BatchWriter::new(BatchHeader {
-            space: secrets.space,
+        let stands = Stands {
+            space: self.vault.secrets().space,
+            epoch: self.epoch(),
             chain: self.chain,
-            first: self.last.0 + 1,
-            prev: self.last.1,
-            ahead: says[0].1.1.wrapping_sub(self.last.0 + 1),
-        });
-        for (n, ((kind, subject), (replaces, lamport, sealed))) in says.iter().enumerate() {
-            let wrapped = kind.has_key().then_some([9; crate::keys::WRAPPED]);
-            let head = Head {
-                kind: *kind,
-                space: secrets.space,
-                at: self.next(1 + n as u64),
-                lamport: *lamport,
-                prev: batch.head(),
-                subject: *subject,
-                generation: self.epoch(),
-                replaces: replaces.clone(),
-                sealed: Digest::of(sealed),
-                wrapped: wrapped.as_ref().map(|wrapped| event::hash(wrapped)),
-            };
-            batch.push(&Event {
-                head,
-                wrapped,
-                sealed: Some(sealed.clone()),
-            });
-        }
-        let last = self.last.0 + says.len() as u64;
-        let signed = BatchRow::signed(self.chain, last, &batch.head());
-        let row = BatchRow {
-            place: crate::chunk::pack::Place {
-                pack: 1,
-                offset: 0,
-                len: batch.bytes().len() as u32,
-            },
-            chain: self.chain,
-            first: self.last.0 + 1,
-            count: says.len() as u32,
-            head: batch.head(),
-            signature: self.signing.sign(labels::SIGN_HEAD, &signed),
-            holes: Vec::new(),
+            last: self.last,
+            signing: &self.signing,
         };
-        let bytes = batch.bytes().to_vec();
-        Carried { row, bytes }
+        forge::batch(&stands, says)
     }
 
     pub(super) fn take(&mut self, says: &[Says]) -> Result<TakenIn, TakeInError> {

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use super::*;
+use crate::event::{BatchWriter, Event};
 use crate::event::{NodeState, key_aad, node_aad};
 use crate::ids::ROOT_NODE;
 use crate::io::Disk;
 use crate::keys::WRAPPED;
+use crate::keys::labels;
 use crate::vault::{CheckOptions, Problem, SalvageReport, salvage};
 
 fn of_version_1(mut payload: Vec<u8>) -> Vec<u8> {
