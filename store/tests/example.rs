@@ -1,11 +1,11 @@
 //! Guards a vault with one of everything: it opens with its password, its recovery phrase and its key file, shows what was put
-//! into it, is whole, and can be gone on with. Once formats are frozen, what [`make`] makes is to be kept beside this suite, so
-//! that a program of any later day opens it.
+//! into it, is whole, and can be gone on with. What [`make`] made on the day on which the formats were frozen is kept beside this suite:
+//! a program of any later day opens it.
 
 mod texts_support;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coffer_store::ids::{Ino, ROOT};
@@ -16,6 +16,8 @@ use coffer_store::tree::Kind;
 use coffer_store::vault::{CheckOptions, Identity, Sealed, Subject, Vault, salvage};
 use texts_support::{Bench, EMACS, VIM, meta, password};
 
+/// The frozen vault's recovery phrase, in a file beside it.
+const PHRASE: &str = "recovery-phrase";
 const PHOTO: usize = 180_000;
 const PATCHED: usize = 90_000;
 
@@ -144,11 +146,30 @@ fn make(to: &Path) -> String {
     phrase.unwrap().words().as_str().to_owned()
 }
 
-/// A new one, and its recovery phrase.
-fn example() -> (tempfile::TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let phrase = make(dir.path());
-    (dir, phrase)
+/// Where the frozen one lies.
+fn frozen() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/vault_v1")
+}
+
+/// A vault as this program makes it, and the one that was made when the formats were frozen, each with its recovery phrase.
+fn examples() -> [(tempfile::TempDir, String); 2] {
+    let [new, old] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let phrase = make(new.path());
+    for entry in fs::read_dir(frozen()).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), old.path().join(entry.file_name())).unwrap();
+    }
+    let kept = fs::read_to_string(old.path().join(PHRASE)).unwrap();
+    fs::remove_file(old.path().join(PHRASE)).unwrap();
+    [(new, phrase), (old, kept)]
+}
+
+/// Makes the one that is frozen. Run on the day of a freeze, and never again for the same format.
+#[test]
+#[ignore = "writes into the repository; guards nothing"]
+fn freeze() {
+    fs::create_dir(frozen()).expect("what is frozen stays");
+    let phrase = make(&frozen());
+    fs::write(frozen().join(PHRASE), phrase).unwrap();
 }
 
 fn read(vault: &Vault, folder: Ino, name: &str) -> Vec<u8> {
@@ -227,9 +248,14 @@ fn assert_all(vault: &Vault) {
 /// Opens by the password, and shows all; is written in, locked, and opened again.
 #[test]
 fn a_vault_opens_and_goes_on() {
-    let (dir, _phrase) = example();
+    for (dir, _phrase) in examples() {
+        opens_and_goes_on(dir.path());
+    }
+}
+
+fn opens_and_goes_on(dir: &Path) {
     let open = || {
-        let vault = Sealed::open(dir.path())
+        let vault = Sealed::open(dir)
             .unwrap()
             .unlock(&password(), Identity::Same)
             .unwrap();
@@ -258,22 +284,28 @@ fn a_vault_opens_and_goes_on() {
 /// Opens by the recovery phrase, which sets another password.
 #[test]
 fn its_recovery_phrase_opens_it() {
-    let (dir, phrase) = example();
-    let phrase = RecoveryPhrase::parse(&phrase).unwrap();
-    let sealed = Sealed::open(dir.path()).unwrap();
-    let vault = sealed.recover(&phrase, &password(), KdfParams::FLOOR).unwrap();
-    vault.stop_keeper();
-    assert_all(&vault);
+    for (dir, phrase) in examples() {
+        let phrase = RecoveryPhrase::parse(&phrase).unwrap();
+        let sealed = Sealed::open(dir.path()).unwrap();
+        let vault = sealed.recover(&phrase, &password(), KdfParams::FLOOR).unwrap();
+        vault.stop_keeper();
+        assert_all(&vault);
+    }
 }
 
 /// What is in its packs comes back without its database.
 #[test]
 fn it_is_salvaged() {
-    let (dir, _phrase) = example();
-    fs::write(dir.path().join("vault.redb"), b"nothing of it is left").unwrap();
+    for (dir, _phrase) in examples() {
+        is_salvaged(dir.path());
+    }
+}
+
+fn is_salvaged(dir: &Path) {
+    fs::write(dir.join("vault.redb"), b"nothing of it is left").unwrap();
     let out = tempfile::tempdir().unwrap();
     let to = out.path().join("out");
-    let report = salvage(dir.path(), &password(), &to, &mut |_| {});
+    let report = salvage(dir, &password(), &to, &mut |_| {});
     assert!(report.is_ok(), "{:?}", report.err().map(|e| e.to_string()));
     let mut found = Vec::new();
     let mut folders = vec![to];

@@ -590,15 +590,15 @@ fn events_have_one_form() {
 #[test]
 fn earlier_trials_are_refused() {
     let header = frozen("header/recovery");
-    assert_eq!(header[8..10], [5, 0]);
-    for version in 0..5 {
+    assert_eq!(header[8..10], [6, 0]);
+    for version in 0..6 {
         let mut earlier = header.clone();
         earlier[8] = version;
         let refused = HeaderError::Earlier(version.into());
         assert_eq!(Header::decode(&earlier), Err(refused));
     }
     let file = frozen("keyfile/file");
-    assert_eq!(&file[..8], b"COFFERK5");
+    assert_eq!(&file[..8], b"COFFERK6");
     let mut earlier = file.clone();
     earlier[7] = b'0';
     let again = testing::format("keyfile");

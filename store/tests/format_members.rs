@@ -8,7 +8,7 @@ use coffer_store::members::{
     Statement, TransportProof, Verified, chain_id,
 };
 
-const FROZEN: &str = include_str!("vectors/members_v0.txt");
+const FROZEN: &str = include_str!("vectors/members_v1.txt");
 
 fn signing(first: u8) -> SigningKey {
     SigningKey::from_seed(Key::take(&mut std::array::from_fn(|i| {

@@ -190,9 +190,9 @@ fn parameters_out_of_bounds_are_refused_on_reading() {
     assert_eq!(Header::decode(&other), Err(HeaderError::UnknownKdf(2)));
     let mut newer = bytes.clone();
     newer[8] += 1;
-    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(6)));
+    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(7)));
     newer[9] = 0xff;
-    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(0xff06)));
+    assert_eq!(Header::decode(&newer), Err(HeaderError::UnknownVersion(0xff07)));
     // What a newer program may have put before the MAC.
     let mac = bytes.len() - 35;
     let with = |field: &[u8]| [&bytes[..mac], field, &bytes[mac..]].concat();
@@ -243,7 +243,7 @@ fn parameters_out_of_bounds_are_refused_on_reading() {
     }
     let mut earlier = bytes.clone();
     earlier[8] -= 1;
-    assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(4)));
+    assert_eq!(Header::decode(&earlier), Err(HeaderError::Earlier(5)));
     assert_eq!(Header::decode(b"something else"), Err(HeaderError::NotAHeader));
     assert_eq!(
         Header::decode(&[&bytes[..], b"xy"].concat()),

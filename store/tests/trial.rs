@@ -24,7 +24,7 @@ fn earlier(dir: &Path) {
     drop(vault);
     let db = Db::open(disk).unwrap();
     let mut header = db.get(Table::Meta, b"header").unwrap().unwrap();
-    assert_eq!(header[8..10], [5, 0]);
+    assert_eq!(header[8..10], [6, 0]);
     header[8] = 0;
     let mut batch = Batch::new();
     batch.put(Table::Meta, b"header", header);
@@ -32,7 +32,7 @@ fn earlier(dir: &Path) {
     drop(db);
     let path = dir.join("vault.key");
     let mut key = fs::read(&path).unwrap();
-    assert_eq!(&key[..8], b"COFFERK5");
+    assert_eq!(&key[..8], b"COFFERK6");
     key[7] = b'0';
     fs::write(path, key).unwrap();
 }

@@ -165,7 +165,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Guards the bytes: a device of another day must understand them. `COFFER_FREEZE` writes them anew, for a new trial.
 #[test]
 fn messages_are_frozen() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/messages_v0.txt");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/messages_v1.txt");
     let mut made: String = samples()
         .iter()
         .map(|(name, message)| format!("message/{name} {}\n", hex(&message.encode())))

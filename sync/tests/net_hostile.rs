@@ -9,8 +9,8 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use net_bed::raw::{Raw, peer};
 use net_bed::{Bed, PATIENCE, QUIC, TCP, address, quiet, until, wait};
 
-const SYNC: &str = "/coffer/sync/0";
-const PAIR: &str = "/coffer/pair/0";
+const SYNC: &str = "/coffer/sync/1";
+const PAIR: &str = "/coffer/pair/1";
 
 /// A stranger is sent away at once, by TCP and QUIC, and learns nothing by identify.
 #[test]

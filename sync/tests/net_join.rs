@@ -13,7 +13,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use net_bed::raw::{self, Raw};
 use net_bed::{Bed, PATIENCE, QUIC, TCP, address, linked, quiet, until, wait};
 
-const PAIR: &str = "/coffer/pair/0";
+const PAIR: &str = "/coffer/pair/1";
 
 fn name(name: &str) -> DeviceName {
     DeviceName::new(name).unwrap()

@@ -9,7 +9,7 @@ use futures::AsyncReadExt;
 use net_bed::raw::{Raw, peer};
 use net_bed::{Bed, QUIC, TCP, address, linked, quiet, until, wait};
 
-const SYNC: &str = "/coffer/sync/0";
+const SYNC: &str = "/coffer/sync/1";
 
 static PROCESS: Mutex<()> = Mutex::new(());
 

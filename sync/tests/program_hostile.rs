@@ -57,8 +57,8 @@ fn a_member_gone_bad_harms_nobody() {
                 let control = raw.control.clone();
                 let to = peer(&town.tcp);
                 let name = [
-                    "/coffer/sync/0",
-                    "/coffer/pair/0",
+                    "/coffer/sync/1",
+                    "/coffer/pair/1",
                     "/ipfs/id/1.0.0",
                     "/coffer/kad/1",
                 ][n % 4];

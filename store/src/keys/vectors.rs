@@ -1,13 +1,13 @@
 //! The formats, frozen: fixed keys and nonces, and the bytes that they gave when the
 //! format was made. A difference here is a new format, and old vaults that do not open.
 //!
-//! `store/tests/vectors/keys_v0.txt` agrees with a second implementation, made in another
+//! `store/tests/vectors/keys_v1.txt` agrees with a second implementation, made in another
 //! language after the modules' byte tables.
 
 use super::recovery::Part;
 use super::*;
 
-const FROZEN: &str = include_str!("../../tests/vectors/keys_v0.txt");
+const FROZEN: &str = include_str!("../../tests/vectors/keys_v1.txt");
 
 const VAULT: [u8; 16] = *b"a vault's own id";
 const PLACE: Aad = Aad {
@@ -177,7 +177,7 @@ fn what_was_frozen_opens() {
 #[test]
 fn labels_are_apart() {
     for (i, a) in labels::ALL.iter().enumerate() {
-        assert!(a.starts_with("coffer v0 "));
+        assert!(a.starts_with("coffer v1 "));
         for b in &labels::ALL[i + 1..] {
             assert!(!a.starts_with(b) && !b.starts_with(a), "{a} and {b}");
         }

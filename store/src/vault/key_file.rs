@@ -21,7 +21,7 @@ use crate::record::kind;
 pub(crate) const KEY_FILE: &str = "vault.key";
 /// The longest header, in bytes.
 const HEADER_MAX: usize = 1 << 16;
-const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK5";
+const KEY_FILE_MAGIC: &[u8; 8] = b"COFFERK6";
 /// No key file is as long as this, in bytes.
 const KEY_FILE_MAX: u64 = 2 << 20;
 /// The longest sealed secrets, in bytes: as many epochs and chains as there may be.

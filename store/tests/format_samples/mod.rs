@@ -24,9 +24,9 @@ use coffer_store::testing;
 use coffer_store::tree::{Kind, Told};
 
 /// What the formats' records were on the day that they were frozen: `format/name hex`.
-pub const FROZEN: &str = include_str!("../vectors/format_v0.txt");
+pub const FROZEN: &str = include_str!("../vectors/format_v1.txt");
 /// The keys' vectors; a header is among them.
-const KEYS: &str = include_str!("../vectors/keys_v0.txt");
+const KEYS: &str = include_str!("../vectors/keys_v1.txt");
 
 /// Bytes that count up from `first`.
 pub fn up<const N: usize>(first: u8) -> [u8; N] {

@@ -1,4 +1,4 @@
-//! The formats, frozen: `tests/vectors/carrier_v0.txt`. A difference here is a new format, and folders that other devices cannot read.
+//! The formats, frozen: `tests/vectors/carrier_v1.txt`. A difference here is a new format, and folders that other devices cannot read.
 
 use coffer_store::codec::Malformed;
 use coffer_store::ids::{ChainId, SpaceId};
@@ -11,7 +11,7 @@ use super::index::{BundleRef, Index};
 use super::name::Name;
 use crate::core::Policy;
 
-const FROZEN: &str = include_str!("../../tests/vectors/carrier_v0.txt");
+const FROZEN: &str = include_str!("../../tests/vectors/carrier_v1.txt");
 const SPACE: SpaceId = SpaceId([7; 16]);
 
 fn hex(bytes: &[u8]) -> String {

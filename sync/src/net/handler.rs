@@ -16,9 +16,9 @@ use libp2p::{Stream, StreamProtocol};
 use super::door::Place;
 
 /// The protocol between members.
-pub(super) const SYNC: StreamProtocol = StreamProtocol::new("/coffer/sync/0");
+pub(super) const SYNC: StreamProtocol = StreamProtocol::new("/coffer/sync/1");
 /// The protocol with who wants to become one. Its name is the same in all versions: its first message says which.
-pub(super) const PAIR: StreamProtocol = StreamProtocol::new("/coffer/pair/0");
+pub(super) const PAIR: StreamProtocol = StreamProtocol::new("/coffer/pair/1");
 
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

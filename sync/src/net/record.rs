@@ -215,10 +215,32 @@ mod tests {
         }
     }
 
+    /// Prints what would be frozen, for the day when there is a new format.
+    #[test]
+    #[ignore = "prints; guards nothing"]
+    fn show() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let spot = Spot::of(&key(1), &[2; 32], 20_000);
+        let signing = coffer_store::keys::SigningKey::from_seed(key(5));
+        let public = *signing.verifying().as_bytes();
+        let record = Record {
+            said_at: 1_800_000_000,
+            peer: super::super::peers::peer_of(&public).unwrap(),
+            addresses: vec![
+                "/ip4/10.0.0.1/tcp/4001".parse().unwrap(),
+                "/ip4/10.0.0.2/udp/4001/quic-v1".parse().unwrap(),
+            ],
+        };
+        println!("topic {}", hex(&spot.topic));
+        println!("ticket-topic {}", hex(&Spot::of_ticket([9; 32]).topic));
+        println!("peer {}", hex(&public));
+        println!("record {}", hex(&spot.seal(&record)));
+    }
+
     /// Guards the format: what was frozen is found under its key, and opens.
     #[test]
     fn what_was_frozen_opens() {
-        let frozen = include_str!("../../tests/vectors/net_v0.txt");
+        let frozen = include_str!("../../tests/vectors/net_v1.txt");
         let of = |name: &str| -> Vec<u8> {
             let line = frozen
                 .lines()

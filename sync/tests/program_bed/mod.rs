@@ -22,7 +22,7 @@ use net_bed::raw::{Raw, peer};
 use net_bed::{Bed, quiet};
 use serde_json::Value;
 
-pub const SYNC: &str = "/coffer/sync/0";
+pub const SYNC: &str = "/coffer/sync/1";
 pub const QUICK: [&str; 6] = ["--kdf-memory", "19MiB", "--kdf-passes", "2", "--kdf-lanes", "1"];
 /// What an attack may add to the daemon's peak: the bounds of docs/protocol.md and docs/network.md for a few connections, and room for
 /// what the allocator keeps. 10,000 connections or streams without bounds would take GiBs.

@@ -22,9 +22,9 @@ use super::super::recovery::{PART, Part};
 use super::Header;
 
 const MAGIC: &[u8; 8] = b"cofferhd";
-/// Which form all of a vault has. While formats are on trial each record has a version of its own as well, and
-/// that stays 0: this number alone tells one trial from the next.
-const VERSION: u16 = 5;
+/// Which form all of a vault has: 6 is format 1; 1 to 5 were its trials. Each record has a version of its own as well, which
+/// counts from 0.
+const VERSION: u16 = 6;
 const ARGON2ID: u8 = 1;
 
 const VAULT: u8 = 1;
@@ -46,9 +46,9 @@ pub enum HeaderError {
     /// They are of another version.
     #[error("this vault has format version {0}, which this program does not know; use a newer program")]
     UnknownVersion(u16),
-    /// They are of a version from before formats were settled.
+    /// They are of a trial, from before the formats were frozen.
     #[error(
-        "this vault has trial format {0}, and this program reads {VERSION}: it was made by an earlier trial version of Coffer; open it with that one and export its files, then import them here"
+        "this vault has trial format {0}, which this program does not read: it was made by an earlier trial version of Coffer; open it with that one and export its files, then import them here"
     )]
     Earlier(u16),
     /// They name a key derivation that is not known here.

@@ -45,7 +45,7 @@ struct State {
 
 impl Document {
     /// The document of a text whose first version, these bytes, came with this event. Any two
-    /// devices make the same; `store/tests/vectors/text_v0.txt` pins it.
+    /// devices make the same; `store/tests/vectors/text_v1.txt` pins it.
     ///
     /// # Errors
     /// [`TextError::NotText`] if it is empty or longer than [`TEXT_MAX`] bytes.

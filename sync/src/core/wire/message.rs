@@ -4,8 +4,8 @@ use coffer_store::ids::{ChainId, SpaceId};
 
 use crate::core::{ChunkName, Policy, StatementId};
 
-/// The version of the protocol that this is; on trial.
-pub const VERSION: u16 = 0;
+/// The version of the protocol that this is.
+pub const VERSION: u16 = 1;
 /// Feature: this side gives and takes statements of membership alone, until it sends a clock.
 pub const LIMITED: u64 = 1;
 /// Kinds with this bit must be understood; unknown ones without it are passed over.

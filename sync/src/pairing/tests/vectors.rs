@@ -5,7 +5,7 @@ use coffer_store::members::JoinRequest;
 
 use super::*;
 
-const FROZEN: &str = include_str!("../../../tests/vectors/pairing_v0.txt");
+const FROZEN: &str = include_str!("../../../tests/vectors/pairing_v1.txt");
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
