@@ -405,3 +405,31 @@ fn standing(at: &Vault, of: &Vault) -> Standing {
 fn removal(at: &Vault, of: &Vault) -> Removal {
     at.with_members(|members| members.state().removals(&of.device_id())[0])
 }
+
+/// Guards the events of a device that was removed by one who had never heard of its chain: a member that has them vouches for them, and what it
+/// wrote in the same note comes to all. Nobody vouched once, and all that this member told was kept back for ever.
+#[test]
+fn a_chain_that_its_remover_had_not_heard_of_comes_by_others() {
+    let desk = Bench::new();
+    desk.save(VIM, "Garden.md", "roses\n");
+    desk.vault.commit().unwrap();
+    let (_one, laptop) = joined(&desk.vault, "laptop");
+    let (_two, phone) = joined(&desk.vault, "phone");
+    for vault in [&laptop, &phone] {
+        carry(&desk.vault, vault).unwrap();
+    }
+    // The desk hears nothing of the phone; the laptop goes on with what it wrote.
+    on_disk(&phone).save(VIM, "Garden.md", "roses\nlilies\n");
+    carry(&phone, &laptop).unwrap();
+    laptop.commit().unwrap();
+    on_disk(&laptop).save(VIM, "Garden.md", "roses\nlilies\ntulips\n");
+    laptop.commit().unwrap();
+    desk.vault.remove_device(phone.device_id()).unwrap();
+    carry(&desk.vault, &laptop).unwrap();
+    laptop.commit().unwrap();
+    carry(&laptop, &desk.vault).unwrap();
+    desk.vault.commit().unwrap();
+    assert_eq!(desk.text("Garden.md"), "roses\nlilies\ntulips\n");
+    assert_eq!(on_disk(&laptop).text("Garden.md"), "roses\nlilies\ntulips\n");
+    desk.check();
+}

@@ -229,6 +229,10 @@ fn every_oddity_is_refused() {
             "it deletes something besides a character",
             Made::deletion().with(0x71, &[0x7f, 0]),
         ),
+        (
+            "it inserts more than a text has",
+            good().with(0x57, &vec![b'a'; coffer_store::text::TEXT_MAX + 1]),
+        ),
         ("it deletes a character twice", twice(2)),
         ("it deletes a character twice", twice(1 << 21)),
         (

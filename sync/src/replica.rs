@@ -54,15 +54,6 @@ pub trait Replica: Send + Sync + 'static {
     /// A sentence that says why it was not added.
     fn admit(&self, joining: JoinRequest) -> Result<StatementId, String>;
 
-    /// What was noted of devices that were added and have not said that they have what a member has; nothing, if nothing was.
-    fn unfinished(&self) -> Vec<u8>;
-
-    /// Notes that, durably, in place of what was noted before.
-    ///
-    /// # Errors
-    /// A sentence, if it cannot be kept.
-    fn note_unfinished(&self, note: &[u8]) -> Result<(), String>;
-
     /// Removes a device that was added and has nothing.
     ///
     /// # Errors

@@ -25,8 +25,6 @@ use crate::core::{
 };
 use crate::replica::{Carries, Change, EachChunk, Lacking, Replica, Roster};
 
-/// The note of devices that were added and have not said that they have what a member has.
-const UNFINISHED: &str = "unfinished";
 /// Bytes of chunks that come between two commits.
 const KEEP: u64 = 64 << 20;
 
@@ -314,14 +312,6 @@ impl Replica for VaultReplica {
         let added = self.vault.add_device(joining).map_err(|e| e.to_string())?;
         wake(&self.wakes, Change::Members);
         Ok(added)
-    }
-
-    fn unfinished(&self) -> Vec<u8> {
-        self.vault.note(UNFINISHED).ok().flatten().unwrap_or_default()
-    }
-
-    fn note_unfinished(&self, note: &[u8]) -> Result<(), String> {
-        self.vault.set_note(UNFINISHED, note).map_err(|e| e.to_string())
     }
 
     fn take_back(&self, device: DeviceId) -> Result<(), String> {

@@ -210,7 +210,6 @@ fn over_a_slow_link_a_device_joins() {
     );
     assert!(took > Duration::from_secs(40), "{took:?} is not slow");
     // Nor does the inviter think that anything went wrong: it has heard the last word.
-    until("the end of it", || bed.state.lock().unwrap().unfinished == [0]);
     assert_eq!(service.status().last_error, None);
     assert_eq!(bed.state.lock().unwrap().members.state().members().count(), 2);
 }
@@ -253,7 +252,7 @@ fn a_device_that_was_added_and_could_not_join_is_taken_back() {
     );
     let why = came.err().unwrap().to_string();
     assert!(
-        why.contains("the disk is full") && why.contains("removes it again by itself"),
+        why.contains("the disk is full") && why.contains("one of which nothing was heard"),
         "{why}"
     );
     let status = wait(&service, "a sentence", |status| status.last_error.is_some());
@@ -261,7 +260,6 @@ fn a_device_that_was_added_and_could_not_join_is_taken_back() {
     assert!(said.contains("“laptop” was added and could not keep"), "{said}");
     let state = bed.state.lock().unwrap();
     assert_eq!(state.members.state().members().count(), 1);
-    assert_eq!(state.unfinished, [0], "nobody is waited for");
     drop(state);
     // Its machine joins by another ticket.
     let again = carried(&service.invite().unwrap());

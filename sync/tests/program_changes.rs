@@ -98,12 +98,6 @@ impl Replica for Forger {
     fn admit(&self, joining: JoinRequest) -> Result<StatementId, String> {
         self.inner.admit(joining)
     }
-    fn unfinished(&self) -> Vec<u8> {
-        self.inner.unfinished()
-    }
-    fn note_unfinished(&self, note: &[u8]) -> Result<(), String> {
-        self.inner.note_unfinished(note)
-    }
     fn take_back(&self, device: DeviceId) -> Result<(), String> {
         self.inner.take_back(device)
     }

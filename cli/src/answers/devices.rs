@@ -15,6 +15,9 @@ pub(crate) struct Device {
     pub this: bool,
     /// “member”, “removed”, “undone” (who added it was removed), or “waiting” (there are too many).
     pub standing: String,
+    /// Whether anything that it said is here: false of one that was added and never showed that it has its vault.
+    #[serde(default)]
+    pub heard: bool,
     /// Whether this device talks to it at present.
     pub connected: bool,
     /// When it was met last.

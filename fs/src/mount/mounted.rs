@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
@@ -18,6 +19,8 @@ use super::users::who_uses;
 
 /// How far the kernel reads ahead, in KiB: as much as one request carries.
 const READ_AHEAD: u32 = 1024;
+/// For so long a mount may be busy that nobody uses.
+const PASSING: Duration = Duration::from_secs(1);
 /// Where the kernel lets connections be controlled (the file system fusectl).
 const CONTROL: &str = "/sys/fs/fuse/connections";
 
@@ -89,7 +92,16 @@ impl Mount {
     /// # Errors
     /// [`UnmountError::Busy`] names who uses it; nothing is changed then.
     pub fn unmount(&self) -> Result<(), UnmountError> {
-        self.take_down(false)
+        // A process that is being started has all of its parent's descriptors for a moment: busy, and nobody uses it.
+        let begun = Instant::now();
+        loop {
+            match self.take_down(false) {
+                Err(UnmountError::Busy { users, .. }) if users.is_empty() && begun.elapsed() < PASSING => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Takes the mount out of sight at once; the kernel ends it when nobody uses it any more.

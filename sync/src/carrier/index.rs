@@ -274,7 +274,7 @@ impl Index {
         opener: &Opener,
         (source, len): (&dyn Source, u64),
     ) -> Result<Option<Index>, String> {
-        let most = HEAD_MAX as u64 + SEGMENT + stream::segments(INDEX_MAX as u64 + 4) * SEGMENT;
+        let most = HEAD_MAX as u64 + SEGMENT + 2 * stream::segments(INDEX_MAX as u64 + 4) * SEGMENT;
         if len > most {
             return Err("is too long".into());
         }
@@ -311,7 +311,7 @@ fn bundle(r: &mut Reader<'_>) -> Result<BundleRef, Malformed> {
     let (name, mut key) = (Name(r.array()?), Zeroizing::new(r.array()?));
     let (segments, offset, len) = (r.varint()?, r.varint()?, r.varint()?);
     // How much a file is filled up is its writer's choice: there must be room for what it says is in it.
-    let most = stream::segments(BUNDLE_MAX + TOC_MAX as u64);
+    let most = 2 * stream::segments(BUNDLE_MAX + TOC_MAX as u64);
     let lawful = segments <= most && offset <= BUNDLE_MAX && len > 0 && len <= TOC_MAX as u64;
     if !lawful || stream::room(segments) < offset + len {
         return Err(Malformed("a bundle that cannot be so"));

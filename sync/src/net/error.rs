@@ -73,6 +73,8 @@ pub enum JoinError {
     #[error("joining took too long; try again with a new ticket")]
     TooLate,
     /// It went wrong after this device had asked to be added.
-    #[error("{0}; if the other device lists this one by now, it removes it again by itself")]
+    #[error(
+        "{0}; if the other device lists this one as one of which nothing was heard, remove it there, and join with a new ticket"
+    )]
     Half(Box<JoinError>),
 }

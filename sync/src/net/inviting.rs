@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use super::clock::{seconds, wall};
+use super::clock::seconds;
+use super::gave_up;
 use super::patience::Patience;
 use super::store::Desk;
-use super::unfinished;
 use crate::pairing::{InviterStep, Inviting, PairError, Seeds, Tickets};
 use crate::replica::Replica;
 
@@ -98,10 +98,8 @@ pub(super) async fn converse(
                     told.map_err(|why| format!("a device could not be added: {why}"))?;
                     patience.wrote(Instant::now(), 0);
                 }
-                InviterStep::Confirmed(device) => {
+                InviterStep::Confirmed(_) => {
                     let _ = stream.close().await;
-                    desk.call(move |replica| unfinished::is_done(replica, &device))
-                        .await;
                     return Ok(());
                 }
             }
@@ -109,7 +107,7 @@ pub(super) async fn converse(
         if let (Some(PairError::GaveUp), Some(device)) = (ended, inviting.admitted_device()) {
             let _ = stream.close().await;
             let said = desk
-                .call(move |replica| unfinished::gave_up(replica, device))
+                .call(move |replica| gave_up::take_back(replica, device))
                 .await;
             return said.map_or(Ok(()), Err);
         }
@@ -139,20 +137,14 @@ pub(super) async fn converse(
     }
 }
 
-/// Adds a device, with a note that it has not said that it has all.
+/// Adds a device.
 fn admit(replica: &dyn Replica, request: JoinRequest, inviting: &mut Inviting) -> Result<(), String> {
     let device = request.device;
-    unfinished::begins(replica, device, wall())?;
-    let added = replica
-        .admit(request)
-        .inspect_err(|_| unfinished::is_done(replica, &device))?;
+    let added = replica.admit(request)?;
     let mut told = Err(PairError::NotReady);
     replica.with_members(&mut |members| told = inviting.admitted(members, added));
-    told.map_err(|why| match inviting.admitted_device() {
-        // It is given nothing: nobody waits for it.
-        Some(device) => format!("{why}; {}", unfinished::gave_up(replica, device)),
-        None => why.to_string(),
-    })
+    // It is given nothing, and perhaps it said itself that it will not have it: nobody waits for it.
+    told.map_err(|why| format!("{why}; {}", gave_up::take_back(replica, device)))
 }
 
 /// The guest has gone before the end.

@@ -80,7 +80,7 @@ struct Candidate {
 /// given; only then does it say that it has it. Blocks, for a few minutes at most. Not to be called from an asynchronous task.
 ///
 /// # Errors
-/// [`JoinError`]. If `keep` was called, this device may be a member for a while: its inviter takes it back ([`JoinError::Half`]).
+/// [`JoinError`]. If `keep` was called, this device may be a member for a while: the inviter's list says so ([`JoinError::Half`]).
 pub fn join(
     ticket: &Ticket,
     name: DeviceName,
@@ -94,8 +94,7 @@ pub fn join(
     let joined = runtime.block_on(async {
         let keys = keypair(&transport.seed()).ok_or(super::error::StartError::Key)?;
         let door = Door::default();
-        let words = ticket.addresses().is_empty();
-        let (swarm, _) = swarm(keys, &door, plan.mdns && words)?;
+        let (swarm, _) = swarm(keys, &door, plan.mdns && known(ticket).is_empty())?;
         let search = Search::new(swarm, door, plan, ticket);
         search.run(ticket, &device, &transport, name, keep, store).await
     });
@@ -108,6 +107,11 @@ pub fn join(
         transport: transport.seed(),
         device,
     })
+}
+
+/// The addresses in a ticket that this program can call: a newer one may have named others.
+fn known(ticket: &Ticket) -> Vec<Multiaddr> {
+    ticket.addresses().iter().filter_map(|a| a.parse().ok()).collect()
 }
 
 struct Search {
@@ -134,7 +138,7 @@ impl Search {
                 swarm.behaviour_mut().kad.part.add_address(&peer, bare(relay));
             }
         }
-        let addresses: Vec<Multiaddr> = ticket.addresses().iter().filter_map(|a| a.parse().ok()).collect();
+        let addresses = known(ticket);
         let mut search = Search {
             swarm,
             door,

@@ -12,8 +12,6 @@ use coffer_store::vault::Carried;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::clock::wall;
-use super::unfinished;
 use crate::core::limits::IDS_MAX;
 use crate::core::{Answer, Request, StatementId};
 use crate::replica::{Replica, Roster};
@@ -29,8 +27,6 @@ enum Job {
     News,
     Members,
     Own,
-    /// Devices that were added and have not said that they have all: so many minutes have passed.
-    Unfinished(u32),
     Work(Work),
     End,
 }
@@ -44,8 +40,6 @@ pub(super) enum Done {
     Members(Roster, Vec<StatementId>),
     /// The chain on which this device tells.
     Own(Result<ChainId, String>),
-    /// What a person should know of devices that were added and never heard of.
-    Unfinished(Vec<String>),
     /// The vault's own code failed; nothing more can be asked.
     Broken,
 }
@@ -120,10 +114,6 @@ impl Stores {
         let _ = self.orders.send(Job::Own);
     }
 
-    pub(super) fn unfinished(&self, passed: u32) {
-        let _ = self.orders.send(Job::Unfinished(passed));
-    }
-
     pub(super) fn desk(&self) -> Desk {
         Desk(self.orders.clone())
     }
@@ -173,7 +163,6 @@ fn serve(replica: &dyn Replica, jobs: &Receiver<Job>, mut told: u64, done: &Unbo
                 told = 0;
                 tell(Done::Own(replica.config().map(|config| config.own)));
             }
-            Job::Unfinished(passed) => tell(Done::Unfinished(unfinished::tend(replica, wall(), passed))),
             Job::Work(work) => work(replica),
             Job::End => return,
         }

@@ -366,12 +366,6 @@ impl Replica for NoRoom {
     fn admit(&self, joining: JoinRequest) -> Result<StatementId, String> {
         self.0.admit(joining)
     }
-    fn unfinished(&self) -> Vec<u8> {
-        self.0.unfinished()
-    }
-    fn note_unfinished(&self, note: &[u8]) -> Result<(), String> {
-        self.0.note_unfinished(note)
-    }
     fn take_back(&self, device: DeviceId) -> Result<(), String> {
         self.0.take_back(device)
     }

@@ -48,8 +48,6 @@ pub struct State {
     pub keyring: Vec<(StatementId, SpaceSecrets)>,
     pub store: Store,
     pub dice: Dice,
-    /// The note of devices that were added and have not said that they have all.
-    pub unfinished: Vec<u8>,
 }
 
 fn name(name: &str) -> DeviceName {
@@ -165,7 +163,6 @@ impl Bed {
             keyring,
             store: Store::new(ChainId([0; 16]), Policy::Everything),
             dice: Dice(seed),
-            unfinished: Vec::new(),
         };
         state.learn();
         if state.members.state().is_member(&DeviceId::of(&device)) {
@@ -380,13 +377,6 @@ impl Replica for Bed {
         drop(state);
         self.changed(Change::Members);
         Ok(id)
-    }
-    fn unfinished(&self) -> Vec<u8> {
-        self.state.lock().unwrap().unfinished.clone()
-    }
-    fn note_unfinished(&self, note: &[u8]) -> Result<(), String> {
-        self.state.lock().unwrap().unfinished = note.to_vec();
-        Ok(())
     }
     fn take_back(&self, device: DeviceId) -> Result<(), String> {
         self.remove_id(device);

@@ -65,6 +65,9 @@ fn how_far(device: &Device) -> String {
     if device.this || device.standing != "member" {
         return String::new();
     }
+    if !device.heard {
+        return "nothing was heard of it since it was added: remove it if that machine has no vault".into();
+    }
     match (device.behind, device.ahead) {
         (Some(0), Some(0)) => "yes".into(),
         (Some(behind), Some(0)) => format!("lacks {}", counted(behind, "event", "events")),

@@ -33,6 +33,7 @@ use coffer_sync::vault::VaultReplica;
 use jiff::Timestamp;
 use met::AllMet;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -484,6 +485,7 @@ impl Network {
         let me = self.vault.store().device_id();
         let (status, met) = (self.status().unwrap_or_default(), self.met.lock().clone());
         self.vault.store().with_members(|members| {
+            let spoke: HashSet<DeviceId> = members.iter().map(|said| said.statement().author).collect();
             let shown = |device: &coffer_store::members::Device| {
                 let peer = status.peers.iter().find(|peer| peer.device == device.id);
                 let link = peer.and_then(|peer| peer.link.as_ref());
@@ -504,6 +506,7 @@ impl Network {
                         Standing::Waiting => "waiting",
                     }
                     .into(),
+                    heard: spoke.contains(&device.id),
                     connected: link.is_some(),
                     seen: link.map(|_| Timestamp::now()).or(before.seen),
                     reached: link.map(|link| reached(link).to_owned()).or(before.reached),

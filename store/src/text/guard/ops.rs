@@ -9,6 +9,7 @@ use super::input::Input;
 use super::runs::{Deltas, Runs, Turns};
 use super::{COUNTER_MAX, OPS_MAX, Refused, TEXT_COUNTER};
 use crate::text::actor::Actor;
+use crate::text::names::TEXT_MAX;
 
 /// What operations do, by the format's numbers.
 const SET: i64 = 1;
@@ -41,6 +42,10 @@ pub(super) fn read(chunk: &Chunk<'_>, genesis: Actor) -> Result<u64, Refused> {
         pred_actor,
         pred,
     ] = chunk.columns;
+    // All that an edit inserts stands in the text that it makes.
+    if value.len() > TEXT_MAX {
+        return Err(Refused("it inserts more than a text has"));
+    }
     let count = Runs::unsigned(action).count(OPS_MAX)?;
     if count == 0 {
         return Err(Refused("it does nothing"));

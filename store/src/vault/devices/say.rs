@@ -304,10 +304,21 @@ fn follows(members: &Members, secrets: &Secrets, clock: &Clock, for_others: bool
     said
 }
 
-/// How far a device's chains are here.
+/// How far a device's chains are here. Those, too, that do not count as its own: whoever removed it may not have heard that they began, and
+/// others have gone on from what is in them.
 fn here(members: &Members, clock: &Clock, device: &DeviceId) -> Vec<Limit> {
-    let chains = members.state().chains_of(device).into_iter();
-    let here = chains.filter_map(|chain| clock.get(&chain).map(|(last, head)| (chain, *last, *head)));
+    let said = members.iter().map(|said| said.statement());
+    let begun = said.filter_map(|said| match &said.body {
+        Body::Chain { random } if said.author == *device => Some(chain_id(said.space, *device, random)),
+        _ => None,
+    });
+    let mut chains = members.state().chains_of(device);
+    chains.extend(begun);
+    chains.sort_unstable();
+    chains.dedup();
+    let here = chains
+        .into_iter()
+        .filter_map(|chain| clock.get(&chain).map(|(last, head)| (chain, *last, *head)));
     here.map(|(chain, last, head)| Limit { chain, last, head })
         .collect()
 }

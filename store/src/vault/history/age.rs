@@ -8,6 +8,8 @@
 use crate::record::Time;
 
 pub(super) const DAY: i64 = 86_400;
+/// What this device recorded so many seconds before what is known was recorded by a clock that had lost its time.
+const LONG: i64 = 366 * DAY;
 /// For so many days what came is kept, whatever it says; for fewer if the retention keeps all for fewer.
 pub(super) const HERE_DAYS: u32 = 30;
 
@@ -28,6 +30,9 @@ impl Dated {
             told.min(self.came)
         } else if self.own && self.came <= now.sec {
             told.max(self.came)
+        } else if self.own && told < now.sec.saturating_sub(LONG) {
+            // Told by a clock that had lost its time, and known to have come later than what is known by now.
+            now.sec
         } else {
             told
         }
@@ -55,6 +60,18 @@ mod tests {
             came: at(came),
             own: false,
         }
+    }
+
+    /// Guards what was saved by a clock that had lost its time, when less is known of the time since: it is new, and not of 1970.
+    #[test]
+    fn what_a_lost_clock_recorded_is_no_older_than_what_is_known() {
+        let own = |told, came| Dated {
+            own: true,
+            ..dated(told, came)
+        };
+        assert_eq!(own(-20_000, 50).age(NOW), 0);
+        assert_eq!(own(-100, 50).age(NOW) / DAY, 100, "its clock was ahead since");
+        assert_eq!(own(-20_000, -10).age(NOW) / DAY, 10);
     }
 
     /// Guards what counts: the time that was told, unless it is yet to be; then when it came.

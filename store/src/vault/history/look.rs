@@ -118,7 +118,11 @@ impl Look {
     /// What the next one is to know, after that before this one.
     pub(super) fn looked(self, last: Option<&Looked>) -> Looked {
         let as_of = match last {
-            Some(last) if last.as_of.sec > days(self.now, LOST).sec => days(last.as_of, -STEP),
+            // Once costs nothing: a machine without a battery is set right soon after each start.
+            Some(last) if last.as_of.sec > days(self.now, LOST).sec => match last.is_lost() {
+                true => days(last.as_of, -STEP),
+                false => last.as_of,
+            },
             _ => self.now,
         };
         Looked {
@@ -130,6 +134,11 @@ impl Look {
 }
 
 impl Looked {
+    /// Whether the clock had lost its time by then.
+    fn is_lost(&self) -> bool {
+        self.as_of.sec > days(self.clock, LOST).sec
+    }
+
     /// Before this time nothing comes any more, though the clock may say so, in seconds since 1970.
     pub(super) fn known(&self) -> i64 {
         self.as_of.sec
@@ -212,10 +221,20 @@ mod tests {
         let lost = -20_000;
         let all = looks([0, 1, lost, lost + 1, 2, 3, 4]);
         let known: Vec<i64> = all.iter().map(|(_, looked)| known(looked)).collect();
-        assert_eq!(known, [0, 1, -30, -61, -30, 1, 4]);
+        assert_eq!(known, [0, 1, 1, -30, 1, 3, 4]);
         // Nothing is older by a clock that is behind.
         assert_eq!(all[2].0.now, at(lost));
-        assert_eq!(all[4].0.now, at(-30));
+        assert_eq!(all[4].0.now, at(1));
+    }
+
+    /// Guards a machine without a battery, which is started each day, and whose clock is set right soon after. What was known went back by a
+    /// month at each start, and came back to the same day: nothing ever aged.
+    #[test]
+    fn a_clock_that_is_lost_at_each_start_goes_on() {
+        let lost = -20_000;
+        let all = looks((0..40).flat_map(|day| [day, lost]));
+        let known: Vec<i64> = all.iter().map(|(_, looked)| known(looked)).collect();
+        assert_eq!(known, (0..40).flat_map(|day| [day, day]).collect::<Vec<_>>());
     }
 
     /// Guards what a clock that is far ahead for a while does: a month for each day, until it is right again.

@@ -115,11 +115,14 @@ impl Vault {
         if self.read_only.load(Ordering::Relaxed) {
             return Ok(Thinned::default());
         }
-        let Some(retention) = self.retention_here() else {
-            return Ok(Thinned::default());
-        };
+        let retention = self.retention_here();
         let _history = self.history.lock();
         let _committer = self.committer.lock();
+        let Some(retention) = retention else {
+            // It was looked, though nothing goes: else it would be looked all the time.
+            self.note_look(Batch::new(), looked.as_ref())?;
+            return Ok(Thinned::default());
+        };
         // Looked at first: what a save takes over after this, `stand` sees.
         let held = self.left.lock().removed();
         let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
@@ -143,14 +146,20 @@ impl Vault {
                 )?;
             }
         }
-        if let Some(looked) = &looked {
+        self.note_look(batch, looked.as_ref())?;
+        Ok(thinned)
+    }
+
+    /// Stores what a look at history lets go of, and that it was looked.
+    fn note_look(&self, mut batch: Batch, looked: Option<&Looked>) -> Result<(), StoreError> {
+        if let Some(looked) = looked {
             looked.put(&mut batch, &self.local);
         }
         self.core.db.apply(&batch)?;
-        if let Some(looked) = &looked {
+        if let Some(looked) = looked {
             self.known_time.store(looked.known(), Ordering::Relaxed);
         }
-        Ok(thinned)
+        Ok(())
     }
 
     /// The same once a day; what the keeper calls. Each time it goes on for a month at most: one day on

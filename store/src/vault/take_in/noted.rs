@@ -110,13 +110,18 @@ impl Vault {
     fn some_waiting(&self, files: &HashSet<[u8; 16]>) -> Result<Vec<Note>, StoreError> {
         let db = &self.core.db;
         let (mut found, mut seen) = (Vec::new(), HashSet::new());
-        let most = Cell::new(TRY_MOST);
+        let (most, count) = (Cell::new(TRY_MOST), Cell::new(0));
+        let full = || count.get() >= most.get();
         let mut put = |key: &[u8], value: &[u8]| {
             let note = Note::of(key, value).filter(|note| seen.insert(note.about.at));
+            count.set(count.get() + usize::from(note.is_some()));
             found.extend(note);
-            found.len() < most.get()
+            !full()
         };
         for file in files {
+            if full() {
+                break;
+            }
             db.scan(Table::Pending, &of_subject(WAITS, file), &mut put)?;
         }
         // Whoever tells much of one file keeps nothing else from its turn.
@@ -125,6 +130,10 @@ impl Vault {
         let last = std::mem::take(&mut *tried);
         for from in [last.as_slice(), &[]] {
             for tag in [WAITS, NAMES_WAIT] {
+                // Else each scan would move the turn to its own first.
+                if full() {
+                    break;
+                }
                 let begin = match from.first() {
                     Some(first) if *first > tag => continue,
                     Some(first) if *first == tag => from,
@@ -220,5 +229,46 @@ impl Vault {
     /// Whether anything waits for a newer program.
     pub(in crate::vault) fn is_behind_others(&self) -> Result<bool, StoreError> {
         Ok(is_any(&self.core.db, &[NEWER, NAMES_NEWER], &|_| true)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Batch;
+    use crate::ids::ChainId;
+    use crate::io::sim::SimDisk;
+    use crate::vault::tests::vault;
+
+    /// Guards turns: of 2,000 that stay waiting, whatever they wait for, each is tried within as many turns as that takes. Beyond the first
+    /// thousand none was: the scans of a turn that was full began it anew.
+    #[test]
+    fn each_that_waits_comes_to_its_turn() {
+        let vault = vault(&SimDisk::new());
+        for tags in [&[WAITS][..], &[WAITS, NAMES_WAIT]] {
+            let mut batch = Batch::new();
+            for n in 0..2_000u64 {
+                let mut subject = [0; 16];
+                subject[..8].copy_from_slice(&n.to_be_bytes());
+                let at = EventRef {
+                    chain: ChainId([7; 16]),
+                    seq: 1 + n,
+                };
+                let tag = tags[n as usize % tags.len()];
+                batch.put(
+                    Table::Pending,
+                    key(tag, &subject, &at),
+                    [&[0, 1][..], &[0; 8]].concat(),
+                );
+            }
+            vault.core.db.apply(&batch).unwrap();
+            let mut tried = HashSet::new();
+            for _ in 0..2_000 / TRY_MOST {
+                let notes = vault.some_waiting(&HashSet::new()).unwrap();
+                assert!(notes.len() <= 2 * TRY_MOST);
+                tried.extend(notes.iter().map(|note| note.about.at.seq));
+            }
+            assert_eq!(tried.len(), 2_000, "{tags:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use super::noted::do_names_wait;
-use super::notes::Note;
+use super::notes::{NAMES_NEWER, Note};
 use crate::core::StoreError;
 use crate::db::{Batch, Table};
 use crate::event::EventRef;
@@ -75,7 +75,8 @@ impl Vault {
         Ok(count)
     }
 
-    /// A file is destroyed, and with it what is noted of what was not read; how much that was.
+    /// A file is destroyed, and with it what is noted of what was not read; how much that was. What may be about names stays noted: it is sealed
+    /// by the epoch, and until it is read nothing is folded.
     pub(in crate::vault) fn forget_unread(
         &self,
         batch: &mut Batch,
@@ -83,7 +84,9 @@ impl Vault {
     ) -> Result<u64, StoreError> {
         let mut count = 0;
         self.each_key_of(file, &mut |key| {
-            batch.delete(Table::Pending, key);
+            if key.first() != Some(&NAMES_NEWER) {
+                batch.delete(Table::Pending, key);
+            }
             count += 1;
         })?;
         Ok(count)

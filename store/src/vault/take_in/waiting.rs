@@ -169,8 +169,9 @@ impl Vault {
         if !self.texts.to_retry.swap(false, Relaxed) || self.read_only.load(Relaxed) {
             return;
         }
-        // Whoever takes in tries it anyway.
+        // Whoever takes in tries some of it only.
         let Some(_taking) = self.texts.taking.try_lock() else {
+            self.texts.to_retry.store(true, Relaxed);
             return;
         };
         let tried = std::panic::AssertUnwindSafe(|| {

@@ -58,8 +58,6 @@ const LINGER: Duration = Duration::from_millis(150);
 const FORKED: &str = "it has other changes by one of the devices than those that are known here under the same numbers: that device's vault was copied, or put back from a backup, and both were used. Those that came later are not taken in; save them again on that device";
 /// A network with so many faults in it had better end, and say so.
 const FAULTS: u32 = 100;
-/// How often devices that were added and never heard of are looked at: once a minute.
-const UNFINISHED: Millis = 60_000;
 /// What is dealt with before the network is looked at again.
 const AT_ONCE: usize = 64;
 
@@ -117,8 +115,6 @@ pub(super) struct Hub {
     is_asking_news: bool,
     news_again: bool,
     is_paused: bool,
-    /// When devices that were added and never heard of are looked at next.
-    unfinished_at: Millis,
     last_error: Option<String>,
     errors: HashMap<DeviceId, String>,
     shown_at: Option<Instant>,
@@ -169,7 +165,6 @@ impl Hub {
             is_asking_news: false,
             news_again: false,
             is_paused: false,
-            unfinished_at: UNFINISHED,
             last_error: None,
             errors: HashMap::new(),
             shown_at: None,
@@ -203,7 +198,6 @@ impl Hub {
         // What was told between reading the clock and listening for changes.
         self.ask_news();
         self.stores.members();
-        self.stores.unfinished(0);
         let mut faults = 0;
         loop {
             self.settle();
@@ -325,7 +319,6 @@ impl Hub {
             }
             Done::Own(Ok(own)) => self.node.answer(now, crate::core::Answer::Began(own)),
             Done::Own(Err(why)) => self.note(why),
-            Done::Unfinished(said) => said.into_iter().for_each(|said| self.note(said)),
             Done::Broken => {
                 self.note("the vault failed while syncing; unlock it anew, and report this".into());
                 self.node.pause(now, true);

@@ -12,8 +12,8 @@ use libp2p::core::ConnectedPoint;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId, Stream};
 
+use super::Hub;
 use super::moved::local_of;
-use super::{Hub, UNFINISHED};
 use crate::core::{Ended, Millis, SessionId};
 use crate::net::book::{Source, Target};
 use crate::net::door::Place;
@@ -264,13 +264,6 @@ impl Hub {
             self.swarm.close_connection(id);
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.until = Some(now + LAST);
-            }
-        }
-        if self.unfinished_at <= now {
-            self.unfinished_at = now + UNFINISHED;
-            // Who pauses syncing hears nobody.
-            if !self.is_paused {
-                self.stores.unfinished(1);
             }
         }
         self.find_in_time(now);
