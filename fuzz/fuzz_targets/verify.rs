@@ -12,6 +12,10 @@ use coffer_store::testing;
 /// The row that fits these bytes, signed; none if they are no batch.
 fn signed(bytes: &[u8], device: &SigningKey) -> Option<BatchRow> {
     let (header, events) = testing::events(bytes)?;
+    // No device signs a batch in which times go back.
+    if !events.is_sorted_by(|(one, _), (next, _)| one.head.lamport < next.head.lamport) {
+        return None;
+    }
     let (last, _) = events.last()?;
     let head = last.hash();
     Some(BatchRow {
