@@ -1,0 +1,8 @@
+//! What the files of a vault say: notes, links, tasks, contacts and events as rows.
+//!
+//! Guarantees: any bytes give rows or problems. Knows no vault, no file system, no network and no SQL; keeps nothing.
+
+pub mod rows; // what is read out of a file
+
+pub mod parse; // files to rows
+pub mod resolve; // where links lead
