@@ -135,13 +135,17 @@ fn what_was_altered_is_refused() {
 #[test]
 fn what_cannot_be_is_refused() {
     type Change = fn(&mut Index);
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 7] = [
         (|index| index.clock.reverse(), "a list is out of order"),
         (|index| index.heads.reverse(), "a list is out of order"),
         (|index| index.bundles.reverse(), "a list is out of order"),
         (|index| index.clock[0].1 = 0, "a chain of which there is nothing"),
         (
-            |index| index.bundles[0].segments = 2,
+            |index| index.bundles[0].segments = 0,
+            "a bundle that cannot be so",
+        ),
+        (
+            |index| index.bundles[0].segments = u64::MAX,
             "a bundle that cannot be so",
         ),
         (
@@ -155,6 +159,10 @@ fn what_cannot_be_is_refused() {
         let bytes = index.encode(SPACE, &device(1));
         assert_eq!(Index::decode(SPACE, &bytes).err(), Some(Malformed(why)));
     }
+    // A later program may fill a file up otherwise.
+    let mut filled = index();
+    filled.bundles[0].segments *= 2;
+    assert!(Index::decode(SPACE, &filled.encode(SPACE, &device(1))).is_ok());
     // Signed by another than it says.
     let bytes = index().encode(SPACE, &device(2));
     assert!(Index::decode(SPACE, &bytes).is_err());
