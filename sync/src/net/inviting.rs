@@ -1,7 +1,7 @@
 //! The inviter's end of a pairing, over a stream with a guest.
 //!
 //! Guarantees: a guest without a ticket holds this task and its stream for 40 seconds at most, one with a ticket as long as something moves ([`Patience`]); both one piece of bytes at a time; the vault is asked on its
-//! own thread, and the one place where a device is added is here; one that has not said that it has all is noted until then ([`unfinished`]).
+//! own thread, and the one place where a device is added is here; one that says that it cannot keep what it was given is removed again ([`gave_up`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const PIECE: usize = 4 << 10;
 const LAST: Duration = Duration::from_secs(1);
 
 /// What a person should know of a guest that was added and has not said that it has all.
-const LEFT: &str = "a device was added, and left before it had said that it has its keys; if it is not heard of in a day, it is removed again";
+const LEFT: &str = "a device was added, and left before it had said that it has its keys; if that machine has no vault, remove it with coffer device remove, and invite it anew";
 
 /// Speaks with a guest until the device has joined, or the conversation ended. `proved` is called once the guest has shown
 /// that it has the ticket: from then on it may take its time.

@@ -387,7 +387,7 @@ impl Talk<'_> {
     {
         let came = self.talk(&mut joining, keep, store).await;
         if came.is_err() && self.asked.get() {
-            // If it does not arrive, the other end finds out by itself, later.
+            // If it does not arrive, this device stays listed as one of which nothing was heard.
             let _ = tokio::time::timeout(GIVE_UP, self.give_up(joining)).await;
         }
         came

@@ -24,8 +24,8 @@ mod handler; // the one stream of a connection
 mod inner; // what guests may not speak
 mod parts; // all that is spoken
 
-mod gave_up;
-mod record; // what is left with relays // a device that was added and could not keep what it was given
+mod gave_up; // a device that was added and could not keep what it was given
+mod record; // what is left with relays
 
 mod store; // the threads that ask the vault
 mod streams; // the tasks of a stream
