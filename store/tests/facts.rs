@@ -364,3 +364,60 @@ fn chunks_are_counted() {
         .unwrap();
     assert_eq!(calls, 2);
 }
+
+/// Guards answers beside saves and commits: bytes are of one write and never half of two, names for bytes are those of some state, and
+/// nobody waits for anybody for ever.
+#[test]
+fn answers_beside_saves_are_of_one_moment() {
+    const SIZES: [usize; 3] = [2000, 40_000, 300_000];
+    let bench = Bench::new();
+    let vault = &bench.vault;
+    let files = ["small.md", "middle.bin", "large.bin"].map(|name| {
+        bench.save(VIM, name, "");
+        bench.ino(name)
+    });
+    // What each can hold, and the name for that.
+    let fill = |n: usize, byte: u8| [b'a' + byte, SIZES[n] as u8].repeat(SIZES[n] / 2);
+    let write = |n: usize, byte: u8| {
+        vault.open(files[n], true, false, false).unwrap();
+        vault.write(files[n], Some(0), &fill(n, byte), false).unwrap();
+        vault.release(files[n], true);
+    };
+    let mut hashes = Vec::new();
+    for (n, ino) in files.iter().enumerate() {
+        for byte in 0..4 {
+            write(n, byte);
+            hashes.push(vault.content(*ino).unwrap().unwrap());
+        }
+    }
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 0..400usize {
+                write(round % 3, (round / 3 % 4) as u8);
+                if round % 7 == 0 {
+                    vault.store_saved().unwrap();
+                }
+            }
+        });
+        scope.spawn(|| {
+            for _ in 0..30 {
+                let rows = history(vault);
+                assert!(rows.iter().all(|row| row.size <= 300_000));
+                blobs(vault);
+            }
+        });
+        let mut seen = 0;
+        while !writer.is_finished() {
+            for (n, ino) in files.iter().enumerate() {
+                let bytes = vault.text(*ino, 1 << 20).unwrap();
+                assert!((0..4).any(|byte| bytes == fill(n, byte)), "half of two writes");
+                seen += usize::from(bytes.len() == SIZES[n]);
+                // None: it went on changing.
+                let hash = vault.content(*ino).unwrap();
+                assert!(hash.is_none_or(|hash| hashes[n * 4..n * 4 + 4].contains(&hash)));
+                assert_eq!(vault.facts(*ino).unwrap().size, SIZES[n] as u64);
+            }
+        }
+        assert!(seen > 3);
+    });
+}
