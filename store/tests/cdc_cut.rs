@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use coffer_store::chunk::cut::{AVG, Cutter, MAX, MIN, Scan};
+use coffer_store::chunk::cut::{AVG, Cutter, MAX, MIN, Scan, WINDOW};
 use coffer_store::io::sim::SplitMix64;
 
 const KEY: [u8; 32] = [7; 32];
@@ -41,6 +41,30 @@ fn gear() -> [u64; 256] {
     let mut bytes = [0; 2048];
     blake3::Hasher::new_keyed(&KEY).finalize_xof().fill(&mut bytes);
     std::array::from_fn(|i| u64::from_le_bytes(bytes[8 * i..8 * i + 8].try_into().unwrap()))
+}
+
+/// Guards what is asked of a chunk's last bytes alone: true of each that the search ends, and of others as seldom as chance has it.
+#[test]
+fn an_end_is_known_by_the_last_bytes() {
+    let data = SplitMix64(4).bytes(24 << 20);
+    let cutter = Cutter::new(&KEY);
+    let at_end = |from: usize, end: usize| {
+        let last = data[end - WINDOW..end].try_into().unwrap();
+        cutter.ends(last, end - from)
+    };
+    let (mut from, mut tried, mut wrong) = (0, 0, 0);
+    for end in ends(&cutter, &data) {
+        assert!(at_end(from, end), "{from} {end}");
+        for no_end in (from + WINDOW..end).step_by(97) {
+            tried += 1;
+            wrong += usize::from(at_end(from, no_end));
+            assert!(no_end - from > MIN || !at_end(from, no_end));
+        }
+        from = end;
+    }
+    // Where the search found none before there is none at all.
+    assert!(tried > 100_000 && wrong == 0, "{wrong} of {tried}");
+    assert!(!cutter.ends(&[0; WINDOW], MAX + 1));
 }
 
 /// The unrolled search finds what the definition says.

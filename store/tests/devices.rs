@@ -128,6 +128,35 @@ fn a_removed_device_is_told_nothing_more() {
     assert_eq!(on_disk(&tablet).text("Garden.md"), "roses\nnot for the phone\n");
 }
 
+/// Guards names for equal bytes against other keys: the same bytes have other chunks in another epoch, and yet the same name.
+#[test]
+fn equal_bytes_are_named_alike_in_every_epoch() {
+    let desk = Bench::new();
+    let bytes = coffer_store::io::sim::SplitMix64(1).bytes(3 << 20);
+    desk.save(VIM, "before.raw", &bytes);
+    desk.vault.commit().unwrap();
+    let content = |name: &str| desk.vault.content(desk.ino(name)).unwrap().unwrap();
+    let chunks = || {
+        let mut count = 0;
+        desk.vault
+            .blobs(&mut |_| {
+                count += 1;
+                true
+            })
+            .unwrap();
+        count
+    };
+    let (name, before) = (content("before.raw"), chunks());
+    let (_dir, phone) = joined(&desk.vault, "phone");
+    desk.vault.remove_device(phone.device_id()).unwrap();
+    desk.save(VIM, "after.raw", &bytes);
+    desk.save(VIM, "other.raw", &bytes[1..]);
+    desk.vault.commit().unwrap();
+    assert!(chunks() >= 2 * before, "they are of one epoch");
+    assert_eq!([content("before.raw"), content("after.raw")], [name, name]);
+    assert_ne!(content("other.raw"), name);
+}
+
 /// Guards the keys of an epoch against forgetting: after a lock, and after a power cut, old and new versions open.
 #[test]
 fn epochs_outlast_the_lock_and_the_power() {

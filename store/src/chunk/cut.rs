@@ -24,7 +24,7 @@ pub const MAX: usize = 1 << 20;
 /// Up to this length a cut is made less likely, from here on more likely.
 const NORMAL: usize = MIN + AVG;
 /// Bytes that the hash remembers.
-const WINDOW: usize = 64;
+pub const WINDOW: usize = 64;
 /// A cut every 2^20 places before `NORMAL`, every 2^16 after it: 2^18 = `AVG`, four times
 /// harder and easier, the paper's normalisation level 2. The top bits of the hash see the
 /// most bytes; the topmost is left out, because a step of two bytes shifts it away.
@@ -106,6 +106,18 @@ impl Cutter {
             None => state.pos += data.len(),
         }
         found
+    }
+
+    /// Whether a chunk of `len` bytes that ends with these [`WINDOW`] ones ends where the search would end it, if it found no
+    /// end before: what a chunk's last bytes alone can say.
+    pub fn ends(&self, last: &[u8; WINDOW], len: usize) -> bool {
+        let mask = match len {
+            MAX => return true,
+            _ if len <= MIN || len > MAX => return false,
+            _ if len <= NORMAL => MASK_HARD,
+            _ => MASK_EASY,
+        };
+        self.warm(0, last) & mask == 0
     }
 
     fn warm(&self, hash: u64, data: &[u8]) -> u64 {

@@ -6,5 +6,5 @@
 pub mod cut;
 pub mod pack;
 
-pub use cut::{AVG, Cutter, MAX, MIN, Scan};
+pub use cut::{AVG, Cutter, MAX, MIN, Scan, WINDOW};
 pub use pack::{PackError, Packs, Place};

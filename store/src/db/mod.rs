@@ -10,7 +10,7 @@
 //! It never looks into a value and never sees a key that is not sealed.
 //!
 //! Parts, each importing only those above it: `table` (tables, batches), `error`, `sums` (the
-//! set hash), `journal`, `library` (its file and its transactions).
+//! set hash), `journal`, `library` (its file and its transactions), `many` (many rows in one go).
 
 #[cfg(test)]
 pub(crate) mod counted;
@@ -18,6 +18,7 @@ mod doors;
 mod error;
 mod journal;
 mod library;
+mod many;
 mod sums;
 mod table;
 #[cfg(test)]
@@ -181,22 +182,6 @@ impl Db {
             let tx = db.begin_read()?;
             let rows = tx.open_table(table.definition())?;
             Ok(rows.get(key)?.map(|v| v.value().to_vec()))
-        })
-    }
-
-    /// Reads several rows in one go.
-    ///
-    /// # Errors
-    /// As [`DbError`] says.
-    pub fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, DbError> {
-        #[cfg(test)]
-        counted::add(keys.len());
-        self.with(|db| {
-            let tx = db.begin_read()?;
-            let rows = tx.open_table(table.definition())?;
-            keys.iter()
-                .map(|key| Ok(rows.get(key.as_slice())?.map(|v| v.value().to_vec())))
-                .collect()
         })
     }
 

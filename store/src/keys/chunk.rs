@@ -65,10 +65,7 @@ impl Pair {
 
     /// The kind is part of it: a file whose bytes are those of some file's manifest has chunks of their own.
     fn id(&self, kind: u8, plain: &[u8]) -> ChunkId {
-        let mut hasher = blake3::Hasher::new_keyed(self.id.expose());
-        let id = hasher.update(plain).update(&[kind]).finalize();
-        hasher.zeroize();
-        ChunkId(*id.as_bytes())
+        id_by(&self.id, kind, plain)
     }
 
     /// One cipher for all of a chunk's segments; it wipes its key when dropped.
@@ -88,6 +85,23 @@ pub struct ChunkKeys {
     present: Pair,
     former: Vec<Pair>,
     gear: Key,
+    /// Names bytes for an index, the same in all epochs.
+    alike: Alike,
+}
+
+/// What equal bytes are named by, whatever they were sealed with; see [`ChunkKeys::alike`].
+struct Alike {
+    id: Key,
+    name: Key,
+}
+
+impl Alike {
+    fn new(id_secret: &Key) -> Alike {
+        Alike {
+            id: derive(id_secret, labels::CHUNK_ID, &[]),
+            name: derive(id_secret, labels::INDEX_CONTENT, &[]),
+        }
+    }
 }
 
 impl ChunkKeys {
@@ -95,6 +109,7 @@ impl ChunkKeys {
     pub fn new(id_secret: Key, seal_secret: Key) -> ChunkKeys {
         ChunkKeys {
             gear: derive(&id_secret, labels::CHUNK_GEAR, &[]),
+            alike: Alike::new(&id_secret),
             present: Pair::new(&id_secret, seal_secret),
             former: Vec::new(),
         }
@@ -112,6 +127,7 @@ impl ChunkKeys {
     #[must_use]
     pub fn cutting_as(mut self, id_secret: &Key) -> ChunkKeys {
         self.gear = derive(id_secret, labels::CHUNK_GEAR, &[]);
+        self.alike = Alike::new(id_secret);
         self
     }
 
@@ -122,6 +138,28 @@ impl ChunkKeys {
     /// The id of a new chunk of this kind.
     pub fn id(&self, kind: u8, plain: &[u8]) -> ChunkId {
         self.present.id(kind, plain)
+    }
+
+    /// Whether all chunks are of one epoch: then one plaintext has one id.
+    pub fn is_one_epoch(&self) -> bool {
+        self.former.is_empty()
+    }
+
+    /// The id that this plaintext has in the first epoch: by it bytes are compared that were stored in different ones.
+    pub fn first_id(&self, kind: u8, plain: &[u8]) -> ChunkId {
+        id_by(&self.alike.id, kind, plain)
+    }
+
+    /// Names something for an index on this device: the same for the same parts, and nothing to whoever lacks the space's
+    /// secrets. The name is to be stored nowhere.
+    pub fn alike(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(self.alike.name.expose());
+        for part in parts {
+            hasher.update(part);
+        }
+        let name = *hasher.finalize().as_bytes();
+        hasher.zeroize();
+        name
     }
 
     /// The key for the content-defined chunker's gear table.
@@ -275,6 +313,13 @@ fn decrypt_all(
         )?;
     }
     Ok(())
+}
+
+fn id_by(key: &Key, kind: u8, plain: &[u8]) -> ChunkId {
+    let mut hasher = blake3::Hasher::new_keyed(key.expose());
+    let id = hasher.update(plain).update(&[kind]).finalize();
+    hasher.zeroize();
+    ChunkId(*id.as_bytes())
 }
 
 /// How many segments a chunk has: at least one.

@@ -80,9 +80,11 @@ pub const TEXT_CHAIN: &str = "coffer v1 text chain";
 pub const TEXT_EDIT: &str = "coffer v1 text edit";
 /// A version of a former text and the change that carries it over → the actor of that.
 pub const TEXT_CARRIED: &str = "coffer v1 text carried";
+/// The first epoch's id secret → the key by which an index names equal bytes. What it names is stored nowhere, and never travels.
+pub const INDEX_CONTENT: &str = "coffer v1 index content";
 
 /// All of them, in the order above.
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 38] = [
     MASTER,
     CHECK,
     HEADER,
@@ -120,4 +122,5 @@ pub const ALL: [&str; 37] = [
     TEXT_CHAIN,
     TEXT_EDIT,
     TEXT_CARRIED,
+    INDEX_CONTENT,
 ];

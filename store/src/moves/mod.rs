@@ -27,4 +27,4 @@ pub use log::{Moves, TooLate};
 pub use op::{Op, Place, Stamp, Step, Target};
 pub use settle::{Ground, Settled};
 pub use shown::{Changed, Label, Shown, Sight};
-pub use suffix::conflict_name;
+pub use suffix::{conflict_name, is_conflict_name};

@@ -8,6 +8,36 @@ use crate::record::NAME_MAX;
 /// Room for the label in a name, in bytes.
 const LABEL_MAX: usize = 80;
 
+/// Whether a name has such a mark: in its last parentheses, before the extension, who and when. Somebody may have called a file
+/// so, too.
+pub fn is_conflict_name(name: &[u8]) -> bool {
+    let marked = || {
+        let end = name.iter().rposition(|byte| *byte == b')')?;
+        let begin = name[..end].iter().rposition(|byte| *byte == b'(')?;
+        let mark = std::str::from_utf8(&name[begin + 1..end]).ok()?;
+        let rest = &name[end + 1..];
+        let is_last = rest.is_empty() || rest.first() == Some(&b'.');
+        (is_last && begin > 0 && name[begin - 1] == b' ').then_some(mark)
+    };
+    let Some(mark) = marked() else { return false };
+    let mut words: Vec<&str> = mark.split(' ').collect();
+    let is_number = |word: &&str| word.len() < 10 && word.bytes().all(|b| b.is_ascii_digit());
+    if words.len() > 3 && words.last().is_some_and(is_number) {
+        words.pop();
+    }
+    let is_like = |word: &str, form: &[u8]| {
+        let fits = |(byte, form): (u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte == *form,
+        };
+        word.len() == form.len() && word.bytes().zip(form).all(fits)
+    };
+    match words.as_slice() {
+        [who, .., day, time] => !who.is_empty() && is_like(day, b"0000-00-00") && is_like(time, b"00.00"),
+        _ => false,
+    }
+}
+
 /// `name` marked with `label`: `Trip.md` becomes `Trip (desk 2026-11-23 14.05).md`; from the second
 /// attempt on with a number as well.
 pub fn conflict_name(name: &[u8], label: &str, attempt: usize) -> Box<[u8]> {
@@ -71,6 +101,35 @@ fn cut(bytes: &[u8], most: usize) -> &[u8] {
 mod tests {
     use super::*;
     use crate::record::valid_name;
+
+    /// Guards that a conflict file is told from others by its name, whatever that was.
+    #[test]
+    fn a_conflict_name_is_known_again() {
+        let label = "my desk 2026-11-23 14.05";
+        for name in [
+            "Trip.md",
+            "no extension",
+            ".hidden",
+            "a (b).tar.gz",
+            &"long".repeat(60),
+        ] {
+            assert!(!is_conflict_name(name.as_bytes()), "{name}");
+            for attempt in [0, 1, 12] {
+                let made = conflict_name(name.as_bytes(), label, attempt);
+                assert!(is_conflict_name(&made), "{}", String::from_utf8_lossy(&made));
+            }
+        }
+        for not in [
+            "x (2026-11-23 14.05).md",
+            "x (desk 2026-11-23).md",
+            "x (desk 2026-11-23 14:05)",
+            "(",
+            ")(",
+            "x(desk 2026-11-23 14.05).md",
+        ] {
+            assert!(!is_conflict_name(not.as_bytes()), "{not}");
+        }
+    }
 
     /// Guards that a conflict file opens with the same program, and that any name can have one.
     #[test]

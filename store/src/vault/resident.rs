@@ -16,6 +16,10 @@ use crate::keys::{Key, open as open_sealed};
 use crate::record::{InodeRecord, kind};
 use crate::tree::{Kind, TreeError};
 
+fn its_key(ino: Ino) -> String {
+    format!("the key of file number {ino}")
+}
+
 impl Vault {
     /// An inode, from memory or the database.
     pub(super) fn get(&self, ino: Ino) -> Result<Arc<Inode>, OpError> {
@@ -44,7 +48,8 @@ impl Vault {
         }
     }
 
-    fn read_inode(&self, ino: Ino) -> Result<Option<Inode>, StoreError> {
+    /// The same from its row, for who does not keep it in memory.
+    pub(super) fn read_inode(&self, ino: Ino) -> Result<Option<Inode>, StoreError> {
         let Some((key, record)) = self.read_record(ino)? else {
             return Ok(None);
         };
@@ -82,21 +87,27 @@ impl Vault {
         let Some(sealed) = self.core.db.get(Table::Inodes, &row)? else {
             return Ok(None);
         };
+        let wrapped = self.core.db.get(Table::Wraps, &row)?;
+        let wrapped = wrapped.ok_or_else(|| StoreError::Missing { what: its_key(ino) })?;
+        self.open_record(ino, &sealed, &wrapped).map(Some)
+    }
+
+    /// An inode's key and row, of what the database has of both.
+    pub(super) fn open_record(
+        &self,
+        ino: Ino,
+        sealed: &[u8],
+        wrapped: &[u8],
+    ) -> Result<(Key, InodeRecord), StoreError> {
         let what = || format!("the record of file number {ino}");
-        let its_key = || format!("the key of file number {ino}");
-        let wrapped = self
-            .core
-            .db
-            .get(Table::Wraps, &row)?
-            .ok_or_else(|| StoreError::Missing { what: its_key() })?;
-        let master = self.master.read();
-        let key = master
-            .unwrap(kind::WRAP_ENTITY, &number(ino), &wrapped)
-            .map_err(StoreError::tampered(its_key()))?;
-        drop(master);
-        let plain = open_sealed(&key, &inode_aad(ino), &sealed).map_err(StoreError::tampered(what()))?;
+        let key = self
+            .master
+            .read()
+            .unwrap(kind::WRAP_ENTITY, &number(ino), wrapped)
+            .map_err(StoreError::tampered(its_key(ino)))?;
+        let plain = open_sealed(&key, &inode_aad(ino), sealed).map_err(StoreError::tampered(what()))?;
         let record = InodeRecord::decode(&plain).map_err(StoreError::malformed(what()))?;
-        Ok(Some((key, record)))
+        Ok((key, record))
     }
 
     /// Damage that was met while the vault is in use.

@@ -196,6 +196,9 @@ impl Vault {
         *self.core.asked.lock() = None;
         let gone = gone?;
         self.core.dropped.fetch_add(gone, Ordering::Relaxed);
+        if gone > 0 {
+            self.feed.evicted();
+        }
         let mut yielding = self.demand.yielding.lock();
         if gone > 0 && yielding.last.is_some() {
             yielding.gone += gone;

@@ -77,6 +77,8 @@ enum End {
 
 struct Wait {
     chunk: ChunkRef,
+    /// The files for whose sake it is wanted.
+    of: Vec<Ino>,
     waiters: u32,
     /// It does not come, and why.
     failed: Option<End>,
@@ -134,13 +136,15 @@ impl Waits {
         open.map(|wait| wait.chunk).collect()
     }
 
-    fn came(&self, id: &ChunkId) {
+    /// A piece is here. Returns the files of which nothing more is wanted now.
+    fn came(&self, id: &ChunkId) -> Option<Vec<Ino>> {
         let mut state = self.state.lock();
-        if let Some(wait) = state.wanted.remove(id) {
-            state.ahead -= usize::from(wait.waiters == 0);
-            state.moved = Some(Instant::now());
-            self.changed.notify_all();
-        }
+        let wait = state.wanted.remove(id)?;
+        state.ahead -= usize::from(wait.waiters == 0);
+        state.moved = Some(Instant::now());
+        self.changed.notify_all();
+        let is_done = |ino: &Ino| !state.wanted.values().any(|wait| wait.of.contains(ino));
+        Some(wait.of.into_iter().filter(is_done).collect())
     }
 
     fn fails(&self, id: &ChunkId, why: End) {
@@ -176,7 +180,7 @@ impl Waits {
     }
 
     /// Waits until all of `chunks` have come; asks for those of `ahead`, too.
-    fn wait(&self, chunks: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), End> {
+    fn wait(&self, ino: Option<Ino>, chunks: &[ChunkRef], ahead: &[ChunkRef]) -> Result<(), End> {
         let mut new = Vec::new();
         let mut state = self.state.lock();
         if !state.is_up {
@@ -189,10 +193,12 @@ impl Waits {
                 *ahead += 1;
                 Wait {
                     chunk: *chunk,
+                    of: Vec::new(),
                     waiters: 0,
                     failed: None,
                 }
             });
+            wait.of.extend(ino.filter(|ino| !wait.of.contains(ino)));
             *ahead -= usize::from(wait.waiters == 0);
             wait.waiters += 1;
         }
@@ -205,6 +211,7 @@ impl Waits {
                 state.ahead += 1;
                 let wait = Wait {
                     chunk: *chunk,
+                    of: ino.into_iter().collect(),
                     waiters: 0,
                     failed: None,
                 };
@@ -355,7 +362,7 @@ impl Vault {
 
     /// A piece is here now.
     pub(in crate::vault) fn no_wait(&self, id: &ChunkId) {
-        self.demand.waits.came(id);
+        self.feed.came(self.demand.waits.came(id).unwrap_or_default());
     }
 
     /// Waits for a piece that something needed, for the sake of this file.
@@ -387,7 +394,7 @@ impl Vault {
         let Some(first) = missing.first().copied() else {
             return Ok(());
         };
-        let ended = self.demand.waits.wait(&missing, &[]);
+        let ended = self.demand.waits.wait(None, &missing, &[]);
         ended.map_err(|why| OpError::Store(unreached(why, first)))
     }
 
@@ -414,7 +421,7 @@ impl Vault {
         if let Some(inode) = &inode {
             inode.state.write().fetching += 1;
         }
-        let ended = self.demand.waits.wait(&missing, ahead);
+        let ended = self.demand.waits.wait(Some(ino), &missing, ahead);
         if let Some(inode) = &inode {
             let mut state = inode.state.write();
             state.fetching -= 1;

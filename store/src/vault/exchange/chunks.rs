@@ -393,14 +393,17 @@ impl Vault {
 
     /// All chunks of these entities are here: their files may show newer versions, or come to be.
     fn have_come(&self, entities: &[EntityId]) {
+        let mut came = Vec::new();
         for entity in entities {
             let living = self.living(*entity).ok().flatten();
             let inode = living.and_then(|ino| self.resident(ino).ok().flatten());
             if let Some(inode) = inode {
                 let mut state = inode.state.write();
                 self.be_behind(inode.ino, &mut state);
+                came.push(inode.ino);
             }
         }
+        self.feed.came(came);
         self.see(Vec::new(), entities);
         self.signals.changed();
     }

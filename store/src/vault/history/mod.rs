@@ -35,10 +35,13 @@ pub(super) use debts::{Debts, UNKNOWN, note_pack, note_payload, pack_note, paylo
 pub use merges::{Keep, Merge, MergeSide, MergeTexts, UndoError, Undone};
 pub use read::OldVersion;
 pub(super) use read::Reading;
+pub(in crate::vault) use removed::GoneRow;
 pub(crate) use removed::removed_aad;
 pub(super) use restore::Bytes;
 pub(crate) use rows::version_aad;
-pub(super) use rows::{NewVersions, ToldAt, change_name, change_of, holds_chunks, last_serial, split_key};
+pub(super) use rows::{
+    NewVersions, ToldAt, change_name, change_of, holds_chunks, last_serial, open_row, split_key,
+};
 pub(super) use settings::{Setting, Settings};
 pub(super) use stand::Stand;
 

@@ -175,6 +175,7 @@ impl Vault {
             self.replaced.lock().urge();
             self.owes.store(true, Ordering::Relaxed);
         }
+        self.feed.thinned(true);
         Ok(())
     }
 

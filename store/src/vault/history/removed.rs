@@ -225,6 +225,13 @@ impl Vault {
         Ok(removed)
     }
 
+    /// Where these were, from the root, as far as that is known.
+    pub(in crate::vault) fn paths_of_gone(&self, rows: &[GoneRow]) -> Vec<Vec<u8>> {
+        let tree = self.tree.read();
+        let paths = Paths::new(&tree, rows);
+        rows.iter().map(|row| paths.of(&row.record)).collect()
+    }
+
     /// Notes what is amiss, once.
     pub(in crate::vault) fn note_problem(&self, problem: Problem) {
         let mut met = self.met.lock();

@@ -127,8 +127,7 @@ impl Vault {
         let held = self.left.lock().removed();
         let standing = self.stand(true, &mut |_, _, _| Ok(()))?;
         let unread = self.unread()?;
-        let mut batch = Batch::new();
-        let mut thinned = Thinned::default();
+        let (mut batch, mut thinned) = (Batch::new(), Thinned::default());
         let removed = self.thin_removed(
             &mut batch,
             (&retention, look),
@@ -147,6 +146,7 @@ impl Vault {
             }
         }
         self.note_look(batch, looked.as_ref())?;
+        self.feed.thinned(thinned != Thinned::default());
         Ok(thinned)
     }
 
@@ -261,6 +261,7 @@ impl Vault {
         self.core.db.apply(&batch)?;
         let early = thinned.versions + thinned.removed;
         self.early.fetch_add(early, Ordering::Relaxed);
+        self.feed.thinned(early > 0);
         Ok(more)
     }
 

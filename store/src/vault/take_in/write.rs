@@ -238,6 +238,8 @@ impl Vault {
         self.core.db.apply(&batch)?;
         self.core.packs.committed(&packs);
         committer.counters = counters;
+        self.feed
+            .hears(behind.iter().map(|(_, inode)| inode.ino).collect());
         Ok(behind)
     }
 

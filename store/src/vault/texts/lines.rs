@@ -109,6 +109,12 @@ pub(super) fn shown_line(rows: &[VersionRecord]) -> Option<Line> {
     lines_of(rows).into_iter().next()
 }
 
+/// Of these versions those that nothing replaces, and that a file does not show which shows these.
+pub(in crate::vault) fn not_shown_of(rows: &[VersionRecord], shown: &[EventRef]) -> Vec<EventRef> {
+    let heads = lines_of(rows).into_iter().flat_map(|line| line.heads);
+    heads.filter(|at| !shown.contains(at)).collect()
+}
+
 impl Vault {
     /// The rows of an entity's versions: all of them, since what is shown without one would be older.
     pub(in crate::vault) fn rows_of_versions(
@@ -131,8 +137,6 @@ impl Vault {
         entity: &EntityId,
         shown: &[EventRef],
     ) -> Result<Vec<EventRef>, StoreError> {
-        let rows = self.rows_of_versions(key, entity)?;
-        let heads = lines_of(&rows).into_iter().flat_map(|line| line.heads);
-        Ok(heads.filter(|at| !shown.contains(at)).collect())
+        Ok(not_shown_of(&self.rows_of_versions(key, entity)?, shown))
     }
 }

@@ -49,7 +49,7 @@ use crate::event::EventRef;
 use crate::ids::{EntityId, Ino};
 use crate::text::Heads;
 pub(super) use carry::place_in;
-pub(super) use lines::{Line, Step, lines, newest_lines};
+pub(super) use lines::{Line, Step, lines, newest_lines, not_shown_of};
 pub(super) use reader::Stand;
 pub(super) use show::merged_text;
 pub(super) use take::Verdict;
