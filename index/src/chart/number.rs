@@ -2,9 +2,12 @@
 //!
 //! Guarantees: never NaN or `-0`; at most 12 characters or so, however large or small the number is.
 
-/// A whole number with its thousands apart: `12,345`.
+/// A whole number with its thousands apart, from five digits on: `2026`, `12,345`. Four are often a year.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
+    if digits.len() <= 4 {
+        return digits;
+    }
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -102,7 +105,7 @@ fn round(value: f64, decimals: i32) -> f64 {
     (value * power).round() / power
 }
 
-/// What stands at the ticks of a scale of this step: `0.25`, `40`, `2,500`, `20k`, `1.5M`.
+/// What stands at the ticks of a scale of this step: `0.25`, `40`, `2500`, `20k`, `1.5M`.
 pub(super) fn tick(value: f64, step: f64, largest: f64) -> String {
     if value == 0.0 {
         return "0".into();

@@ -14,7 +14,8 @@ const MARGIN: f64 = 40.0;
 /// Room for the months' names, and between bands.
 const HEAD: f64 = 22.0;
 const GAP: f64 = 14.0;
-const LEGEND: f64 = 26.0;
+/// What the legend takes beyond the last gap.
+const LEGEND: f64 = 4.0;
 /// A day is no smaller than this, if the years have to be fewer for it.
 const LEAST: f64 = 6.0;
 

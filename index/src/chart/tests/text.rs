@@ -39,9 +39,9 @@ const BARS: &str = "
 Notes
 
                                        notes
-Recipes           ████████████████████ 1,412
-日本旅行          █████████▉             700
-Reading 📚        ▉                       64
+Recipes           █████████████████████ 1412
+日本旅行          ██████████▍            700
+Reading 📚        █                       64
 A name that is t… ▏                       12
 None                                       0
 ";
