@@ -1,4 +1,4 @@
-//! What the files of a vault say: notes, links, tasks, contacts and events as rows.
+//! What the files of a vault say: notes, links, tasks, contacts and events as rows; and charts of what is asked of them.
 //!
 //! Guarantees: any bytes give rows or problems. Knows no vault, no file system, no network and no SQL; keeps nothing.
 
@@ -6,3 +6,5 @@ pub mod rows; // what is read out of a file
 
 pub mod parse; // files to rows
 pub mod resolve; // where links lead
+
+pub mod chart; // charts of what a query gives
