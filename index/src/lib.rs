@@ -6,3 +6,5 @@ pub mod rows; // what is read out of a file
 
 pub mod parse; // files to rows
 pub mod resolve; // where links lead
+
+pub mod search; // full-text search
