@@ -19,8 +19,8 @@ use super::error::{SearchError, guarded};
 use super::fields::{FILE, Fields};
 use super::query::{Facts, Files, Filter, Node, Query, Scope, Text};
 
-/// How many words the last word of a phrase with a `*` may stand for.
-const ENDS_MAX: u32 = 1000;
+/// How many words the last word of a phrase with a `*` may stand for, in each segment; each takes some 2 KB.
+const ENDS_MAX: u32 = 500;
 
 /// One answer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -19,7 +19,8 @@ pub(super) fn fold(word: &str, out: &mut String) {
     let from = out.len();
     let word = cut(word, READ_MAX);
     if word.is_ascii() {
-        out.extend(word.bytes().map(|byte| byte.to_ascii_lowercase() as char));
+        out.push_str(word);
+        out[from..].make_ascii_lowercase();
     } else if !word.chars().all(|c| quick(c, out)) {
         out.truncate(from);
         slow(word, out);
@@ -66,14 +67,24 @@ fn quick(c: char, out: &mut String) -> bool {
         let table = &*TABLE;
         let (start, end) = (table.starts[slot], table.starts[slot + 1]);
         out.push_str(&table.text[usize::from(start)..usize::from(end)]);
-    } else if matches!(code, 0x3041..=0x3096 | 0x30A1..=0x30FA | 0x30FC | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3)
-        || matches!(code, 0x0E01..=0x0E32 | 0x0E34..=0x0E37 | 0x0E40..=0x0E47)
-    {
+    } else if is_settled(code) {
         out.push(c);
     } else {
         return false;
     }
     true
+}
+
+/// A character that stays as it is, and composes with nothing for which this is said too: Devanagari without nuktas, Thai
+/// without tones, kana, Han, Hangul syllables.
+fn is_settled(code: u32) -> bool {
+    match code {
+        0x0900..=0x0DFF => matches!(code,
+            0x0900..=0x0928 | 0x092A..=0x0930 | 0x0932 | 0x0933 | 0x0935..=0x0939 | 0x093D..=0x0950
+            | 0x0960..=0x0963 | 0x0966..=0x096F),
+        0x0E00..=0x0E4F => matches!(code, 0x0E01..=0x0E32 | 0x0E34..=0x0E37 | 0x0E40..=0x0E47),
+        _ => matches!(code, 0x3041..=0x3096 | 0x30A1..=0x30FA | 0x30FC | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3),
+    }
 }
 
 /// Latin, Greek, Cyrillic, Armenian, Hebrew and Arabic: all their marks go, so that none is left to compose with.

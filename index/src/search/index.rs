@@ -40,7 +40,7 @@ pub struct Doc<'a> {
     /// Its tags, with `#` or without.
     pub tags: &'a [String],
     /// Its headings.
-    pub headings: &'a [String],
+    pub headings: &'a [&'a str],
     /// Its text; empty if it has none.
     pub body: &'a str,
 }
@@ -137,10 +137,14 @@ impl Index {
                 index.writer.commit()?;
                 index.is_pending = false;
                 index.flow.clear();
+                index.reader.reload()
             } else if index.is_shown()? {
-                return Ok(());
+                Ok(())
+            } else {
+                // Old segments can go once nobody looks at them.
+                index.reader.reload()?;
+                index.writer.garbage_collect_files().wait().map(drop)
             }
-            index.reader.reload()
         })
     }
 

@@ -13,6 +13,8 @@ use super::query::{Filter, Node, Query, QueryError, Scope, Text, parts};
 pub const QUERY_MAX: usize = 4096;
 /// More words (and filters) are refused.
 pub const WORDS_MAX: usize = 128;
+/// A phrase whose last word has a `*` counts as so many words more: it looks at many words at once.
+const ENDS_COST: usize = 8;
 /// Deeper parentheses are refused.
 pub const DEPTH_MAX: usize = 32;
 
@@ -214,7 +216,8 @@ impl<'a> Parser<'a> {
         let Some(text) = Text::of(text, scope, is_prefix) else {
             return Ok(None);
         };
-        self.count(text.words.len())?;
+        let is_costly = text.is_prefix && text.words.len() > 1;
+        self.count(text.words.len() + if is_costly { ENDS_COST } else { 0 })?;
         Ok(Some(Node::Text(text)))
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -33,7 +34,7 @@ pub(super) struct Spot {
 
 /// What a character is to words.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+enum Class {
     /// Divides words.
     Other,
     /// A letter, digit or mark.
@@ -46,8 +47,25 @@ pub(super) enum Class {
     Unseen,
 }
 
+/// The classes of the first characters, which most texts are made of.
+static CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
+    // None of these is half of a surrogate pair.
+    (0..0x2000)
+        .filter_map(char::from_u32)
+        .map(Class::look_up)
+        .collect()
+});
+
 impl Class {
-    pub(super) fn of(c: char) -> Class {
+    #[inline]
+    fn of(c: char) -> Class {
+        match CLASSES.get(c as usize) {
+            Some(class) => *class,
+            None => Class::look_up(c),
+        }
+    }
+
+    fn look_up(c: char) -> Class {
         if c.is_ascii() {
             return if c.is_ascii_alphanumeric() {
                 Class::Word

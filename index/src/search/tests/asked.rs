@@ -157,6 +157,9 @@ fn what_makes_no_sense_is_said() {
         error(&"中".repeat(WORDS_MAX + 2)),
         Some(QueryError::TooManyWords { max: WORDS_MAX })
     );
+    let costly = QueryError::TooManyWords { max: WORDS_MAX };
+    assert_eq!(error(&"a-b* ".repeat(13)), Some(costly));
+    assert_eq!(error(&"a-b* ".repeat(12)), None);
     let deep = |depth: usize| format!("{}x", "(".repeat(depth));
     assert_eq!(error(&deep(DEPTH_MAX)), None);
     assert_eq!(

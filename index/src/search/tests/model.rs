@@ -128,7 +128,7 @@ fn found_is_what_a_scan_finds() {
                     name: &file.name,
                     title: file.title.as_deref(),
                     tags: &file.tags,
-                    headings: &file.headings,
+                    headings: &file.headings.iter().map(String::as_str).collect::<Vec<_>>(),
                     body: &file.body,
                 })
                 .expect("put");

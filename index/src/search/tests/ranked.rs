@@ -26,7 +26,7 @@ fn places_count() {
             ..Doc::default()
         },
         Doc {
-            headings: &tags,
+            headings: &["roses"],
             body: &filler,
             ..Doc::default()
         },
@@ -223,6 +223,10 @@ fn many_saves_leave_few_segments() {
     assert_eq!(find(&index, &vault, "save299").total, 1);
 }
 
+fn strs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}
+
 /// Guards the bounds of what is put: long texts, many tags, and nothing at all.
 #[test]
 fn anything_can_be_put() {
@@ -242,12 +246,12 @@ fn anything_can_be_put() {
         },
         Doc {
             tags: &tags,
-            headings: &tags,
+            headings: &strs(&tags),
             ..Doc::default()
         },
         Doc {
             tags: &odd,
-            headings: &odd,
+            headings: &strs(&odd),
             ..Doc::default()
         },
         Doc::default(),

@@ -104,6 +104,8 @@ fn folding_is_settled() {
 fn quick_is_as_slow() {
     let mut random = StdRng::seed_from_u64(5);
     let ranges = [
+        0x900..0x980,
+        0xE00..0xE80,
         0xC0..0x700,
         0x1E00..0x2000,
         0x3041..0x3097,
