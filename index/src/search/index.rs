@@ -16,6 +16,7 @@ use super::fields::{Fields, WORDS};
 use super::find::{Finder, Found};
 use super::flow::{Flow, Words};
 use super::fold::{WORD_MAX, cut};
+use super::memory::Memory;
 use super::merge::Policy;
 use super::parse::tag_path;
 use super::query::{Files, Query};
@@ -71,10 +72,7 @@ impl Index {
             docstore_compress_dedicated_thread: false,
             ..IndexSettings::default()
         };
-        let index = tantivy::Index::builder()
-            .schema(schema)
-            .settings(settings)
-            .create_in_ram()?;
+        let index = tantivy::Index::create(Memory::default(), schema, settings)?;
         let flow = Arc::new(Flow::new(budget / 2));
         index
             .tokenizers()

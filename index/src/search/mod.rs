@@ -14,6 +14,7 @@ mod flow; // the tokenizer, and how much it is given
 mod query; // what is asked
 
 mod fields; // what the library keeps
+mod memory; // the library's files
 mod merge; // when segments become one
 mod parse; // what is typed, to what is asked
 mod snippet; // how an answer is shown
