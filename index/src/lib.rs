@@ -1,10 +1,12 @@
-//! What the files of a vault say: notes, links, tasks, contacts and events as rows; and charts of what is asked of them.
+//! What the files of a vault say: notes, links, tasks, contacts and events as rows, searched, and drawn.
 //!
-//! Guarantees: any bytes give rows or problems. Knows no vault, no file system, no network and no SQL; keeps nothing.
+//! Guarantees: any bytes give rows or problems. Knows no vault, no file system and no network; keeps nothing but in memory.
 
 pub mod rows; // what is read out of a file
 
 pub mod parse; // files to rows
 pub mod resolve; // where links lead
+
+pub mod search; // full-text search
 
 pub mod chart; // charts of what a query gives
