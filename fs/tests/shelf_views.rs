@@ -4,9 +4,17 @@ mod shelf_bed;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::Arc;
 use std::time::Duration;
 
-use shelf_bed::{bed, bed_with, listed, names, possible, until};
+use coffer_fs::patience::LATER;
+use coffer_fs::permit::{Permit, User};
+use coffer_fs::shelf::Shelf;
+use coffer_fs::types::{Caller, Errno, FileSystem, NewNode, OpenMode, ROOT, SetAttr};
+use coffer_fs::vaultfs::CofferFs;
+use coffer_store::keys::{KdfParams, Password};
+use coffer_store::vault::Vault;
+use shelf_bed::{Told, bed, bed_with, listed, names, possible, until};
 
 /// Guards the way of a query: saved as a file, it makes a folder; changed, removed and renamed, it takes it along; and what
 /// it shows are links to the files, in its order, under their names.
@@ -84,6 +92,20 @@ fn a_query_makes_a_folder() {
     fs::rename(bed.path("x"), bed.shelf("views/Other")).unwrap();
     bed.view("Other.sql", &["SHOW Notes/Bread.md"]);
     assert_eq!(fs::read_to_string(bed.shelf("views/Other")).unwrap(), "mine");
+    // Without all of it, it is as at the beginning.
+    for name in ["real.sql", "Other.sql", "Other"] {
+        fs::remove_file(bed.shelf("views").join(name)).unwrap();
+    }
+    for name in ["home", "made"] {
+        fs::rename(bed.shelf("views").join(name), bed.path(name)).unwrap();
+    }
+    until("outside, a query is a file", || {
+        !bed.path("made/Deeper").exists() && bed.path("made/Deeper.sql").exists()
+    });
+    fs::remove_dir(bed.shelf("views")).unwrap();
+    fs::remove_dir(bed.shelf("")).unwrap();
+    assert_eq!(names(&bed.path("")), ["Notes", "Recipes", "home", "made"]);
+    assert_eq!(names(&bed.shelf("")), ["history", "search", "tables", "views"]);
     assert_eq!(bed.here.panics(), 0);
 }
 
@@ -258,8 +280,7 @@ fn a_real_one_is_shown_with_it() {
     let bed = bed();
     bed.view("V.sql", &["SHOW Notes/Bread.md"]);
     // As it would come from elsewhere: past the mount.
-    let fs_there = coffer_fs::vaultfs::CofferFs::new(bed.vault.clone()).unwrap();
-    use coffer_fs::types::{Caller, FileSystem, NewNode, ROOT};
+    let fs_there = CofferFs::new(bed.vault.clone()).unwrap();
     let who = Caller::default();
     let top = bed.vault.lookup(ROOT, b".coffer").unwrap();
     let views = bed.vault.lookup(top, b"views").unwrap();
@@ -308,4 +329,66 @@ fn without_a_source_there_is_the_past() {
     for none in ["tables", "search", "search/x", "views/V"] {
         assert!(!bed.shelf(none).exists(), "{none}");
     }
+}
+
+/// Guards an ordinary user's vault: what is made here for the first file is the owner's alone, whoever asked; what cannot be
+/// changed is refused as that; and nobody else comes in.
+#[test]
+fn an_ordinary_owner_saves_queries() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = Password::new(b"a password for tests alone".to_vec());
+    let vault = Vault::create(&dir.path().join("v"), &password, KdfParams::FLOOR, false);
+    let vault = vault.unwrap().0;
+    let shelf = Arc::new(Shelf::new(
+        Arc::new(CofferFs::new(vault.clone()).unwrap()),
+        Some(Arc::new(Told::default())),
+    ));
+    let owned = SetAttr {
+        uid: Some(1000),
+        gid: Some(1000),
+        ..SetAttr::default()
+    };
+    shelf.setattr(Caller::default(), ROOT, None, owned).unwrap();
+    let user = |uid| {
+        let groups = vec![uid];
+        Permit::new(shelf.clone(), User { uid, groups })
+    };
+    let (owner, stranger) = (user(1000), user(1001));
+    let who = Caller {
+        uid: 1000,
+        gid: 1000,
+        pid: 0,
+    };
+    let top = owner.lookup(ROOT, b".coffer").unwrap().ino;
+    let views = owner.lookup(top, b"views").unwrap().ino;
+    let write = OpenMode {
+        write: true,
+        ..OpenMode::default()
+    };
+    let (made, handle) = owner.create(who, views, b"Mine.sql", 0o644, write, true).unwrap();
+    owner.release(made.ino, handle);
+    let real = vault.lookup(ROOT, b".coffer").unwrap();
+    for folder in [real, vault.lookup(real, b"views").unwrap()] {
+        let meta = vault.stat(folder).unwrap().meta;
+        assert_eq!((meta.uid, meta.gid, meta.perm), (1000, 1000, 0o700));
+    }
+    let smart = owner.lookup(views, b"Mine").unwrap().ino;
+    for folder in [smart, owner.lookup(top, b"tables").unwrap().ino] {
+        let refused = owner.make(who, folder, b"x", NewNode::Folder, 0o755);
+        assert_eq!(refused.err(), Some(Errno(libc::EROFS)));
+    }
+    for folder in [top, views, smart] {
+        assert_eq!(
+            stranger.readdir(folder, 0, &mut |_| true),
+            Err(Errno(libc::EACCES))
+        );
+        let refused = stranger.create(who, folder, b"x.sql", 0o644, write, true);
+        assert_eq!(refused.err(), Some(Errno(libc::EACCES)));
+    }
+    assert_eq!(stranger.lookup(top, b"views").err(), Some(Errno(libc::EACCES)));
+    assert_eq!(
+        owner.lookup(smart, b"x").err(),
+        Some(LATER),
+        "nobody who serves waits"
+    );
 }

@@ -124,10 +124,17 @@ impl Answers {
         let work = move || shared.work(of, query);
         match self.asking.ask(&(place.clone(), query), ready, work) {
             Err(LATER) => Err(LATER),
-            Err(_) => {
-                let most = self.limit.as_secs();
-                let text =
-                    format!("There is no answer after {most} seconds; ask for less, or try again later.\n");
+            Err(errno) => {
+                let text = match errno.0 {
+                    libc::ETIMEDOUT => format!(
+                        "There is no answer after {} seconds; ask for less, or try again later.\n",
+                        self.limit.as_secs()
+                    ),
+                    _ => {
+                        "The question could not be asked; try again, or lock the vault and mount it again.\n"
+                            .to_owned()
+                    }
+                };
                 Ok(Arc::new(Answer::of(Err(text.into()))))
             }
             answered => answered,

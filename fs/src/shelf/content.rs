@@ -174,6 +174,8 @@ impl Shelf {
             ino,
             mtime: attr.mtime.max(*since),
             ctime: attr.ctime.max(*since),
+            // Folders that queries make are counted by nobody: how many there are is not said.
+            nlink: attr.nlink.min(1),
             ..attr
         })
     }
