@@ -55,7 +55,7 @@ By time, it is the newest version recorded at or before that. A file that is rea
 (“photo@2x”, “notes@today”) is that file, not a version of another.
 
 In the mounted folder, .coffer/history/PATH/ holds the versions as files, for any program.
-No listing shows “.coffer”.";
+No listing shows “.coffer”, unless something is saved in .coffer/views.";
 
 /// Below “coffer merges”.
 pub(crate) const MERGES: &str = "\

@@ -265,25 +265,35 @@ fn removed_files_are_under_their_old_path() {
     until("what was destroyed is not shown", || names(&dir).len() == 1);
 }
 
-/// Guards a real file of that name: it is what is shown, and the commands still know the past.
+/// Guards a real file of that name: it is what is shown, and the commands still know the past. In a real
+/// folder of that name the past is found all the same.
 #[test]
 fn a_real_one_is_what_is_shown() {
     if cannot_mount() {
         return;
     }
     let stage = Stage::with_vault();
-    fs::create_dir_all(stage.path("in/.coffer")).unwrap();
-    fs::write(stage.path("in/.coffer/mine"), "mine").unwrap();
+    fs::create_dir(stage.path("in")).unwrap();
+    fs::write(stage.path("in/.coffer"), "mine").unwrap();
     stage.open(&["import", "in/."]).gives(0);
     let said = stage.open(&["mount", "mnt"]).gives(0);
     assert!(said.err.contains(".coffer"), "it is said: {}", said.err);
     save(&stage, "Notes/a.md", "one\n");
-    assert_eq!(fs::read(stage.mnt().join(".coffer/mine")).unwrap(), b"mine");
+    assert_eq!(fs::read(stage.mnt().join(".coffer")).unwrap(), b"mine");
     assert!(!stage.mnt().join(".coffer/history").exists());
     assert_eq!(stage.run(&["show", "mnt/Notes/a.md@1"]).gives(0).out, "one\n");
     fs::rename(stage.mnt().join(".coffer"), stage.mnt().join("dotcoffer")).unwrap();
     assert_eq!(grows_to(&history(&stage, "Notes/a.md"), 1).len(), 1);
-    assert_eq!(fs::read(stage.mnt().join("dotcoffer/mine")).unwrap(), b"mine");
+    assert_eq!(fs::read(stage.mnt().join("dotcoffer")).unwrap(), b"mine");
+    stage.run(&["lock"]).gives(0);
+    fs::remove_file(stage.path("in/.coffer")).unwrap();
+    fs::create_dir(stage.path("in/.coffer")).unwrap();
+    fs::write(stage.path("in/.coffer/mine"), "also mine").unwrap();
+    stage.open(&["import", "in/."]).gives(0);
+    let said = stage.open(&["mount", "mnt"]).gives(0);
+    assert!(!said.err.contains(".coffer"), "nothing is hidden: {}", said.err);
+    assert_eq!(fs::read(stage.mnt().join(".coffer/mine")).unwrap(), b"also mine");
+    assert_eq!(grows_to(&history(&stage, "Notes/a.md"), 1).len(), 1);
 }
 
 /// Guards the terminal and the lists: a name that holds an escape sequence and a line's end drives the

@@ -13,4 +13,4 @@ pub mod mount;
 pub mod vaultfs;
 
 pub mod follow;
-pub mod history;
+pub mod shelf;

@@ -89,7 +89,7 @@ impl<F: FileSystem> Permit<F> {
     fn ask(&self, ino: Ino, want: Access) -> Result<()> {
         match self.user.uid {
             0 => Ok(()),
-            _ => self.user.may(&self.inner.getattr(ino)?, want),
+            _ => self.user.may(&self.inner.rights(ino)?, want),
         }
     }
 
@@ -98,7 +98,7 @@ impl<F: FileSystem> Permit<F> {
         if self.user.uid == 0 {
             return Ok(());
         }
-        let attr = self.inner.getattr(ino)?;
+        let attr = self.inner.rights(ino)?;
         let refused = Err(Errno(libc::EPERM));
         let owns = self.user.owns(&attr);
         if set.uid.is_some_and(|uid| !owns || uid != attr.uid) {
@@ -153,7 +153,7 @@ impl<F: FileSystem> FileSystem for Permit<F> {
     }
 
     fn access(&self, ino: Ino, want: Access) -> Result<()> {
-        self.user.may(&self.inner.getattr(ino)?, want)?;
+        self.user.may(&self.inner.rights(ino)?, want)?;
         self.inner.access(ino, want)
     }
 
@@ -202,7 +202,7 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.ask(parent, CHANGE)?;
         if self.user.uid != 0 {
             // fs.protected_hardlinks, as Debian sets it.
-            let attr = self.inner.getattr(ino)?;
+            let attr = self.inner.rights(ino)?;
             let both = Access(Access::READ | Access::WRITE);
             if !self.user.owns(&attr) && self.user.may(&attr, both).is_err() {
                 return Err(Errno(libc::EPERM));
@@ -282,6 +282,10 @@ impl<F: FileSystem> FileSystem for Permit<F> {
         self.inner.getattr(ino)
     }
 
+    fn rights(&self, ino: Ino) -> Result<Attr> {
+        self.inner.rights(ino)
+    }
+
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
         self.inner.readlink(ino)
     }
@@ -357,7 +361,7 @@ impl<F: FileSystem> Permit<F> {
         if self.user.uid == 0 {
             return Ok(());
         }
-        let folder = self.inner.getattr(parent)?;
+        let folder = self.inner.rights(parent)?;
         self.user.may(&folder, CHANGE)?;
         if u32::from(folder.perm) & libc::S_ISVTX == 0 || self.user.owns(&folder) {
             return Ok(());

@@ -215,7 +215,8 @@ pub struct StatFs {
 pub type Done<T> = Box<dyn FnOnce(Result<T>) + Send>;
 
 /// The file system. Every method may be called from several threads at once, and none
-/// waits for the network or for another request. Names are raw bytes, 1..=255 of them,
+/// waits for the network, for an answer that is worked out, or for another request: what would have to
+/// answers [`crate::patience::LATER`], and does it when it is called where it may. Names are raw bytes, 1..=255 of them,
 /// without `/` and NUL; longer ones answer ENAMETOOLONG. Where two inodes are named, both exist in the kernel's view.
 ///
 /// The kernel counts lookups: `lookup`, `make`, `create`, `link`, and each entry of
@@ -226,6 +227,11 @@ pub trait FileSystem: Send + Sync + 'static {
     fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr>;
     fn forget(&self, ino: Ino, count: u64);
     fn getattr(&self, ino: Ino) -> Result<Attr>;
+    /// The same for whoever only asks what it is, and who may do what with it: size and times may be
+    /// anything, so that nobody waits for them.
+    fn rights(&self, ino: Ino) -> Result<Attr> {
+        self.getattr(ino)
+    }
     /// Whether the kernel may remember what it is told of this inode, and of names in it: false
     /// where that changes without anybody saying so.
     fn lasts(&self, ino: Ino) -> bool {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use coffer_fs::history::WithHistory;
 use coffer_fs::permit::{Permit, User};
+use coffer_fs::shelf::Shelf;
 use coffer_fs::types::{
     Access, Allocate, Attr, Caller, Errno, FileSystem, Ino, Kind, NewNode, OpenMode, ROOT, RenameMode, Seek,
     SetAttr, XattrMode,
@@ -37,7 +37,7 @@ const WHO: Caller = Caller {
 struct Bed {
     _dir: tempfile::TempDir,
     vault: Arc<Vault>,
-    fs: Arc<WithHistory>,
+    fs: Arc<Shelf>,
 }
 
 /// A vault with Notes/a.md in three versions.
@@ -50,7 +50,7 @@ fn bed() -> Bed {
     let bed = Bed {
         _dir: dir,
         vault,
-        fs: Arc::new(WithHistory::new(fs)),
+        fs: Arc::new(Shelf::new(fs, None)),
     };
     let notes = bed
         .fs

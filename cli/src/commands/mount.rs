@@ -216,7 +216,7 @@ fn open(ui: &Ui, config: &Config, password: &Secret) -> Result<(), Failure> {
         });
         if answer["history_hidden"] == true {
             ui::remark(
-                "The vault holds a file or folder .coffer of its own, so the folder of history is not in the mount; rename it to have both. “coffer log” and the like work all the same.",
+                "The vault holds something of its own called .coffer or .coffer/history, so the folder of history is not in the mount; rename it to have both. “coffer log” and the like work all the same.",
             );
         }
     };

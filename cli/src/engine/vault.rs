@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use crate::welcome;
 use crate::wire::{Kdf, Origin, Progress, WirePath};
 use coffer_fs::follow::Follow;
-use coffer_fs::history::{self, WithHistory};
+use coffer_fs::shelf::{self, Shelf};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
@@ -510,10 +510,9 @@ impl Vault {
         welcome::fill(&fs).map_err(|errno| failed(&std::io::Error::from_raw_os_error(errno.0)))
     }
 
-    /// Whether a real file in the root has the name of the folder of history, which is then not in
-    /// the mount.
+    /// Whether something real has the name of the folder of history, which is then not in the mount.
     pub(crate) fn hides_history(&self) -> bool {
-        history::is_hidden(&self.0.vault)
+        shelf::is_hidden(&self.0.vault)
     }
 
     /// Commits, wipes keys, lets go of the vault.
@@ -537,7 +536,7 @@ impl Vault {
     ) -> Result<Mount, Failure> {
         let failed = |error: &std::io::Error| Failure::io("start the file system", error);
         let fs = CofferFs::new(Arc::clone(&self.0.vault)).map_err(|error| failed(&error))?;
-        let fs = Arc::new(WithHistory::new(Arc::new(fs)));
+        let fs = Arc::new(Shelf::new(Arc::new(fs), None));
         let watched = Arc::clone(&fs);
         let follow = Follow::new(&self.0.vault);
         let mount = Mount::new(

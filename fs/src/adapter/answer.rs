@@ -37,7 +37,7 @@ const SET_ID: u16 = 0o6000;
 pub(super) struct Adapter<F> {
     pub(super) fs: Arc<F>,
     pub(super) options: ServeOptions,
-    pub(super) opens: Opens,
+    pub(super) opens: Arc<Opens>,
     pub(super) invalidator: Invalidator,
     waiting: Waiting,
     /// What the announcing helper is shown.
@@ -45,6 +45,8 @@ pub(super) struct Adapter<F> {
     pub(super) reads: Arc<Reads>,
     /// Where requests go that have to wait for other devices.
     pub(super) workers: Workers,
+    /// Where those go that wait for an answer that is worked out: a slow one keeps nobody from a file's bytes.
+    pub(super) asking: Workers,
     panics: Arc<AtomicU64>,
     pub(super) agreed: Agreed,
 }
@@ -57,7 +59,7 @@ impl<F: FileSystem> Adapter<F> {
         (stage, reads): (Arc<Stage>, Arc<Reads>),
         panics: Arc<AtomicU64>,
     ) -> Adapter<F> {
-        let opens = Opens::default();
+        let opens = Arc::new(Opens::default());
         Adapter {
             fs,
             options,
@@ -66,7 +68,8 @@ impl<F: FileSystem> Adapter<F> {
             waiting,
             stage,
             reads,
-            workers: Workers::new(&panics),
+            workers: Workers::new("fuse-fetch", &panics),
+            asking: Workers::new("fuse-ask", &panics),
             panics,
             agreed: Agreed::default(),
         }
@@ -87,11 +90,16 @@ impl<F: FileSystem> Adapter<F> {
         }
     }
 
-    /// Names a file to the kernel, which asked at that moment.
-    pub(super) fn entry(&self, reply: ReplyEntry, made: Result<Attr>, moment: u64) {
+    /// How long it may keep a name in this folder. A file that lasts can lie in a folder that does not.
+    pub(super) fn name_ttl(&self, parent: Ino, ino: Ino) -> Duration {
+        self.ttl(parent).min(self.ttl(ino))
+    }
+
+    /// Names a file in this folder to the kernel, which asked at that moment.
+    pub(super) fn entry(&self, reply: ReplyEntry, parent: Ino, made: Result<Attr>, moment: u64) {
         match made {
             Ok(attr) => {
-                let name_ttl = self.ttl(attr.ino);
+                let name_ttl = self.name_ttl(parent, attr.ino);
                 self.with_attributes((attr, moment), Known::Perhaps, move |attr, ttl| {
                     reply.entry_with_ttls(&ttl, &name_ttl, &attributes(&attr), GENERATION)
                 });

@@ -1,4 +1,4 @@
-//! Workers: threads that do requests which have to wait for other devices, so that none that serves the kernel does.
+//! Workers: threads that do requests which have to wait (for other devices, for answers), so that none that serves the kernel does.
 //!
 //! Guarantees: a request that is handed over is done once, in a thread of its own as long as there are not too many; else
 //! after others. One that panics is dropped, and says EIO. Threads come when they are needed and go when they are not.
@@ -38,11 +38,14 @@ struct Shared {
 pub(super) struct Workers {
     shared: Arc<Shared>,
     panics: Arc<AtomicU64>,
+    name: &'static str,
 }
 
 impl Workers {
-    pub(super) fn new(panics: &Arc<AtomicU64>) -> Workers {
+    /// Threads of this name.
+    pub(super) fn new(name: &'static str, panics: &Arc<AtomicU64>) -> Workers {
         Workers {
+            name,
             shared: Arc::default(),
             panics: panics.clone(),
         }
@@ -55,7 +58,7 @@ impl Workers {
         if queue.jobs.len() > queue.idle && queue.threads < MOST {
             let (shared, panics) = (self.shared.clone(), self.panics.clone());
             let spawned = std::thread::Builder::new()
-                .name("fuse-fetch".into())
+                .name(self.name.into())
                 .spawn(move || work(&shared, &panics));
             match spawned {
                 Ok(_) => queue.threads += 1,
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn each_has_a_thread() {
         let panics = Arc::new(AtomicU64::new(0));
-        let workers = Workers::new(&panics);
+        let workers = Workers::new("test", &panics);
         workers.later(|| panic!("on purpose"));
         let (tell, told) = channel();
         let gate = Arc::new(std::sync::Barrier::new(8));

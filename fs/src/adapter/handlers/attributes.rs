@@ -27,6 +27,14 @@ impl<F: FileSystem> Adapter<F> {
                 Ok(attr) => self.with_attributes((attr, moment), Known::Surely, move |attr, ttl| {
                     reply.attr(&ttl, &attributes(&attr));
                 }),
+                Err(LATER) => {
+                    let fs = self.fs.clone();
+                    self.asking.later(move || match fs.getattr(ino.0) {
+                        // Nothing that lasts is worked out first.
+                        Ok(attr) => reply.attr(&Duration::ZERO, &attributes(&attr)),
+                        Err(error) => reply.error(errno(error)),
+                    });
+                }
                 Err(error) => reply.error(errno(error)),
             }
         });

@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use fuser::{
-    FileHandle, INodeNo, OpenFlags, ReplyCreate, ReplyData, ReplyEmpty, ReplyLseek, ReplyOpen, ReplyWrite,
-    Request, WriteFlags,
+    FileHandle, FopenFlags, INodeNo, OpenFlags, ReplyCreate, ReplyData, ReplyEmpty, ReplyLseek, ReplyOpen,
+    ReplyWrite, Request, WriteFlags,
 };
 
 use super::super::ahead::Known;
@@ -40,6 +40,7 @@ impl<F: FileSystem> Adapter<F> {
             let mode = convert::open_mode(flags.0);
             let stale = mode.truncate && request.uid() != 0 && self.has_set_id(ino.0);
             match self.fs.open(caller(request), ino.0, mode) {
+                Err(LATER) => self.open_later(request, ino.0, flags.0, reply),
                 Err(error) => reply.error(errno(error)),
                 Ok(handle) => {
                     let answer = self.open_flags(ino.0, handle, mode, flags.0);
@@ -52,6 +53,19 @@ impl<F: FileSystem> Adapter<F> {
                     }
                 }
             }
+        });
+    }
+
+    /// Opens what has to be worked out first. Nothing of it lasts, and nobody writes it.
+    fn open_later(&self, request: &Request, ino: u64, flags: i32, reply: ReplyOpen) {
+        let (fs, opens, who) = (self.fs.clone(), self.opens.clone(), caller(request));
+        let mode = convert::open_mode(flags);
+        self.asking.later(move || match fs.open(who, ino, mode) {
+            Ok(handle) => {
+                opens.opened(ino, handle, mode, false);
+                reply.opened(FileHandle(handle), FopenFlags::FOPEN_NOFLUSH);
+            }
+            Err(error) => reply.error(errno(error)),
         });
     }
 
@@ -80,10 +94,16 @@ impl<F: FileSystem> Adapter<F> {
                 Ok((attr, handle)) => {
                     let answer = self.open_flags(attr.ino, handle, mode, flags);
                     let (handle, at) = (FileHandle(handle), (attr, moment));
+                    // One lifetime is said for both, the name's and the size's.
+                    let name_ttl = self.name_ttl(parent.0, attr.ino);
                     self.with_attributes(at, Known::Perhaps, move |attr, ttl| {
                         // What was there already, the kernel may have been told to forget meanwhile, and takes
                         // this size all the same: it is to ask again. What was just made is empty.
-                        let ttl = if attr.size == 0 { ttl } else { Duration::ZERO };
+                        let ttl = if attr.size == 0 {
+                            ttl.min(name_ttl)
+                        } else {
+                            Duration::ZERO
+                        };
                         reply.created(&ttl, &attributes(&attr), GENERATION, handle, answer);
                     });
                 }

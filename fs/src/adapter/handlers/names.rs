@@ -13,6 +13,8 @@ use fuser::{INodeNo, RenameFlags, ReplyEmpty, ReplyEntry, Request};
 use super::super::ahead::Known;
 use super::super::answer::{Adapter, GENERATION, empty, shown};
 use super::super::convert::{self, attributes, caller, errno, name};
+use super::super::invalidate::What;
+use crate::patience::LATER;
 use crate::types::{Errno, FileSystem, Kind, NewNode};
 
 impl<F: FileSystem> Adapter<F> {
@@ -30,7 +32,13 @@ impl<F: FileSystem> Adapter<F> {
                 {
                     reply.entry(&self.options.negative_ttl, &convert::nothing(), GENERATION);
                 }
-                found => self.entry(reply, found, moment),
+                Err(LATER) => {
+                    let (fs, child) = (self.fs.clone(), child.to_owned());
+                    // Nothing that lasts is worked out first.
+                    self.asking
+                        .later(move || shown(reply, fs.lookup(parent.0, child.as_bytes())));
+                }
+                found => self.entry(reply, parent.0, found, moment),
             }
         });
     }
@@ -57,7 +65,7 @@ impl<F: FileSystem> Adapter<F> {
                 self.fs
                     .make(caller(request), parent.0, name(child)?, node, mode & 0o7777)
             });
-            self.entry(reply, made, moment);
+            self.entry(reply, parent.0, made, moment);
         });
     }
 
@@ -78,7 +86,7 @@ impl<F: FileSystem> Adapter<F> {
                 self.fs
                     .make(caller(request), parent.0, child, NewNode::Folder, mode & 0o7777)
             });
-            self.entry(reply, made, moment);
+            self.entry(reply, parent.0, made, moment);
         });
     }
 
@@ -98,7 +106,7 @@ impl<F: FileSystem> Adapter<F> {
             let target = NewNode::Symlink(target.as_os_str().as_bytes());
             let made =
                 name(child).and_then(|child| self.fs.make(caller(request), parent.0, child, target, 0o777));
-            self.entry(reply, made, moment);
+            self.entry(reply, parent.0, made, moment);
         });
     }
 
@@ -149,7 +157,15 @@ impl<F: FileSystem> Adapter<F> {
                     mode,
                 )
             });
+            let moved = done.is_ok();
             empty(reply, done);
+            if moved && !(self.fs.lasts(parent.0) && self.fs.lasts(to_parent.0)) {
+                // The kernel keeps what moved for as long as it might where it was.
+                for (folder, name) in [(parent, child), (to_parent, to_child)] {
+                    let names = vec![name.as_bytes().to_vec()];
+                    self.invalidator.invalidate(folder.0, What::Listing(names), || {});
+                }
+            }
         });
     }
 
@@ -168,7 +184,7 @@ impl<F: FileSystem> Adapter<F> {
             let moment = self.moment();
             match name(child).and_then(|child| self.fs.link(caller(request), ino.0, parent.0, child)) {
                 Ok(attr) => {
-                    let name_ttl = self.ttl(attr.ino);
+                    let name_ttl = self.name_ttl(parent.0, attr.ino);
                     // The kernel takes this size though it may have been told to forget it meanwhile: it is to
                     // ask again before it believes it.
                     self.with_attributes((attr, moment), Known::Surely, move |attr, _| {

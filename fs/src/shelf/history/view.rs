@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use coffer_store::vault::{Removed, Vault, VersionInfo};
 use parking_lot::Mutex;
 
+use super::super::place::{Past, Whose};
 use super::names;
-use super::nodes::{Place, Whose};
 use crate::types::{Errno, Ino, Kind, ROOT, Result};
 
 /// How old what is shown may be, at least.
@@ -23,14 +23,11 @@ const SELDOM: u32 = 10;
 /// Files whose versions are kept for that moment.
 const KEPT: usize = 16;
 
-/// The name of the folder in [`Place::Top`].
-pub(super) const HISTORY: &[u8] = b"history";
-
 /// One entry of a folder.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: Vec<u8>,
-    pub(super) place: Place,
+    pub(super) place: Past,
     pub(super) kind: Kind,
 }
 
@@ -171,14 +168,12 @@ impl View {
     ///
     /// # Errors
     /// ENOENT for nothing, ENOTDIR in a version.
-    pub(super) fn lookup(&self, folder: &Place, name: &[u8]) -> Result<(Place, Kind)> {
+    pub(super) fn lookup(&self, folder: &Past, name: &[u8]) -> Result<(Past, Kind)> {
         let none = Err(Errno(libc::ENOENT));
         match folder {
-            Place::Top if name == HISTORY => Ok((Place::At(Vec::new()), Kind::Folder)),
-            Place::Top => none,
-            Place::Version(..) => Err(Errno(libc::ENOTDIR)),
-            Place::Earlier(node, path) => self.named_version(Whose::Removed(*node), path, name),
-            Place::At(path) => {
+            Past::Version(..) => Err(Errno(libc::ENOTDIR)),
+            Past::Earlier(node, path) => self.named_version(Whose::Removed(*node), path, name),
+            Past::At(path) => {
                 let there = self.there(path)?;
                 if let Some(own) = there.own()
                     && let Ok(found) = self.named_version(own, path, name)
@@ -192,7 +187,7 @@ impl View {
                 }
                 let child = joined(path, name);
                 match self.there(&child)?.is_anything() {
-                    true => Ok((Place::At(child), Kind::Folder)),
+                    true => Ok((Past::At(child), Kind::Folder)),
                     false => none,
                 }
             }
@@ -201,13 +196,13 @@ impl View {
 
     /// The version of that name, however many zeros its number begins with: the more versions
     /// there are, the wider the numbers become.
-    fn named_version(&self, whose: Whose, path: &[u8], name: &[u8]) -> Result<(Place, Kind)> {
+    fn named_version(&self, whose: Whose, path: &[u8], name: &[u8]) -> Result<(Past, Kind)> {
         let none = Errno(libc::ENOENT);
         let number = names::number(name).ok_or(none)?;
         let version = self.version(whose, number)?;
         let width = name.iter().take_while(|byte| byte.is_ascii_digit()).count();
         match names::version(number, width, version.recorded, last(path)) == name {
-            true => Ok((Place::Version(whose, number), version.kind)),
+            true => Ok((Past::Version(whose, number), version.kind)),
             false => Err(none),
         }
     }
@@ -216,16 +211,11 @@ impl View {
     ///
     /// # Errors
     /// ENOENT if it is gone, ENOTDIR for a version.
-    pub(super) fn list(&self, folder: &Place) -> Result<Vec<Entry>> {
+    pub(super) fn list(&self, folder: &Past) -> Result<Vec<Entry>> {
         match folder {
-            Place::Top => Ok(vec![Entry {
-                name: HISTORY.to_vec(),
-                place: Place::At(Vec::new()),
-                kind: Kind::Folder,
-            }]),
-            Place::Version(..) => Err(Errno(libc::ENOTDIR)),
-            Place::Earlier(node, path) => self.list_versions(Whose::Removed(*node), path),
-            Place::At(path) => {
+            Past::Version(..) => Err(Errno(libc::ENOTDIR)),
+            Past::Earlier(node, path) => self.list_versions(Whose::Removed(*node), path),
+            Past::At(path) => {
                 let there = self.there(path)?;
                 if !path.is_empty() && !there.is_anything() {
                     return Err(Errno(libc::ENOENT));
@@ -246,7 +236,7 @@ impl View {
         let width = names::width(versions.last().map_or(0, |last| last.number));
         let entries = versions.iter().map(|version| Entry {
             name: names::version(version.number, width, version.recorded, last(path)),
-            place: Place::Version(whose, version.number),
+            place: Past::Version(whose, version.number),
             kind: version.kind,
         });
         Ok(entries.collect())
@@ -266,25 +256,24 @@ impl View {
             listed.map_err(|error| Errno(error.errno()))?;
         }
         let entries = children.into_iter().map(|name| Entry {
-            place: Place::At(joined(path, &name)),
+            place: Past::At(joined(path, &name)),
             kind: Kind::Folder,
             name,
         });
         Ok(entries.collect())
     }
 
-    /// The place above; the top's is none.
-    pub(super) fn above(place: &Place) -> Option<Place> {
+    /// The place above; the root's is not in here.
+    pub(super) fn above(place: &Past) -> Option<Past> {
         match place {
-            Place::Top => None,
-            Place::At(path) if path.is_empty() => Some(Place::Top),
-            Place::At(path) => {
+            Past::At(path) if path.is_empty() => None,
+            Past::At(path) => {
                 let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-                Some(Place::At(path[..end].to_vec()))
+                Some(Past::At(path[..end].to_vec()))
             }
-            Place::Earlier(_, path) => Some(Place::At(path.clone())),
+            Past::Earlier(_, path) => Some(Past::At(path.clone())),
             // Nobody asks: a version is no folder.
-            Place::Version(..) => None,
+            Past::Version(..) => None,
         }
     }
 }
@@ -316,7 +305,7 @@ fn earlier(there: &There, path: &[u8]) -> Vec<Entry> {
         }
         entries.push(Entry {
             name,
-            place: Place::Earlier(gone.node, path.to_vec()),
+            place: Past::Earlier(gone.node, path.to_vec()),
             kind: Kind::Folder,
         });
     }

@@ -1,25 +1,15 @@
-//! Which request is for the history and which for the vault; what would change history is refused.
+//! Which request is for the folder `.coffer` and which for the vault; what would change what is not real is refused.
 //!
 //! Every method is one question by number or name, and then the layer below or the answer.
 
-use super::WithHistory;
+use super::Shelf;
+use super::changing::FIXED;
 use super::nodes::Nodes;
+use super::place::Place;
 use crate::types::{
-    Access, Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, NewNode, OpenMode,
+    Access, Allocate, Attr, Caller, DirEntry, Done, Errno, FileSystem, Handle, Ino, NewNode, OpenMode, ROOT,
     RenameMode, Result, Seek, SetAttr, StatFs, XattrMode,
 };
-
-const FIXED: Errno = Errno(libc::EROFS);
-
-impl WithHistory {
-    /// A name that something is about to be made at, moved to or taken from.
-    fn refuse_change(&self, parent: Ino, name: &[u8]) -> Result<()> {
-        match Nodes::covers(parent) || self.is_ours(parent, name) {
-            true => Err(FIXED),
-            false => Ok(()),
-        }
-    }
-}
 
 fn refuse(ino: Ino) -> Result<()> {
     match Nodes::covers(ino) {
@@ -28,7 +18,7 @@ fn refuse(ino: Ino) -> Result<()> {
     }
 }
 
-impl FileSystem for WithHistory {
+impl FileSystem for Shelf {
     fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr> {
         match Nodes::covers(parent) || self.is_ours(parent, name) {
             true => self.look_up(parent, name),
@@ -54,16 +44,31 @@ impl FileSystem for WithHistory {
         }
     }
 
+    fn rights(&self, ino: Ino) -> Result<Attr> {
+        match Nodes::covers(ino) {
+            true => self.rights_of(ino, &self.place(ino)?),
+            false => self.inner.getattr(ino),
+        }
+    }
+
     fn access(&self, ino: Ino, want: Access) -> Result<()> {
-        match Nodes::covers(ino) && want.0 & Access::WRITE != 0 {
-            true => Err(FIXED),
-            false => Ok(()),
+        if !Nodes::covers(ino) || want.0 & Access::WRITE == 0 {
+            return Ok(());
+        }
+        match self.place(ino)? {
+            Place::Views | Place::Folder(_) => Ok(()),
+            Place::Top if self.real.top().is_some() => Ok(()),
+            _ => Err(FIXED),
         }
     }
 
     fn setattr(&self, who: Caller, ino: Ino, handle: Option<Handle>, set: SetAttr) -> Result<Attr> {
-        refuse(ino)?;
-        self.inner.setattr(who, ino, handle, set)
+        let real = self.to_change(ino)?;
+        let attr = self.inner.setattr(who, real, handle, set)?;
+        match real == ino {
+            true => Ok(attr),
+            false => self.getattr(ino),
+        }
     }
 
     fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
@@ -74,18 +79,16 @@ impl FileSystem for WithHistory {
     }
 
     fn make(&self, who: Caller, parent: Ino, name: &[u8], node: NewNode<'_>, mode: u32) -> Result<Attr> {
-        self.refuse_change(parent, name)?;
-        self.inner.make(who, parent, name, node, mode)
+        let real = self.to_make(parent, name, who)?;
+        self.made(parent, self.inner.make(who, real, name, node, mode)?)
     }
 
     fn unlink(&self, who: Caller, parent: Ino, name: &[u8]) -> Result<()> {
-        self.refuse_change(parent, name)?;
-        self.inner.unlink(who, parent, name)
+        self.inner.unlink(who, self.to_remove(parent, name)?, name)
     }
 
     fn rmdir(&self, parent: Ino, name: &[u8]) -> Result<()> {
-        self.refuse_change(parent, name)?;
-        self.inner.rmdir(parent, name)
+        self.inner.rmdir(self.to_remove(parent, name)?, name)
     }
 
     fn rename(
@@ -97,15 +100,14 @@ impl FileSystem for WithHistory {
         to_name: &[u8],
         mode: RenameMode,
     ) -> Result<()> {
-        self.refuse_change(parent, name)?;
-        self.refuse_change(to_parent, to_name)?;
-        self.inner.rename(who, parent, name, to_parent, to_name, mode)
+        let real = self.to_remove(parent, name)?;
+        let to = self.to_make(to_parent, to_name, who)?;
+        self.inner.rename(who, real, name, to, to_name, mode)
     }
 
     fn link(&self, who: Caller, ino: Ino, parent: Ino, name: &[u8]) -> Result<Attr> {
         refuse(ino)?;
-        self.refuse_change(parent, name)?;
-        self.inner.link(who, ino, parent, name)
+        self.inner.link(who, ino, self.to_make(parent, name, who)?, name)
     }
 
     fn open(&self, who: Caller, ino: Ino, mode: OpenMode) -> Result<Handle> {
@@ -114,7 +116,7 @@ impl FileSystem for WithHistory {
         }
         match mode.write || mode.truncate {
             true => Err(FIXED),
-            false => self.open_version(ino),
+            false => self.open_ours(ino),
         }
     }
 
@@ -127,13 +129,13 @@ impl FileSystem for WithHistory {
         mode: OpenMode,
         exclusive: bool,
     ) -> Result<(Attr, Handle)> {
-        self.refuse_change(parent, name)?;
-        self.inner.create(who, parent, name, perm, mode, exclusive)
+        let real = self.to_make(parent, name, who)?;
+        self.inner.create(who, real, name, perm, mode, exclusive)
     }
 
     fn read(&self, ino: Ino, handle: Handle, offset: u64, size: u32, out: &mut Vec<u8>) -> Result<()> {
         match Nodes::covers(ino) {
-            true => self.read_version(ino, handle, offset, size, out),
+            true => self.read_ours(ino, handle, (offset, size), out),
             false => self.inner.read(ino, handle, offset, size, out),
         }
     }
@@ -160,22 +162,24 @@ impl FileSystem for WithHistory {
 
     fn release(&self, ino: Ino, handle: Handle) {
         if Nodes::covers(ino) {
-            self.opened.lock().remove(&handle);
+            self.close_ours(handle);
         } else {
             self.inner.release(ino, handle);
         }
     }
 
     fn fsync(&self, ino: Ino, done: Done<()>) {
-        match Nodes::covers(ino) {
-            true => done(Ok(())),
-            false => self.inner.fsync(ino, done),
+        match self.to_change(ino) {
+            Ok(real) => self.inner.fsync(real, done),
+            // What is not real is as durable as it gets.
+            Err(_) => done(Ok(())),
         }
     }
 
     fn readdir(&self, ino: Ino, cookie: u64, each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         match Nodes::covers(ino) {
-            true => self.list(ino, cookie, &mut |entry, _| each(entry)),
+            true => self.list(ino, cookie, each),
+            false if ino == ROOT => self.list_root(cookie, each),
             false => self.inner.readdir(ino, cookie, each),
         }
     }
@@ -188,6 +192,7 @@ impl FileSystem for WithHistory {
     ) -> Result<()> {
         match Nodes::covers(ino) {
             true => self.list_plus(ino, cookie, each),
+            false if ino == ROOT => self.list_root_plus(cookie, each),
             false => self.inner.readdir_plus(ino, cookie, each),
         }
     }
@@ -197,7 +202,10 @@ impl FileSystem for WithHistory {
     }
 
     fn is_held(&self, ino: Ino) -> bool {
-        self.inner.is_held(ino)
+        match Nodes::covers(ino) {
+            true => self.nodes.is_held(ino),
+            false => self.inner.is_held(ino),
+        }
     }
 
     fn folder_path(&self, folder: Ino) -> Option<Vec<u8>> {
@@ -209,27 +217,25 @@ impl FileSystem for WithHistory {
     }
 
     fn setxattr(&self, ino: Ino, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
-        refuse(ino)?;
-        self.inner.setxattr(ino, name, value, mode)
+        self.inner.setxattr(self.to_change(ino)?, name, value, mode)
     }
 
     fn getxattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
-        match Nodes::covers(ino) {
-            true => Err(Errno(libc::ENODATA)),
-            false => self.inner.getxattr(ino, name),
+        match self.to_change(ino) {
+            Ok(real) => self.inner.getxattr(real, name),
+            Err(_) => Err(Errno(libc::ENODATA)),
         }
     }
 
     fn listxattr(&self, ino: Ino) -> Result<Vec<u8>> {
-        match Nodes::covers(ino) {
-            true => Ok(Vec::new()),
-            false => self.inner.listxattr(ino),
+        match self.to_change(ino) {
+            Ok(real) => self.inner.listxattr(real),
+            Err(_) => Ok(Vec::new()),
         }
     }
 
     fn removexattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
-        refuse(ino)?;
-        self.inner.removexattr(ino, name)
+        self.inner.removexattr(self.to_change(ino)?, name)
     }
 
     fn fallocate(&self, ino: Ino, handle: Handle, offset: u64, len: u64, mode: Allocate) -> Result<()> {
@@ -239,7 +245,7 @@ impl FileSystem for WithHistory {
 
     fn lseek(&self, ino: Ino, handle: Handle, offset: u64, seek: Seek) -> Result<u64> {
         match Nodes::covers(ino) {
-            true => self.seek_version(handle, offset, seek == Seek::Data),
+            true => self.seek_ours(handle, offset, seek == Seek::Data),
             false => self.inner.lseek(ino, handle, offset, seek),
         }
     }

@@ -1,4 +1,4 @@
-//! Numbers of what lies in the folder of history: a range of inodes of its own, derived from what
+//! Numbers of what lies in the folder `.coffer`: a range of inodes of its own, derived from what
 //! each stands for, so that one thing has one number for as long as this process runs.
 //!
 //! Keeps what the kernel holds, and nothing else: what it has forgotten is forgotten here.
@@ -6,50 +6,18 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use coffer_store::ids::NodeId;
-use coffer_store::vault::Subject;
 use parking_lot::Mutex;
 
+use super::place::Place;
 use crate::types::Ino;
 
 /// The first number of the range; the vault counts its own from 1 and never comes here.
 pub(super) const FIRST: Ino = 1 << 62;
-/// The folder that everything here lies in.
-pub(super) const TOP: Ino = FIRST;
+/// Folders that are always there, with numbers of their own.
+const ALWAYS: [Place; 4] = [Place::Top, Place::Views, Place::Tables, Place::Searches];
 /// How many numbers derived ones are chosen from; the first few are fixed.
 const RANGE: u64 = (1 << 61) - FIXED;
 const FIXED: u64 = 16;
-
-/// Whose versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Whose {
-    /// A file that is there.
-    File(Ino),
-    /// A removed one.
-    Removed(NodeId),
-}
-
-impl From<Whose> for Subject {
-    fn from(whose: Whose) -> Subject {
-        match whose {
-            Whose::File(ino) => Subject::File(ino),
-            Whose::Removed(node) => Subject::Removed(node),
-        }
-    }
-}
-
-/// What a number stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Place {
-    /// `.coffer`.
-    Top,
-    /// `.coffer/history` and everything below that has a path of the vault, from its root.
-    At(Vec<u8>),
-    /// A removed file whose path another file has, or had after it; and that path.
-    Earlier(NodeId, Vec<u8>),
-    /// A version, by its number.
-    Version(Whose, u64),
-}
 
 /// What the kernel holds, with its count.
 #[derive(Default)]
@@ -63,8 +31,11 @@ impl Nodes {
 
     /// What a number stands for, if the kernel holds it.
     pub(super) fn get(&self, ino: Ino) -> Option<Place> {
-        if ino == TOP {
-            return Some(Place::Top);
+        if let Some(always) = usize::try_from(ino.wrapping_sub(FIRST))
+            .ok()
+            .and_then(|at| ALWAYS.get(at))
+        {
+            return Some(always.clone());
         }
         self.0.lock().get(&ino).map(|(place, _)| place.clone())
     }
@@ -74,10 +45,18 @@ impl Nodes {
         free(&self.0.lock(), place)
     }
 
-    /// The same, and counts it as looked up.
+    /// Whether the kernel knows it.
+    pub(super) fn is_held(&self, ino: Ino) -> bool {
+        self.get(ino).is_some()
+    }
+
+    /// The same as [`Nodes::number`], and counts it as looked up.
     pub(super) fn hold(&self, place: &Place) -> Ino {
         let mut held = self.0.lock();
         let ino = free(&held, place);
+        if ino < FIRST + FIXED {
+            return ino;
+        }
         held.entry(ino).or_insert_with(|| (place.clone(), 0)).1 += 1;
         ino
     }
@@ -96,8 +75,8 @@ impl Nodes {
 
 /// The place's own number, or the next where another place has that.
 fn free(held: &HashMap<Ino, (Place, u64)>, place: &Place) -> Ino {
-    if *place == Place::Top {
-        return TOP;
+    if let Some(at) = ALWAYS.iter().position(|always| always == place) {
+        return FIRST + at as u64;
     }
     let mut hasher = DefaultHasher::new();
     place.hash(&mut hasher);
@@ -117,7 +96,7 @@ mod tests {
     #[test]
     fn numbers_are_held_and_let_go() {
         let nodes = Nodes::default();
-        let place = |path: &str| Place::At(path.as_bytes().to_vec());
+        let place = |path: &str| Place::Words(path.to_owned());
         let (a, b) = (nodes.hold(&place("a")), nodes.hold(&place("b")));
         assert!(Nodes::covers(a) && Nodes::covers(b) && a != b && !Nodes::covers(FIRST - 1));
         assert!(i64::try_from(a).is_ok(), "programs read numbers as signed");
@@ -129,7 +108,9 @@ mod tests {
         assert_eq!(nodes.get(a), None);
         nodes.forget(a, 7);
         assert_eq!(nodes.number(&place("a")), a, "the same when it comes back");
-        assert_eq!(nodes.get(TOP), Some(Place::Top));
+        for always in &ALWAYS {
+            assert_eq!(nodes.get(nodes.hold(always)).as_ref(), Some(always));
+        }
         nodes.forget(b, 1);
         assert!(nodes.0.lock().is_empty());
     }
@@ -138,7 +119,7 @@ mod tests {
     #[test]
     fn a_taken_number_is_passed_over() {
         let nodes = Nodes::default();
-        let (wanted, other) = (Place::At(b"a".to_vec()), Place::At(b"b".to_vec()));
+        let (wanted, other) = (Place::Words("a".into()), Place::Words("b".into()));
         let taken = nodes.number(&wanted);
         nodes.0.lock().insert(taken, (other.clone(), 1));
         assert_eq!(nodes.hold(&wanted), taken + 1);
