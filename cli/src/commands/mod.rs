@@ -22,6 +22,9 @@ mod recover;
 mod restore;
 mod settings;
 mod show;
+// Nothing calls it before there is a database to ask.
+#[allow(dead_code)]
+mod sql;
 mod status;
 mod sync;
 mod transfer;
