@@ -14,20 +14,22 @@ pub(super) struct Flow {
     waiting: Mutex<usize>,
     less: Condvar,
     most: usize,
+    patience: Duration,
 }
 
 /// What a text costs beside its bytes. So the bound is reached before the library's own, at which it wakes who puts for each
 /// single file.
 const TEXT_COST: usize = 4096;
 /// After so long without a change nobody is waited for: the thread writes a segment, or has died, which the library says.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Flow {
-    pub(super) fn new(most: usize) -> Flow {
+    pub(super) fn new(most: usize, patience: Duration) -> Flow {
         Flow {
             waiting: Mutex::new(0),
             less: Condvar::new(),
             most,
+            patience,
         }
     }
 
@@ -36,7 +38,7 @@ impl Flow {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if *waiting > self.most {
             let is_more = |waiting: &mut usize| *waiting > self.most / 2;
-            let wait = self.less.wait_timeout_while(waiting, PATIENCE, is_more);
+            let wait = self.less.wait_timeout_while(waiting, self.patience, is_more);
             waiting = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
         *waiting += texts * TEXT_COST + bytes;
@@ -47,7 +49,8 @@ impl Flow {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = 0;
     }
 
-    fn take(&self, bytes: usize) {
+    /// Notes that a text of so many bytes is taken apart.
+    pub(super) fn take(&self, bytes: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *waiting;
         *waiting = before.saturating_sub(TEXT_COST + bytes);

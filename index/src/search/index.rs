@@ -14,7 +14,7 @@ use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocu
 use super::error::{SearchError, guarded};
 use super::fields::{Fields, WORDS};
 use super::find::{Finder, Found};
-use super::flow::{Flow, Words};
+use super::flow::{Flow, PATIENCE, Words};
 use super::fold::{WORD_MAX, cut};
 use super::memory::Memory;
 use super::merge::Policy;
@@ -73,7 +73,7 @@ impl Index {
             ..IndexSettings::default()
         };
         let index = tantivy::Index::create(Memory::default(), schema, settings)?;
-        let flow = Arc::new(Flow::new(budget / 2));
+        let flow = Arc::new(Flow::new(budget / 2, PATIENCE));
         index
             .tokenizers()
             .register(WORDS, TextAnalyzer::builder(Words(flow.clone())).build());

@@ -1,6 +1,7 @@
 //! Tests of the search: what its parts share.
 
 mod asked; // what is typed
+mod flows; // how much waits
 mod model; // against a plain scan
 mod ranked; // order, filters, updates
 mod scripts; // words in all scripts
