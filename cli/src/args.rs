@@ -2,6 +2,7 @@
 //!
 //! Never takes a secret: anybody on the machine can read a process's arguments.
 
+pub(crate) mod ask;
 pub(crate) mod device;
 pub(crate) mod history;
 
@@ -156,6 +157,30 @@ pub(crate) enum Command {
     Pin(device::Pin),
     /// Take pins away: the bytes may go when room is needed
     Unpin(device::Unpin),
+    /// Ask anything of the vault, in SQL
+    ///
+    /// Views: files, notes, links, tasks, contacts, events, tags, history, devices, blobs, problems; “DESCRIBE files” lists columns,
+    /// --examples prints queries. Queries only read, and reach nothing but the vault's index, which is in memory. Without a query,
+    /// a prompt; Tab completes.
+    Sql(ask::Sql),
+    /// Search in names and texts, the best first
+    ///
+    /// All words must be there; “\"two words\"” is a phrase, “gar*” a beginning, “-word” must not be there, “a OR b” one of the two.
+    /// Fields: tag:garden, in:Notes/2026, before:2026-03-01, after:7d, title:word, name:word, kind:note, ext:pdf. Case and
+    /// accents count for nothing.
+    Search(ask::Search),
+    /// List tasks: checkboxes in notes, todo.txt, to-dos of calendars
+    Tasks(ask::Tasks),
+    /// Find contacts
+    Contacts(ask::Contacts),
+    /// List the files that were changed last
+    Recent(ask::Recent),
+    /// List files that have the same bytes
+    Dupes(ask::Plainly),
+    /// List tags, and how many files have them
+    Tags(ask::Plainly),
+    /// List the notes that link to a note
+    Backlinks(ask::Backlinks),
     /// Show or change settings
     ///
     /// Those of this device lie outside the vault and need no password; those of the vault

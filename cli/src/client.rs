@@ -25,12 +25,25 @@ use std::time::{Duration, Instant};
 
 /// How long a daemon may take to answer, or to be gone if it was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a person wants no more.
+const TICK: Duration = Duration::from_millis(50);
 /// How long a daemon that has answered may take to be gone.
 const FAREWELL: Duration = Duration::from_secs(30);
 /// After how long a person hears what is waited for.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How long a daemon may take for what costs it nothing.
 const PROMPT: Duration = Duration::from_secs(30);
+
+/// The longest part of an answer, in bytes.
+const PART_MAX: usize = 16 << 20;
+
+/// Takes a part of an answer.
+type OnPart<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Failure>;
+
+/// Of answers that have no parts.
+fn nothing(_: &[u8]) -> Result<(), Failure> {
+    Ok(())
+}
 
 /// A daemon that runs, as its card says.
 #[derive(Clone, Debug)]
@@ -193,7 +206,7 @@ impl Found {
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Plain, Vec<Secret>), Failure> {
-        plainly(self.converse(op, secrets, progress, None))
+        plainly(self.converse(op, secrets, progress, None, &mut nothing))
     }
 
     /// The same for what can be stopped: once `stop` is set, the daemon hears that we say no more,
@@ -207,7 +220,21 @@ impl Found {
         stop: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Plain, Failure> {
-        plainly(self.converse(op, &[], progress, Some(stop))).map(|(answer, _)| answer)
+        plainly(self.converse(op, &[], progress, Some(stop), &mut nothing)).map(|(answer, _)| answer)
+    }
+
+    /// The same for an answer that comes in parts; hanging up, as when `part` fails, ends the question.
+    ///
+    /// # Errors
+    /// As [`Found::ask`], and `part`'s.
+    pub(crate) fn ask_parts(
+        &self,
+        op: Op,
+        stop: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+        part: OnPart<'_>,
+    ) -> Result<Plain, Failure> {
+        plainly(self.converse(op, &[], progress, Some(stop), part)).map(|(answer, _)| answer)
     }
 
     fn converse(
@@ -216,6 +243,7 @@ impl Found {
         secrets: &[Secret],
         progress: &mut dyn FnMut(Progress),
         stop: Option<&AtomicBool>,
+        part: OnPart<'_>,
     ) -> Result<(Plain, Vec<Secret>), Refusal> {
         let lost = |error: &io::Error| Refusal::Lost(Failure::io("talk to the vault's daemon", error));
         let mut stream =
@@ -238,6 +266,13 @@ impl Found {
         let ours = stream.try_clone().map_err(|error| lost(&error))?;
         let mut reader = Reader::new(stream);
         loop {
+            let is_stopped = || stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+            // Until it is stopped, which no message tells.
+            while stop.is_some() && reader.is_drained() && !is_stopped() && !is_readable(&ours, Some(TICK)) {}
+            if is_stopped() {
+                // As below; an answer comes all the same.
+                let _ = ours.shutdown(Shutdown::Write);
+            }
             let reply = reader.message(wire::MAX_REPLY).map_err(|error| lost(&error))?;
             if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 // It may have ended by itself in this moment; then nobody needs to hear.
@@ -245,6 +280,12 @@ impl Found {
             }
             match reply {
                 Some(Reply::Progress(step)) => progress(step),
+                Some(Reply::Part { secrets }) => {
+                    let parts = reader.secrets(&secrets, PART_MAX).map_err(|error| lost(&error))?;
+                    for bytes in parts {
+                        part(bytes.expose()).map_err(Refusal::Said)?;
+                    }
+                }
                 Some(Reply::Done { answer, secrets }) => {
                     // Some carry bytes of a file.
                     let longest = wire::history::MAX_BYTES as usize;
@@ -282,7 +323,7 @@ impl Found {
             let ended = |process| is_readable(process, Some(FAREWELL));
             process.as_ref().is_none_or(ended)
         };
-        let answer = match self.converse(Op::End { how }, &[], &mut |_| {}, None) {
+        let answer = match self.converse(Op::End { how }, &[], &mut |_| {}, None, &mut nothing) {
             Ok((answer, _)) => answer,
             Err(Refusal::Said(failure)) => {
                 // It ends all the same, if that is what it could not do without a loss.

@@ -57,6 +57,11 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Whether all that was read was also given out.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.start == self.end
+    }
+
     fn fill(&mut self) -> io::Result<bool> {
         loop {
             match self.from.read(&mut self.buffer) {

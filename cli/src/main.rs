@@ -59,6 +59,9 @@ fn main() -> ExitCode {
     if helper::is_spelled(&args) {
         return mount_helper(&args[1..]);
     }
+    if args.get(1).is_some_and(|first| first == engine::WORKER) {
+        return index_worker();
+    }
     let wants_json = args.iter().any(|arg| arg == "--json");
     let cli = match args::Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -82,6 +85,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             ui.fail(&failure);
+            failure.exit()
+        }
+    }
+}
+
+/// The index's process, which only a daemon starts.
+fn index_worker() -> ExitCode {
+    match engine::work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui::log(&format!("coffer: {}", failure.message));
             failure.exit()
         }
     }

@@ -3,6 +3,7 @@
 //! One request a connection, then lines back: any number of `progress`, and one `done` or `failed`.
 //! Secrets never stand in JSON: a message announces their lengths, and they follow (see `frame`).
 
+pub(crate) mod ask;
 pub(crate) mod devices;
 pub(crate) mod history;
 
@@ -14,7 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// The protocol's version; a daemon answers only its own.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 /// The longest request line, in bytes: an import may name as many paths as a command line holds.
 pub(crate) const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// The longest reply line, in bytes (a check may name many paths).
@@ -187,6 +188,10 @@ pub(crate) enum Op {
     Export(Export),
     /// Something about devices or syncing. Of an invitation, a secret comes back: its words, its line, and the lines of its code.
     Devices(devices::Devices),
+    /// What was asked before.
+    Asked(ask::Asked),
+    /// Something about what is in the vault.
+    Ask(ask::Ask),
     /// Something about the past.
     Past(history::Past),
     /// Make a new recovery phrase. Secret: the current password; a secret comes back.
@@ -232,6 +237,11 @@ pub(crate) struct Progress {
 pub(crate) enum Reply {
     /// Still at it.
     Progress(Progress),
+    /// Bytes of an answer, as a secret that follows.
+    Part {
+        /// How many.
+        secrets: Vec<usize>,
+    },
     /// The answer.
     Done {
         /// What was asked for.

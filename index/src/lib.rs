@@ -1,15 +1,23 @@
-//! What the files of a vault say: notes, links, tasks, contacts and events as rows, searched, and drawn.
-//! What the files of a vault say: notes, links, tasks, contacts and events as rows; and results of queries over
-//! them, written for people and programs.
+//! The index: what is in a vault, as tables for SQL, searched, and drawn.
 //!
-//! Guarantees: any bytes give rows or problems. Knows no vault, no file system and no network; keeps nothing but in memory.
+//! Guarantees: any bytes give rows or problems; what queries see follows from what the vault is. Knows no vault, no file system and no
+//! network; keeps nothing but in memory, in a process of its own that can reach nothing (`worker`). docs/index.md says how it works.
 
 pub mod rows; // what is read out of a file
 
 pub mod parse; // files to rows
 pub mod resolve; // where links lead
+pub mod said; // messages
 
+pub mod catalog; // the tables and views
 pub mod search; // full-text search
 
-pub mod chart; // charts of what a query gives
+pub mod sql; // queries
+
+pub mod keep; // as the vault is
 pub mod output; // results of queries, for people and programs
+
+pub mod client; // who tells and asks
+pub mod worker; // the process
+
+pub mod chart; // charts of what a query gives

@@ -2,6 +2,7 @@
 //!
 //! Guarantees that a command works the same whether a daemon holds the vault or nobody does.
 
+mod ask;
 mod backup;
 mod check;
 mod device;
@@ -22,8 +23,6 @@ mod recover;
 mod restore;
 mod settings;
 mod show;
-// Nothing calls it before there is a database to ask.
-#[allow(dead_code)]
 mod sql;
 mod status;
 mod sync;
@@ -78,6 +77,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Purge(args) => return trash::purge(ui, cli.vault.as_deref(), args),
         Command::Gc(args) => return trash::gc(ui, cli.vault.as_deref(), args),
         Command::Pin(args) => return pin::pin(ui, cli.vault.as_deref(), args),
+        Command::Backlinks(args) => return ask::backlinks(ui, cli.vault.as_deref(), args),
         Command::Unpin(args) => return pin::unpin(ui, cli.vault.as_deref(), args),
         _ => {}
     }
@@ -99,6 +99,13 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Import(args) => import::import(ui, &vault, &args),
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
+        Command::Sql(args) => ask::sql(ui, &vault, &args),
+        Command::Search(args) => ask::search(ui, &vault, &args),
+        Command::Tasks(args) => ask::tasks(ui, &vault, &args),
+        Command::Contacts(args) => ask::contacts(ui, &vault, &args),
+        Command::Recent(args) => ask::recent(ui, &vault, &args),
+        Command::Dupes(args) => ask::dupes(ui, &vault, &args),
+        Command::Tags(args) => ask::tags(ui, &vault, &args),
         Command::Device(args) => device::device(ui, &vault, &args),
         Command::Sync(args) => match &args.via {
             Some(dir) => via::via(ui, &vault, dir, &args),
@@ -112,6 +119,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         | Command::Trash(_)
         | Command::Purge(_)
         | Command::Gc(_)
+        | Command::Backlinks(_)
         | Command::Pin(_)
         | Command::Unpin(_)
         | Command::Completions(_)

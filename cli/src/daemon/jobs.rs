@@ -12,9 +12,11 @@ use crate::frame;
 use crate::paths;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use crate::wire::ask::{Answered, Ask};
 use crate::wire::devices::Devices;
 use crate::wire::{self, Op, Plain, Progress, Reply, WirePath};
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     pub idle_fixed: bool,
     /// To the daemon's main loop.
     pub events: Sender<Event>,
+    /// What is in it, to be asked.
+    pub index: Option<Arc<engine::Index>>,
     /// Other devices; none where the vault can only be read.
     pub network: Option<Arc<engine::Network>>,
     /// Long operations running.
@@ -67,6 +71,9 @@ impl Shared {
                 requester: Requester(Some(stream)),
             });
             return;
+        }
+        if let Op::Ask(asked) = &op {
+            return self.ask(asked, stream);
         }
         // Without another descriptor the peer sees the connection close, and says so.
         let Ok(peer) = stream.try_clone() else { return };
@@ -102,6 +109,44 @@ impl Shared {
         let _ = frame::send(&mut out, &reply, secret.as_slice());
     }
 
+    /// Asks the index, and gives the answer away as it comes, until whoever asked hangs up.
+    fn ask(&self, asked: &Ask, stream: UnixStream) {
+        let mut out = &stream;
+        let gone = |error: std::io::Error| Failure::io("answer", &error);
+        let left = || is_left(&stream);
+        let mut next = Instant::now();
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            let index = self.index.as_ref();
+            let index = index.ok_or_else(|| Failure::failed("The vault was mounted without an index."))?;
+            index.ask(asked, &left, &mut |part| match part {
+                engine::Part::Bytes(bytes) => {
+                    let reply = Reply::Part {
+                        secrets: vec![bytes.len()],
+                    };
+                    frame::send(&mut out, &reply, &[Secret::new(bytes.to_vec())]).map_err(gone)
+                }
+                engine::Part::Filling(step) => {
+                    if Instant::now() < next {
+                        return Ok(());
+                    }
+                    next = Instant::now() + Duration::from_millis(100);
+                    frame::send(&mut out, &Reply::Progress(step), &[]).map_err(gone)
+                }
+            })
+        }));
+        let reply = match answer {
+            Ok(Ok(rows)) => Reply::Done {
+                answer: wire::plain(&Answered { rows }),
+                secrets: Vec::new(),
+            },
+            Ok(Err(failure)) => Reply::Failed(failure),
+            Err(_) => Reply::Failed(Failure::failed(
+                "The daemon met a fault of its own in this request; the log says where. The vault goes on.",
+            )),
+        };
+        let _ = frame::send(&mut out, &reply, &[]);
+    }
+
     /// Runs an import or export until its end, an ending, or until whoever asked hangs up.
     fn transfer<T: Serialize>(
         &self,
@@ -126,7 +171,7 @@ impl Shared {
     ) -> Answer {
         match op {
             // Handled by `answer`.
-            Op::End { .. } => plain(()),
+            Op::End { .. } | Op::Ask(_) => plain(()),
             Op::Ping => plain(()),
             Op::Status => plain(self.status()?),
             Op::Verify => {
@@ -170,6 +215,7 @@ impl Shared {
                 let _working = matches!(asked, Devices::Via { .. }).then(|| self.work());
                 network.answer(&asked, &|| Settings::load(&self.vault_id()))
             }
+            Op::Asked(asked) => plain(self.vault.asked(&asked)?),
             Op::Past(asked) => {
                 let _working = self.work();
                 engine::past(&self.vault, Some(&self.mount), &asked)
@@ -237,6 +283,15 @@ impl Drop for Working<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Whether whoever asked has gone.
+fn is_left(stream: &UnixStream) -> bool {
+    let now = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(stream, PollFlags::RDHUP)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 fn missing() -> Failure {

@@ -147,10 +147,19 @@ pub(crate) fn run(
     };
     let read_only = engine::check_options(&config.options)?;
     let ended = events.clone();
+    // A mount without an index is better than none.
+    let index = match engine::Index::begin(&vault) {
+        Ok(index) => Some(Arc::new(index)),
+        Err(failure) => {
+            ui::log(&format!("coffer: {}", failure.message));
+            None
+        }
+    };
     let mount = Arc::new(vault.mount(
         &config.mountpoint.0,
         &config.options,
         config.threads.map(usize::from),
+        index.as_ref(),
         Box::new(move || drop(ended.send(Event::Unmounted))),
     )?);
     guardian.watch(mount.mark(), &config.mountpoint.0, config.detach_if_killed);
@@ -184,6 +193,7 @@ pub(crate) fn run(
         idle: Mutex::new(idle),
         idle_fixed: config.idle.is_some(),
         events,
+        index,
         network,
         working: AtomicUsize::new(0),
         transfers: Transfers::default(),
@@ -221,6 +231,9 @@ pub(crate) fn run(
         );
     }
     shared.transfers.end();
+    if let Some(index) = &shared.index {
+        index.end();
+    }
     if let Some(network) = &shared.network {
         network.end();
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 mod errors;
 mod holder;
+mod index;
 mod mount;
 mod network;
 mod past;
@@ -20,6 +21,7 @@ mod words;
 
 pub(crate) use coffer_store::vault::ASIDE_ADVICE;
 pub(crate) use holder::holder;
+pub(crate) use index::{Index, Part, WORKER, work};
 use mount::sentence;
 pub(crate) use mount::{
     Life, Mount, abort, announce, at, check_options, dead_mounts, remove_stale, sync_mount,

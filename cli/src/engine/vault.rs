@@ -1,14 +1,16 @@
 //! The seam to the vault itself: `coffer_store::vault`, and the file system over it.
 
+use super::index::{Index, Shown};
 use super::mount::Mount;
 use super::{Facts, OnProgress, Standing, kdf, params};
 use crate::answers::{Aside, Backup, Check, Contents, Local, Problem, Salvage};
 use crate::failure::{Failure, Kind, without_codes};
 use crate::secret::Secret;
 use crate::welcome;
+use crate::wire::ask::Asked;
 use crate::wire::{Kdf, Origin, Progress, WirePath};
 use coffer_fs::follow::Follow;
-use coffer_fs::shelf::{self, Shelf};
+use coffer_fs::shelf::{self, Shelf, Source};
 use coffer_fs::vaultfs::CofferFs;
 use coffer_store::db::DbError;
 use coffer_store::keys::{Header, Password, RecoveryPhrase};
@@ -20,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Under what it is kept what was asked at the prompt, and how much of it, in bytes.
+const ASKED: &str = "asked";
+const ASKED_MAX: usize = 1 << 20;
 /// How long a lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -515,6 +520,31 @@ impl Vault {
         shelf::is_hidden(&self.0.vault)
     }
 
+    /// Gives or keeps what was asked at the prompt: sealed, on this device alone.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) fn asked(&self, asked: &Asked) -> Result<Vec<String>, Failure> {
+        match asked {
+            Asked::Get => {
+                let kept = self.0.vault.note(ASKED)?.unwrap_or_default();
+                // What another version kept, and cannot be read, is no history.
+                Ok(serde_json::from_slice(&kept).unwrap_or_default())
+            }
+            Asked::Keep(list) => {
+                let mut from = 0;
+                let mut bytes = serde_json::to_vec(list).unwrap_or_default();
+                // The newest that fit.
+                while bytes.len() > ASKED_MAX && from < list.len() {
+                    from += 1 + (list.len() - from) / 8;
+                    bytes = serde_json::to_vec(&list[from.min(list.len())..]).unwrap_or_default();
+                }
+                self.0.vault.set_note(ASKED, &bytes)?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
     /// Commits, wipes keys, lets go of the vault.
     ///
     /// # Errors
@@ -532,11 +562,13 @@ impl Vault {
         point: &Path,
         options: &str,
         threads: Option<usize>,
+        index: Option<&Arc<Index>>,
         ended: Box<dyn FnOnce() + Send>,
     ) -> Result<Mount, Failure> {
         let failed = |error: &std::io::Error| Failure::io("start the file system", error);
         let fs = CofferFs::new(Arc::clone(&self.0.vault)).map_err(|error| failed(&error))?;
-        let fs = Arc::new(Shelf::new(Arc::new(fs), None));
+        let source = index.map(|index| Arc::new(Shown(Arc::clone(index))) as Arc<dyn Source>);
+        let fs = Arc::new(Shelf::new(Arc::new(fs), source));
         let watched = Arc::clone(&fs);
         let follow = Follow::new(&self.0.vault);
         let mount = Mount::new(

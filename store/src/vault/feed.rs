@@ -69,17 +69,24 @@ pub struct Changes {
     pub events: (u64, u32),
 }
 
+/// Takes a message, at once and without waiting; false: no more of them are wanted.
+type Tell = Box<dyn Fn(&Changes) -> bool + Send>;
+
 /// The subscribers, in the order in which they came: in which they are told, too.
 #[derive(Default)]
 pub(crate) struct Feed {
-    subscribers: Mutex<Vec<Sender<Changes>>>,
+    subscribers: Mutex<Vec<Tell>>,
 }
 
 impl Feed {
     pub(crate) fn subscribe(&self) -> Receiver<Changes> {
-        let (sender, receiver) = channel();
-        self.subscribers.lock().push(sender);
+        let (sender, receiver): (Sender<Changes>, _) = channel();
+        self.subscribe_by(Box::new(move |changes| sender.send(changes.clone()).is_ok()));
         receiver
+    }
+
+    pub(crate) fn subscribe_by(&self, tell: Tell) {
+        self.subscribers.lock().push(tell);
     }
 
     /// A file has come to show newer versions: other bytes, or only other attributes. Nobody waits for
@@ -158,9 +165,7 @@ impl Feed {
 
     fn send(&self, changes: &Changes) {
         // Who has gone away is forgotten.
-        self.subscribers
-            .lock()
-            .retain(|s| s.send(changes.clone()).is_ok());
+        self.subscribers.lock().retain(|tell| tell(changes));
     }
 
     /// Events were published beside a commit.

@@ -259,6 +259,12 @@ impl Vault {
         self.feed.subscribe()
     }
 
+    /// The same, told to a function in the thread of whoever made the change: it must neither wait nor call the vault. It is
+    /// called until it says false.
+    pub fn subscribe_by(&self, tell: impl Fn(&Changes) -> bool + Send + 'static) {
+        self.feed.subscribe_by(Box::new(tell));
+    }
+
     /// The inode is named to somebody who may come back with its number.
     pub fn hold(&self, ino: Ino) {
         self.inodes.lock().hold(ino);

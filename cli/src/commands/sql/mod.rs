@@ -13,4 +13,8 @@ mod dot;
 mod complete;
 
 mod editor;
+pub(super) use history::History;
+pub(super) use prompt::{Prompt, Runner, Shows};
+pub(super) use schema::{Column, Example, Schema, View};
+
 mod prompt; // takes its lines from the editor, whose lines it describes
