@@ -115,6 +115,14 @@ fn each_save_is_seen_by_the_next_query() {
         return;
     }
     let stage = mounted();
+    // Names of texts that are none.
+    std::os::unix::fs::symlink("Plan.md", stage.mnt().join("Notes/Link.md")).unwrap();
+    assert_eq!(
+        rows(&stage, "SELECT kind FROM files WHERE name = 'Link.md'"),
+        ["link"]
+    );
+    let zones = "SELECT timezone('Asia/Tokyo', TIMESTAMP '2026-01-01 00:00:00') = timezone('Asia/Seoul', TIMESTAMP '2026-01-01 00:00:00')";
+    assert_eq!(rows(&stage, zones), ["true"]);
     let note = stage.mnt().join("Notes/Plan.md");
     for turn in 0..10 {
         fs::write(&note, format!("# Turn {turn}\n")).unwrap();

@@ -232,25 +232,21 @@ impl Catalog {
         self.append("devices", rows::devices(devices))
     }
 
-    /// Adds versions; if they are the first ones, in place of all that were there.
+    /// Sets the versions.
     ///
     /// # Errors
     /// The database's.
-    pub fn history(&self, first: bool, versions: &[(Version, Option<i32>)]) -> Result<()> {
-        if first {
-            self.db.execute_batch("DELETE FROM base.history")?;
-        }
+    pub fn history(&self, versions: &[(Version, Option<i32>)]) -> Result<()> {
+        self.db.execute_batch("DELETE FROM base.history")?;
         self.append("history", rows::history(versions, &self.zone))
     }
 
-    /// Adds blobs; if they are the first ones, in place of all that were there.
+    /// Sets the blobs.
     ///
     /// # Errors
     /// The database's.
-    pub fn blobs(&self, first: bool, blobs: &[Blob]) -> Result<()> {
-        if first {
-            self.db.execute_batch("DELETE FROM base.blobs")?;
-        }
+    pub fn blobs(&self, blobs: &[Blob]) -> Result<()> {
+        self.db.execute_batch("DELETE FROM base.blobs")?;
         self.append("blobs", rows::blobs(blobs))
     }
 
@@ -258,10 +254,10 @@ impl Catalog {
     ///
     /// # Errors
     /// The database's.
-    pub fn about(&self, complete: bool, known: u64, read: u64, behind: u64) -> Result<()> {
+    pub fn about(&self, complete: bool, known: u64, read: u64) -> Result<()> {
         let zone = self.zone.iana_name().unwrap_or("local").replace('\'', "''");
         Ok(self.db.execute_batch(&format!(
-            "DELETE FROM base.about; INSERT INTO base.about VALUES ({VERSION}, {complete}, {known}, {read}, {behind}, '{zone}')"
+            "DELETE FROM base.about; INSERT INTO base.about VALUES ({VERSION}, {complete}, {known}, {read}, '{zone}')"
         ))?)
     }
 

@@ -35,7 +35,7 @@ CREATE TABLE base.history(
     program VARCHAR, size BIGINT, delta BIGINT, kept BOOLEAN, id VARCHAR);
 CREATE TABLE base.blobs(blob VARCHAR, size BIGINT, stored BIGINT, refs BIGINT, here BOOLEAN);
 CREATE TABLE base.about(
-    version INTEGER, complete BOOLEAN, files_known BIGINT, files_read BIGINT, behind BIGINT, zone VARCHAR);
+    version INTEGER, complete BOOLEAN, files_known BIGINT, files_read BIGINT, zone VARCHAR);
 
 CREATE VIEW files AS
     SELECT f.path,
@@ -59,7 +59,7 @@ CREATE VIEW notes AS
 CREATE VIEW links AS
     SELECT f.path, l.line, l.kind, l.target, l.fragment, l."text",
            CASE l.leads WHEN 0 THEN 'dangling' WHEN 1 THEN 'resolved' ELSE 'web' END AS state,
-           CASE WHEN l.leads = 1 THEN coalesce(t.path, f.path) END AS to_path, f.id
+           CASE WHEN l.leads <> 1 THEN NULL WHEN l.to_node IS NULL THEN f.path ELSE t.path END AS to_path, f.id
     FROM base.links l JOIN base.files f ON l.file = f.file LEFT JOIN base.files t ON l.to_node = t.node;
 CREATE VIEW tasks AS
     SELECT f.path, t.line, t."text", t.status, t.due, t.scheduled, t.starts, t.done, t.cancelled, t.created, t.due_at,
@@ -78,8 +78,9 @@ CREATE VIEW tags AS
     SELECT unnest(f.tags) AS tag, f.path, f.id FROM base.files f WHERE len(f.tags) > 0;
 CREATE VIEW history AS
     SELECT coalesce(f.path, h.path) AS path, h.version, h.recorded, h.modified, h.action, d.name AS device, h.program,
-           h.size, h.delta, f.path IS NULL AS removed, h.kept, h.id
-    FROM base.history h LEFT JOIN base.files f ON h.file = f.file LEFT JOIN base.devices d ON h.device = d.device;
+           h.size, h.delta, h.file IS NULL AS removed, h.kept, h.id
+    FROM base.history h LEFT JOIN base.files f ON h.file = f.file LEFT JOIN base.devices d ON h.device = d.device
+    WHERE h.file IS NULL OR f.path IS NOT NULL;
 CREATE VIEW devices AS
     SELECT name, is_this, state, device_id FROM base.devices WHERE state IS NOT NULL;
 CREATE VIEW blobs AS SELECT * FROM base.blobs;

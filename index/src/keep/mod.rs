@@ -19,7 +19,7 @@ use crate::catalog::{Catalog, CatalogError, Change, FileRow, Lead, TextRows};
 use crate::parse::Format;
 use crate::resolve::{Leads, Resolver};
 use crate::rows::{Extract, Link};
-use crate::said::{Blob, Device, Facts, File, Kind, Name, Tell, Text, Version};
+use crate::said::{Blob, Device, Facts, File, Kind, Lazy, Name, Tell, Text, Version};
 use crate::search::{Doc, Finder, Index, Query, SearchError};
 use crate::sql::Search;
 use read::Job;
@@ -81,6 +81,9 @@ pub struct Keeper {
     same: HashMap<[u8; 16], u64>,
     devices: HashMap<Vec<u8>, (i32, Option<Device>)>,
     devices_changed: bool,
+    /// What is told of these until it is whole.
+    history: Vec<Version>,
+    blobs: Vec<Blob>,
     pending: Pending,
     catalog: Catalog,
     search: Index,
@@ -157,6 +160,8 @@ impl Keeper {
             same: HashMap::new(),
             devices: HashMap::new(),
             devices_changed: false,
+            history: Vec::new(),
+            blobs: Vec::new(),
             pending: Pending::default(),
             catalog,
             search: searched.index,
@@ -188,9 +193,24 @@ impl Keeper {
                 }
             }
             Tell::Devices(devices) => self.devices(devices),
-            Tell::History(first, versions) => self.history(first, versions)?,
-            Tell::Blobs(first, blobs) => self.blobs(first, &blobs)?,
-            Tell::Known(_) | Tell::Filled | Tell::Mark(_) | Tell::Whole(_) => {}
+            Tell::History(first, versions) => {
+                if first {
+                    self.history.clear();
+                }
+                self.history.extend(versions);
+            }
+            Tell::Blobs(first, blobs) => {
+                if first {
+                    self.blobs.clear();
+                }
+                self.blobs.extend(blobs);
+            }
+            Tell::Whole(Lazy::History) => self.put_history()?,
+            Tell::Whole(Lazy::Blobs) => {
+                let blobs = std::mem::take(&mut self.blobs);
+                self.catalog.together(|catalog| catalog.blobs(&blobs))?;
+            }
+            Tell::Known(_) | Tell::Filled | Tell::Mark(_) => {}
         }
         if self.pending.bytes > WAITING_MAX || self.pending.nodes.len() + self.pending.files.len() > MANY_MAX
         {
@@ -274,7 +294,8 @@ impl Keeper {
         self.devices_changed = true;
     }
 
-    fn history(&mut self, first: bool, versions: Vec<Version>) -> Result<(), KeepError> {
+    fn put_history(&mut self) -> Result<(), KeepError> {
+        let versions = std::mem::take(&mut self.history);
         let rows: Vec<(Version, Option<i32>)> = versions
             .into_iter()
             .map(|version| {
@@ -282,15 +303,14 @@ impl Keeper {
                 (version, device)
             })
             .collect();
-        Ok(self.catalog.together(|catalog| catalog.history(first, &rows))?)
-    }
-
-    fn blobs(&mut self, first: bool, blobs: &[Blob]) -> Result<(), KeepError> {
-        Ok(self.catalog.together(|catalog| catalog.blobs(first, blobs))?)
+        Ok(self.catalog.together(|catalog| catalog.history(&rows))?)
     }
 
     /// As what a file is read: by the first of its names that says so.
-    fn format(paths: &[(u64, String)]) -> Option<Format> {
+    fn format(paths: &[(u64, String)], is: Option<Kind>) -> Option<Format> {
+        if is != Some(Kind::File) {
+            return None;
+        }
         paths
             .iter()
             .find_map(|(_, path)| Format::of(last(path).as_bytes()))
@@ -341,7 +361,7 @@ impl Keeper {
             let its = self.tree.paths(*file);
             let text = texts.remove(file);
             if let Some(known) = self.known.get_mut(file) {
-                let format = Keeper::format(&its);
+                let format = Keeper::format(&its, self.tree.kind(*file));
                 let hash = match &text {
                     Some(Text::Bytes(bytes)) => Some(*blake3::hash(bytes).as_bytes()),
                     _ => None,
@@ -569,10 +589,10 @@ impl Keeper {
     ///
     /// # Errors
     /// As [`KeepError`] says.
-    pub fn about(&self, complete: bool, known: u64, behind: u64) -> Result<(), KeepError> {
+    pub fn about(&self, complete: bool, known: u64) -> Result<(), KeepError> {
         Ok(self
             .catalog
-            .about(complete, known.max(self.files()), self.files(), behind)?)
+            .about(complete, known.max(self.files()), self.files())?)
     }
 
     /// Gives back room.

@@ -43,8 +43,19 @@ pub(super) fn all(jobs: &[Job], zone: &TimeZone) -> Vec<(u64, Extract)> {
     std::thread::scope(|scope| {
         let right = scope.spawn(|| each(right));
         let mut read = each(left);
-        // Panics of the libraries are caught where they are called.
-        read.extend(right.join().unwrap_or_default());
+        // Panics of the libraries are caught where they are called; after any other, each file by itself.
+        read.extend(right.join().unwrap_or_else(|_| {
+            let failed = |job: &Job| {
+                let reason = "The file could not be read: its reader met a fault of its own.".to_owned();
+                let problems = vec![Problem { line: None, reason }];
+                let extract = Extract {
+                    problems,
+                    ..Extract::default()
+                };
+                (job.file, extract)
+            };
+            jobs[jobs.len() / 2..].iter().map(failed).collect()
+        }));
         read
     })
 }

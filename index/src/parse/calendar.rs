@@ -20,6 +20,7 @@ pub(super) fn read(text: &str, zone: &TimeZone, out: &mut Extract) {
     let mut zones = Zones {
         local: zone,
         named: Vec::new(),
+        ruled: Vec::new(),
     };
     let component = |block: &Block, out: &mut Extract| match Parser::new(&block.text).entry() {
         Entry::ICalendar(read) => read.components.into_iter().next(),
@@ -33,6 +34,10 @@ pub(super) fn read(text: &str, zone: &TimeZone, out: &mut Extract) {
             && let Some((name, tz)) = component.timezone()
         {
             zones.named.push((name.to_owned(), tz));
+        } else if let Some(name) = block.written("TZID").next()
+            && let Some(tz) = ruled(block)
+        {
+            zones.ruled.push((name.to_owned(), tz));
         }
     }
     for block in blocks.iter().filter(|block| block.name != "VTIMEZONE") {
@@ -62,6 +67,58 @@ struct Zones<'a> {
     local: &'a TimeZone,
     /// Those that the file defines.
     named: Vec<(String, Tz)>,
+    /// Those whose names say nothing, by the rules that the file gives.
+    ruled: Vec<(String, TimeZone)>,
+}
+
+/// A zone by its rules, as POSIX says them: the newest of winter's and of summer's.
+fn ruled(block: &Block) -> Option<TimeZone> {
+    let parts = properties::blocks(&block.text, &["STANDARD", "DAYLIGHT"], &mut Extract::default());
+    let newest = |name: &str| {
+        let parts = parts.iter().filter(|part| part.name == name);
+        parts.max_by_key(|part| part.written("DTSTART").next().map(str::to_owned))
+    };
+    // POSIX counts westwards.
+    let offset = |part: &Block| {
+        let says = part.written("TZOFFSETTO").next()?.trim();
+        let (sign, digits) = (
+            if says.starts_with('-') { "" } else { "-" },
+            says.trim_start_matches(['+', '-']),
+        );
+        Some(format!("{sign}{}:{}", digits.get(..2)?, digits.get(2..4)?))
+    };
+    let change = |part: &Block| {
+        let rule = part.written("RRULE").next()?.to_ascii_uppercase();
+        let of = |key: &str| {
+            rule.split(';')
+                .find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='))
+        };
+        let (month, day) = (of("BYMONTH")?, of("BYDAY")?);
+        let (week, day) = day.split_at_checked(day.len().checked_sub(2)?)?;
+        let day = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"]
+            .iter()
+            .position(|name| *name == day)?;
+        let week = if week == "-1" {
+            "5"
+        } else {
+            week.trim_start_matches('+')
+        };
+        let time = part.written("DTSTART").next()?.split_once('T')?.1;
+        Some(format!(
+            ",M{month}.{week}.{day}/{}:{}",
+            time.get(..2)?,
+            time.get(2..4)?
+        ))
+    };
+    let (winter, summer) = (newest("STANDARD"), newest("DAYLIGHT"));
+    let says = match (winter, summer) {
+        (Some(winter), Some(summer)) => {
+            let changes = change(summer)? + &change(winter)?;
+            format!("STD{}DST{}{changes}", offset(winter)?, offset(summer)?)
+        }
+        (one, other) => format!("STD{}", offset(one.or(other)?)?),
+    };
+    TimeZone::posix(&says).ok()
 }
 
 impl Zones<'_> {
@@ -155,6 +212,16 @@ impl Item<'_> {
         // A leap second is told as the second before it.
         let second = when.second.unwrap_or(0).min(59);
         let time = civil::Time::new(hour as i8, when.minute.unwrap_or(0) as i8, second as i8, 0).ok()?;
+        let by_rule = zone.filter(|_| when.tz_hour.is_none());
+        let by_rule = by_rule.and_then(|name| self.zones.ruled.iter().find(|(other, _)| other == name));
+        if let Some((_, tz)) = by_rule {
+            let moment = tz.to_timestamp(date.to_datetime(time)).ok()?;
+            let local = self.zones.local.to_datetime(moment);
+            return Some(When {
+                date: local.date(),
+                time: Some(local.time()),
+            });
+        }
         let zone = match (when.tz_hour, zone) {
             (Some(_), _) => Some(Tz::Floating),
             (None, Some(name)) => {
@@ -215,6 +282,8 @@ impl Item<'_> {
         let start = start?;
         let begin = start.date.to_datetime(start.time.unwrap_or_default());
         match (self.duration(), start.time) {
+            // Days are days of its zone's calendar, hours are exact (RFC 5545 §3.3.6).
+            (Some(duration), Some(_)) => self.after(&duration),
             (Some(duration), time) => {
                 let end = begin
                     .checked_add(jiff::SignedDuration::from_secs(duration.as_seconds()))
@@ -228,6 +297,44 @@ impl Item<'_> {
             (None, None) => Some(start.date.tomorrow().ok()?.into()),
             (None, Some(_)) => Some(start),
         }
+    }
+
+    /// The moment that lies behind DTSTART by this.
+    fn after(&self, duration: &ICalendarDuration) -> Option<When> {
+        let sign = if duration.neg { -1 } else { 1 };
+        let entry = self.component.property(&ICalendarProperty::Dtstart)?;
+        let ICalendarValue::PartialDateTime(when) = entry.values.first()? else {
+            return None;
+        };
+        let days = i64::from(duration.weeks) * 7 + i64::from(duration.days);
+        let seconds = duration.as_seconds() - sign * days * 86_400;
+        let date = civil::Date::new(
+            i16::try_from(when.year?).ok()?,
+            when.month? as i8,
+            when.day? as i8,
+        )
+        .ok()?;
+        let date = date
+            .checked_add(jiff::SignedDuration::from_hours(sign * days * 24))
+            .ok()?;
+        let when = PartialDateTime {
+            year: Some(date.year() as u16),
+            month: Some(date.month() as u8),
+            day: Some(date.day() as u8),
+            ..(**when).clone()
+        };
+        let begin = self.moment(&when, entry.tz_id(), &mut Extract::default())?;
+        let begin = begin.date.to_datetime(begin.time?);
+        let moment = self.zones.local.to_timestamp(begin).ok()?;
+        let end = self.zones.local.to_datetime(
+            moment
+                .checked_add(jiff::SignedDuration::from_secs(seconds))
+                .ok()?,
+        );
+        Some(When {
+            date: end.date(),
+            time: Some(end.time()),
+        })
     }
 
     fn event(&self, out: &mut Extract) -> Event {
@@ -273,9 +380,7 @@ impl Item<'_> {
             None => says,
         };
         let percent = self.component.property(&ICalendarProperty::PercentComplete);
-        let begun = percent
-            .and_then(|entry| entry.values.first()?.as_integer())
-            .is_some_and(|p| p > 0);
+        let percent = percent.and_then(|entry| entry.values.first()?.as_integer());
         let priority = self.component.property(&ICalendarProperty::Priority);
         let priority = priority.and_then(|entry| entry.values.first()?.as_integer());
         Task {
@@ -286,7 +391,8 @@ impl Item<'_> {
                 Some(ICalendarStatus::Cancelled) => Status::Cancelled,
                 Some(ICalendarStatus::InProcess) => Status::InProgress,
                 _ if done.is_some() => Status::Done,
-                _ if begun => Status::InProgress,
+                None if percent == Some(100) => Status::Done,
+                _ if percent.is_some_and(|p| p > 0) => Status::InProgress,
                 _ => Status::Open,
             },
             due,

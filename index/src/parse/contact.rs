@@ -130,7 +130,12 @@ fn contact(card: &VCard, block: &Block, out: &mut Extract) -> Contact {
     }
     let mut addresses: Vec<_> = card.properties(&VCardProperty::Adr).collect();
     addresses.sort_by_key(|entry| rank(entry));
-    let (birthday, birth_day) = card.property(&VCardProperty::Bday).map_or((None, None), birthday);
+    let (birthday, birth_day) = card
+        .properties(&VCardProperty::Bday)
+        .zip(block.written("BDAY"))
+        .map(|(entry, written)| birthday(entry, written))
+        .find(|(_, day)| day.is_some())
+        .unwrap_or_default();
     Contact {
         name: shown.unwrap_or_default(),
         given,
@@ -140,7 +145,21 @@ fn contact(card: &VCard, block: &Block, out: &mut Extract) -> Contact {
         phones: all(card, &VCardProperty::Tel, bare),
         addresses: addresses
             .into_iter()
-            .filter_map(|address| joined(address, ", "))
+            .filter_map(|address| {
+                // Seven parts (RFC 6350 §6.3.1); what others write behind them says the same once more (Google, RFC 9554).
+                let part = |value: &VCardValue| match value {
+                    VCardValue::Component(parts) => parts.join(", "),
+                    value => text(value),
+                };
+                let parts: Vec<_> = address
+                    .values
+                    .iter()
+                    .take(7)
+                    .map(part)
+                    .filter(|p| !p.is_empty())
+                    .collect();
+                Some(parts.join(", ")).filter(|text| !text.is_empty())
+            })
             .map(|address| address.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect(),
         organisation,
@@ -156,22 +175,24 @@ fn contact(card: &VCard, block: &Block, out: &mut Extract) -> Contact {
     }
 }
 
+/// Year, month and day as vCard writes them, basic or extended: 19801130, 1980-11-30, --1130, --11-30; a time may follow.
+fn written_day(text: &str) -> Option<(Option<u16>, u8, u8)> {
+    let date = text.trim().split(['T', 't', ' ']).next()?;
+    let (year, rest) = match date.strip_prefix("--") {
+        Some(rest) => (None, rest),
+        None => (Some(date.get(..4)?.parse().ok()?), date.get(4..)?),
+    };
+    let digits: String = rest.chars().filter(|c| !"-/".contains(*c)).collect();
+    let is_day = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_day.then(|| Some((year, digits[..2].parse().ok()?, digits[2..].parse().ok()?)))?
+}
+
 /// The day of birth, if its year is known; month and day.
-fn birthday(entry: &VCardEntry) -> (Option<civil::Date>, Option<(u8, u8)>) {
-    let (year, month, day) = match entry.values.first() {
-        Some(VCardValue::PartialDateTime(when)) => (when.year, when.month, when.day),
-        Some(VCardValue::Text(text)) => match text
-            .trim()
-            .get(..10)
-            .and_then(|text| text.parse::<civil::Date>().ok())
-        {
-            Some(date) => (
-                u16::try_from(date.year()).ok(),
-                Some(date.month() as u8),
-                Some(date.day() as u8),
-            ),
-            None => (None, None, None),
-        },
+fn birthday(entry: &VCardEntry, written: &str) -> (Option<civil::Date>, Option<(u8, u8)>) {
+    // By what is written first: of 1980-11-30 in vCard 4 the library reads no day.
+    let (year, month, day) = match (written_day(written), entry.values.first()) {
+        (Some((year, month, day)), _) => (year, Some(month), Some(day)),
+        (None, Some(VCardValue::PartialDateTime(when))) => (when.year, when.month, when.day),
         _ => (None, None, None),
     };
     // Apple's programs write a year where none is known, and say so beside it.

@@ -49,6 +49,32 @@ fn utf16<'a>(bytes: &'a [u8], unit: fn([u8; 2]) -> u16, out: &mut Extract) -> Co
     Cow::Owned(text)
 }
 
+/// Folds that stand within a character (RFC 5545 §3.1) moved behind it: lines stay what they are.
+pub(super) fn folds(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        let fold = [&b"\r\n "[..], b"\r\n\t", b"\n ", b"\n\t"]
+            .into_iter()
+            .find(|f| rest.starts_with(f));
+        let Some(fold) = fold.filter(|_| out.last().is_some_and(|b: &u8| *b >= 0x80)) else {
+            out.push(*first);
+            rest = after;
+            continue;
+        };
+        let behind = &rest[fold.len()..];
+        let tail = behind
+            .iter()
+            .take(3)
+            .take_while(|b| (0x80..0xc0).contains(*b))
+            .count();
+        out.extend_from_slice(&behind[..tail]);
+        out.extend_from_slice(fold);
+        rest = &behind[tail..];
+    }
+    out
+}
+
 /// Where lines begin.
 pub(super) struct Lines(Vec<usize>);
 

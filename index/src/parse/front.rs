@@ -165,9 +165,10 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => match text.trim_start_matches('+').parse::<i64>() {
             Ok(whole) => Some(Number::from(whole)),
             Err(_)
-                if digits
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || b".eE+-".contains(&b)) =>
+                if digits.contains(['.', 'e', 'E'])
+                    && digits
+                        .bytes()
+                        .all(|b| b.is_ascii_digit() || b".eE+-".contains(&b)) =>
             {
                 text.parse().ok().and_then(Number::from_f64)
             }

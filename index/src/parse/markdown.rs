@@ -253,7 +253,14 @@ impl Walk<'_> {
         // By the source: \# is no tag, and what an entity stands for is none.
         let source = &self.body[range.clone()];
         let before = self.body[..range.start].chars().next_back();
-        tag::each(source, before, &mut |tag| tag::add(&mut self.note.tags, tag));
+        let line = self.line(range.start);
+        let mut task = self.out.tasks.last_mut().filter(|task| task.line == line);
+        tag::each(source, before, &mut |tag| {
+            tag::add(&mut self.note.tags, tag);
+            if let Some(task) = &mut task {
+                tag::add(&mut task.tags, tag);
+            }
+        });
         self.bare(source, range.start);
     }
 
@@ -269,7 +276,16 @@ impl Walk<'_> {
             let len = rest
                 .find(|c: char| c.is_whitespace() || "<>\"`|".contains(c))
                 .unwrap_or(rest.len());
-            let address = rest[..len].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', ')', '*', '_']);
+            let mut address = &rest[..len];
+            loop {
+                address = address.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_']);
+                // A bracket that the address itself opens belongs to it (GFM).
+                let ends = address.matches(')').count() > address.matches('(').count();
+                match address.strip_suffix(')').filter(|_| ends) {
+                    Some(shorter) => address = shorter,
+                    None => break,
+                }
+            }
             from = colon + 3 + address.len();
             if let Some(scheme) = scheme.filter(|_| !address.is_empty()) {
                 let start = colon - scheme.len();
@@ -284,6 +300,11 @@ impl Walk<'_> {
 
     fn begin_link(&mut self, link_type: LinkType, target: &str, is_shown: bool, at: usize) {
         let is_wiki = matches!(link_type, LinkType::WikiLink { .. });
+        // In a table the sign before the shown text is escaped: [[note\|shown]].
+        let target = match link_type {
+            LinkType::WikiLink { has_pothole: true } => target.strip_suffix('\\').unwrap_or(target),
+            _ => target,
+        };
         let (kind, target) = match link_type {
             LinkType::Email => (LinkKind::Web, format!("mailto:{target}")),
             _ if !is_wiki && is_elsewhere(target) => (LinkKind::Web, target.to_owned()),

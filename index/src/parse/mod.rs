@@ -71,10 +71,18 @@ pub fn read(format: Format, bytes: &[u8], zone: &TimeZone) -> Extract {
         );
         return out;
     }
-    let text = decode::text(bytes, &mut out);
     // The libraries are not ours: a panic of theirs is a file that cannot be read, and no more.
     let done = catch_unwind(AssertUnwindSafe(|| {
         let mut found = Extract::default();
+        let mended;
+        let bytes = match format {
+            Format::VCard | Format::Calendar if std::str::from_utf8(bytes).is_err() => {
+                mended = decode::folds(bytes);
+                &mended
+            }
+            _ => bytes,
+        };
+        let text = decode::text(bytes, &mut found);
         match format {
             Format::Markdown => markdown::read(&text, &mut found),
             Format::Text => plain::read(&text, &mut found),
@@ -85,17 +93,13 @@ pub fn read(format: Format, bytes: &[u8], zone: &TimeZone) -> Extract {
         found
     }));
     match done {
-        Ok(mut found) => {
-            out.problems.append(&mut found.problems);
-            found.problems = out.problems;
-            found
-        }
+        Ok(found) => found,
         Err(_) => {
             out.problem(
                 None,
                 "The file could not be read: its reader met a fault of its own.",
             );
-            plain::read(&text, &mut out);
+            plain::read(&String::from_utf8_lossy(bytes), &mut out);
             out
         }
     }

@@ -4,6 +4,8 @@
 //! Guarantees: each block is given, with the line in which it begins, be it closed or not; what stands outside all
 //! blocks, closes none or is no property is listed.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::rows::Extract;
@@ -26,6 +28,15 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// The values of its own properties of this name, as written, be they grouped or not.
+    pub(super) fn written<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.properties.iter().filter_map(move |line| {
+            let says = line["name"].as_str()?;
+            let says = says.rsplit_once('.').map_or(says, |(_, says)| says);
+            (says == name).then(|| line["value"].as_str())?
+        })
+    }
+
     /// Its properties as JSON: name, value as written, and parameters if there are any.
     pub(super) fn json(&self) -> String {
         Value::Array(self.properties.clone()).to_string()
@@ -77,7 +88,8 @@ pub(super) fn blocks(text: &str, wanted: &[&str], out: &mut Extract) -> Vec<Bloc
     for line in lines(text) {
         let end = |open: &mut Vec<Block>, done: &mut Vec<Block>| {
             if let Some(block) = open.pop() {
-                if let Some(around) = open.last_mut() {
+                // A card in a card (AGENT of vCard 2.1) is one of its own: its END must not end the outer one.
+                if let Some(around) = open.last_mut().filter(|around| around.name != block.name) {
                     around.text.push_str(&block.text);
                 }
                 if wanted.contains(&&*block.name) {
@@ -121,7 +133,7 @@ pub(super) fn blocks(text: &str, wanted: &[&str], out: &mut Extract) -> Vec<Bloc
             }
             _ => match open.last_mut() {
                 Some(block) => {
-                    block.text.push_str(&line.raw);
+                    block.text.push_str(&decodable(&line.raw));
                     block.properties.push(told(&name, parameters, value));
                 }
                 None => out.problem(line.number, format!("{name} stands outside of every block.")),
@@ -139,6 +151,43 @@ pub(super) fn blocks(text: &str, wanted: &[&str], out: &mut Extract) -> Vec<Bloc
     }
     done.sort_by_key(|block| block.line);
     done
+}
+
+/// A line of vCard 2.1 as the library can decode it: with the name of its encoding's parameter, which may be left out, and
+/// as UTF-8 if it says no character set and is UTF-8: else it would be read as Latin-1.
+fn decodable(raw: &str) -> Cow<'_, str> {
+    let Some((head, value)) = raw.split_once(':') else {
+        return raw.into();
+    };
+    let head_upper = head.to_ascii_uppercase();
+    if !head_upper.contains("QUOTED-PRINTABLE") {
+        return raw.into();
+    }
+    let mut parts: Vec<_> = head.split(';').map(str::to_owned).collect();
+    for part in parts
+        .iter_mut()
+        .filter(|part| part.eq_ignore_ascii_case("QUOTED-PRINTABLE"))
+    {
+        part.insert_str(0, "ENCODING=");
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after
+            .first_chunk::<2>()
+            .and_then(|two| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok());
+        match hex.filter(|_| *first == b'=') {
+            Some(byte) => (bytes.push(byte), rest = &after[2..]).1,
+            // Soft breaks: a character may stand on both sides of one.
+            None if *first == b'=' && after.starts_with(b"\r\n") => rest = &after[2..],
+            None if *first == b'=' && after.starts_with(b"\n") => rest = &after[1..],
+            None => (bytes.push(*first), rest = after).1,
+        }
+    }
+    if !head_upper.contains("CHARSET=") && str::from_utf8(&bytes).is_ok() {
+        parts.push("CHARSET=UTF-8".to_owned());
+    }
+    Cow::Owned(format!("{}:{value}", parts.join(";")))
 }
 
 fn unclosed(block: &mut Block, out: &mut Extract) {

@@ -2,8 +2,8 @@
 //!
 //! Guarantees that a panic in them is an error of the query (the library's wrapper contains it).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use duckdb::Connection;
 use duckdb::core::{DataChunkHandle, LogicalTypeHandle, LogicalTypeId};
@@ -13,7 +13,7 @@ use duckdb::vtab::arrow::WritableVector;
 use duckdb::vtab::{BindInfo, InitInfo, TableFunctionInfo, VTab};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -100,6 +100,12 @@ impl VTab for Found {
     }
 }
 
+/// Zones by name: those that are built in, since no file can be opened.
+fn zones() -> &'static TimeZoneDatabase {
+    static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
+    ZONES.get_or_init(TimeZoneDatabase::bundled)
+}
+
 /// `timezone('Asia/Tokyo', t)`: what a clock there showed at the local time `t`.
 struct There;
 
@@ -121,25 +127,26 @@ impl VScalar for There {
         output: &mut dyn WritableVector,
     ) -> Result<(), Error> {
         let len = input.len();
-        let (zones, moments) = (input.flat_vector(0), input.flat_vector(1));
+        let (named, moments) = (input.flat_vector(0), input.flat_vector(1));
         let mut shown_there = output.flat_vector();
         // SAFETY: the columns have these types (signatures), and so many rows.
         let (names, from) = unsafe {
             (
-                zones.as_slice_with_len::<duckdb::ffi::duckdb_string_t>(len),
+                named.as_slice_with_len::<duckdb::ffi::duckdb_string_t>(len),
                 moments.as_slice_with_len::<i64>(len),
             )
         };
         let mut last: Option<(String, TimeZone)> = None;
         for row in 0..len {
-            if zones.row_is_null(row as u64) || moments.row_is_null(row as u64) {
+            if named.row_is_null(row as u64) || moments.row_is_null(row as u64) {
                 shown_there.set_null(row);
                 continue;
             }
             let mut name = names[row];
             let name = DuckString::new(&mut name).as_str().into_owned();
             if last.as_ref().is_none_or(|(known, _)| *known != name) {
-                let zone = TimeZone::get(&name)
+                let zone = zones()
+                    .get(&name)
                     .map_err(|_| format!("There is no time zone “{name}”: write one like Europe/Berlin."))?;
                 last = Some((name, zone));
             }

@@ -89,6 +89,16 @@ fn end(text: &str) -> Option<usize> {
     None
 }
 
+/// Whether a function of this name may be called in a text.
+fn calls(text: &str, name: &str) -> bool {
+    let lower = text.to_lowercase();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    lower.match_indices(name).any(|(at, _)| {
+        let rest = lower[at + name.len()..].trim_start_matches('"');
+        !lower[..at].ends_with(is_word) && skip(rest).starts_with('(')
+    })
+}
+
 /// The statement as it is to be run.
 ///
 /// # Errors
@@ -115,6 +125,9 @@ pub(super) fn reading(sql: &str) -> Result<String, Refused> {
         .take_while(|c| c.is_alphanumeric() || *c == '_')
         .collect();
     let lower = word.to_lowercase();
+    if calls(text, "checkpoint") || calls(text, "force_checkpoint") {
+        return Err(Refused::NotReading("CHECKPOINT".into()));
+    }
     match &*lower {
         "" if text.trim().is_empty() => Err(Refused::Empty),
         // A newline: the statement may end with a comment.

@@ -5,7 +5,8 @@ use duckdb::ffi::duckdb_string_t;
 use duckdb::types::DuckString;
 use duckdb::vscalar::{ScalarFunctionSignature, VScalar};
 use duckdb::vtab::arrow::WritableVector;
-use jiff::Zoned;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::search::{Query, Snippet, snippet};
 
@@ -29,7 +30,8 @@ fn each(input: &DataChunkHandle, mut give: impl FnMut(usize, Option<(Snippet, [S
         let mut text = unsafe { column.as_slice_with_len::<duckdb_string_t>(len)[row] };
         Some(DuckString::new(&mut text).as_str().into_owned())
     };
-    let now = Zoned::now();
+    // Days mean nothing here: what is found was filtered before.
+    let now = Timestamp::now().to_zoned(TimeZone::UTC);
     let mut last: Option<(String, Option<Query>)> = None;
     for row in 0..len {
         let (Some(words), Some(text)) = (cell(0, row), cell(1, row)) else {

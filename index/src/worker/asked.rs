@@ -23,6 +23,9 @@ use crate::sql::{Database, QueryError, Sink, Stop};
 const PART: usize = 256 << 10;
 /// How often it is said how far the index is, and looked whether anybody waits.
 const TICK: Duration = Duration::from_millis(200);
+/// How long a question that was ended may take to end; twice, then the process ends, with this code.
+const HARD: Duration = Duration::from_secs(5);
+const RUNAWAY: i32 = 3;
 /// How long a question may take at most, whatever it says.
 const LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -159,12 +162,24 @@ impl Desk {
                     .recv_timeout(TICK.min(until.saturating_duration_since(Instant::now())))
                     .is_err_and(|e| e == std::sync::mpsc::RecvTimeoutError::Timeout)
                 {
-                    if is_left(stream) {
-                        return watching.cancel();
+                    match (is_left(stream), Instant::now() >= until) {
+                        (true, _) => watching.cancel(),
+                        (_, true) => watching.late(),
+                        _ => continue,
                     }
-                    if Instant::now() >= until {
-                        return watching.late();
+                    // Some functions hear of nothing, and who reads no answer lets it wait: first the answer is given up,
+                    // then this process, which is started anew.
+                    let hears = |patience| {
+                        let ended = over.recv_timeout(patience);
+                        ended.is_ok() || ended == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+                    };
+                    if !hears(HARD) {
+                        let _ = stream.shutdown(std::net::Shutdown::Both);
+                        if !hears(HARD) {
+                            std::process::exit(RUNAWAY);
+                        }
                     }
+                    return;
                 }
             };
             let watcher = std::thread::Builder::new()

@@ -6,7 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use seccompiler::{SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// Memory of its own, at most, in bytes: what tables, queries and the search may take, and as much again.
+const MEMORY_MAX: u64 = 4 << 30;
 
 /// The process could not be confined.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,24 @@ fn refused() -> Vec<libc::c_long> {
         libc::SYS_fsopen,
         libc::SYS_open_tree,
         libc::SYS_move_mount,
+        libc::SYS_fsmount,
+        libc::SYS_mount_setattr,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_rt_sigqueueinfo,
+        libc::SYS_rt_tgsigqueueinfo,
+        libc::SYS_process_madvise,
+        libc::SYS_fchmod,
+        libc::SYS_fchown,
+        libc::SYS_lsetxattr,
+        libc::SYS_fsetxattr,
+        libc::SYS_removexattr,
+        libc::SYS_lremovexattr,
+        libc::SYS_fremovexattr,
+        libc::SYS_utimensat,
+        libc::SYS_semget,
+        libc::SYS_shmat,
+        libc::SYS_msgsnd,
+        libc::SYS_ioctl,
     ];
     #[cfg(target_arch = "x86_64")]
     calls.extend([
@@ -87,6 +111,7 @@ fn refused() -> Vec<libc::c_long> {
         libc::SYS_mknod,
         libc::SYS_chmod,
         libc::SYS_chown,
+        libc::SYS_lchown,
         libc::SYS_inotify_init,
     ]);
     calls
@@ -112,15 +137,53 @@ pub(super) fn confine() -> Result<(), ConfineError> {
             return Err(failed("no core files"));
         }
     }
-    let rules: BTreeMap<i64, Vec<_>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
-    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| ConfineError(e.to_string()))?;
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM as u32),
-        arch,
-    );
-    let filter = filter.map_err(|e| ConfineError(e.to_string()))?;
-    let program = seccompiler::BpfProgram::try_from(filter).map_err(|e| ConfineError(e.to_string()))?;
-    seccompiler::apply_filter_all_threads(&program).map_err(|e| ConfineError(e.to_string()))
+    bound()?;
+    let mut rules: Rules = refused().into_iter().map(|call| (call, Vec::new())).collect();
+    let only = |argument, is, value| {
+        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, is, value);
+        let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
+        rule.map(|rule| vec![rule])
+            .map_err(|e| ConfineError(e.to_string()))
+    };
+    // Threads, and no process of its own.
+    let thread = libc::CLONE_THREAD as u64;
+    rules.insert(libc::SYS_clone, only(0, SeccompCmpOp::MaskedEq(thread), 0)?);
+    // Signals to itself, and its own limits.
+    let own = u64::from(std::process::id());
+    rules.insert(libc::SYS_tgkill, only(0, SeccompCmpOp::Ne, own)?);
+    rules.insert(libc::SYS_prlimit64, only(0, SeccompCmpOp::Ne, 0)?);
+    // What its arguments say lies in memory, which no filter sees: without it the C library takes the other.
+    apply([(libc::SYS_clone3, Vec::new())].into(), libc::ENOSYS)?;
+    apply(rules, libc::EPERM)
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Lets all of these calls fail with this error.
+fn apply(rules: Rules, error: i32) -> Result<(), ConfineError> {
+    let failed = |e: &dyn std::fmt::Display| ConfineError(e.to_string());
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| failed(&e))?;
+    let errno = SeccompAction::Errno(error as u32);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch).map_err(|e| failed(&e))?;
+    let program = BpfProgram::try_from(filter).map_err(|e| failed(&e))?;
+    seccompiler::apply_filter_all_threads(&program).map_err(|e| failed(&e))
+}
+
+/// Bounds its memory, beyond what DuckDB counts, and lets the system end it first when there is none left: it can be
+/// made anew.
+fn bound() -> Result<(), ConfineError> {
+    // Without it nothing is less safe: a container may forbid it.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    let most = libc::rlimit {
+        rlim_cur: MEMORY_MAX,
+        rlim_max: MEMORY_MAX,
+    };
+    // SAFETY: setrlimit(2) with a struct of ours.
+    match unsafe { libc::setrlimit(libc::RLIMIT_DATA, &most) } {
+        0 => Ok(()),
+        _ => Err(ConfineError(format!(
+            "memory: {}",
+            std::io::Error::last_os_error()
+        ))),
+    }
 }

@@ -96,6 +96,7 @@ pub fn run(told: UnixStream, questions: UnixStream, memory: u64) -> Result<(), W
         known: 0,
         filled: false,
         changed: 0,
+        about: (false, 0, 0),
     }
     .listen(told)
 }
@@ -138,6 +139,8 @@ struct Told {
     known: u64,
     filled: bool,
     changed: u64,
+    /// What was last said of how far it is.
+    about: (bool, u64, u64),
 }
 
 fn is_quiet(stream: &UnixStream) -> bool {
@@ -151,6 +154,7 @@ fn is_quiet(stream: &UnixStream) -> bool {
 
 impl Told {
     fn listen(mut self, told: UnixStream) -> Result<(), WorkerError> {
+        self.keeper.about(false, 0)?;
         let mut from = BufReader::with_capacity(1 << 20, &told);
         loop {
             if from.buffer().is_empty() && is_quiet(&told) {
@@ -221,10 +225,14 @@ impl Told {
             self.settle()?;
         }
         if at_mark && self.wanted.is_empty() {
-            self.keeper.about(self.filled, known, 0)?;
             (now.mark, now.filled) = (self.mark, self.filled);
         }
         let (mark, filled) = (now.mark, now.filled);
+        let about = (filled, known, read);
+        if about != self.about && (filled || read >= self.about.2 + 1000) {
+            self.keeper.about(filled, known)?;
+            self.about = about;
+        }
         self.state.change(|now| {
             (now.mark, now.filled, now.read, now.known) = (mark, filled, read, known);
         });
@@ -237,7 +245,8 @@ impl Told {
         self.reached()?;
         if self.filled && self.changed > TIDY_AFTER {
             self.changed = 0;
-            self.keeper.tidy()?;
+            // With a long query under way it cannot be: another time.
+            let _ = self.keeper.tidy();
         }
         Ok(())
     }

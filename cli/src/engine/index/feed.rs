@@ -4,21 +4,22 @@
 //! answer; that files are read when it is quiet, or when somebody asks, and not while much is being written; that nobody who changes the vault
 //! waits for it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coffer_index::client::Client;
 use coffer_index::parse::{Format, READ_MAX};
 use coffer_index::said::{self, Lazy, Say, Tell, Text};
 use coffer_store::StoreError;
-use coffer_store::ids::{ChainId, Ino};
+use coffer_store::ids::{ChainId, Ino, NodeNo};
 use coffer_store::members::Standing;
 use coffer_store::record::Time;
 use coffer_store::tree::Kind;
 use coffer_store::vault::{Changes, Conflict, Deed, Facts, Name, Of, OpError, Vault};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 /// Without changes for this long, it is quiet.
 const QUIET: Duration = Duration::from_millis(300);
@@ -31,6 +32,8 @@ const FILES: usize = 128;
 const MANY: usize = 4096;
 /// Bytes of texts that are told together.
 const BYTES: usize = 4 << 20;
+/// Of a longer file it takes time to say what its bytes are told from others by: that is told later.
+const SMALL: u64 = 32 << 10;
 
 /// What happens.
 pub(super) enum Event {
@@ -58,12 +61,26 @@ pub(super) struct Feeder {
     since: Option<Instant>,
     /// Files of which a name says that they can be read.
     readable: HashSet<Ino>,
-    /// Files whose name says that they are copies of others.
-    copies: HashSet<Ino>,
+    /// Names that say that their files are copies of others.
+    copies: HashMap<NodeNo, Ino>,
+    /// Files that are still to be told of, at first.
+    backlog: VecDeque<(Ino, bool)>,
+    /// Whether that is over, and the index was told so.
+    filled: bool,
+    /// Files of which is to be said what their bytes are told from others by.
+    unnamed: BTreeSet<Ino>,
+    /// What that was, and what the files were then.
+    contents: HashMap<Ino, (Stamp, Option<[u8; 16]>)>,
+    /// Something was told that may lie in a buffer.
+    told: bool,
     devices: HashMap<ChainId, Vec<u8>>,
     told_devices: Vec<said::Device>,
-    marks: u64,
+    /// Marks, of all runs.
+    marks: Arc<AtomicU64>,
 }
+
+/// What changes with a file's bytes: size, times, versions.
+type Stamp = (u64, Time, Time, u64);
 
 fn moment(time: Time) -> said::Moment {
     said::Moment {
@@ -86,7 +103,13 @@ fn is_gone(error: &OpError) -> bool {
 }
 
 impl Feeder {
-    pub(super) fn new(run: u64, vault: Arc<Vault>, client: Arc<Client>, events: Receiver<Event>) -> Feeder {
+    pub(super) fn new(
+        run: u64,
+        vault: Arc<Vault>,
+        client: Arc<Client>,
+        events: Receiver<Event>,
+        marks: Arc<AtomicU64>,
+    ) -> Feeder {
         Feeder {
             run,
             vault,
@@ -95,23 +118,33 @@ impl Feeder {
             dirty: BTreeMap::new(),
             since: None,
             readable: HashSet::new(),
-            copies: HashSet::new(),
+            copies: HashMap::new(),
+            backlog: VecDeque::new(),
+            filled: false,
+            unnamed: BTreeSet::new(),
+            contents: HashMap::new(),
+            told: false,
             devices: HashMap::new(),
             told_devices: Vec::new(),
-            marks: 0,
+            marks,
         }
     }
 
-    /// Tells everything, then what changes, until it is over; true: by [`Event::End`].
+    /// Tells everything, then what changes, until it is over; true: by [`Event::End`]. What happens meanwhile is heard between any two steps.
     ///
     /// # Errors
     /// The index has ended.
     pub(super) fn serve(&mut self) -> io::Result<bool> {
-        self.all()?;
+        self.names()?;
         loop {
-            let next = match self.since {
-                None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => self.events.recv_timeout(QUIET),
+            let has_work = !(self.backlog.is_empty() && self.filled && self.unnamed.is_empty());
+            let next = match (has_work, self.since) {
+                (true, _) => self.events.try_recv().map_err(|error| match error {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                }),
+                (false, None) => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (false, Some(_)) => self.events.recv_timeout(QUIET),
             };
             match next {
                 Ok(event) => {
@@ -123,10 +156,50 @@ impl Feeder {
                         self.changed()?;
                     }
                 }
+                Err(RecvTimeoutError::Timeout) if has_work => self.step()?,
                 Err(RecvTimeoutError::Timeout) => self.changed()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(true),
             }
         }
+    }
+
+    /// Goes on with what is to be told at first, or with what takes long.
+    fn step(&mut self) -> io::Result<()> {
+        if !self.filled {
+            let some = self.backlog.len().min(FILES);
+            let some: Vec<(Ino, bool)> = self.backlog.drain(..some).collect();
+            self.tell_files(&some)?;
+            if self.backlog.is_empty() {
+                self.changed()?;
+                self.filled = true;
+                self.client.tell(&Tell::Filled)?;
+                // All that was asked for until now, be it of another run, is in what was told.
+                self.client.tell(&Tell::Mark(self.marks.load(Ordering::SeqCst)))?;
+                self.client.flush()?;
+            }
+            return Ok(());
+        }
+        if self.since.is_some_and(|since| since.elapsed() > QUIET) {
+            return self.changed();
+        }
+        if let Some(ino) = self.unnamed.pop_first() {
+            let known = self
+                .vault
+                .facts(ino)
+                .ok()
+                .filter(|facts| facts.kind == Kind::File);
+            if let Some(facts) = known {
+                let content = self.vault.content(ino).ok().flatten();
+                let content = content.and_then(|hash| hash.0[..16].try_into().ok());
+                self.contents.insert(ino, (stamp(&facts), content));
+                let file = self.file(&facts, false);
+                self.client.tell(&Tell::Files(vec![file]))?;
+            }
+            if self.unnamed.is_empty() {
+                self.client.flush()?;
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, event: Event) -> io::Result<bool> {
@@ -138,27 +211,31 @@ impl Feeder {
             Event::Says(run, _) if run != self.run => {}
             Event::Changes(changes) => self.note(&changes)?,
             Event::Says(_, Say::Want(files)) => {
-                let readable = |file: &Ino| (*file, true);
-                self.tell_files(&files.iter().map(readable).collect::<Vec<_>>())?;
+                self.readable.extend(&files);
+                let wanted: Vec<(Ino, bool)> = files.iter().map(|file| (*file, true)).collect();
+                self.tell_files(&wanted)?;
                 self.client.flush()?;
             }
             Event::Says(_, Say::Need(Lazy::History)) => self.history()?,
             Event::Says(_, Say::Need(Lazy::Blobs)) => self.blobs()?,
             Event::Mark(answer) => {
-                self.changed()?;
-                self.members()?;
-                self.marks += 1;
-                self.client.tell(&Tell::Mark(self.marks))?;
-                self.client.flush()?;
+                let mark = self.marks.fetch_add(1, Ordering::SeqCst) + 1;
+                // Before all was told once, the mark is told with its end.
+                if self.filled {
+                    self.changed()?;
+                    self.members()?;
+                    self.client.tell(&Tell::Mark(mark))?;
+                    self.client.flush()?;
+                }
                 // Whoever asked may have gone.
-                let _ = answer.send(self.marks);
+                let _ = answer.send(mark);
             }
         }
         Ok(false)
     }
 
-    /// Tells all that there is.
-    fn all(&mut self) -> io::Result<()> {
+    /// Tells all names, and notes all files.
+    fn names(&mut self) -> io::Result<()> {
         let mut names = Vec::new();
         self.vault.names(&mut |name| {
             names.push(name);
@@ -180,9 +257,7 @@ impl Feeder {
         drop(names);
         self.members()?;
         let wanted = |ino: &Ino| (*ino, self.readable.contains(ino));
-        let files: Vec<(Ino, bool)> = files.iter().map(wanted).collect();
-        self.tell_files(&files)?;
-        self.client.tell(&Tell::Filled)?;
+        self.backlog = files.iter().map(wanted).collect();
         self.client.flush()
     }
 
@@ -191,8 +266,8 @@ impl Feeder {
             self.readable.insert(name.ino);
         }
         match name.is_conflict() {
-            true => drop(self.copies.insert(name.ino)),
-            false => drop(self.copies.remove(&name.ino)),
+            true => drop(self.copies.insert(name.no, name.ino)),
+            false => drop(self.copies.remove(&name.no)),
         }
     }
 
@@ -207,7 +282,12 @@ impl Feeder {
                         self.dirty.entry(name.ino).or_default();
                     }
                 }
-                None => unnamed.push(*node),
+                None => {
+                    unnamed.push(*node);
+                    if let Some(ino) = self.copies.remove(node) {
+                        self.dirty.entry(ino).or_default();
+                    }
+                }
             }
         }
         // As of one transaction a node is named once: in which order makes no difference.
@@ -224,6 +304,8 @@ impl Feeder {
             for ino in &changes.gone {
                 self.dirty.remove(ino);
                 self.readable.remove(ino);
+                self.unnamed.remove(ino);
+                self.contents.remove(ino);
             }
             self.client.tell(&Tell::Gone(changes.gone.clone()))?;
         }
@@ -235,7 +317,8 @@ impl Feeder {
                 true
             });
         }
-        if self.since.is_none() && !self.dirty.is_empty() {
+        self.told |= !(names.is_empty() && unnamed.is_empty() && changes.gone.is_empty());
+        if self.since.is_none() && (self.told || !self.dirty.is_empty()) {
             self.since = Some(Instant::now());
         }
         Ok(())
@@ -245,24 +328,25 @@ impl Feeder {
     fn changed(&mut self) -> io::Result<()> {
         self.since = None;
         let dirty: Vec<(Ino, bool)> = std::mem::take(&mut self.dirty).into_iter().collect();
-        if dirty.is_empty() {
-            return Ok(());
+        if !dirty.is_empty() {
+            self.tell_files(&dirty)?;
         }
-        self.tell_files(&dirty)?;
-        self.client.flush()
+        if std::mem::take(&mut self.told) || !dirty.is_empty() {
+            self.client.flush()?;
+        }
+        Ok(())
     }
 
     fn tell_files(&mut self, files: &[(Ino, bool)]) -> io::Result<()> {
         for some in files.chunks(FILES) {
             let wants: HashMap<Ino, bool> = some.iter().copied().collect();
             let inos: Vec<Ino> = some.iter().map(|(ino, _)| *ino).collect();
-            let (mut known, mut gone) = (Vec::new(), Vec::new());
+            let (mut known, mut gone, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
             self.vault.facts_of(&inos, &mut |ino, facts| {
                 match facts {
                     Ok(facts) => known.push(facts),
                     Err(error) if is_gone(&error) => gone.push(ino),
-                    // It is told of again when it changes; what is damaged, `check` says.
-                    Err(_) => {}
+                    Err(_) => damaged.push(ino),
                 }
                 true
             });
@@ -279,6 +363,17 @@ impl Feeder {
                     bytes = 0;
                 }
             }
+            for ino in damaged {
+                told.push(said::File {
+                    facts: said::Facts {
+                        file: ino,
+                        ..said::Facts::default()
+                    },
+                    text: Text::Failed(
+                        "What is known of the file could not be read; “coffer check” says more.".into(),
+                    ),
+                });
+            }
             if !told.is_empty() {
                 self.client.tell(&Tell::Files(told))?;
             }
@@ -291,15 +386,15 @@ impl Feeder {
 
     fn file(&mut self, facts: &Facts, with_text: bool) -> said::File {
         let is_file = facts.kind == Kind::File;
-        let text = match with_text && is_file {
-            false => Text::Unread,
-            true => self.text(facts),
+        let text = match (with_text, is_file) {
+            (true, true) => self.text(facts),
+            (true, false) => Text::Absent,
+            // What is not here any more is not kept in the index either.
+            (false, true) if !facts.here => Text::Absent,
+            (false, _) => Text::Unread,
         };
-        // What goes on changing, or is elsewhere, has none.
-        let content = match is_file {
-            true => self.vault.content(facts.ino).ok().flatten(),
-            false => None,
-        };
+        let content = is_file.then(|| self.content(facts)).flatten();
+        let is_copy = self.copies.values().any(|ino| *ino == facts.ino);
         said::File {
             facts: said::Facts {
                 file: facts.ino,
@@ -310,8 +405,8 @@ impl Feeder {
                 recorded: facts.recorded.map(moment),
                 versions: facts.versions,
                 device: self.device(&facts.device),
-                content: content.and_then(|hash| hash.0[..16].try_into().ok()),
-                conflict: match (facts.conflict, self.copies.contains(&facts.ino)) {
+                content,
+                conflict: match (facts.conflict, is_copy) {
                     (Some(Conflict::Beside(n)), _) => Some(format!("{n} other versions stand beside it")),
                     (_, true) => Some("a copy that stands beside another file".into()),
                     // A merge that is shown is none: nothing has to be done.
@@ -321,6 +416,25 @@ impl Feeder {
             },
             text,
         }
+    }
+
+    /// What a file's bytes are told from others by, as far as it is known at once. What goes on changing, or is elsewhere,
+    /// has nothing.
+    fn content(&mut self, facts: &Facts) -> Option<[u8; 16]> {
+        let stamp = stamp(facts);
+        if let Some((known, content)) = self.contents.get(&facts.ino)
+            && *known == stamp
+        {
+            return *content;
+        }
+        if facts.size > SMALL {
+            self.unnamed.insert(facts.ino);
+            return None;
+        }
+        let content = self.vault.content(facts.ino).ok().flatten();
+        let content = content.and_then(|hash| hash.0[..16].try_into().ok());
+        self.contents.insert(facts.ino, (stamp, content));
+        content
     }
 
     fn text(&self, facts: &Facts) -> Text {
@@ -438,6 +552,10 @@ impl Feeder {
         self.client.tell(&Tell::Whole(lazy))?;
         self.client.flush()
     }
+}
+
+fn stamp(facts: &Facts) -> Stamp {
+    (facts.size, facts.modified, facts.changed, facts.versions)
 }
 
 fn told(name: &Name) -> said::Name {

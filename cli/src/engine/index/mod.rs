@@ -1,7 +1,7 @@
 //! The seam to the index: starts its process, keeps it told, asks it for whoever asks.
 //!
 //! Guarantees that the vault goes on whatever happens to the index: a process that ends is started anew and told everything again, and
-//! one that ends again and again is given up, which queries say. The index has no keys, and ends with this process.
+//! one that ends again and again rests for a while, which queries say. The index has no keys, and ends with this process.
 
 mod feed;
 mod source;
@@ -18,20 +18,23 @@ use feed::{Event, Feeder};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 pub(super) use source::Shown;
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What the process is started with.
 pub(crate) const WORKER: &str = "index-worker";
 /// What tables and queries may take, in bytes.
 const MEMORY: u64 = 1 << 30;
-/// So many ends within [`SPELL`] are too many.
-const ENDS_MAX: usize = 3;
-const SPELL: Duration = Duration::from_secs(60);
+/// So many ends within [`SPELL`] are too many: then it rests, each time for a [`PAUSE`] more.
+const ENDS_MAX: usize = 4;
+const SPELL: Duration = Duration::from_secs(15 * 60);
+const PAUSE: Duration = Duration::from_secs(5);
 /// How often it is looked whether whoever asked still waits.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -44,13 +47,24 @@ pub(crate) enum Part<'a> {
 }
 
 /// The index of an open vault.
-pub(crate) struct Index(Arc<Shared>);
+pub(crate) struct Index {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
 
 struct Shared {
     vault: Arc<Store>,
     state: Mutex<State>,
     events: Sender<Event>,
     generation: AtomicU64,
+    /// Marks that were given, of all runs of the process.
+    marks: Arc<AtomicU64>,
     ended: AtomicBool,
 }
 
@@ -63,7 +77,7 @@ enum State {
 
 fn broken(why: &str) -> Failure {
     Failure::failed(format!(
-        "The index of the vault does not run ({why}); lock the vault and unlock it to try again. Files are not affected."
+        "The index of the vault does not run ({why}); it is tried again by itself. Files are not affected."
     ))
 }
 
@@ -93,6 +107,7 @@ impl Index {
             state: Mutex::new(State::Starts),
             events: events.clone(),
             generation: AtomicU64::new(0),
+            marks: Arc::default(),
             ended: AtomicBool::new(false),
         });
         let hears = Arc::downgrade(&shared);
@@ -107,15 +122,18 @@ impl Index {
         });
         let runs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("index".into());
-        thread
+        let thread = thread
             .spawn(move || runs.run(&inbox))
             .map_err(|error| Failure::io("start the index", &error))?;
-        Ok(Index(shared))
+        Ok(Index {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Grows when answers may have changed.
     pub(crate) fn generation(&self) -> u64 {
-        self.0.generation.load(Ordering::Relaxed)
+        self.shared.generation.load(Ordering::Relaxed)
     }
 
     /// Asks it, until `left` says that nobody waits any more; how many rows there were.
@@ -128,7 +146,26 @@ impl Index {
         left: &dyn Fn() -> bool,
         give: &mut dyn FnMut(Part<'_>) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
-        let (client, mark) = self.0.ready(ask, left, give)?;
+        let given = Cell::new(false);
+        let mut give = |part: Part<'_>| {
+            given.set(given.get() || matches!(part, Part::Bytes(_)));
+            give(part)
+        };
+        match self.ask_once(ask, left, &mut give) {
+            // The process ended under it: another one answers.
+            Err(Asking::Lost) if !given.get() => {}
+            answer => return answer.map_err(Asking::failure),
+        }
+        self.ask_once(ask, left, &mut give).map_err(Asking::failure)
+    }
+
+    fn ask_once(
+        &self,
+        ask: &Ask,
+        left: &dyn Fn() -> bool,
+        give: &mut dyn FnMut(Part<'_>) -> Result<(), Failure>,
+    ) -> Result<u64, Asking> {
+        let (client, mark) = self.shared.ready(ask, left, give)?;
         let question = Question {
             mark,
             partial: ask.partial,
@@ -141,16 +178,15 @@ impl Index {
                 rows: ask.rows,
             },
         };
-        let lost = || broken("its process ended with the question; it is being started anew");
-        let mut answers = client.ask(&question).map_err(|_| lost())?;
+        let mut answers = client.ask(&question).map_err(|_| Asking::Lost)?;
         loop {
             while !is_readable(answers.stream()) {
                 if left() {
                     // Closing it ends the question.
-                    return Err(Failure::failed("The question was taken back."));
+                    return Err(taken_back().into());
                 }
             }
-            match answers.receive().ok().flatten().ok_or_else(lost)? {
+            match answers.receive().ok().flatten().ok_or(Asking::Lost)? {
                 Answer::Filling(done, total) => give(Part::Filling(filling(done, total)))?,
                 Answer::Bytes(bytes) => give(Part::Bytes(&bytes))?,
                 Answer::End(rows) => return Ok(rows),
@@ -159,7 +195,7 @@ impl Index {
                         Why::Question => Kind::Usage,
                         Why::Time | Why::Memory | Why::Cancelled | Why::Index => Kind::Failed,
                     };
-                    return Err(Failure::new(kind, sentence));
+                    return Err(Failure::new(kind, sentence).into());
                 }
             }
         }
@@ -167,12 +203,45 @@ impl Index {
 
     /// Ends it: before the vault is closed.
     pub(crate) fn end(&self) {
-        self.0.ended.store(true, Ordering::Relaxed);
-        let _ = self.0.events.send(Event::End);
-        if let State::Runs(client) = &*self.0.state.lock() {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        let _ = self.shared.events.send(Event::End);
+        if let State::Runs(client) = &*self.shared.state.lock() {
             client.end();
         }
+        // It uses the vault, which is about to be closed.
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
     }
+}
+
+/// Why a question has no answer.
+enum Asking {
+    /// The process has ended.
+    Lost,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl From<Failure> for Asking {
+    fn from(failure: Failure) -> Asking {
+        Asking::Failed(failure)
+    }
+}
+
+impl Asking {
+    fn failure(self) -> Failure {
+        match self {
+            Asking::Lost => Failure::failed(
+                "The index ended with the question and is being started anew; ask again, or for less.",
+            ),
+            Asking::Failed(failure) => failure,
+        }
+    }
+}
+
+fn taken_back() -> Failure {
+    Failure::failed("The question was taken back.")
 }
 
 fn filling(done: u64, total: u64) -> Progress {
@@ -222,7 +291,7 @@ impl Shared {
                     Err(RecvTimeoutError::Disconnected) => break 0,
                 }
                 if left() {
-                    return Err(Failure::failed("The question was taken back."));
+                    return Err(taken_back());
                 }
                 if let State::Broken(why) = &*self.state.lock() {
                     return Err(broken(why));
@@ -253,28 +322,28 @@ impl Shared {
         while !self.ended.load(Ordering::Relaxed) {
             run += 1;
             let why = match self.serve(run, inbox) {
-                Ok(true) => return,
-                Ok(false) => "it ended".to_owned(),
+                Ok(_) => return,
                 Err(error) => error.to_string(),
             };
-            if self.ended.load(Ordering::Relaxed) {
-                return;
-            }
             ends.retain(|end| end.elapsed() < SPELL);
             ends.push(Instant::now());
-            let is_over = ends.len() >= ENDS_MAX;
-            *self.state.lock() = match is_over {
-                true => State::Broken(why),
-                false => State::Starts,
-            };
-            if is_over {
-                crate::ui::log(
-                    "coffer: the index ended again and again, and is not started any more; queries and searches do not work until the vault is locked and unlocked.",
-                );
-                // Nobody takes what is told any more.
-                self.ended.store(true, Ordering::Relaxed);
-                return;
+            if ends.len() < ENDS_MAX {
+                continue;
             }
+            if ends.len() == ENDS_MAX {
+                crate::ui::log("coffer: the index ended again and again; it is tried again now and then.");
+            }
+            *self.state.lock() = State::Broken(why);
+            // The vault goes on without it for longer and longer; what changes meanwhile is told anew anyway.
+            let until = Instant::now() + PAUSE * (ends.len() as u32).min(12);
+            while Instant::now() < until {
+                match inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => return,
+                    // Whoever waits for a mark hears that it is broken.
+                    _ => {}
+                }
+            }
+            *self.state.lock() = State::Starts;
         }
     }
 
@@ -304,8 +373,15 @@ impl Shared {
                 }
                 let _ = events.send(Event::Died(run));
             })?;
-        let mut feeder = Feeder::new(run, Arc::clone(&self.vault), Arc::clone(&client), inbox.clone());
+        let mut feeder = Feeder::new(
+            run,
+            Arc::clone(&self.vault),
+            Arc::clone(&client),
+            inbox.clone(),
+            Arc::clone(&self.marks),
+        );
         let over = feeder.serve();
+        *self.state.lock() = State::Starts;
         client.end();
         over
     }

@@ -8,7 +8,6 @@ mod sign; // 📅 2026-01-31
 
 use jiff::civil;
 
-use super::tag;
 use crate::rows::{Status, Task, When};
 
 /// The sign in a task's brackets, and what stands behind them; none if the line is no task.
@@ -48,7 +47,6 @@ pub(super) fn of(sign: char, text: &str, raw: &str, line: u32) -> Task {
     };
     let text = field::take(text, &mut task);
     let text = sign::take(&text, &mut task);
-    tag::each(&text, None, &mut |tag| tag::add(&mut task.tags, tag));
     task.text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     task
 }
@@ -56,10 +54,11 @@ pub(super) fn of(sign: char, text: &str, raw: &str, line: u32) -> Task {
 /// A day, or a day and a time, as people write them: 2026-01-31, 2026-01-31T14:30, 2026-01-31 14:30.
 pub(super) fn when(text: &str) -> Option<When> {
     let text = text.trim().trim_start_matches("[[").trim_end_matches("]]");
+    let text = text.split('|').next().unwrap_or_default().trim();
     let (date, rest) = text.split_at_checked(10)?;
     let date: civil::Date = date.parse().ok()?;
     let time = match rest.strip_prefix(['T', ' ']) {
-        Some(time) => Some(time.trim().parse().ok()?),
+        Some(time) => Some(time.trim().trim_end_matches('Z').parse().ok()?),
         None if rest.is_empty() => None,
         None => return None,
     };

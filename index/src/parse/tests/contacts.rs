@@ -114,3 +114,50 @@ fn what_is_broken_is_listed() {
     let lines: Vec<_> = read.problems.iter().map(|p| p.line.unwrap()).collect();
     assert_eq!(lines, [1, 5, 7, 8, 9]);
 }
+
+/// Guards birthdays as programs write them, whatever the card's version permits.
+#[test]
+fn birthdays_of_all_writers_are_read() {
+    for (version, day) in [
+        ("4.0", "BDAY:1980-11-30"),
+        ("4.0", "BDAY;VALUE=date:1980-11-30"),
+        ("4.0", "BDAY:1980-11-30T00:00:00Z"),
+        ("4.0", "BDAY:19801130"),
+        ("3.0", "BDAY:1980-11-30"),
+        ("3.0", "BDAY:19801130"),
+        ("3.0", "BDAY;VALUE=DATE-AND-OR-TIME:1980-11-30 00:00:00"),
+        ("2.1", "BDAY:19801130"),
+    ] {
+        let all = contacts(&format!(
+            "BEGIN:VCARD\nVERSION:{version}\nFN:x\n{day}\nEND:VCARD\n"
+        ));
+        assert_eq!(
+            all[0].birthday,
+            Some(jiff::civil::date(1980, 11, 30)),
+            "{version} {day}"
+        );
+    }
+    for day in ["BDAY:--1130", "BDAY:--11-30"] {
+        let all = contacts(&format!("BEGIN:VCARD\nVERSION:4.0\nFN:x\n{day}\nEND:VCARD\n"));
+        assert_eq!(
+            (all[0].birthday, all[0].birth_day),
+            (None, Some((11, 30))),
+            "{day}"
+        );
+    }
+}
+
+/// Guards quoted-printable of old telephones, addresses told twice, and a card within a card.
+#[test]
+fn cards_of_old_programs_are_read() {
+    let all = contacts(
+        "BEGIN:VCARD\nVERSION:2.1\nFN;QUOTED-PRINTABLE;CHARSET=ISO-8859-1:J=F6rg\nAGENT:\nBEGIN:VCARD\nVERSION:2.1\nFN:Agent\nEND:VCARD\nTEL:123\nEND:VCARD\nBEGIN:VCARD\nVERSION:2.1\nFN;ENCODING=QUOTED-PRINTABLE:J=C3=B6rg\nEND:VCARD\n",
+    );
+    let jorg: Vec<_> = all.iter().filter(|c| c.name == "Jörg").collect();
+    assert_eq!(jorg.len(), 2, "{all:?}");
+    assert_eq!(jorg[0].phones, ["123"]);
+    let all = contacts(
+        "BEGIN:VCARD\nVERSION:3.0\nFN:x\nADR:;;1 Main St;Town;CA;90000;US;1 Main St\\nTown\nEND:VCARD\n",
+    );
+    assert_eq!(all[0].addresses, ["1 Main St, Town, CA, 90000, US"]);
+}

@@ -116,7 +116,7 @@ fn links_are_found_in_every_form() {
         link(Web, "https://example.org", None, Some("https://example.org"), 2),
         link(Markdown, "../up.md", None, Some("ref"), 2),
         link(Embed, "img/a.png", None, Some("alt"), 2),
-        link(Web, "https://example.com/a_b(c", None, None, 3),
+        link(Web, "https://example.com/a_b(c)", None, None, 3),
         link(Web, "mailto:ada@example.org", None, Some("ada@example.org"), 3),
         link(Web, "https://example.net/x#y", None, Some("web"), 7),
         link(Wiki, "spaced", None, Some(" spaced "), 7),
@@ -158,4 +158,16 @@ fn words_and_titles() {
         Some("H")
     );
     assert_eq!(note_of("Under\n=====\n").title.as_deref(), Some("Under"));
+}
+
+/// Guards links with shown text in tables, where the bar must be escaped, and tags that are none in tasks.
+#[test]
+fn tables_and_tasks_hold_links() {
+    let read = of(
+        Format::Markdown,
+        "| a | b |\n| - | - |\n| [[Note\\|alias]] | ![[img.png\\|100]] |\n\n- [ ] see [sec](#install) `a #incode` #real\n",
+    );
+    let targets: Vec<_> = read.links.iter().map(|l| &*l.target).collect();
+    assert_eq!(targets[..2], ["Note", "img.png"]);
+    assert_eq!(read.tasks[0].tags, ["real"]);
 }
