@@ -169,6 +169,11 @@ pub(crate) enum Command {
     /// Fields: tag:garden, in:Notes/2026, before:2026-03-01, after:7d, title:word, name:word, kind:note, ext:pdf. Case and
     /// accents count for nothing.
     Search(ask::Search),
+    /// Draw what a query gives: bars, lines, histograms, calendars
+    ///
+    /// In the terminal, or as SVG or PNG. What suits the columns is drawn: a text and numbers are bars, times and numbers lines,
+    /// numbers alone a histogram, days alone a calendar.
+    Chart(ask::DrawArgs),
     /// List tasks: checkboxes in notes, todo.txt, to-dos of calendars
     Tasks(ask::Tasks),
     /// Find contacts

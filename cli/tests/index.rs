@@ -101,6 +101,40 @@ fn questions_are_answered() {
         "{found}"
     );
     assert_eq!(shown(&["search", "in:Files", "same"]).lines().count(), 2);
+    let bars = stage
+        .run(&[
+            "chart",
+            "SELECT kind, sum(size) AS bytes FROM files GROUP BY kind ORDER BY bytes DESC;",
+        ])
+        .gives(0)
+        .out;
+    assert!(
+        bars.contains("note") && bars.contains('█') && bars.contains("152"),
+        "{bars}"
+    );
+    stage
+        .run(&[
+            "chart",
+            "SELECT modified FROM files",
+            "--svg",
+            "c.svg",
+            "--png",
+            "c.png",
+        ])
+        .gives(0);
+    assert!(fs::read(stage.path("c.png")).unwrap().starts_with(b"\x89PNG"));
+    assert!(
+        fs::read_to_string(stage.path("c.svg"))
+            .unwrap()
+            .starts_with("<svg")
+    );
+    stage
+        .run(&["chart", "SELECT modified FROM files", "--svg", "c.svg"])
+        .gives(2);
+    let wrong = stage
+        .run(&["chart", "SELECT path FROM files", "--kind", "lines"])
+        .gives(2);
+    assert!(wrong.err.contains("A line needs"), "{}", wrong.err);
     let wrong = stage.run(&["sql", "SELECT pth FROM files"]).gives(2);
     assert!(wrong.err.contains("pth") && wrong.out.is_empty(), "{}", wrong.err);
     let wrong = stage.run(&["sql", "DELETE FROM files"]).gives(2);

@@ -142,3 +142,33 @@ pub(crate) struct Backlinks {
     #[command(flatten)]
     pub how: How,
 }
+
+#[derive(Args)]
+#[allow(missing_docs)]
+pub(crate) struct DrawArgs {
+    /// The query
+    pub query: String,
+    /// What to draw: bars, lines, histogram or calendar [default: what suits the columns]
+    #[arg(long, value_name = "KIND", value_parser = ["bars", "lines", "histogram", "calendar"])]
+    pub kind: Option<String>,
+    /// What stands above it
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Write it as SVG into a new file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Write it as PNG into a new file
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// How wide the picture is, in dots
+    #[arg(long, value_name = "DOTS", default_value_t = 960, value_parser = clap::value_parser!(u32).range(100..=10_000))]
+    pub width: u32,
+    /// How high it is [default: what suits it]
+    #[arg(long, value_name = "DOTS", value_parser = clap::value_parser!(u32).range(100..=10_000))]
+    pub height: Option<u32>,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub how: How,
+}

@@ -100,6 +100,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Export(args) => export::export(ui, &vault, &args),
         Command::Settings(args) => settings::settings(ui, &vault, &args),
         Command::Sql(args) => ask::sql(ui, &vault, &args),
+        Command::Chart(args) => ask::chart(ui, &vault, &args),
         Command::Search(args) => ask::search(ui, &vault, &args),
         Command::Tasks(args) => ask::tasks(ui, &vault, &args),
         Command::Contacts(args) => ask::contacts(ui, &vault, &args),

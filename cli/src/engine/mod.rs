@@ -9,6 +9,7 @@ use crate::wire::{Kdf, Progress};
 use coffer_store::keys::{self, KdfParams};
 use std::path::{Path, PathBuf};
 
+mod draw;
 mod errors;
 mod holder;
 mod index;
@@ -20,6 +21,7 @@ mod vault;
 mod words;
 
 pub(crate) use coffer_store::vault::ASIDE_ADVICE;
+pub(crate) use draw::Drawing;
 pub(crate) use holder::holder;
 pub(crate) use index::{Index, Part, WORKER, work};
 use mount::sentence;

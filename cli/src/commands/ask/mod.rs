@@ -3,6 +3,7 @@
 //! Guarantees that a question changes nothing, that ^C ends it, and that an answer comes out as it is computed. Works the same whether the vault is
 //! mounted or not: then it is opened for the question alone.
 
+mod chart;
 mod questions;
 mod sql;
 
@@ -18,6 +19,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(super) use chart::chart;
 pub(super) use questions::{backlinks, contacts, dupes, recent, search, tags, tasks};
 pub(super) use sql::sql;
 
