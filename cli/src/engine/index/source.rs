@@ -16,6 +16,8 @@ const TABLES: [&str; 11] = [
 const FORMATS: [&str; 2] = ["csv", "parquet"];
 /// How long a query may take, in milliseconds: less than what is waited for.
 const LIMIT_MS: u64 = 25_000;
+/// Bytes of a query's answer that are looked through for paths, at most.
+const ANSWER_MAX: u64 = 32 << 20;
 /// Entries of a folder, at most.
 const ENTRIES_MAX: usize = 100_000;
 
@@ -75,11 +77,11 @@ impl Shown {
 
     /// The paths that a query returns, in its column `path`.
     fn targets(&self, sql: String) -> Result<Vec<Target>, SourceError> {
-        let bytes = self.bytes(sql, "jsonl", 256 << 20);
+        let bytes = self.bytes(sql, "jsonl", ANSWER_MAX);
         let bytes = bytes.map_err(|failure| match failure {
             Some(failure) => refused(failure),
             None => SourceError::Unavailable(
-                "The query returns too much to be shown as a folder; add a LIMIT.".into(),
+                "The query returns too much to be shown as a folder; ask for SELECT path alone, or with a LIMIT.".into(),
             ),
         })?;
         let mut targets = Vec::new();
