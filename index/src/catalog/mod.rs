@@ -6,6 +6,8 @@
 mod arrays; // columns
 mod rows; // rows to columns
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use duckdb::Connection;
@@ -24,8 +26,8 @@ pub const VERSION: u32 = 1;
 pub const SCHEMA: &str = include_str!("schema.sql");
 /// Tables that have rows by file.
 const BY_FILE: [&str; 6] = ["notes", "links", "tasks", "contacts", "events", "problems"];
-/// Numbers in one statement, at most.
-const LIST_MAX: usize = 20_000;
+/// Values in one statement, at most: longer lists take DuckDB longer to understand than to do.
+const FEW: usize = 300;
 
 /// The database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +67,22 @@ pub struct KeptLink {
 pub struct Catalog {
     db: Connection,
     zone: TimeZone,
+    /// What has rows: what has none need not be deleted.
+    there: RefCell<There>,
+}
+
+#[derive(Default)]
+struct There {
+    nodes: HashSet<u64>,
+    texts: HashSet<u64>,
+    same: HashSet<[u8; 16]>,
 }
 
 impl Catalog {
     /// Over a connection to a database that has the [`SCHEMA`]. Times are told as they are in `zone`.
     pub fn new(db: Connection, zone: TimeZone) -> Catalog {
-        Catalog { db, zone }
+        let there = RefCell::default();
+        Catalog { db, zone, there }
     }
 
     fn append(&self, table: &str, columns: Vec<ArrayRef>) -> Result<()> {
@@ -90,12 +102,27 @@ impl Catalog {
         Ok(appender.flush()?)
     }
 
-    fn delete(&self, table: &str, column: &str, keys: &[u64]) -> Result<()> {
-        for keys in keys.chunks(LIST_MAX) {
-            let list: Vec<String> = keys.iter().map(|key| (*key as i64).to_string()).collect();
-            let list = list.join(",");
+    fn delete(&self, tables: &[&str], column: &str, keys: &[u64]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let is_few = keys.len() <= FEW;
+        let list = match is_few {
+            true => {
+                let list: Vec<String> = keys.iter().map(|key| (*key as i64).to_string()).collect();
+                list.join(",")
+            }
+            false => {
+                self.append("keys", rows::keys(keys))?;
+                "SELECT key FROM base.keys".to_owned()
+            }
+        };
+        for table in tables {
             self.db
                 .execute_batch(&format!("DELETE FROM base.{table} WHERE {column} IN ({list})"))?;
+        }
+        if !is_few {
+            self.db.execute_batch("DELETE FROM base.keys")?;
         }
         Ok(())
     }
@@ -121,24 +148,38 @@ impl Catalog {
     /// # Errors
     /// The database's.
     pub fn apply(&self, change: &Change) -> Result<()> {
-        self.delete("files", "node", &change.nodes)?;
+        let mut there = self.there.borrow_mut();
+        let there = &mut *there;
+        let known = |keys: &[u64], set: &HashSet<u64>| -> Vec<u64> {
+            keys.iter().copied().filter(|key| set.contains(key)).collect()
+        };
+        self.delete(&["files"], "node", &known(&change.nodes, &there.nodes))?;
+        change.nodes.iter().for_each(|node| {
+            there.nodes.remove(node);
+        });
+        there.nodes.extend(change.files.iter().map(|row| row.node));
         self.append("files", rows::files(&change.files, &self.zone))?;
-        for table in BY_FILE {
-            self.delete(table, "file", &change.texts_of)?;
-        }
+        self.delete(&BY_FILE, "file", &known(&change.texts_of, &there.texts))?;
         let texts = &change.texts;
+        change.texts_of.iter().for_each(|file| {
+            there.texts.remove(file);
+        });
+        there.texts.extend(texts.iter().map(|row| row.file));
         self.append("notes", rows::notes(texts))?;
         self.append("links", rows::links(texts))?;
         self.append("tasks", rows::tasks(texts))?;
         self.append("contacts", rows::contacts(texts))?;
         self.append("events", rows::events(texts))?;
         self.append("problems", rows::problems(texts))?;
-        for same in change.same.chunks(LIST_MAX / 10) {
-            let list: Vec<String> = same
-                .iter()
-                .map(|(content, _)| format!("'{:032x}'", u128::from_be_bytes(*content)))
-                .collect();
-            let list = list.join(",");
+        let changed = change
+            .same
+            .iter()
+            .filter(|(content, _)| there.same.remove(content));
+        let changed: Vec<String> = changed
+            .map(|(content, _)| format!("'{:032x}'", u128::from_be_bytes(*content)))
+            .collect();
+        for some in changed.chunks(FEW) {
+            let list = some.join(",");
             self.db
                 .execute_batch(&format!("DELETE FROM base.same WHERE content IN ({list})"))?;
         }
@@ -148,6 +189,7 @@ impl Catalog {
             .filter(|(_, files)| *files > 1)
             .copied()
             .collect();
+        there.same.extend(several.iter().map(|(content, _)| *content));
         self.append("same", rows::same(&several))
     }
 
@@ -186,19 +228,26 @@ impl Catalog {
             }
             Ok(())
         };
-        for keys in keys.chunks(LIST_MAX / 10) {
-            let list: Vec<String> = keys
-                .iter()
-                .map(|key| format!("'{}'", key.replace('\'', "''")))
-                .collect();
-            take(format!("kind <> 'web' AND key IN ({})", list.join(",")))?;
+        if (keys.is_empty() && files.is_empty()) || self.there.borrow().texts.is_empty() {
+            return Ok(found);
         }
-        for files in files.chunks(LIST_MAX) {
-            let list: Vec<String> = files.iter().map(|file| (*file as i64).to_string()).collect();
-            take(format!("kind <> 'web' AND file IN ({})", list.join(",")))?;
+        // A long list takes longer to be understood than all links to be looked through.
+        if keys.len() + files.len() > FEW {
+            take("kind <> 'web'".to_owned())?;
+            let keys: HashSet<&str> = keys.iter().map(String::as_str).collect();
+            let files: HashSet<u64> = files.iter().copied().collect();
+            found.retain(|kept| files.contains(&kept.file) || keys.contains(&*link_key(&kept.link)));
+            return Ok(found);
         }
-        found.sort_by_key(|link| link.row);
-        found.dedup_by_key(|link| link.row);
+        let keys = keys.iter().map(|key| format!("'{}'", key.replace('\'', "''")));
+        let keys: Vec<String> = std::iter::once("''".to_owned()).chain(keys).collect();
+        let files = files.iter().map(|file| (*file as i64).to_string());
+        let files: Vec<String> = std::iter::once("-1".to_owned()).chain(files).collect();
+        take(format!(
+            "kind <> 'web' AND (key IN ({}) OR file IN ({}))",
+            keys.join(","),
+            files.join(",")
+        ))?;
         Ok(found)
     }
 
@@ -207,7 +256,7 @@ impl Catalog {
     /// # Errors
     /// The database's.
     pub fn lead(&self, leads: &[(i64, Lead)]) -> Result<()> {
-        for leads in leads.chunks(LIST_MAX / 4) {
+        for leads in leads.chunks(FEW) {
             let list: Vec<String> = leads
                 .iter()
                 .map(|(row, lead)| {

@@ -282,6 +282,10 @@ pub(super) fn problems(rows: &[TextRows]) -> Vec<ArrayRef> {
     ]
 }
 
+pub(super) fn keys(keys: &[u64]) -> Vec<ArrayRef> {
+    vec![whole(keys.iter().map(|key| Some(*key as i64)))]
+}
+
 pub(super) fn same(rows: &[([u8; 16], u64)]) -> Vec<ArrayRef> {
     vec![
         texts(rows.iter().map(|(content, _)| Some(hex(content)))),

@@ -28,6 +28,8 @@ CREATE TABLE base.events(
 CREATE TABLE base.problems(file BIGINT, line INTEGER, reason VARCHAR);
 -- Contents that more than one file has.
 CREATE TABLE base.same(content VARCHAR, files BIGINT);
+-- What is to be deleted, while it is.
+CREATE TABLE base.keys(key BIGINT);
 CREATE TABLE base.devices(
     device INTEGER, name VARCHAR, is_this BOOLEAN, state VARCHAR, device_id VARCHAR);
 CREATE TABLE base.history(
