@@ -136,15 +136,18 @@ impl Waits {
         open.map(|wait| wait.chunk).collect()
     }
 
-    /// A piece is here. Returns the files of which nothing more is wanted now.
-    fn came(&self, id: &ChunkId) -> Option<Vec<Ino>> {
+    /// A piece is here. The files of which nothing more is wanted now are told before anybody goes on who waited for it: whoever
+    /// has read a file finds it told.
+    fn came(&self, id: &ChunkId, tell: impl FnOnce(Vec<Ino>)) {
         let mut state = self.state.lock();
-        let wait = state.wanted.remove(id)?;
+        let Some(wait) = state.wanted.remove(id) else {
+            return;
+        };
         state.ahead -= usize::from(wait.waiters == 0);
         state.moved = Some(Instant::now());
-        self.changed.notify_all();
         let is_done = |ino: &Ino| !state.wanted.values().any(|wait| wait.of.contains(ino));
-        Some(wait.of.into_iter().filter(is_done).collect())
+        tell(wait.of.into_iter().filter(is_done).collect());
+        self.changed.notify_all();
     }
 
     fn fails(&self, id: &ChunkId, why: End) {
@@ -362,7 +365,7 @@ impl Vault {
 
     /// A piece is here now.
     pub(in crate::vault) fn no_wait(&self, id: &ChunkId) {
-        self.feed.came(self.demand.waits.came(id).unwrap_or_default());
+        self.demand.waits.came(id, |files| self.feed.came(files));
     }
 
     /// Waits for a piece that something needed, for the sake of this file.
