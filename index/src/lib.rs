@@ -3,6 +3,7 @@
 //! Guarantees: any bytes give rows or problems; what queries see follows from what the vault is. Knows no vault, no file system and no
 //! network; keeps nothing but in memory, in a process of its own that can reach nothing (`worker`). docs/index.md says how it works.
 
+mod few; // a set of numbers that mostly has one
 pub mod rows; // what is read out of a file
 
 pub mod parse; // files to rows
@@ -11,6 +12,7 @@ pub mod said; // messages
 
 pub mod catalog; // the tables and views
 pub mod search; // full-text search
+pub mod texts; // notes' texts
 
 pub mod sql; // queries
 

@@ -8,8 +8,9 @@
 //! first, then the one with the fewest folders, then the first by name. A Markdown link means the file of this path from the note's
 //! folder; else from the root. `.md` may be left out of either.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
+use crate::few::Few;
 use crate::rows::{Link, LinkKind};
 
 /// Endings that a link may leave out.
@@ -18,8 +19,8 @@ const NOTES: [&str; 2] = [".md", ".markdown"];
 /// All files of a vault, by name.
 #[derive(Default)]
 pub struct Resolver {
-    paths: HashMap<u64, String>,
-    by_name: HashMap<String, BTreeSet<u64>>,
+    paths: HashMap<u64, Box<str>>,
+    by_name: HashMap<Box<str>, Few>,
 }
 
 /// What a link leads to.
@@ -63,26 +64,23 @@ impl Resolver {
     pub fn insert(&mut self, file: u64, path: &str) {
         self.remove(file);
         let name = last(path).to_lowercase();
-        self.by_name.entry(name).or_default().insert(file);
-        self.paths.insert(file, path.to_owned());
+        self.by_name.entry(name.into()).or_default().insert(file);
+        self.paths.insert(file, path.into());
     }
 
     /// A file is gone; its path.
     pub fn remove(&mut self, file: u64) -> Option<String> {
         let path = self.paths.remove(&file)?;
         let name = last(&path).to_lowercase();
-        if let Some(files) = self.by_name.get_mut(&name) {
-            files.remove(&file);
-            if files.is_empty() {
-                self.by_name.remove(&name);
-            }
+        if self.by_name.get_mut(&*name).is_some_and(|few| few.remove(file)) {
+            self.by_name.remove(&*name);
         }
-        Some(path)
+        Some(path.into())
     }
 
     /// A file's path.
     pub fn path(&self, file: u64) -> Option<&str> {
-        self.paths.get(&file).map(String::as_str)
+        self.paths.get(&file).map(|path| &**path)
     }
 
     /// The names, in lower case, on whose coming and going it depends where this link leads; none if on no name.
@@ -131,8 +129,8 @@ impl Resolver {
     fn named(&self, path: &str) -> impl Iterator<Item = (u64, &str, &str)> {
         let name = last(path).to_lowercase();
         std::iter::once("").chain(NOTES).flat_map(move |ending| {
-            let files = self.by_name.get(&format!("{name}{ending}"));
-            let files = files.into_iter().flatten();
+            let files = self.by_name.get(&*format!("{name}{ending}"));
+            let files = files.into_iter().flat_map(Few::all);
             files.filter_map(move |file| Some((*file, self.path(*file)?, ending)))
         })
     }

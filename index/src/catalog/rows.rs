@@ -64,8 +64,10 @@ impl Lead {
 pub struct TextRows {
     /// The file.
     pub file: u64,
-    /// What it says.
+    /// What it says; of a note's body, nothing is taken.
     pub extract: Extract,
+    /// The note's body, by its number among the texts.
+    pub body: Option<u64>,
     /// Where its links lead, one for each.
     pub leads: Vec<Lead>,
 }
@@ -152,15 +154,15 @@ macro_rules! place {
 }
 
 pub(super) fn notes(rows: &[TextRows]) -> Vec<ArrayRef> {
-    let notes: Vec<(u64, &Note, &Extract)> = rows
+    let notes: Vec<(&TextRows, &Note, &Extract)> = rows
         .iter()
-        .filter_map(|row| Some((row.file, row.extract.note.as_ref()?, &row.extract)))
+        .filter_map(|row| Some((row, row.extract.note.as_ref()?, &row.extract)))
         .collect();
     let each = || notes.iter();
     vec![
-        whole(each().map(|(file, ..)| Some(*file as i64))),
+        whole(each().map(|(row, ..)| Some(row.file as i64))),
         texts(each().map(|(_, n, _)| n.title.as_ref())),
-        texts(each().map(|(_, n, _)| Some(&n.body))),
+        whole(each().map(|(row, ..)| row.body.map(|id| id as i64))),
         whole(each().map(|(_, n, _)| Some(i64::from(n.words)))),
         small_lists(each().map(|(_, n, _)| n.headings.iter().map(|h| h.level).collect())),
         {

@@ -1,6 +1,6 @@
 -- What the index keeps, in schema base, and the views over it, which are its interface: docs/views.md says each column.
 -- Names of files stand in base.files, a row for each; all else is kept by the file's number, so that a renamed folder
--- touches no text.
+-- touches no text. A note's body is a number: the texts themselves stand beside the tables (texts/).
 CREATE SCHEMA base;
 
 CREATE TABLE base.files(
@@ -8,7 +8,7 @@ CREATE TABLE base.files(
     created TIMESTAMP, modified TIMESTAMP, recorded TIMESTAMP, versions BIGINT, device INTEGER, tags VARCHAR[],
     content VARCHAR, conflict VARCHAR, here BOOLEAN, names BIGINT, id VARCHAR);
 CREATE TABLE base.notes(
-    file BIGINT, title VARCHAR, body VARCHAR, words BIGINT, heading_levels TINYINT[], heading_texts VARCHAR[],
+    file BIGINT, title VARCHAR, body BIGINT, words BIGINT, heading_levels TINYINT[], heading_texts VARCHAR[],
     heading_lines INTEGER[], tags VARCHAR[], front_matter VARCHAR, links BIGINT, tasks BIGINT, format VARCHAR);
 CREATE TABLE base.links(
     file BIGINT, line INTEGER, kind VARCHAR, target VARCHAR, fragment VARCHAR, "text" VARCHAR, is_wiki BOOLEAN,
@@ -51,9 +51,8 @@ CREATE VIEW files AS
     LEFT JOIN base.same s ON f.content = s.content;
 CREATE VIEW notes AS
     SELECT f.path,
-           coalesce(n.title, CASE WHEN f.extension IS NULL THEN f.name
-                             ELSE left(f.name, length(f.name) - length(f.extension) - 1) END) AS title,
-           n.body, n.words,
+           coffer_title(n.title, f.name, f.extension) AS title,
+           coffer_text(n.body) AS body, n.words,
            list_transform(list_zip(n.heading_levels, n.heading_texts, n.heading_lines),
                           lambda h: {'level': h[1], 'text': h[2], 'line': h[3]}) AS headings,
            n.tags, n.front_matter::JSON AS front_matter, n.links, n.tasks, n.format, f.created, f.modified, f.id

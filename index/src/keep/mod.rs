@@ -8,6 +8,9 @@ mod kinds; // files.kind
 mod read; // bytes to rows
 mod seen; // what searches know of files
 mod tree; // names and paths
+mod words; // what of a file is searched
+
+mod settle; // what was told, into tables and search
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,15 +18,14 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::catalog::{Catalog, CatalogError, Change, FileRow, Lead, TextRows};
+use crate::catalog::{Catalog, CatalogError};
 use crate::parse::Format;
-use crate::resolve::{Leads, Resolver};
-use crate::rows::{Extract, Link};
-use crate::said::{Blob, Device, Facts, File, Kind, Lazy, Name, Tell, Text, Version};
-use crate::search::{Doc, Finder, Index, Query, SearchError};
+use crate::resolve::Resolver;
+use crate::said::{Blob, Device, Facts, File, Lazy, Name, Tell, Text, Version};
+use crate::search::{Finder, Index, Query, SearchError};
 use crate::sql::Search;
-use read::Job;
-use seen::{Entry, Seen};
+use crate::texts::Texts;
+use seen::Seen;
 use tree::Tree;
 
 /// Bytes of text that wait, after which it is settled.
@@ -57,6 +59,8 @@ struct Known {
     counted: Option<[u8; 16]>,
     /// Whether the search has it.
     is_searched: bool,
+    /// A note's body, among the texts.
+    body: Option<u64>,
 }
 
 /// What was told and is not in the tables yet.
@@ -71,6 +75,8 @@ struct Pending {
     bytes: usize,
     /// Contents that other numbers of files have.
     counts: BTreeSet<[u8; 16]>,
+    /// Bodies of files that are gone.
+    bodies: Vec<u64>,
 }
 
 /// See the module.
@@ -86,7 +92,10 @@ pub struct Keeper {
     blobs: Vec<Blob>,
     pending: Pending,
     catalog: Catalog,
+    texts: Texts,
     search: Index,
+    /// Bytes that were told since searches were shown what there is.
+    unsearched: usize,
     seen: Arc<Seen>,
     zone: TimeZone,
 }
@@ -99,15 +108,21 @@ struct Searching {
 }
 
 impl Search for Searching {
-    fn search(&self, words: &str) -> Result<Vec<(u64, f32)>, String> {
+    fn search(&self, words: &str, best: usize) -> Result<Vec<(u64, f32)>, String> {
         let now = Timestamp::now().to_zoned(self.zone.clone());
-        search(&self.finder, &self.seen, words, &now)
+        search(&self.finder, &self.seen, words, best, &now)
     }
 }
 
-fn search(finder: &Finder, seen: &Seen, words: &str, now: &Zoned) -> Result<Vec<(u64, f32)>, String> {
+fn search(
+    finder: &Finder,
+    seen: &Seen,
+    words: &str,
+    best: usize,
+    now: &Zoned,
+) -> Result<Vec<(u64, f32)>, String> {
     let query = Query::parse(words, now).map_err(|e| e.to_string())?;
-    let found = seen.with(|files| finder.find(&query, usize::MAX, files));
+    let found = seen.with(|files| finder.find(&query, best, files));
     let hits = found.map_err(|e| e.to_string())?.hits;
     Ok(hits.into_iter().map(|hit| (hit.file, hit.score)).collect())
 }
@@ -140,19 +155,9 @@ impl Searched {
     }
 }
 
-/// A file's names, without folders.
-fn names(paths: &[(u64, String)]) -> Box<str> {
-    let names: Vec<&str> = paths.iter().map(|(_, path)| last(path)).collect();
-    names.join(" / ").into()
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 impl Keeper {
-    /// Over empty tables and an empty search.
-    pub fn new(catalog: Catalog, searched: Searched, zone: TimeZone) -> Keeper {
+    /// Over empty tables and an empty search; the tables' texts are put there.
+    pub fn new(catalog: Catalog, searched: Searched, texts: Texts, zone: TimeZone) -> Keeper {
         Keeper {
             tree: Tree::default(),
             links: Resolver::default(),
@@ -164,7 +169,9 @@ impl Keeper {
             blobs: Vec::new(),
             pending: Pending::default(),
             catalog,
+            texts,
             search: searched.index,
+            unsearched: 0,
             seen: searched.seen,
             zone,
         }
@@ -255,6 +262,7 @@ impl Keeper {
         if known.is_searched {
             self.search.remove(file)?;
         }
+        self.pending.bodies.extend(known.body);
         self.count(known.counted, None);
         Ok(())
     }
@@ -306,285 +314,6 @@ impl Keeper {
         Ok(self.catalog.together(|catalog| catalog.history(&rows))?)
     }
 
-    /// As what a file is read: by the first of its names that says so.
-    fn format(paths: &[(u64, String)], is: Option<Kind>) -> Option<Format> {
-        if is != Some(Kind::File) {
-            return None;
-        }
-        paths
-            .iter()
-            .find_map(|(_, path)| Format::of(last(path).as_bytes()))
-    }
-
-    /// Puts all that was told into the tables and the search. Files whose bytes are to be told first are added to
-    /// `wants`; until then they have no texts.
-    ///
-    /// # Errors
-    /// As [`KeepError`] says.
-    pub fn settle(&mut self, wants: &mut BTreeSet<u64>) -> Result<(), KeepError> {
-        if !self.is_behind() {
-            return Ok(());
-        }
-        let pending = std::mem::take(&mut self.pending);
-        let mut files: BTreeSet<u64> = pending.files.iter().chain(&pending.named).copied().collect();
-        files.extend(pending.texts.keys());
-        let mut change = Change::default();
-        let mut nodes: BTreeSet<u64> = pending.nodes.iter().copied().collect();
-
-        // Names first: links are followed by them.
-        let (mut keys, mut moved) = (BTreeSet::new(), BTreeSet::new());
-        for node in &nodes {
-            let path = self.tree.path(*node);
-            let was = self.links.path(*node).map(str::to_owned);
-            if path.as_ref().map(|(path, _)| path) == was.as_ref() {
-                continue;
-            }
-            for name in path.iter().map(|(path, _)| path).chain(&was) {
-                let name = last(name).to_lowercase();
-                let plain = ["", ".md", ".markdown"]
-                    .map(|ending| name.strip_suffix(ending).unwrap_or(&name).to_owned());
-                keys.extend(plain);
-            }
-            moved.extend(path.iter().map(|(_, file)| *file));
-            match path {
-                Some((path, _)) => self.links.insert(*node, &path),
-                None => drop(self.links.remove(*node)),
-            }
-        }
-
-        // Then texts.
-        let mut paths: HashMap<u64, Vec<(u64, String)>> = HashMap::new();
-        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
-        let mut texts = pending.texts;
-        let mut renamed = HashSet::new();
-        for file in &files {
-            let its = self.tree.paths(*file);
-            let text = texts.remove(file);
-            if let Some(known) = self.known.get_mut(file) {
-                let format = Keeper::format(&its, self.tree.kind(*file));
-                let hash = match &text {
-                    Some(Text::Bytes(bytes)) => Some(*blake3::hash(bytes).as_bytes()),
-                    _ => None,
-                };
-                let names = names(&its);
-                if known.names != names {
-                    known.names = names;
-                    known.is_stale = true;
-                    renamed.insert(*file);
-                }
-                let same = format.is_some() && !known.is_stale && format.zip(hash) == known.read;
-                match (format, text) {
-                    (None, _) => {
-                        if known.read.take().is_some() {
-                            known.tags.clear();
-                            unread.push(*file);
-                        }
-                    }
-                    (Some(_), Some(_)) if same => {}
-                    (Some(format), Some(text)) => {
-                        known.read = Some((format, hash.unwrap_or_default()));
-                        known.is_stale = false;
-                        jobs.push(Job {
-                            file: *file,
-                            format,
-                            text,
-                        });
-                    }
-                    (Some(format), None) => {
-                        let other = known.read.is_none_or(|(was, _)| was != format);
-                        if other || known.is_stale {
-                            wants.insert(*file);
-                        }
-                    }
-                }
-            } else {
-                unread.push(*file);
-            }
-            paths.insert(*file, its);
-        }
-        let read = read::all(&jobs, &self.zone);
-        drop(jobs);
-        change.texts_of = unread;
-        for (file, extract) in read {
-            change.texts_of.push(file);
-            let note = paths.get(&file).and_then(|its| its.first());
-            let note = note.map_or("", |(_, path)| path);
-            let leads = extract.links.iter().map(|link| self.lead(note, link)).collect();
-            if let Some(known) = self.known.get_mut(&file) {
-                known.tags = tags(&extract);
-            }
-            change.texts.push(TextRows { file, extract, leads });
-        }
-
-        // What is known of files stands beside each of their names.
-        let mut seen = Vec::new();
-        for file in &files {
-            let its = paths.get(file).map_or(&[][..], |its| its);
-            nodes.extend(its.iter().map(|(node, _)| *node));
-            let Some(known) = self.known.get_mut(file) else {
-                seen.push((*file, None));
-                continue;
-            };
-            let content = known
-                .facts
-                .content
-                .filter(|_| !its.is_empty() && known.facts.size > 0);
-            let was = std::mem::replace(&mut known.counted, content);
-            let modified = known.facts.modified;
-            if was != content {
-                self.count(was, content);
-            }
-            let modified = Timestamp::new(modified.seconds, modified.nanoseconds as i32).unwrap_or_default();
-            let is = self.tree.kind(*file).unwrap_or(Kind::File);
-            seen.push((
-                *file,
-                its.first().map(|(_, path)| Entry {
-                    path: path.as_str().into(),
-                    modified,
-                    kind: kinds::kind(last(path), is),
-                }),
-            ));
-        }
-        change.nodes = nodes.iter().copied().collect();
-        for node in &nodes {
-            let Some((path, file)) = self.tree.path(*node) else {
-                continue;
-            };
-            let Some(device) = self.known.get(&file).map(|known| known.facts.device.clone()) else {
-                continue;
-            };
-            let device = self.device(&device);
-            let is = self.tree.kind(file).unwrap_or(Kind::File);
-            let names = paths.get(&file).map_or(1, |its| its.len() as u64);
-            if let Some(known) = self.known.get(&file) {
-                change.files.push(FileRow {
-                    node: *node,
-                    kind: kinds::kind(last(&path), is),
-                    path,
-                    names,
-                    device,
-                    tags: known.tags.clone(),
-                    facts: known.facts.clone(),
-                });
-            }
-        }
-        let counts = std::mem::take(&mut self.pending.counts);
-        for content in pending.counts.into_iter().chain(counts).collect::<BTreeSet<_>>() {
-            let count = self.same.get(&content).copied().unwrap_or_default();
-            if count == 0 {
-                self.same.remove(&content);
-            }
-            change.same.push((content, count));
-        }
-
-        self.searched(&files, &renamed, &paths, &change)?;
-        let devices = std::mem::take(&mut self.devices_changed).then(|| self.all_devices());
-        // Links of others to what came, went or moved, and of notes that moved themselves.
-        let read: HashSet<u64> = change.texts_of.iter().copied().collect();
-        let moved: Vec<u64> = moved.into_iter().filter(|file| !read.contains(file)).collect();
-        let keys: Vec<String> = keys.into_iter().collect();
-        self.catalog.together(|catalog| {
-            if let Some(devices) = &devices {
-                catalog.devices(devices)?;
-            }
-            catalog.apply(&change)?;
-            let leads = self.follow(&keys, &moved, &read)?;
-            catalog.lead(&leads)
-        })?;
-        self.seen.set(seen);
-        Ok(self.search.refresh()?)
-    }
-
-    fn lead(&self, note: &str, link: &Link) -> Lead {
-        match self.links.resolve(note, link) {
-            Leads::To(node) => Lead::Name(node),
-            Leads::Here => Lead::Here,
-            Leads::Elsewhere => Lead::Web,
-            Leads::Dangling => Lead::Dangling,
-        }
-    }
-
-    fn all_devices(&self) -> Vec<(i32, Option<Device>, Vec<u8>)> {
-        let all = self.devices.iter();
-        let mut all: Vec<_> = all
-            .map(|(id, (number, device))| (*number, device.clone(), id.clone()))
-            .collect();
-        all.sort_by_key(|(number, ..)| *number);
-        all
-    }
-
-    /// Links with these keys or in these files that lead elsewhere than they did; all but those of files that were
-    /// just read.
-    fn follow(
-        &self,
-        keys: &[String],
-        moved: &[u64],
-        fresh: &HashSet<u64>,
-    ) -> Result<Vec<(i64, Lead)>, CatalogError> {
-        let mut firsts: HashMap<u64, String> = HashMap::new();
-        let mut changed = Vec::new();
-        for kept in self.catalog.links(keys, moved)? {
-            if fresh.contains(&kept.file) {
-                continue;
-            }
-            let note = firsts.entry(kept.file).or_insert_with(|| {
-                let paths = self.tree.paths(kept.file);
-                paths.into_iter().next().map(|(_, path)| path).unwrap_or_default()
-            });
-            let lead = self.lead(note, &kept.link);
-            if lead != kept.lead {
-                changed.push((kept.row, lead));
-            }
-        }
-        Ok(changed)
-    }
-
-    /// Tells the search of files that were read or have other names.
-    fn searched(
-        &mut self,
-        files: &BTreeSet<u64>,
-        renamed: &HashSet<u64>,
-        paths: &HashMap<u64, Vec<(u64, String)>>,
-        change: &Change,
-    ) -> Result<(), KeepError> {
-        let mut read: HashMap<u64, &Extract> = HashMap::new();
-        for row in &change.texts {
-            read.insert(row.file, &row.extract);
-        }
-        let unread: HashSet<u64> = change.texts_of.iter().copied().collect();
-        for file in files {
-            let its = paths.get(file).map_or(&[][..], |its| its);
-            let Some(known) = self.known.get_mut(file) else {
-                continue;
-            };
-            if its.is_empty() {
-                if std::mem::take(&mut known.is_searched) {
-                    self.search.remove(*file)?;
-                }
-                continue;
-            }
-            // A text whose names changed is told again with its bytes.
-            let by_name = !known.is_searched
-                || unread.contains(file)
-                || (renamed.contains(file) && known.read.is_none());
-            let extract = read.get(file).copied();
-            if extract.is_none() && !by_name {
-                continue;
-            }
-            let (body, headings): (String, Vec<&str>) = extract.map_or_else(Default::default, words);
-            self.search.put(&Doc {
-                file: *file,
-                name: &known.names,
-                title: extract.and_then(|e| e.note.as_ref()?.title.as_deref()),
-                tags: &known.tags,
-                headings: &headings,
-                body: &body,
-            })?;
-            known.is_searched = true;
-        }
-        Ok(())
-    }
-
     /// Says how far the index is.
     ///
     /// # Errors
@@ -602,63 +331,6 @@ impl Keeper {
     pub fn tidy(&self) -> Result<(), KeepError> {
         Ok(self.catalog.tidy()?)
     }
-}
-
-/// All tags of a file, each once.
-fn tags(extract: &Extract) -> Vec<String> {
-    let note = extract.note.iter().flat_map(|note| &note.tags);
-    let tasks = extract.tasks.iter().flat_map(|task| &task.tags);
-    let contacts = extract.contacts.iter().flat_map(|contact| &contact.categories);
-    let events = extract.events.iter().flat_map(|event| &event.categories);
-    let mut seen = HashSet::new();
-    note.chain(tasks)
-        .chain(contacts)
-        .chain(events)
-        .filter(|tag| seen.insert(*tag))
-        .cloned()
-        .collect()
-}
-
-/// What is searched of a file beside its names and tags: its text, and its headings.
-fn words(extract: &Extract) -> (String, Vec<&str>) {
-    if let Some(note) = &extract.note {
-        let headings = note.headings.iter().map(|heading| &*heading.text);
-        let mut body = note.body.clone();
-        if let Some(front) = &note.front_matter {
-            body.push('\n');
-            body.push_str(front);
-        }
-        return (body, headings.collect());
-    }
-    let mut lines: Vec<&str> = extract.tasks.iter().map(|task| &*task.raw).collect();
-    for contact in &extract.contacts {
-        lines.push(&contact.name);
-        let lists = [
-            &contact.nicknames,
-            &contact.emails,
-            &contact.phones,
-            &contact.addresses,
-            &contact.urls,
-        ];
-        lines.extend(lists.into_iter().flatten().map(String::as_str));
-        lines.extend(
-            [&contact.organisation, &contact.title, &contact.note]
-                .into_iter()
-                .flatten()
-                .map(String::as_str),
-        );
-    }
-    for event in &extract.events {
-        lines.push(&event.summary);
-        lines.extend(
-            [&event.description, &event.location, &event.organizer]
-                .into_iter()
-                .flatten()
-                .map(String::as_str),
-        );
-        lines.extend(event.attendees.iter().map(String::as_str));
-    }
-    (lines.join("\n"), Vec::new())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::catalog::SCHEMA;
-use crate::said::Moment;
+use crate::said::{Kind, Moment};
 use crate::sql::{Database, Sink, Stop};
 
 struct Rows(Vec<String>);
@@ -43,10 +43,11 @@ impl Kept {
     fn new() -> Kept {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let searched = Searched::new(15_000_000).unwrap();
-        let db = Database::open(500 << 20, SCHEMA, &searched.answers(&zone)).unwrap();
+        let texts = Texts::new(64 << 20);
+        let db = Database::open(500 << 20, SCHEMA, &searched.answers(&zone), &texts).unwrap();
         let catalog = Catalog::new(db.connect().unwrap(), zone.clone());
         Kept {
-            keeper: Keeper::new(catalog, searched, zone),
+            keeper: Keeper::new(catalog, searched, texts, zone),
             db,
         }
     }
@@ -63,7 +64,7 @@ impl Kept {
             let mut wants = BTreeSet::new();
             self.keeper.settle(&mut wants).unwrap();
             if wants.is_empty() {
-                return;
+                return self.keeper.show().unwrap();
             }
             self.give(wants, vault);
         }

@@ -4,8 +4,9 @@
 //! whose folder is not known has no path until that comes. A loop of folders has no paths. Below `.coffer` in the root nothing has one.
 //! Asks nobody, and knows no bytes of files.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
+use crate::few::Few;
 use crate::said::{Kind, Name};
 
 /// The root's folder, as a file.
@@ -22,7 +23,7 @@ pub(super) struct Tree {
     /// Names by the folder that they stand in.
     within: HashMap<u64, HashSet<u64>>,
     /// Names by what they name; sorted, so that the first is always the same.
-    of: HashMap<u64, BTreeSet<u64>>,
+    of: HashMap<u64, Few>,
 }
 
 struct Entry {
@@ -76,11 +77,8 @@ impl Tree {
             return;
         };
         out(&mut self.within, old.parent, node);
-        if let Some(set) = self.of.get_mut(&old.file) {
-            set.remove(&node);
-            if set.is_empty() {
-                self.of.remove(&old.file);
-            }
+        if self.of.get_mut(&old.file).is_some_and(|few| few.remove(node)) {
+            self.of.remove(&old.file);
         }
     }
 
@@ -112,7 +110,7 @@ impl Tree {
         let mut folder = entry.parent;
         while folder != ROOT {
             // A folder has one name.
-            let above = self.of.get(&folder)?.first()?;
+            let above = self.of.get(&folder)?.all().first()?;
             let above = self.names.get(above)?;
             parts.push(&above.name);
             folder = above.parent;
@@ -132,7 +130,7 @@ impl Tree {
 
     /// The names of a file, with their paths; the first path first.
     pub(super) fn paths(&self, file: u64) -> Vec<(u64, String)> {
-        let nodes = self.of.get(&file).into_iter().flatten();
+        let nodes = self.of.get(&file).into_iter().flat_map(Few::all);
         let mut paths: Vec<(u64, String)> = nodes
             .filter_map(|node| Some((*node, self.path(*node)?.0)))
             .collect();
@@ -142,7 +140,7 @@ impl Tree {
 
     /// The kind by which a file is named.
     pub(super) fn kind(&self, file: u64) -> Option<Kind> {
-        let node = self.of.get(&file)?.first()?;
+        let node = self.of.get(&file)?.all().first()?;
         Some(self.names.get(node)?.kind)
     }
 }

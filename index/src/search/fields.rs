@@ -4,8 +4,9 @@
 
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 
-/// The tokenizer's name.
+/// The tokenizers' names: for texts, and for the one text that each file has, its name.
 pub(super) const WORDS: &str = "words";
+pub(super) const NAME: &str = "name";
 /// The column of the file's number.
 pub(super) const FILE: &str = "file";
 
@@ -25,11 +26,11 @@ pub(super) struct Fields {
 impl Fields {
     pub(super) fn new() -> (Fields, Schema) {
         let mut schema = Schema::builder();
-        let words = |fieldnorms| {
+        let words = |tokenizer| {
             TextOptions::default().set_indexing_options(
                 TextFieldIndexing::default()
-                    .set_tokenizer(WORDS)
-                    .set_fieldnorms(fieldnorms)
+                    .set_tokenizer(tokenizer)
+                    .set_fieldnorms(true)
                     .set_index_option(IndexRecordOption::WithFreqsAndPositions),
             )
         };
@@ -41,11 +42,11 @@ impl Fields {
         );
         let fields = Fields {
             file: schema.add_u64_field(FILE, INDEXED | FAST),
-            title: schema.add_text_field("title", words(true)),
-            name: schema.add_text_field("name", words(true)),
-            tags: schema.add_text_field("tags", words(true)),
-            headings: schema.add_text_field("headings", words(true)),
-            body: schema.add_text_field("body", words(true)),
+            title: schema.add_text_field("title", words(WORDS)),
+            name: schema.add_text_field("name", words(NAME)),
+            tags: schema.add_text_field("tags", words(WORDS)),
+            headings: schema.add_text_field("headings", words(WORDS)),
+            body: schema.add_text_field("body", words(WORDS)),
             tag: schema.add_text_field("tag", whole),
         };
         (fields, schema.build())

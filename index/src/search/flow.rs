@@ -17,9 +17,9 @@ pub(super) struct Flow {
     patience: Duration,
 }
 
-/// What a text costs beside its bytes. So the bound is reached before the library's own, at which it wakes who puts for each
-/// single file.
-const TEXT_COST: usize = 4096;
+/// What a file costs beside its bytes. So the bound is reached before the library's own, ten thousand files, at which it wakes who puts
+/// for each single one.
+const FILE_COST: usize = 2048;
 /// After so long without a change nobody is waited for: the thread writes a segment, or has died, which the library says.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,15 +33,15 @@ impl Flow {
         }
     }
 
-    /// Notes what is put: so many texts with so many bytes. Waits first if there is too much, until half of it is done.
-    pub(super) fn put(&self, texts: usize, bytes: usize) {
+    /// Notes what is put: a file with so many bytes. Waits first if there is too much, until half of it is done.
+    pub(super) fn put(&self, bytes: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if *waiting > self.most {
             let is_more = |waiting: &mut usize| *waiting > self.most / 2;
             let wait = self.less.wait_timeout_while(waiting, self.patience, is_more);
             waiting = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        *waiting += texts * TEXT_COST + bytes;
+        *waiting += FILE_COST + bytes;
     }
 
     /// Forgets all: nothing is under way.
@@ -49,11 +49,16 @@ impl Flow {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = 0;
     }
 
+    /// Notes that a file is begun with.
+    pub(super) fn begin(&self) {
+        self.take(FILE_COST);
+    }
+
     /// Notes that a text of so many bytes is taken apart.
     pub(super) fn take(&self, bytes: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *waiting;
-        *waiting = before.saturating_sub(TEXT_COST + bytes);
+        *waiting = before.saturating_sub(bytes);
         if before > self.most / 2 && *waiting <= self.most / 2 {
             self.less.notify_all();
         }
@@ -62,13 +67,20 @@ impl Flow {
 
 /// Our tokens, as the library wants them.
 #[derive(Clone)]
-pub(super) struct Words(pub(super) Arc<Flow>);
+pub(super) struct Words {
+    pub(super) flow: Arc<Flow>,
+    /// Whether each file has exactly one of these texts.
+    pub(super) is_one: bool,
+}
 
 impl Tokenizer for Words {
     type TokenStream<'a> = Stream<'a>;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Stream<'a> {
-        self.0.take(text.len());
+        self.flow.take(text.len());
+        if self.is_one {
+            self.flow.begin();
+        }
         Stream {
             tokens: Tokens::new(text, Of::Text),
             token: Token::default(),

@@ -12,7 +12,7 @@ use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
 use super::error::{SearchError, guarded};
-use super::fields::{Fields, WORDS};
+use super::fields::{Fields, NAME, WORDS};
 use super::find::{Finder, Found};
 use super::flow::{Flow, PATIENCE, Words};
 use super::fold::{WORD_MAX, cut};
@@ -74,9 +74,13 @@ impl Index {
         };
         let index = tantivy::Index::create(Memory::default(), schema, settings)?;
         let flow = Arc::new(Flow::new(budget / 2, PATIENCE));
-        index
-            .tokenizers()
-            .register(WORDS, TextAnalyzer::builder(Words(flow.clone())).build());
+        for (name, is_one) in [(WORDS, false), (NAME, true)] {
+            let flow = Arc::clone(&flow);
+            let words = Words { flow, is_one };
+            index
+                .tokenizers()
+                .register(name, TextAnalyzer::builder(words).build());
+        }
         let options = IndexWriterOptions::builder()
             .memory_budget_per_thread(budget)
             .num_worker_threads(1)
@@ -101,8 +105,8 @@ impl Index {
 
     /// Puts a file, in the place of what it had. Found after [`Index::refresh`].
     pub fn put(&mut self, doc: &Doc<'_>) -> Result<(), SearchError> {
-        let (document, texts, bytes) = self.document(doc);
-        self.flow.put(texts, bytes);
+        let (document, bytes) = self.document(doc);
+        self.flow.put(bytes);
         let file = doc.file;
         self.change(|index| {
             index.is_pending = true;
@@ -204,16 +208,16 @@ impl Index {
         done.map_err(SearchError::Change)
     }
 
-    /// A file as the library wants it, and how many texts and bytes of it are taken apart.
-    fn document(&self, doc: &Doc<'_>) -> (TantivyDocument, usize, usize) {
+    /// A file as the library wants it, and how many bytes of it are taken apart.
+    fn document(&self, doc: &Doc<'_>) -> (TantivyDocument, usize) {
         let fields = &self.fields;
         let mut document = TantivyDocument::new();
-        let (mut texts, mut bytes) = (0, 0);
+        let mut bytes = 0;
         document.add_u64(fields.file, doc.file);
         let mut add = |field, text: &str, max| {
             let text = cut(text, max);
-            if !text.is_empty() {
-                texts += 1;
+            // The name stands there even if there is none: files are counted by it.
+            if !text.is_empty() || field == fields.name {
                 bytes += text.len();
                 document.add_text(field, text);
             }
@@ -237,6 +241,6 @@ impl Index {
                 document.add_text(fields.tag, &tag[..end]);
             }
         }
-        (document, texts, bytes)
+        (document, bytes)
     }
 }

@@ -15,27 +15,38 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use crate::texts::Texts;
+
 type Error = Box<dyn std::error::Error>;
 
 /// Who searches: files with their scores, the best first.
 pub trait Search: Send + Sync + 'static {
-    /// All that is found.
+    /// What is found: so many files at most.
     ///
     /// # Errors
     /// One sentence for a person.
-    fn search(&self, words: &str) -> Result<Vec<(u64, f32)>, String>;
+    fn search(&self, words: &str, best: usize) -> Result<Vec<(u64, f32)>, String>;
 }
 
 /// Functions over what the library gives; makes them known to a database.
-pub(super) fn register(db: &Connection, search: &Arc<dyn Search>) -> duckdb::Result<()> {
+pub(super) fn register(db: &Connection, search: &Arc<dyn Search>, texts: &Texts) -> duckdb::Result<()> {
     db.register_table_function_with_extra_info::<Found, _>("coffer_search", search)?;
+    db.register_scalar_function_with_state::<super::text::Text>("coffer_text", texts)?;
     db.register_scalar_function::<super::snippet::Shown>("snippet")?;
     db.register_scalar_function::<super::snippet::Line>("snippet_line")?;
     db.register_scalar_function_with_state::<There>("timezone", &TimeZone::system())
 }
 
-/// `coffer_search(words)`: file, score, rank.
+/// `coffer_search(words, best)`: file, score, rank.
 struct Found;
+
+/// Few files are found by most questions.
+const GUESS: usize = 1000;
+
+struct Words {
+    words: String,
+    best: usize,
+}
 
 struct Hits {
     hits: Vec<(u64, f32)>,
@@ -44,23 +55,29 @@ struct Hits {
 
 impl VTab for Found {
     type InitData = Hits;
-    type BindData = String;
+    type BindData = Words;
 
-    fn bind(bind: &BindInfo) -> Result<String, Error> {
+    fn bind(bind: &BindInfo) -> Result<Words, Error> {
         bind.add_result_column("file", LogicalTypeId::Bigint.into());
         bind.add_result_column("score", LogicalTypeId::Float.into());
         bind.add_result_column("rank", LogicalTypeId::Bigint.into());
-        Ok(bind.get_parameter(0).to_string())
+        let best = usize::try_from(bind.get_parameter(1).to_int64()).unwrap_or(0);
+        // How tables are joined depends on it.
+        bind.set_cardinality(best.min(GUESS) as u64, false);
+        Ok(Words {
+            words: bind.get_parameter(0).to_string(),
+            best,
+        })
     }
 
     fn init(init: &InitInfo) -> Result<Hits, Error> {
         let search = init.get_extra_info::<Arc<dyn Search>>();
-        let words = init.get_bind_data::<String>();
+        let words = init.get_bind_data::<Words>();
         // SAFETY: both were given when the function was registered and bound, with these types, and live as long
         // as the query.
         let (search, words) = unsafe { (&*search, &*words) };
         Ok(Hits {
-            hits: search.search(words)?,
+            hits: search.search(&words.words, words.best)?,
             next: AtomicUsize::new(0),
         })
     }
@@ -96,7 +113,7 @@ impl VTab for Found {
     }
 
     fn parameters() -> Option<Vec<LogicalTypeHandle>> {
-        Some(vec![LogicalTypeId::Varchar.into()])
+        Some(vec![LogicalTypeId::Varchar.into(), LogicalTypeId::Bigint.into()])
     }
 }
 

@@ -7,3 +7,7 @@ CREATE MACRO current_localtime() AS getvariable('coffer_now')::TIME;
 CREATE MACRO get_current_time() AS getvariable('coffer_now')::TIME;
 CREATE MACRO current_date() AS getvariable('coffer_now')::DATE;
 CREATE MACRO today() AS getvariable('coffer_now')::DATE;
+
+-- A note that says no title has its name, without the ending.
+CREATE MACRO coffer_title(title, name, extension) AS
+    coalesce(title, CASE WHEN extension IS NULL THEN name ELSE left(name, length(name) - length(extension) - 1) END);

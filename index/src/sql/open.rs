@@ -24,11 +24,10 @@ const SETTINGS: [&str; 11] = [
     "SET arrow_lossless_conversion = true",
 ];
 
-/// Opens it, with `schema` in it. It may take `memory` bytes for tables and queries.
+/// Opens it, with what `fill` puts there. It may take `memory` bytes for tables and queries.
 pub(super) fn database(
     memory: u64,
-    schema: &str,
-    extend: impl FnOnce(&Connection) -> duckdb::Result<()>,
+    fill: impl FnOnce(&Connection) -> duckdb::Result<()>,
 ) -> duckdb::Result<Connection> {
     let db = Connection::open_in_memory()?;
     // Tables of an attached database are kept compressed.
@@ -37,8 +36,7 @@ pub(super) fn database(
     for setting in SETTINGS {
         db.execute_batch(setting)?;
     }
-    db.execute_batch(schema)?;
-    extend(&db)?;
+    fill(&db)?;
     db.execute_batch("SET lock_configuration = true")?;
     Ok(db)
 }

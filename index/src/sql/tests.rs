@@ -9,10 +9,10 @@ use duckdb::arrow::util::display::array_value_to_string;
 struct Nothing;
 
 impl Search for Nothing {
-    fn search(&self, words: &str) -> Result<Vec<(u64, f32)>, String> {
+    fn search(&self, words: &str, best: usize) -> Result<Vec<(u64, f32)>, String> {
         match words {
             "bad" => Err("Bad words.".into()),
-            _ => Ok(vec![(7, 1.5), (8, 0.5)]),
+            _ => Ok([(7, 1.5), (8, 0.5)].into_iter().take(best).collect()),
         }
     }
 }
@@ -41,7 +41,7 @@ impl Sink for Rows {
 
 fn open() -> Database {
     let search: Arc<dyn Search> = Arc::new(Nothing);
-    Database::open(200 << 20, SCHEMA, &search).unwrap()
+    Database::open(200 << 20, SCHEMA, &search, &Texts::new(1 << 20)).unwrap()
 }
 
 fn ask(db: &Database, sql: &str) -> Result<Vec<Vec<String>>, String> {
@@ -328,4 +328,38 @@ fn the_views_are_as_documented() {
         list
     };
     assert_eq!(order(&is), order(&said));
+}
+
+/// Guards that a note's text is what its number says, and that a search's columns follow: the best, with what was found.
+#[test]
+fn texts_are_shown_by_number() {
+    let search: Arc<dyn Search> = Arc::new(Nothing);
+    let texts = Texts::new(1 << 20);
+    let db = Database::open(200 << 20, SCHEMA, &search, &texts).unwrap();
+    let id = texts.put("the garden\nat night").unwrap();
+    let write = db.connect().unwrap();
+    for (file, body) in [(7, id.to_string()), (8, "NULL".to_owned())] {
+        let sql = format!(
+            "INSERT INTO base.files(node, file, path, name, extension, id) VALUES ({file}, {file}, 'a/{file}.md', '{file}.md', 'md', '{file}');
+             INSERT INTO base.notes(file, body) VALUES ({file}, {body})"
+        );
+        write.execute_batch(&sql).unwrap();
+    }
+    assert_eq!(
+        ask(&db, "SELECT title, body FROM notes ORDER BY path").unwrap(),
+        [["7", "the garden\nat night"], ["8", ""]]
+    );
+    assert_eq!(
+        ask(&db, "SELECT path, rank, snippet, line FROM search('night')").unwrap(),
+        [
+            ["a/7.md", "1", "the garden at **night**", "2"],
+            ["a/8.md", "2", "", ""]
+        ]
+    );
+    assert_eq!(
+        ask(&db, "SELECT path FROM search('night', 1)").unwrap(),
+        [["a/7.md"]]
+    );
+    assert!(ask(&db, "SELECT * FROM search('night', 0)").unwrap().is_empty());
+    assert!(ask(&db, "SELECT * FROM search('night', -1)").is_err());
 }

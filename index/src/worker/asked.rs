@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::DateTime};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::state::State;
+use super::state::{Now, State};
 use crate::output::{self, Format};
 use crate::said::{Answer, Ask, Lazy, Look, Question, Say, Why, receive, send};
 use crate::sql::{Database, QueryError, Sink, Stop};
@@ -196,10 +196,15 @@ impl Desk {
     fn ready(&self, stream: &UnixStream, question: &Question, until: Instant) -> Result<(), QueryError> {
         let Ask::Sql(sql, _) = &question.ask;
         if !question.partial {
+            let searches = ["search", "coffer_found", "coffer_search"];
+            let searches = searches.iter().any(|word| names(sql, word));
+            let is_so = |now: &Now| {
+                let upto = if searches { now.search } else { now.tables };
+                upto.filled && upto.mark >= question.mark
+            };
             loop {
-                let mark = question.mark;
-                let now = self.state.wait(|now| now.filled && now.mark >= mark, TICK);
-                if now.filled && now.mark >= mark {
+                let now = self.state.wait(is_so, TICK);
+                if is_so(&now) {
                     break;
                 }
                 self.still(stream, until)?;

@@ -8,32 +8,40 @@
 
 mod asked; // one question
 mod confine; // its walls
+mod incoming; // what it is told
+mod memory; // what the allocator holds back
 mod state; // how far it is
 
 use std::collections::BTreeSet;
-use std::io::{self, BufReader};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use crate::catalog::{Catalog, SCHEMA};
 use crate::keep::{KeepError, Keeper, Searched};
-use crate::said::{Say, Tell, Text, receive, send};
+use crate::said::{Say, Tell, Text, send};
 use crate::sql::Database;
+use crate::texts::Texts;
 use asked::Desk;
-use state::{State, place};
+use incoming::{Incoming, Next};
+use state::{State, Upto, place};
 
 pub use confine::ConfineError;
 
 /// What the search may take while it is filled, in bytes.
 const SEARCH_BUDGET: usize = 32 << 20;
+/// What notes' texts may take, packed, in bytes.
+const TEXTS_MAX: usize = 768 << 20;
 /// How long nothing is told before what waits is put into the tables.
-const QUIET_MS: i64 = 50;
+const QUIET: Duration = Duration::from_millis(50);
+/// How often the tables say how far they are, while they are filled.
+const SAID_EVERY: Duration = Duration::from_millis(300);
 /// Files changed, after which the tables are tidied when it is quiet.
 const TIDY_AFTER: u64 = 2_000;
 
@@ -68,9 +76,11 @@ pub fn run(told: UnixStream, questions: UnixStream, memory: u64) -> Result<(), W
             eprintln!("coffer: a fault in the index at {at}");
         }
     }));
+    memory::few_arenas();
     let zone = TimeZone::system();
     let searched = Searched::new(SEARCH_BUDGET)?;
-    let db = Arc::new(Database::open(memory, SCHEMA, &searched.answers(&zone))?);
+    let texts = Texts::new(TEXTS_MAX);
+    let db = Arc::new(Database::open(memory, SCHEMA, &searched.answers(&zone), &texts)?);
     let catalog = Catalog::new(db.connect()?, zone.clone());
     let state = Arc::new(State::default());
     let saying = Arc::new(Mutex::new(asked::owned(&told)?));
@@ -86,7 +96,7 @@ pub fn run(told: UnixStream, questions: UnixStream, memory: u64) -> Result<(), W
     std::thread::Builder::new()
         .name("questions".into())
         .spawn(move || hand_out(&questions, &desk))?;
-    let keeper = Keeper::new(catalog, searched, zone);
+    let keeper = Keeper::new(catalog, searched, texts, zone);
     Told {
         keeper,
         state,
@@ -97,6 +107,7 @@ pub fn run(told: UnixStream, questions: UnixStream, memory: u64) -> Result<(), W
         filled: false,
         changed: 0,
         about: (false, 0, 0),
+        said: None,
     }
     .listen(told)
 }
@@ -141,29 +152,27 @@ struct Told {
     changed: u64,
     /// What was last said of how far it is.
     about: (bool, u64, u64),
-}
-
-fn is_quiet(stream: &UnixStream) -> bool {
-    let mut fds = [PollFd::new(stream, PollFlags::IN)];
-    let patience = rustix::time::Timespec {
-        tv_sec: 0,
-        tv_nsec: QUIET_MS * 1_000_000,
-    };
-    poll(&mut fds, Some(&patience)) == Ok(0)
+    /// When that was.
+    said: Option<Instant>,
 }
 
 impl Told {
     fn listen(mut self, told: UnixStream) -> Result<(), WorkerError> {
         self.keeper.about(false, 0)?;
-        let mut from = BufReader::with_capacity(1 << 20, &told);
+        let incoming = Incoming::from(told)?;
+        let mut patience = Some(QUIET);
         loop {
-            if from.buffer().is_empty() && is_quiet(&told) {
-                self.rest()?;
+            match incoming.next(patience)? {
+                Next::Told(tell) => {
+                    self.take(tell)?;
+                    patience = Some(QUIET);
+                }
+                Next::Quiet => {
+                    self.rest()?;
+                    patience = None;
+                }
+                Next::End => return Ok(()),
             }
-            let Some(tell) = receive::<Tell>(&mut from)? else {
-                return Ok(());
-            };
-            self.take(tell)?;
         }
     }
 
@@ -220,22 +229,32 @@ impl Told {
     fn reached(&mut self) -> Result<(), WorkerError> {
         let mut now = self.state.now();
         let (read, known) = (self.keeper.files(), self.known.max(self.keeper.files()));
-        let at_mark = self.wanted.is_empty() && (self.mark > now.mark || self.filled != now.filled);
+        let told = Upto {
+            mark: self.mark,
+            filled: self.filled,
+        };
+        let at_mark = self.wanted.is_empty() && told != now.tables;
         if at_mark {
             self.settle()?;
         }
         if at_mark && self.wanted.is_empty() {
-            (now.mark, now.filled) = (self.mark, self.filled);
+            now.tables = told;
         }
-        let (mark, filled) = (now.mark, now.filled);
+        let Upto { filled, .. } = now.tables;
         let about = (filled, known, read);
-        if about != self.about && (filled || read >= self.about.2 + 1000) {
+        let is_time = filled || self.said.is_none_or(|said| said.elapsed() > SAID_EVERY);
+        if about != self.about && is_time {
             self.keeper.about(filled, known)?;
             self.about = about;
+            self.said = Some(Instant::now());
         }
-        self.state.change(|now| {
-            (now.mark, now.filled, now.read, now.known) = (mark, filled, read, known);
-        });
+        let tables = now.tables;
+        self.state
+            .change(|now| (now.tables, now.read, now.known) = (tables, read, known));
+        if tables != now.search {
+            self.keeper.show()?;
+            self.state.change(|now| now.search = tables);
+        }
         Ok(())
     }
 
@@ -243,10 +262,12 @@ impl Told {
     fn rest(&mut self) -> Result<(), WorkerError> {
         self.settle()?;
         self.reached()?;
+        self.keeper.show()?;
         if self.filled && self.changed > TIDY_AFTER {
             self.changed = 0;
             // With a long query under way it cannot be: another time.
             let _ = self.keeper.tidy();
+            memory::give_back();
         }
         Ok(())
     }

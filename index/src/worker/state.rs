@@ -6,13 +6,22 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::said::Lazy;
 
-/// How far it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Now {
-    /// What was told up to this mark is in the tables.
+/// How much of what was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Upto {
+    /// All up to this mark.
     pub(super) mark: u64,
     /// Whether everything was told once.
     pub(super) filled: bool,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Now {
+    /// What the tables have.
+    pub(super) tables: Upto,
+    /// What searches see.
+    pub(super) search: Upto,
     /// Files that something is known of, and how many there are at least.
     pub(super) read: u64,
     pub(super) known: u64,

@@ -35,8 +35,7 @@ pub(in crate::commands) fn search(ui: &Ui, vault: &Path, args: &Search) -> Resul
         false => ("'**'", "'**'"),
     };
     let sql = format!(
-        "SELECT s.path, n.title, s.score, snippet({words}, n.body, {before}, {after}) AS snippet, snippet_line({words}, n.body) AS line
-         FROM (SELECT * FROM search({words}) ORDER BY rank LIMIT {}) s LEFT JOIN notes n USING (path) ORDER BY s.rank, s.path",
+        "SELECT path, title, score, snippet, line FROM coffer_found({words}, {}, {before}, {after}) ORDER BY rank, path",
         args.count
     );
     with(vault, &args.how, |desk| {

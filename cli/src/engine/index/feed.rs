@@ -393,7 +393,7 @@ impl Feeder {
             (false, true) if !facts.here => Text::Absent,
             (false, _) => Text::Unread,
         };
-        let content = is_file.then(|| self.content(facts)).flatten();
+        let content = is_file.then(|| self.content(facts, &text)).flatten();
         let is_copy = self.copies.values().any(|ino| *ino == facts.ino);
         said::File {
             facts: said::Facts {
@@ -420,8 +420,16 @@ impl Feeder {
 
     /// What a file's bytes are told from others by, as far as it is known at once. What goes on changing, or is elsewhere,
     /// has nothing.
-    fn content(&mut self, facts: &Facts) -> Option<[u8; 16]> {
+    fn content(&mut self, facts: &Facts, text: &Text) -> Option<[u8; 16]> {
         let stamp = stamp(facts);
+        // Bytes that were read anyway need not be read for it again.
+        if let Text::Bytes(bytes) = text
+            && let Some(hash) = self.vault.content_of(bytes)
+        {
+            let content = hash.0[..16].try_into().ok();
+            self.contents.insert(facts.ino, (stamp, content));
+            return content;
+        }
         if let Some((known, content)) = self.contents.get(&facts.ino)
             && *known == stamp
         {

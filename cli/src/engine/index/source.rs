@@ -147,7 +147,7 @@ impl Source for Shown {
     fn search(&self, words: &str) -> Result<Vec<Target>, SourceError> {
         let words = words.replace('\'', "''");
         self.targets(format!(
-            "SELECT path FROM search('{words}') ORDER BY rank, path LIMIT 1000"
+            "SELECT path FROM search('{words}', 1000) ORDER BY rank, path"
         ))
     }
 }
