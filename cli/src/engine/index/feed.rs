@@ -221,7 +221,6 @@ impl Feeder {
                 let mark = self.marks.fetch_add(1, Ordering::SeqCst) + 1;
                 // Before all was told once, the mark is told with its end.
                 if self.filled {
-                    self.members()?;
                     self.changed()?;
                     self.client.tell(&Tell::Mark(mark))?;
                     self.client.flush()?;
@@ -351,6 +350,7 @@ impl Feeder {
         if std::mem::take(&mut self.evicted) {
             self.went();
         }
+        self.members()?;
         let dirty: Vec<(Ino, bool)> = std::mem::take(&mut self.dirty).into_iter().collect();
         if !dirty.is_empty() {
             self.tell_files(&dirty)?;
