@@ -70,6 +70,42 @@ fn what_was_given_up_has_no_hash_and_what_came_has_one() {
     });
 }
 
+/// Guards a file whose bytes came with another's, which has the same: it is here, and has its hash and its text, though nobody read it.
+#[test]
+fn a_file_whose_bytes_came_with_another_is_here() {
+    if cannot_mount() {
+        return;
+    }
+    let pair = Pair::new(true);
+    let files = pair.desk.mnt().join("Files");
+    let text = "willow\n".repeat(60_000);
+    for name in ["one.dat", "two.dat"] {
+        fs::write(files.join(name), &text).unwrap();
+    }
+    pair.meet();
+    // What was no text when it came is named as one.
+    fs::rename(
+        pair.laptop.mnt().join("Files/two.dat"),
+        pair.laptop.mnt().join("Files/two.txt"),
+    )
+    .unwrap();
+    pair.meet();
+    let ask = "SELECT name, here, content_hash IS NOT NULL AS known, name IN (SELECT name FROM search('willow') JOIN files USING (path)) AS found \
+               FROM files WHERE folder = 'Files' ORDER BY name";
+    let state = || -> Vec<(bool, bool, bool)> {
+        let is = |row: &serde_json::Value, what: &str| row[what] == true;
+        let rows = rows(&pair.laptop, ask);
+        rows.iter()
+            .map(|row| (is(row, "here"), is(row, "known"), is(row, "found")))
+            .collect()
+    };
+    assert_eq!(state(), [(false, false, false); 2]);
+    fs::read(pair.laptop.mnt().join("Files/one.dat")).unwrap();
+    until("both are here", || {
+        state() == [(true, true, false), (true, true, true)]
+    });
+}
+
 /// Guards that large files get their hashes while one of them is written all the time, and that this one has its own in the end.
 #[test]
 fn hashes_are_complete_though_one_file_is_written_all_the_time() {

@@ -2,12 +2,16 @@
 
 use crate::common::Stage;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long it may take until both know all.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a device waits before its files are read.
+const READ_AFTER: Duration = Duration::from_secs(10);
 const QUICK: [&str; 6] = ["--kdf-memory", "19MiB", "--kdf-passes", "2", "--kdf-lanes", "1"];
 
 /// The two of them.
@@ -35,7 +39,6 @@ type Entry = (Vec<u8>, bool, Vec<u8>);
 
 /// All names, and what links say; of what both keep.
 fn names(root: &Path, below: &Path, all: &mut Vec<Entry>) {
-    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::FileTypeExt;
     for entry in fs::read_dir(below).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -100,15 +103,21 @@ impl Pair {
             all.sort();
             all
         };
-        let end = Instant::now() + PATIENCE;
+        let begun = Instant::now();
         loop {
             let rest = self.both().map(moving);
             let trees = self.both().map(tree);
             if rest == [None, None] && self.both().into_iter().all(knows) && trees[0] == trees[1] {
                 return;
             }
+            // An edit of a file that came to be named as a text while its bytes were not here waits until somebody reads it.
+            if begun.elapsed() > READ_AFTER && rest[1].is_some() {
+                for name in &trees[1] {
+                    let _ = fs::read(self.laptop.mnt().join(OsStr::from_bytes(&name.0)));
+                }
+            }
             assert!(
-                Instant::now() < end,
+                begun.elapsed() < PATIENCE,
                 "both know the same: {rest:?}, {}, {}, only one has {:?}",
                 sync(&self.desk),
                 sync(&self.laptop),

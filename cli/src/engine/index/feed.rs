@@ -26,6 +26,8 @@ const QUIET: Duration = Duration::from_millis(300);
 /// So few files are read though it is not, once they waited for [`LONG`].
 const FEW: usize = 50;
 const LONG: Duration = Duration::from_secs(1);
+/// All that is not here is looked through for bytes that came, once in so many times what that takes.
+const LOOK: u32 = 10;
 /// Files that are told together.
 pub(super) const FILES: usize = 128;
 /// Names, versions or chunks that are told together.
@@ -65,6 +67,10 @@ pub(super) struct Feeder {
     pub(super) readable: HashSet<Ino>,
     /// Names that say that their files are copies of others.
     copies: HashMap<NodeNo, Ino>,
+    /// Bytes came: of which other files they are, too, is to be seen.
+    came: bool,
+    /// When that was last seen, and how long it took.
+    looked: (Instant, Duration),
     /// How many such names each of these files has.
     pub(super) copied: HashMap<Ino, u32>,
     /// Files that are still to be told of, at first.
@@ -127,6 +133,8 @@ impl Feeder {
             readable: HashSet::new(),
             moved: Instant::now(),
             evicted: false,
+            came: false,
+            looked: (Instant::now(), Duration::ZERO),
             copies: HashMap::new(),
             copied: HashMap::new(),
             backlog: VecDeque::new(),
@@ -329,6 +337,7 @@ impl Feeder {
             self.client.tell(&Tell::Gone(changes.gone.clone()))?;
         }
         self.evicted |= changes.evicted;
+        self.came |= !changes.came.is_empty();
         if changes.thinned {
             self.vault.names(&mut |name| {
                 if name.kind != Kind::Folder {
@@ -350,6 +359,10 @@ impl Feeder {
         if std::mem::take(&mut self.evicted) {
             self.went();
         }
+        if self.came && self.looked.0.elapsed() >= self.looked.1 * LOOK {
+            self.came = false;
+            self.come();
+        }
         self.members()?;
         let dirty: Vec<(Ino, bool)> = std::mem::take(&mut self.dirty).into_iter().collect();
         if !dirty.is_empty() {
@@ -358,7 +371,25 @@ impl Feeder {
         if std::mem::take(&mut self.told) || !dirty.is_empty() {
             self.client.flush()?;
         }
+        if self.came {
+            // Later.
+            self.since = Some(Instant::now());
+        }
         Ok(())
+    }
+
+    /// Notes the files whose bytes have come with another's: what is the same in several comes once.
+    fn come(&mut self) {
+        let begun = Instant::now();
+        let files: Vec<Ino> = self.absent.iter().copied().collect();
+        let dirty = &mut self.dirty;
+        self.vault.facts_of(&files, &mut |ino, facts| {
+            if facts.is_ok_and(|facts| facts.here) {
+                dirty.insert(ino, true);
+            }
+            true
+        });
+        self.looked = (Instant::now(), begun.elapsed());
     }
 
     /// Notes the files whose bytes were given up.
