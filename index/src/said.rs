@@ -191,6 +191,8 @@ pub enum Tell {
     Blobs(bool, Vec<Blob>),
     /// That was all of these.
     Whole(Lazy),
+    /// All of these are what was told last.
+    Still(Lazy),
 }
 
 /// From the index, beside it.

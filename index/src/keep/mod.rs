@@ -217,7 +217,7 @@ impl Keeper {
                 let blobs = std::mem::take(&mut self.blobs);
                 self.catalog.together(|catalog| catalog.blobs(&blobs))?;
             }
-            Tell::Known(_) | Tell::Filled | Tell::Mark(_) => {}
+            Tell::Known(_) | Tell::Filled | Tell::Mark(_) | Tell::Still(_) => {}
         }
         if self.pending.bytes > WAITING_MAX || self.pending.nodes.len() + self.pending.files.len() > MANY_MAX
         {

@@ -169,6 +169,15 @@ impl Keeper {
                 }
                 let same = format.is_some() && !known.is_stale && format.zip(hash) == known.read;
                 match (format, text) {
+                    // What is damaged is said so, whatever it is.
+                    (None, Some(text @ Text::Failed(_))) => {
+                        known.read = Some((Format::Text, [0; 32]));
+                        sorted.jobs.push(Job {
+                            file: *file,
+                            format: Format::Text,
+                            text,
+                        });
+                    }
                     (None, _) => {
                         if known.read.take().is_some() {
                             known.tags.clear();

@@ -448,3 +448,34 @@ fn a_small_vault_is_seen() {
         ["Old/Garden.md"]
     );
 }
+
+/// Guards that a damaged file is listed, be it a note or a picture, until it is told of again.
+#[test]
+fn what_is_damaged_is_a_problem() {
+    let (mut vault, mut kept) = (Vault::default(), Kept::new());
+    let mut rng = StdRng::seed_from_u64(1);
+    for (file, name) in [(3, "a.md"), (4, "b.png")] {
+        let name = Name {
+            node: file + 10,
+            parent: 1,
+            name: name.into(),
+            file,
+            kind: Kind::File,
+        };
+        kept.tell(Tell::Names(vec![name]), &vault);
+        let facts = Facts {
+            here: true,
+            ..vault.facts(&mut rng, file, b"bytes")
+        };
+        vault.files.insert(file, (facts.clone(), b"bytes".to_vec()));
+        let text = Text::Failed("It is damaged.".into());
+        kept.tell(Tell::Files(vec![File { facts, text }]), &vault);
+    }
+    kept.settle(&vault);
+    let problems = |kept: &Kept| kept.ask("SELECT path, reason FROM problems ORDER BY path");
+    assert_eq!(problems(&kept), ["a.md|It is damaged.", "b.png|It is damaged."]);
+    let told = [3, 4].map(|file| vault.told(file, file == 3).unwrap());
+    kept.tell(Tell::Files(told.to_vec()), &vault);
+    kept.settle(&vault);
+    assert!(problems(&kept).is_empty());
+}

@@ -192,7 +192,7 @@ impl Told {
         }
         let settles = matches!(tell, Tell::Mark(_) | Tell::Filled);
         let whole = match &tell {
-            Tell::Whole(lazy) => Some(*lazy),
+            Tell::Whole(lazy) | Tell::Still(lazy) => Some(*lazy),
             _ => None,
         };
         let mut wants = BTreeSet::new();

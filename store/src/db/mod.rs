@@ -26,7 +26,7 @@ mod tests;
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use redb::{Database, ReadableDatabase, ReadableTable};
@@ -70,6 +70,8 @@ pub struct Db {
     inner: RwLock<Option<Database>>,
     /// Closed for good: another may have the file.
     closed: AtomicBool,
+    /// Batches that were applied since it was opened.
+    applied: AtomicU64,
     /// Held while a batch is applied.
     hashing: Mutex<Option<Hashing>>,
     /// The row of sums as it was last written: whoever opens the file anew must find it. A leaf.
@@ -105,6 +107,7 @@ impl Db {
             file,
             inner: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
+            applied: AtomicU64::new(0),
             hashing: Mutex::new(None),
             stands: Mutex::new(None),
         })
@@ -140,6 +143,7 @@ impl Db {
             file,
             inner: RwLock::new(Some(database)),
             closed: AtomicBool::new(false),
+            applied: AtomicU64::new(0),
             hashing: Mutex::new(None),
             stands: Mutex::new(None),
         };
@@ -274,6 +278,11 @@ impl Db {
         self.with(|db| Ok(Snapshot(db.begin_read()?)))
     }
 
+    /// How many batches were applied since it was opened. While it stays, so does each row; it grows once rows are others.
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::SeqCst)
+    }
+
     /// Applies a batch and makes it durable. Only one at a time: callers queue.
     ///
     /// # Errors
@@ -325,6 +334,7 @@ impl Db {
                 .map(|(key, sums)| sums.encode(key));
             Ok(())
         })?;
+        self.applied.fetch_add(1, Ordering::SeqCst);
         if let (Some(h), Some(sums)) = (hashing.as_mut(), sums) {
             h.sums = sums;
         }

@@ -3,8 +3,14 @@
 //! Guarantees that the vault goes on whatever happens to the index: a process that ends is started anew and told everything again, and
 //! one that ends again and again rests for a while, which queries say. The index has no keys, and ends with this process.
 
-mod feed;
-mod source;
+mod hashes; // large files' bytes, told from others
+
+mod feed; // what is there, and what changes
+
+mod files; // what is told of files
+mod lazy; // what is told when it is asked for
+
+mod source; // the folder `.coffer`
 
 use crate::failure::{Failure, Kind};
 use crate::wire::Progress;
@@ -131,9 +137,11 @@ impl Index {
         })
     }
 
-    /// Grows when answers may have changed.
+    /// Grows when answers may have changed: by what the feed tells, by what it does not tell (devices, chunks), and by what the index
+    /// itself has found.
     pub(crate) fn generation(&self) -> u64 {
-        self.shared.generation.load(Ordering::Relaxed)
+        let shared = &self.shared;
+        shared.generation.load(Ordering::Relaxed) + shared.vault.transactions()
     }
 
     /// Asks it, until `left` says that nobody waits any more; how many rows there were.
@@ -378,8 +386,9 @@ impl Shared {
             Arc::clone(&self.vault),
             Arc::clone(&client),
             inbox.clone(),
+            self.events.clone(),
             Arc::clone(&self.marks),
-        );
+        )?;
         let over = feeder.serve();
         *self.state.lock() = State::Starts;
         client.end();

@@ -42,6 +42,12 @@ impl Vault {
         self.commit_all(Scope::Timer)
     }
 
+    /// How many transactions there were since it was opened, be they told by the feed or not. While it stays, so does all that is stored:
+    /// history, chunks, devices. Who asks before he reads knows by it when to read again.
+    pub fn transactions(&self) -> u64 {
+        self.core.db.applied()
+    }
+
     /// So many rows of a table at most, after this key. Nothing of the database is held when it returns.
     fn rows_after(&self, table: Table, after: &[u8]) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::with_capacity(PAGE);

@@ -14,6 +14,7 @@
 //! Guarantees: equal for equal bytes, and different else, for as long as the vault has its first epoch's keys; nothing is stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::chunk::{MAX, MIN, Scan, WINDOW};
 use crate::content::pieces::{Data, Piece};
@@ -156,12 +157,20 @@ impl Vault {
     /// # Errors
     /// ENOENT if the file is gone; as [`OpError`] says.
     pub fn content(&self, ino: Ino) -> Result<Option<ContentHash>, OpError> {
+        self.content_until(ino, &AtomicBool::new(false))
+    }
+
+    /// The same, given up soon after somebody has set `stop`: a large file takes long.
+    ///
+    /// # Errors
+    /// As [`Vault::content`].
+    pub fn content_until(&self, ino: Ino, stop: &AtomicBool) -> Result<Option<ContentHash>, OpError> {
         for _ in 0..TRIES {
             let found = self.glance(ino, |inode| match self.bytes_now(inode)? {
                 Bytes::None => Ok(None),
                 Bytes::Small(bytes) => Ok(Some(Found::Hash(small(&self.core.keyring(), &bytes)))),
-                Bytes::Whole(root, size) => Ok(Some(self.of_manifest(inode, &root, size)?)),
-                Bytes::Moving(stand) => Ok(Some(self.of_moving(inode, &stand)?)),
+                Bytes::Whole(root, size) => Ok(self.of_manifest(inode, &root, size, stop)?),
+                Bytes::Moving(stand) => self.of_moving(inode, &stand, stop),
             });
             match found {
                 Ok(None) => return Ok(None),
@@ -211,20 +220,26 @@ impl Vault {
         })
     }
 
-    /// Of a file that is what its manifest says.
-    fn of_manifest(&self, inode: &Inode, root: &ManifestRef, size: u64) -> Result<Found, StoreError> {
+    /// Of a file that is what its manifest says; none if it was stopped.
+    fn of_manifest(
+        &self,
+        inode: &Inode,
+        root: &ManifestRef,
+        size: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<Found>, StoreError> {
         let hash = manifest::load(&self.core, root).and_then(|pieces| {
             if pieces.last().map_or(0, Piece::end) != size {
                 let what = "a manifest".into();
                 return Err(StoreError::Tampered { what });
             }
             match self.by_ids(&pieces, size)? {
-                Some(hash) => Ok(hash),
-                None => self.by_bytes(&pieces),
+                Some(hash) => Ok(Some(hash)),
+                None => self.by_bytes(&pieces, stop),
             }
         });
         match hash {
-            Ok(hash) => Ok(Found::Hash(hash)),
+            Ok(hash) => Ok(hash.map(Found::Hash)),
             Err(error) if error.is_damage() => {
                 // Nothing was locked: what the file was may be gone by now.
                 let state = inode.state.read();
@@ -234,7 +249,7 @@ impl Vault {
                 });
                 match is_it {
                     true => Err(error),
-                    false => Ok(Found::Changed),
+                    false => Ok(Some(Found::Changed)),
                 }
             }
             Err(error) => Err(error),
@@ -269,10 +284,13 @@ impl Vault {
         Ok(Some(large(&keyring, size, &ids)))
     }
 
-    /// By reading these pieces.
-    fn by_bytes(&self, pieces: &[Piece]) -> Result<ContentHash, StoreError> {
+    /// By reading these pieces; none if it was stopped.
+    fn by_bytes(&self, pieces: &[Piece], stop: &AtomicBool) -> Result<Option<ContentHash>, StoreError> {
         let mut cutting = Cutting::new(&self.core);
         for piece in pieces {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             match &piece.data {
                 Data::Hole => cutting.take_zeros(piece.len),
                 data => {
@@ -287,13 +305,21 @@ impl Vault {
                 }
             }
         }
-        Ok(cutting.end())
+        Ok(Some(cutting.end()))
     }
 
-    /// Of a file that is not whole on the disk, by reading it in steps; it is locked for one at a time.
-    fn of_moving(&self, inode: &Arc<Inode>, stand: &Stand) -> Result<Found, OpError> {
+    /// Of a file that is not whole on the disk, by reading it in steps; it is locked for one at a time. None if it was stopped.
+    fn of_moving(
+        &self,
+        inode: &Arc<Inode>,
+        stand: &Stand,
+        stop: &AtomicBool,
+    ) -> Result<Option<Found>, OpError> {
         let mut cutting = Cutting::new(&self.core);
         while cutting.size < stand.size {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             let from = cutting.size;
             let step = self.with_content(inode, |state, content, owner| {
                 let now = Stand {
@@ -314,15 +340,15 @@ impl Vault {
                 Ok(Some((0, bytes)))
             })?;
             match step {
-                None => return Ok(Found::Changed),
-                Some((0, bytes)) if bytes.is_empty() => return Ok(Found::Changed),
+                None => return Ok(Some(Found::Changed)),
+                Some((0, bytes)) if bytes.is_empty() => return Ok(Some(Found::Changed)),
                 Some((zeros, bytes)) => {
                     cutting.take_zeros(zeros);
                     cutting.take(&bytes);
                 }
             }
         }
-        Ok(Found::Hash(cutting.end()))
+        Ok(Some(Found::Hash(cutting.end())))
     }
 
     /// A chunk's name, for an index.
